@@ -1,0 +1,37 @@
+# make help lists what there is. The work is done by scripts/, which can be called by themselves.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build install test demo demo-stop check bench clean
+
+help: ## this list
+	@echo "kursaha_cohort: customer cohorts inside PostgreSQL"
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/    make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+
+setup: ## install what building and testing need (Debian 12; root or sudo)
+	@scripts/setup
+
+build: setup ## build the extension below target/
+	@scripts/build
+
+install: setup ## install the extension into this machine's PostgreSQL 15 (root or sudo)
+	@scripts/install
+
+test: ## everything: setup, format, lints, unit tests, build, tests on a private server
+	@scripts/test
+
+demo: build ## cohorts of a real shop's customers on a private server, which is left running
+	@scripts/demo
+
+demo-stop: ## stop and remove the demo's server
+	@scripts/pg stop demo
+
+check: setup ## format and lints only
+	@scripts/check
+
+bench: build ## the benchmark
+	@benches/run
+
+clean: ## stop this checkout's private servers and remove target/
+	@scripts/pg stop-all
+	@cargo clean

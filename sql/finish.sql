@@ -1,0 +1,82 @@
+-- The end of the install script, when every function exists: comments, then privileges.
+
+COMMENT ON FUNCTION cohort_run(text, timestamptz) IS 'The customer ids of a saved cohort''s members at an instant (default now()), in no particular order';
+COMMENT ON FUNCTION cohort_count(text, timestamptz) IS 'How many members a saved cohort has at an instant';
+COMMENT ON FUNCTION cohort_contains(text, text, timestamptz) IS 'Whether one customer is in a saved cohort at an instant; reads that customer''s rows only';
+COMMENT ON FUNCTION cohort_evaluate(jsonb, timestamptz) IS 'The customer ids that an unsaved rule selects at an instant';
+COMMENT ON FUNCTION cohort_preview(jsonb, integer, timestamptz) IS 'What an unsaved rule would select: how many, of how many, and the first few ids in byte order';
+COMMENT ON FUNCTION cohort_overlap(text[], timestamptz) IS 'For every combination of some cohorts, how many customers are in all of them, and how many of those in none of the others';
+COMMENT ON FUNCTION cohort_explain(text, timestamptz) IS 'One line for each condition of a saved cohort: exact counts, time taken, and how it was answered';
+COMMENT ON FUNCTION cohort_explain(jsonb, timestamptz) IS 'One line for each condition of a rule: exact counts, time taken, and how it was answered';
+COMMENT ON FUNCTION cohort_why(text, text, timestamptz) IS 'For each condition of a cohort, whether one customer satisfies it, and by which events or values';
+COMMENT ON FUNCTION cohort_sql(text, timestamptz) IS 'Plain SQL that gives the members of a saved cohort';
+COMMENT ON FUNCTION cohort_sql(jsonb, timestamptz) IS 'Plain SQL that gives the members of a rule';
+COMMENT ON FUNCTION cohort_validate(jsonb) IS 'Every problem of a rule: place, problem and remedy; no row for a valid one';
+COMMENT ON FUNCTION cohort_rule_schema() IS 'The JSON Schema (draft 2020-12) of rules, with this server''s time zones';
+COMMENT ON FUNCTION cohort_create(text, jsonb, text) IS 'Saves a rule under a name and gives the cohort''s id';
+COMMENT ON FUNCTION cohort_update(text, jsonb) IS 'Gives a saved cohort a new rule; the old one stays as a version';
+COMMENT ON FUNCTION cohort_rename(text, text) IS 'Renames a cohort and rewrites the rules that name it';
+COMMENT ON FUNCTION cohort_drop(text) IS 'Removes a cohort with its versions, refreshes and memberships, unless another cohort names it';
+COMMENT ON FUNCTION cohort_import(text, text[]) IS 'Saves a fixed list of customer ids under a name, or sets the ids of one anew';
+COMMENT ON FUNCTION cohort_refresh(text) IS 'Evaluates a saved cohort now and stores who is in, who entered and who exited';
+COMMENT ON FUNCTION cohort_members(text) IS 'The members that the last cohort_refresh stored, and since when';
+COMMENT ON FUNCTION cohort_history(text) IS 'The refreshes of a cohort, newest first';
+COMMENT ON FUNCTION cohort_changes(text, timestamptz) IS 'Who entered and who exited at the refreshes of a cohort after an instant, oldest first';
+COMMENT ON FUNCTION cohort_grant(text, text) IS 'Grants a privilege set (reader, ingest, editor, operator) to a role';
+
+-- Who may do what. Nothing is granted to PUBLIC; cohort_grant gives sets. Everyone with SELECT reads every cohort; only
+-- its owner, and members of the owner's role, change it.
+
+CREATE FUNCTION kursaha_cohort.owns(owner name) RETURNS boolean
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_roles r
+                   WHERE r.rolname = owner AND pg_catalog.pg_has_role(r.oid, 'USAGE'));
+END;
+COMMENT ON FUNCTION kursaha_cohort.owns(name) IS 'Whether the current user is a role, or a member of it; false when there is no such role';
+
+ALTER TABLE kursaha_cohort.cohort ENABLE ROW LEVEL SECURITY;
+CREATE POLICY read ON kursaha_cohort.cohort FOR SELECT USING (true);
+CREATE POLICY own ON kursaha_cohort.cohort
+    USING (kursaha_cohort.owns(owner)) WITH CHECK (kursaha_cohort.owns(owner));
+COMMENT ON POLICY read ON kursaha_cohort.cohort IS 'Everyone with SELECT reads every cohort';
+COMMENT ON POLICY own ON kursaha_cohort.cohort IS 'Only owners change their cohorts';
+
+DO $$
+DECLARE
+    child text;
+BEGIN
+    FOREACH child IN ARRAY ARRAY['cohort_version', 'reference', 'list_member', 'member', 'refresh'] LOOP
+        EXECUTE format('ALTER TABLE kursaha_cohort.%I ENABLE ROW LEVEL SECURITY', child);
+        EXECUTE format('CREATE POLICY read ON kursaha_cohort.%I FOR SELECT USING (true)', child);
+        EXECUTE format('CREATE POLICY own ON kursaha_cohort.%I USING (cohort_id IN '
+            '(SELECT c.cohort_id FROM kursaha_cohort.cohort c WHERE kursaha_cohort.owns(c.owner)))', child);
+        EXECUTE format('COMMENT ON POLICY read ON kursaha_cohort.%I IS %L', child, 'Everyone with SELECT reads every row');
+        EXECUTE format('COMMENT ON POLICY own ON kursaha_cohort.%I IS %L', child, 'Only the cohort''s owner changes rows');
+    END LOOP;
+END
+$$;
+
+ALTER TABLE kursaha_cohort.membership_change ENABLE ROW LEVEL SECURITY;
+CREATE POLICY read ON kursaha_cohort.membership_change FOR SELECT USING (true);
+CREATE POLICY own ON kursaha_cohort.membership_change USING (refresh_id IN
+    (SELECT r.refresh_id FROM kursaha_cohort.refresh r JOIN kursaha_cohort.cohort c USING (cohort_id)
+     WHERE kursaha_cohort.owns(c.owner)));
+COMMENT ON POLICY read ON kursaha_cohort.membership_change IS 'Everyone with SELECT reads every row';
+COMMENT ON POLICY own ON kursaha_cohort.membership_change IS 'Only the cohort''s owner changes rows';
+
+-- Functions come with EXECUTE for PUBLIC; take it from every one of the extension's.
+DO $$
+DECLARE
+    routine regprocedure;
+BEGIN
+    FOR routine IN
+        SELECT p.oid FROM pg_catalog.pg_proc p
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+        JOIN pg_catalog.pg_extension e ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.refobjid = e.oid
+        WHERE e.extname = 'kursaha_cohort'
+    LOOP
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', routine);
+    END LOOP;
+END
+$$;

@@ -1,0 +1,53 @@
+-- The helper functions of the plain SQL that cohort_sql gives: what ~, lower(), casts to numeric and timestamptz, and the
+-- session's time zone would answer differently from the rule language. Bodies: src/api/helpers.rs.
+
+CREATE FUNCTION kursaha_cohort.json_number(value jsonb) RETURNS numeric
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'json_number_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.json_number(value jsonb) IS 'The value of a JSON number, or of a string that is wholly a JSON number; NULL for anything else and beyond an exponent of 5,000';
+
+CREATE FUNCTION kursaha_cohort.json_text(value jsonb) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'json_text_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.json_text(value jsonb) IS 'The characters of a JSON string; NULL for anything else';
+
+CREATE FUNCTION kursaha_cohort.json_instant(value jsonb, zone text) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'json_instant_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.json_instant(value jsonb, zone text) IS 'The instant that a JSON string in ISO 8601 names, read in a zone where it has no offset; NULL for anything else';
+
+CREATE FUNCTION kursaha_cohort.json_day(value jsonb, zone text) RETURNS date
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'json_day_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.json_day(value jsonb, zone text) IS 'The calendar day in a zone of the instant that a JSON string names; of a date, that day as written';
+
+CREATE FUNCTION kursaha_cohort.local_day(at timestamptz, zone text) RETURNS date
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'local_day_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.local_day(at timestamptz, zone text) IS 'The calendar day of an instant in a zone';
+
+CREATE FUNCTION kursaha_cohort.simple_lower(value text) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'simple_lower_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.simple_lower(value text) IS 'Each code point by Unicode''s simple lower-case mapping, without context or locale';
+
+CREATE FUNCTION kursaha_cohort.regex_match(value text, pattern text, ignore_case boolean) RETURNS boolean
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'regex_match_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.regex_match(value text, pattern text, ignore_case boolean) IS 'Whether a pattern of the Rust crate regex matches anywhere in the text';
+
+CREATE FUNCTION kursaha_cohort.day_start(day date, zone text) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'day_start_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.day_start(day date, zone text) IS 'The first instant of a day in a zone';
+
+CREATE FUNCTION kursaha_cohort.time_add(at timestamptz, step interval, zone text) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'time_add_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.time_add(at timestamptz, step interval, zone text) IS 'at + step as computed when the session''s time zone is zone; infinity beyond the range';
+
+CREATE FUNCTION kursaha_cohort.time_subtract(at timestamptz, step interval, zone text) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'time_subtract_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.time_subtract(at timestamptz, step interval, zone text) IS 'at - step as computed when the session''s time zone is zone; -infinity beyond the range';
+
+CREATE FUNCTION kursaha_cohort.anniversary_between(day date, first date, last date) RETURNS boolean
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'anniversary_between_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.anniversary_between(day date, first date, last date) IS 'Whether the month and day of day come round between two days, both included; 29 February is the 28th in common years';
+
+CREATE FUNCTION kursaha_cohort.json_elements(value jsonb) RETURNS SETOF jsonb
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT pg_catalog.jsonb_array_elements(CASE pg_catalog.jsonb_typeof(value) WHEN 'array' THEN value ELSE '[]' END);
+END;
+COMMENT ON FUNCTION kursaha_cohort.json_elements(jsonb) IS 'The elements of a JSON array; none of anything else';

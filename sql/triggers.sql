@@ -1,0 +1,94 @@
+-- The row triggers of the event and customer tables. All are ENABLE ALWAYS: rows that arrive by logical replication
+-- or restore pass through them too.
+
+CREATE FUNCTION kursaha_cohort.stamp_event() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_stamp_event';
+COMMENT ON FUNCTION kursaha_cohort.stamp_event() IS 'Checks a row of cohort_event and stamps it with the writing transaction''s id';
+
+CREATE FUNCTION kursaha_cohort.stamp_customer() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_stamp_customer';
+COMMENT ON FUNCTION kursaha_cohort.stamp_customer() IS 'Checks a row of cohort_customer, stamps it with the writing transaction''s id and keeps updated_at';
+
+CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON cohort_event
+    FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.stamp_event();
+ALTER TABLE cohort_event ENABLE ALWAYS TRIGGER stamp;
+COMMENT ON TRIGGER stamp ON cohort_event IS 'Checks and stamps every row';
+
+CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON cohort_customer
+    FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.stamp_customer();
+ALTER TABLE cohort_customer ENABLE ALWAYS TRIGGER stamp;
+COMMENT ON TRIGGER stamp ON cohort_customer IS 'Checks and stamps every row';
+
+-- Definer's rights: who may delete an event need not be able to write the log.
+-- A row that this very transaction wrote was never visible to a sealer, so it needs no entry.
+CREATE FUNCTION kursaha_cohort.log_removed_event() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    here xid8 := pg_current_xact_id();
+BEGIN
+    IF OLD.stamp <> here THEN
+        INSERT INTO kursaha_cohort.event_removed (event_id, event_type, customer_id, stamp, removed_by)
+        VALUES (OLD.event_id, OLD.event_type, OLD.customer_id, OLD.stamp, here);
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.log_removed_event() IS 'Logs the event row that an UPDATE or DELETE took away';
+
+CREATE TRIGGER log_removed AFTER UPDATE OR DELETE ON cohort_event
+    FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.log_removed_event();
+ALTER TABLE cohort_event ENABLE ALWAYS TRIGGER log_removed;
+COMMENT ON TRIGGER log_removed ON cohort_event IS 'Logs every row that is taken away';
+
+CREATE FUNCTION kursaha_cohort.log_removed_customer() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    here xid8 := pg_current_xact_id();
+BEGIN
+    IF OLD.stamp <> here AND (TG_OP = 'DELETE' OR OLD.customer_id <> NEW.customer_id) THEN
+        INSERT INTO kursaha_cohort.customer_removed (customer_id, stamp, removed_by)
+        VALUES (OLD.customer_id, OLD.stamp, here);
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.log_removed_customer() IS 'Logs the profile row that a DELETE, or an UPDATE of the id, took away';
+
+CREATE TRIGGER log_removed AFTER UPDATE OR DELETE ON cohort_customer
+    FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.log_removed_customer();
+ALTER TABLE cohort_customer ENABLE ALWAYS TRIGGER log_removed;
+COMMENT ON TRIGGER log_removed ON cohort_customer IS 'Logs every profile that is taken away';
+
+-- After TRUNCATE nothing is left to be masked, and no key's event is left to be repeated.
+CREATE FUNCTION kursaha_cohort.events_truncated() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM kursaha_cohort.event_removed;
+    DELETE FROM kursaha_cohort.event_key;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.events_truncated() IS 'Forgets removed rows and event keys when cohort_event is truncated';
+
+CREATE TRIGGER truncated AFTER TRUNCATE ON cohort_event
+    FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.events_truncated();
+ALTER TABLE cohort_event ENABLE ALWAYS TRIGGER truncated;
+COMMENT ON TRIGGER truncated ON cohort_event IS 'Forgets removed rows and event keys';
+
+CREATE FUNCTION kursaha_cohort.customers_truncated() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM kursaha_cohort.customer_removed;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.customers_truncated() IS 'Forgets removed profiles when cohort_customer is truncated';
+
+CREATE TRIGGER truncated AFTER TRUNCATE ON cohort_customer
+    FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.customers_truncated();
+ALTER TABLE cohort_customer ENABLE ALWAYS TRIGGER truncated;
+COMMENT ON TRIGGER truncated ON cohort_customer IS 'Forgets removed profiles';

@@ -1,0 +1,121 @@
+//! Privileges.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+use crate::pg::errors::invalid;
+use crate::pg::extension;
+use crate::pg::spi::{self, Snapshot};
+
+/// What one privilege set allows besides the sets it includes.
+struct PrivilegeSet {
+    name: &'static str,
+    includes: &'static [&'static str],
+    /// Pairs of privileges and relations; `{s}` is the extension's schema.
+    relations: &'static [(&'static str, &'static str)],
+    /// Names of functions in the extension's schema, in all their overloads.
+    functions: &'static [&'static str],
+}
+
+const SETS: &[PrivilegeSet] = &[
+    PrivilegeSet {
+        name: "reader",
+        includes: &[],
+        relations: &[
+            ("SELECT", "{s}.cohort_event, {s}.cohort_customer, {s}.cohort_event_type"),
+            ("SELECT", "{s}.cohort_definition, {s}.cohort_definition_version"),
+            ("SELECT", "kursaha_cohort.cohort, kursaha_cohort.reference, kursaha_cohort.list_member"),
+            ("SELECT", "kursaha_cohort.member, kursaha_cohort.refresh, kursaha_cohort.membership_change"),
+        ],
+        functions: &[
+            "cohort_run",
+            "cohort_count",
+            "cohort_contains",
+            "cohort_preview",
+            "cohort_evaluate",
+            "cohort_overlap",
+            "cohort_explain",
+            "cohort_why",
+            "cohort_sql",
+            "cohort_validate",
+            "cohort_rule_schema",
+            "cohort_members",
+            "cohort_history",
+            "cohort_changes",
+        ],
+    },
+    PrivilegeSet {
+        name: "ingest",
+        includes: &[],
+        relations: &[
+            ("SELECT, INSERT", "{s}.cohort_event"),
+            ("SELECT, INSERT, UPDATE", "{s}.cohort_customer, {s}.cohort_event_type, kursaha_cohort.event_type"),
+            ("SELECT, INSERT, UPDATE, DELETE", "kursaha_cohort.event_key"),
+        ],
+        functions: &["cohort_track", "cohort_track_batch", "cohort_identify"],
+    },
+    PrivilegeSet {
+        name: "editor",
+        includes: &["reader"],
+        relations: &[
+            (
+                "INSERT, UPDATE, DELETE",
+                "kursaha_cohort.cohort, kursaha_cohort.cohort_version, kursaha_cohort.reference",
+            ),
+            ("SELECT", "kursaha_cohort.cohort_version"),
+            ("INSERT, UPDATE, DELETE", "kursaha_cohort.list_member, kursaha_cohort.member"),
+            ("INSERT, UPDATE, DELETE", "kursaha_cohort.refresh, kursaha_cohort.membership_change"),
+        ],
+        functions: &[
+            "cohort_create",
+            "cohort_update",
+            "cohort_rename",
+            "cohort_drop",
+            "cohort_import",
+            "cohort_refresh",
+        ],
+    },
+    PrivilegeSet {
+        name: "operator",
+        includes: &["reader", "ingest", "editor"],
+        relations: &[
+            ("SELECT, INSERT, UPDATE, DELETE", "{s}.cohort_event, {s}.cohort_customer"),
+            ("SELECT, INSERT, UPDATE, DELETE", "kursaha_cohort.capture, kursaha_cohort.captured"),
+            ("SELECT", "kursaha_cohort.event_removed, kursaha_cohort.customer_removed"),
+        ],
+        functions: &["cohort_forget", "cohort_capture", "cohort_release", "cohort_backfill"],
+    },
+];
+
+/// Grants a privilege set to a role. Whoever calls it must hold the privileges with grant option: the extension's owner
+/// or a superuser.
+#[pg_extern(volatile, parallel_unsafe, strict)]
+fn cohort_grant(privilege_set: &str, role: &str) -> Result<(), ErrorReport> {
+    let Some(set) = SETS.iter().find(|set| set.name == privilege_set) else {
+        let names: Vec<&str> = SETS.iter().map(|set| set.name).collect();
+        return Err(invalid(format!("unknown privilege set \"{privilege_set}\""))
+            .set_hint(format!("The sets are {}.", names.join(", "))));
+    };
+    let schema = extension::schema()?;
+    let role: String = spi::one(Snapshot::Fresh, "SELECT quote_ident($1)", &[role.into()], |row| row.need(1))?;
+    spi::touch(&format!("GRANT USAGE ON SCHEMA {schema}, kursaha_cohort TO {role}"), &[])?;
+    for included in SETS.iter().filter(|other| other.name == set.name || set.includes.contains(&other.name)) {
+        for (privileges, relations) in included.relations {
+            let relations = relations.replace("{s}", &schema);
+            spi::touch(&format!("GRANT {privileges} ON TABLE {relations} TO {role}"), &[])?;
+        }
+        // The helper functions of the plain SQL go with every set: they read nothing.
+        let routines: Vec<String> = spi::run(
+            Snapshot::Fresh,
+            "SELECT p.oid::regprocedure::text FROM pg_catalog.pg_proc p \
+             JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' \
+             JOIN pg_catalog.pg_extension e ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.refobjid = e.oid \
+             WHERE e.extname = 'kursaha_cohort' AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype) \
+               AND (p.proname = ANY ($1) OR p.pronamespace = 'kursaha_cohort'::regnamespace AND p.proname NOT LIKE 'cohort\\_%')",
+            &[included.functions.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>().into()],
+            |row| row.need(1),
+        )?;
+        spi::touch(&format!("GRANT EXECUTE ON FUNCTION {} TO {role}", routines.join(", ")), &[])?;
+    }
+    Ok(())
+}

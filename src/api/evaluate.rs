@@ -1,0 +1,153 @@
+//! Who is in: run, count, contains, evaluate, preview, overlap. All are STABLE: they read under the caller's
+//! snapshot, write nothing and work in a read-only transaction.
+
+use std::fmt::Write;
+
+use cohort_core::plain_sql;
+use cohort_core::rule::{Condition, Rule};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+use crate::pg::errors::{Fallible, invalid};
+use crate::pg::jsonb::Jsonb;
+use crate::pg::spi::{self, Snapshot};
+use crate::pg::store::{self, Question};
+use crate::pg::time;
+
+type AsOf = Option<TimestampWithTimeZone>;
+
+/// The most ids that a preview shows.
+const MAX_SAMPLE: i32 = 10_000;
+/// The most cohorts of one overlap: its result has 2^n - 1 rows.
+const MAX_OVERLAP: usize = 10;
+
+fn members(question: &Question) -> Fallible<Vec<String>> {
+    let sql = question.ask(None, plain_sql::members)?;
+    spi::run(Snapshot::Callers, &sql, &[], |row| row.need(1))
+}
+
+fn size(question: &Question) -> Fallible<i64> {
+    let sql = question.ask(None, plain_sql::members)?;
+    spi::one(Snapshot::Callers, &format!("SELECT count(*) FROM (\n{sql}\n) AS members"), &[], |row| row.need(1))
+}
+
+/// The customer ids of a saved cohort's members at an instant, in no particular order.
+#[pg_extern(stable, parallel_restricted)]
+fn cohort_run(
+    name: Option<&str>,
+    as_of: default!(AsOf, "NULL"),
+) -> Result<SetOfIterator<'static, String>, ErrorReport> {
+    let Some(name) = name else { return Ok(SetOfIterator::empty()) };
+    let question = Question::of_cohort(Snapshot::Callers, name, time::as_of(as_of)?)?;
+    Ok(SetOfIterator::new(members(&question)?))
+}
+
+/// How many members a saved cohort has at an instant.
+#[pg_extern(stable, parallel_restricted)]
+fn cohort_count(name: Option<&str>, as_of: default!(AsOf, "NULL")) -> Result<Option<i64>, ErrorReport> {
+    let Some(name) = name else { return Ok(None) };
+    size(&Question::of_cohort(Snapshot::Callers, name, time::as_of(as_of)?)?).map(Some)
+}
+
+/// Whether one customer is in a saved cohort at an instant; reads that customer's rows only.
+#[pg_extern(stable, parallel_restricted)]
+fn cohort_contains(
+    name: Option<&str>,
+    customer_id: Option<&str>,
+    as_of: default!(AsOf, "NULL"),
+) -> Result<Option<bool>, ErrorReport> {
+    let (Some(name), Some(customer)) = (name, customer_id) else { return Ok(None) };
+    let question = Question::of_cohort(Snapshot::Callers, name, time::as_of(as_of)?)?;
+    let sql = question.ask(Some("$1"), plain_sql::members)?;
+    spi::one(Snapshot::Callers, &format!("SELECT EXISTS (\n{sql}\n)"), &[customer.into()], |row| row.need(1)).map(Some)
+}
+
+/// The customer ids that an unsaved rule selects at an instant.
+#[pg_extern(stable, parallel_restricted)]
+fn cohort_evaluate(
+    rule: Option<Jsonb>,
+    as_of: default!(AsOf, "NULL"),
+) -> Result<SetOfIterator<'static, String>, ErrorReport> {
+    let Some(rule) = rule else { return Ok(SetOfIterator::empty()) };
+    let question = Question::of_rule(Snapshot::Callers, store::parse(&rule.0)?, time::as_of(as_of)?)?;
+    Ok(SetOfIterator::new(members(&question)?))
+}
+
+/// What an unsaved rule would select: how many, of how many, and the first few ids in byte order.
+#[pg_extern(stable, parallel_restricted)]
+#[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
+fn cohort_preview(
+    rule: Option<Jsonb>,
+    sample: default!(Option<i32>, "10"),
+    as_of: default!(AsOf, "NULL"),
+) -> Result<TableIterator<'static, (name!(size, i64), name!(universe, i64), name!(sample, Vec<String>))>, ErrorReport> {
+    let (Some(rule), Some(sample)) = (rule, sample) else { return Ok(TableIterator::empty()) };
+    if !(0..=MAX_SAMPLE).contains(&sample) {
+        return Err(invalid(format!("sample must be 0 to {MAX_SAMPLE}, not {sample}"))
+            .set_hint("cohort_evaluate gives all members of a rule."));
+    }
+    let question = Question::of_rule(Snapshot::Callers, store::parse(&rule.0)?, time::as_of(as_of)?)?;
+    let sql = format!(
+        "WITH members AS MATERIALIZED (\n{}\n)\n\
+         SELECT (SELECT count(*) FROM members), (SELECT count(*) FROM (\n{}\n) AS everyone),\n\
+         ARRAY(SELECT customer_id FROM members ORDER BY customer_id COLLATE \"C\" LIMIT $1)",
+        question.ask(None, plain_sql::members)?,
+        question.universe()
+    );
+    let row = spi::one(Snapshot::Callers, &sql, &[i64::from(sample).into()], |row| {
+        Ok((row.need(1)?, row.need(2)?, row.need(3)?))
+    })?;
+    Ok(TableIterator::once(row))
+}
+
+/// For every combination of some saved cohorts, how many customers are in all of them, and how many of those are in
+/// none of the others.
+#[pg_extern(stable, parallel_restricted)]
+#[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
+fn cohort_overlap(
+    names: Option<Vec<String>>,
+    as_of: default!(AsOf, "NULL"),
+) -> Result<
+    TableIterator<'static, (name!(cohorts, Vec<String>), name!(customers, i64), name!(only_these, i64))>,
+    ErrorReport,
+> {
+    let Some(names) = names else { return Ok(TableIterator::empty()) };
+    if names.is_empty() || names.len() > MAX_OVERLAP {
+        return Err(invalid(format!("an overlap takes 1 to {MAX_OVERLAP} cohorts, not {}", names.len())));
+    }
+    if let Some(twice) = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
+        return Err(invalid(format!("cohort \"{}\" is named twice", twice.1)));
+    }
+    let as_of = time::as_of(as_of)?;
+    let mut sets = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        store::get(Snapshot::Callers, name)?;
+        let rule = Rule { version: None, timezone: None, condition: Condition::Cohort(name.clone()) };
+        let question = Question::of_rule(Snapshot::Callers, rule, as_of)?;
+        let mut set = String::new();
+        let bit = 1 << index;
+        let _ = write!(
+            set,
+            "SELECT customer_id, {bit} AS bit FROM (\n{}\n) AS members",
+            question.ask(None, plain_sql::members)?
+        );
+        sets.push(set);
+    }
+    let sql = format!(
+        "SELECT mask, count(*) FROM (SELECT sum(bit)::integer AS mask FROM (\n{}\n) AS bits GROUP BY customer_id) AS masks GROUP BY mask",
+        sets.join("\nUNION ALL\n")
+    );
+    let exact: Vec<(usize, i64)> = spi::run(Snapshot::Callers, &sql, &[], |row| {
+        Ok((usize::try_from(row.need::<i32>(1)?).unwrap_or(0), row.need(2)?))
+    })?;
+    let rows: Vec<_> = (1_usize..1 << names.len())
+        .map(|mask| {
+            let cohorts = names.iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1).map(|(_, n)| n.clone());
+            let total = |wanted: &dyn Fn(usize) -> bool| {
+                exact.iter().filter(|(found, _)| wanted(*found)).map(|(_, count)| count).sum::<i64>()
+            };
+            (cohorts.collect(), total(&|found| found & mask == mask), total(&|found| found == mask))
+        })
+        .collect();
+    Ok(TableIterator::new(rows))
+}

@@ -1,0 +1,146 @@
+//! The helper functions of the plain SQL, in the schema `kursaha_cohort`: what `~`, `lower()`, casts to `numeric` and
+//! `timestamptz`, and the session's time zone would answer differently from the rule language. `sql/helpers.sql`
+//! declares them.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use chrono::{Datelike, NaiveDate};
+use cohort_core::time::{Reading, read};
+use cohort_core::{rule, text, value};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use regex::Regex;
+
+use crate::pg::errors::{Fallible, SqlState, failure, invalid};
+use crate::pg::jsonb::{JsonScalar, Scalar};
+use crate::pg::time::{self, Direction};
+
+/// The value of a JSON number, or of a string that is wholly a JSON number; NULL for anything else and beyond an
+/// exponent of ±5,000.
+#[pg_extern(sql = false)]
+fn json_number(value: JsonScalar) -> Option<AnyNumeric> {
+    match value.0? {
+        Scalar::Number(number) => number.within_exponent(),
+        Scalar::String(string) => AnyNumeric::try_from(value::plain(&value::decimal(string)?).as_str()).ok(),
+        Scalar::Bool => None,
+    }
+}
+
+/// The characters of a JSON string; NULL for anything else.
+#[pg_extern(sql = false)]
+fn json_text(value: JsonScalar) -> Option<String> {
+    match value.0? {
+        Scalar::String(string) => Some(string.to_owned()),
+        Scalar::Number(_) | Scalar::Bool => None,
+    }
+}
+
+/// The instant that a JSON string in ISO 8601 names; without an offset the zone applies, a date is the first instant
+/// of its day; NULL for anything else.
+#[pg_extern(sql = false)]
+fn json_instant(value: JsonScalar, zone: &str) -> Result<Option<TimestampWithTimeZone>, ErrorReport> {
+    let Some(reading) = value.string().and_then(read) else { return Ok(None) };
+    let at = match reading {
+        Reading::Day(date) => time::day_start(date, zone)?,
+        Reading::Local(local) => time::instant(local, zone)?,
+        Reading::Instant(at) => at,
+    };
+    Ok(TimestampWithTimeZone::try_from(time::to_postgres(at)).ok())
+}
+
+/// The calendar day in a zone of the instant that a JSON string names; of a date, that day as written.
+#[pg_extern(sql = false)]
+fn json_day(value: JsonScalar, zone: &str) -> Result<Option<Date>, ErrorReport> {
+    let Some(reading) = value.string().and_then(read) else { return Ok(None) };
+    let day = match reading {
+        Reading::Day(date) => Some(date),
+        Reading::Local(local) => time::local_day(time::instant(local, zone)?, zone)?,
+        Reading::Instant(at) => time::local_day(at, zone)?,
+    };
+    Ok(day.and_then(to_date))
+}
+
+/// The calendar day of an instant in a zone.
+#[pg_extern(sql = false)]
+fn local_day(at: TimestampWithTimeZone, zone: &str) -> Result<Option<Date>, ErrorReport> {
+    Ok(time::local_day(time::from_postgres(at.into_inner()), zone)?.and_then(to_date))
+}
+
+/// Each code point by Unicode's simple lower-case mapping, without context or locale.
+#[pg_extern(sql = false)]
+fn simple_lower(value: &str) -> String {
+    text::simple_lower(value)
+}
+
+/// Whether a pattern of the Rust crate `regex` matches anywhere in the text.
+#[pg_extern(sql = false)]
+fn regex_match(value: &str, pattern: &str, ignore_case: bool) -> Result<bool, ErrorReport> {
+    thread_local! {
+        static COMPILED: RefCell<HashMap<(String, bool), Regex>> = RefCell::new(HashMap::new());
+    }
+    /// A rule may hold up to 1,000 patterns, a backend sees many rules; a pattern takes up to 10 MB.
+    const MOST: usize = 64;
+    COMPILED.with_borrow_mut(|compiled| {
+        let key = (pattern.to_owned(), ignore_case);
+        if let Some(regex) = compiled.get(&key) {
+            return Ok(regex.is_match(value));
+        }
+        let regex = rule::compile_pattern(pattern, ignore_case).map_err(|error| {
+            failure(SqlState::ERRCODE_INVALID_REGULAR_EXPRESSION, format!("invalid pattern: {error}"))
+        })?;
+        if compiled.len() >= MOST {
+            compiled.clear();
+        }
+        let matches = regex.is_match(value);
+        compiled.insert(key, regex);
+        Ok(matches)
+    })
+}
+
+/// The first instant of a day in a zone: the earlier midnight where it comes twice, the end of the gap where it is
+/// skipped.
+#[pg_extern(sql = false)]
+fn day_start(day: Date, zone: &str) -> Result<Option<TimestampWithTimeZone>, ErrorReport> {
+    let day = from_date(day)?;
+    Ok(TimestampWithTimeZone::try_from(time::to_postgres(time::day_start(day, zone)?)).ok())
+}
+
+/// `at + step` as PostgreSQL computes it when the session's time zone is `zone`.
+#[pg_extern(sql = false)]
+fn time_add(at: TimestampWithTimeZone, step: Interval, zone: &str) -> Result<TimestampWithTimeZone, ErrorReport> {
+    time::shift(at, step, Direction::Forward, zone)
+}
+
+/// `at - step` as PostgreSQL computes it when the session's time zone is `zone`.
+#[pg_extern(sql = false)]
+fn time_subtract(at: TimestampWithTimeZone, step: Interval, zone: &str) -> Result<TimestampWithTimeZone, ErrorReport> {
+    time::shift(at, step, Direction::Back, zone)
+}
+
+/// Whether the month and day of `day` come round in some year between two days, both included; 29 February is the
+/// 28th in common years.
+#[pg_extern(sql = false)]
+fn anniversary_between(day: Date, first: Date, last: Date) -> Result<bool, ErrorReport> {
+    let (day, first, last) = (from_date(day)?, from_date(first)?, from_date(last)?);
+    let in_year = |year: i32| {
+        NaiveDate::from_ymd_opt(year, day.month(), day.day())
+            .or_else(|| NaiveDate::from_ymd_opt(year, day.month(), day.day() - 1))
+            .is_some_and(|anniversary| first <= anniversary && anniversary <= last)
+    };
+    // From one year to the next every day of the calendar comes round, so the first two years decide.
+    Ok(in_year(first.year()) || in_year(first.year() + 1))
+}
+
+fn from_date(date: Date) -> Fallible<NaiveDate> {
+    let out_of_range = || failure(SqlState::ERRCODE_DATETIME_FIELD_OVERFLOW, "date out of range");
+    if !date.is_finite() {
+        return Err(invalid("the day must be finite"));
+    }
+    NaiveDate::from_num_days_from_ce_opt(date.to_unix_epoch_days().checked_add(719_163).ok_or_else(out_of_range)?)
+        .ok_or_else(out_of_range)
+}
+
+fn to_date(date: NaiveDate) -> Option<Date> {
+    Date::new(date.year(), u8::try_from(date.month()).ok()?, u8::try_from(date.day()).ok()?).ok()
+}

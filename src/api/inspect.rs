@@ -1,0 +1,174 @@
+//! Why, how and whether: explain, why, sql, validate, the JSON Schema.
+
+use std::time::Instant;
+
+use cohort_core::plain_sql;
+use cohort_core::rule;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+use crate::pg::errors::Fallible;
+use crate::pg::jsonb::Jsonb;
+use crate::pg::spi::{self, Snapshot};
+use crate::pg::store::{self, Question};
+use crate::pg::time;
+use crate::pg::zones::ServerZones;
+
+type AsOf = Option<TimestampWithTimeZone>;
+type Explained = (String, String, i64, Option<i64>, Interval, String);
+
+/// The rule that a text means: the JSON of a rule where it begins with `{` (which no name does), else a cohort's name.
+/// `SELECT cohort_sql('{…}')` arrives here because an untyped literal is text.
+fn rule_of_text(text: &str) -> Fallible<rule::Rule> {
+    if text.trim_start().starts_with('{') {
+        store::parse(text)
+    } else {
+        Question::rule_of(&store::get(Snapshot::Callers, text)?)
+    }
+}
+
+fn explain(rule: rule::Rule, as_of: AsOf) -> Fallible<Vec<Explained>> {
+    let question = Question::of_rule(Snapshot::Callers, rule, time::as_of(as_of)?)?;
+    let count = |sql: &str| spi::one(Snapshot::Callers, sql, &[], |row| row.need::<i64>(1));
+    let mut rows = Vec::new();
+    for part in question.ask(None, plain_sql::parts)? {
+        let began = Instant::now();
+        let customers = count(&format!("SELECT count(*) FROM (\n{}\n) AS members", part.members))?;
+        let took = began.elapsed();
+        let events = part.events.as_deref().map(count).transpose()?;
+        let took = Interval::from_micros(i64::try_from(took.as_micros()).unwrap_or(i64::MAX));
+        rows.push((part.condition, part.path, customers, events, took, "plain SQL".to_owned()));
+    }
+    Ok(rows)
+}
+
+/// One line for each condition of a saved cohort: exact counts, and how it was answered.
+#[pg_extern(stable, parallel_restricted, name = "cohort_explain")]
+#[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
+fn cohort_explain_name(
+    name: Option<&str>,
+    as_of: default!(AsOf, "NULL"),
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(condition, String),
+            name!(path, String),
+            name!(customers, i64),
+            name!(events, Option<i64>),
+            name!(took, Interval),
+            name!(how, String),
+        ),
+    >,
+    ErrorReport,
+> {
+    let Some(name) = name else { return Ok(TableIterator::empty()) };
+    Ok(TableIterator::new(explain(rule_of_text(name)?, as_of)?))
+}
+
+/// One line for each condition of a rule: exact counts, and how it was answered.
+#[pg_extern(stable, parallel_restricted, name = "cohort_explain")]
+#[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
+fn cohort_explain_rule(
+    rule: Option<Jsonb>,
+    as_of: default!(AsOf, "NULL"),
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(condition, String),
+            name!(path, String),
+            name!(customers, i64),
+            name!(events, Option<i64>),
+            name!(took, Interval),
+            name!(how, String),
+        ),
+    >,
+    ErrorReport,
+> {
+    let Some(rule) = rule else { return Ok(TableIterator::empty()) };
+    Ok(TableIterator::new(explain(store::parse(&rule.0)?, as_of)?))
+}
+
+/// For each condition of a saved cohort, whether one customer satisfies it, and by which events or values.
+#[pg_extern(stable, parallel_restricted)]
+#[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
+fn cohort_why(
+    name: Option<&str>,
+    customer_id: Option<&str>,
+    as_of: default!(AsOf, "NULL"),
+) -> Result<
+    TableIterator<
+        'static,
+        (name!(path, String), name!(condition, String), name!(holds, bool), name!(evidence, Option<Jsonb>)),
+    >,
+    ErrorReport,
+> {
+    let (Some(name), Some(customer)) = (name, customer_id) else { return Ok(TableIterator::empty()) };
+    let question = Question::of_rule(Snapshot::Callers, rule_of_text(name)?, time::as_of(as_of)?)?;
+    let mut rows = Vec::new();
+    for part in question.ask(Some("$1"), |rule, context| plain_sql::evidence(rule, "$1", context))? {
+        let (holds, evidence) = spi::one(Snapshot::Callers, &part.sql, &[customer.into()], |row| {
+            Ok((row.need::<bool>(1)?, row.get::<Jsonb>(2)))
+        })?;
+        rows.push((part.path, part.condition, holds, evidence));
+    }
+    Ok(TableIterator::new(rows))
+}
+
+fn sql(rule: rule::Rule, as_of: AsOf) -> Fallible<String> {
+    // Without an instant the text says now(), so that it stays true when it is run later or made a view.
+    let at = match as_of {
+        Some(_) => time::literal(time::as_of(as_of)?)?,
+        None => "now()".to_owned(),
+    };
+    Question::new(Snapshot::Callers, rule, at)?.ask(None, plain_sql::members)
+}
+
+/// Plain SQL that gives the members of a saved cohort.
+#[pg_extern(stable, parallel_restricted, name = "cohort_sql")]
+fn cohort_sql_name(name: Option<&str>, as_of: default!(AsOf, "NULL")) -> Result<Option<String>, ErrorReport> {
+    let Some(name) = name else { return Ok(None) };
+    sql(rule_of_text(name)?, as_of).map(Some)
+}
+
+/// Plain SQL that gives the members of a rule.
+#[pg_extern(stable, parallel_restricted, name = "cohort_sql")]
+fn cohort_sql_rule(rule: Option<Jsonb>, as_of: default!(AsOf, "NULL")) -> Result<Option<String>, ErrorReport> {
+    let Some(rule) = rule else { return Ok(None) };
+    sql(store::parse(&rule.0)?, as_of).map(Some)
+}
+
+/// Every problem of a rule; no row for a valid one. The names of other cohorts are looked up too.
+#[pg_extern(stable, parallel_restricted)]
+fn cohort_validate(
+    rule: Option<Jsonb>,
+) -> Result<
+    TableIterator<'static, (name!(path, String), name!(problem, String), name!(hint, Option<String>))>,
+    ErrorReport,
+> {
+    let Some(rule) = rule else { return Ok(TableIterator::empty()) };
+    let check = || {
+        pgrx::check_for_interrupts!();
+    };
+    let rows: Vec<_> = match rule::parse_text_checking(&rule.0, &ServerZones, &check) {
+        Err(problems) => problems.into_iter().map(|found| (found.path, found.problem, found.hint)).collect(),
+        Ok(rule) => {
+            let mut rows = Vec::new();
+            for (path, name) in rule.cohort_names() {
+                if store::find(Snapshot::Callers, name)?.is_none() {
+                    let hint = "Save it first with cohort_create.".to_owned();
+                    rows.push((path, format!("cohort \"{name}\" does not exist"), Some(hint)));
+                }
+            }
+            rows
+        }
+    };
+    Ok(TableIterator::new(rows))
+}
+
+/// The JSON Schema (draft 2020-12) of rules, with this server's time zones.
+#[pg_extern(stable, parallel_restricted)]
+fn cohort_rule_schema() -> Result<Jsonb, ErrorReport> {
+    Ok(Jsonb::from(&rule::json_schema(&ServerZones::names()?)))
+}

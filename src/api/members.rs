@@ -1,0 +1,150 @@
+//! Stored memberships: refresh, members, history, changes.
+
+use std::time::Instant;
+
+use cohort_core::plain_sql;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+use crate::pg::settings;
+use crate::pg::spi::{self, Snapshot};
+use crate::pg::store::{self, Question};
+use crate::pg::time;
+
+/// Evaluates a saved cohort now and stores who is in, with who entered and who exited since the last refresh.
+#[pg_extern(volatile, parallel_unsafe)]
+#[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
+fn cohort_refresh(
+    name: Option<&str>,
+) -> Result<
+    TableIterator<'static, (name!(size, i64), name!(entered, i64), name!(exited, i64), name!(took, Interval))>,
+    ErrorReport,
+> {
+    let Some(name) = name else { return Ok(TableIterator::empty()) };
+    let began = Instant::now();
+    // The lock is the cohort's own row: two refreshes of one cohort come one after the other, and each sees what the
+    // other stored, because every statement here has a snapshot of its own.
+    let cohort = store::get_for_refresh(name)?;
+    let rule = Question::rule_of(&cohort)?;
+    let question = Question::of_rule(Snapshot::Fresh, rule, time::as_of(None)?)?;
+    let refresh: i64 = spi::one(
+        Snapshot::Fresh,
+        "INSERT INTO kursaha_cohort.refresh (cohort_id, version, refreshed_at, size, entered, exited, took) \
+         VALUES ($1, $2, now(), 0, 0, 0, '0') RETURNING refresh_id",
+        &[cohort.id.into(), cohort.version.into()],
+        |row| row.need(1),
+    )?;
+    // One statement, so one snapshot: members, differences and log agree.
+    let sql = format!(
+        "WITH found AS MATERIALIZED (\n{}\n), gone AS (\n\
+           DELETE FROM kursaha_cohort.member m WHERE m.cohort_id = $1\n\
+             AND NOT EXISTS (SELECT FROM found WHERE found.customer_id = m.customer_id)\n\
+           RETURNING m.customer_id\n\
+         ), come AS (\n\
+           INSERT INTO kursaha_cohort.member (cohort_id, customer_id, entered_at)\n\
+           SELECT $1, found.customer_id, now() FROM found WHERE NOT EXISTS (\n\
+             SELECT FROM kursaha_cohort.member m WHERE m.cohort_id = $1 AND m.customer_id = found.customer_id)\n\
+           RETURNING customer_id\n\
+         ), logged AS (\n\
+           INSERT INTO kursaha_cohort.membership_change (refresh_id, customer_id, entered)\n\
+           SELECT $2, customer_id, true FROM come UNION ALL SELECT $2, customer_id, false FROM gone\n\
+           RETURNING entered\n\
+         )\n\
+         SELECT (SELECT count(*) FROM found), (SELECT count(*) FROM logged WHERE entered),\n\
+                (SELECT count(*) FROM logged WHERE NOT entered)",
+        question.ask(None, plain_sql::members)?
+    );
+    let (size, entered, exited) = spi::one(Snapshot::Fresh, &sql, &[cohort.id.into(), refresh.into()], |row| {
+        Ok((row.need::<i64>(1)?, row.need::<i64>(2)?, row.need::<i64>(3)?))
+    })?;
+    let took = Interval::from_micros(i64::try_from(began.elapsed().as_micros()).unwrap_or(i64::MAX));
+    spi::touch(
+        "UPDATE kursaha_cohort.refresh SET size = $2, entered = $3, exited = $4, took = $5 WHERE refresh_id = $1",
+        &[refresh.into(), size.into(), entered.into(), exited.into(), took.into()],
+    )?;
+    spi::touch(
+        "UPDATE kursaha_cohort.cohort SET size = $2, refreshed_at = now() WHERE cohort_id = $1",
+        &[cohort.id.into(), size.into()],
+    )?;
+    spi::touch(
+        "DELETE FROM kursaha_cohort.refresh WHERE cohort_id = $1 \
+         AND refreshed_at < now() - make_interval(mins => $2)",
+        &[cohort.id.into(), settings::history_retention_minutes().into()],
+    )?;
+    Ok(TableIterator::once((size, entered, exited, took)))
+}
+
+/// The members that the last `cohort_refresh` stored, and since when.
+#[pg_extern(stable, parallel_restricted)]
+fn cohort_members(
+    name: Option<&str>,
+) -> Result<TableIterator<'static, (name!(customer_id, String), name!(entered_at, TimestampWithTimeZone))>, ErrorReport>
+{
+    let Some(name) = name else { return Ok(TableIterator::empty()) };
+    let cohort = store::get(Snapshot::Callers, name)?;
+    let rows = spi::run(
+        Snapshot::Callers,
+        "SELECT customer_id, entered_at FROM kursaha_cohort.member WHERE cohort_id = $1",
+        &[cohort.id.into()],
+        |row| Ok((row.need(1)?, row.need(2)?)),
+    )?;
+    Ok(TableIterator::new(rows))
+}
+
+/// The refreshes of a cohort, newest first.
+#[pg_extern(stable, parallel_restricted)]
+#[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
+fn cohort_history(
+    name: Option<&str>,
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(refreshed_at, TimestampWithTimeZone),
+            name!(size, i64),
+            name!(entered, i64),
+            name!(exited, i64),
+            name!(took, Interval),
+            name!(version, i32),
+        ),
+    >,
+    ErrorReport,
+> {
+    let Some(name) = name else { return Ok(TableIterator::empty()) };
+    let cohort = store::get(Snapshot::Callers, name)?;
+    let rows = spi::run(
+        Snapshot::Callers,
+        "SELECT refreshed_at, size, entered, exited, took, version FROM kursaha_cohort.refresh \
+         WHERE cohort_id = $1 ORDER BY refresh_id DESC",
+        &[cohort.id.into()],
+        |row| Ok((row.need(1)?, row.need(2)?, row.need(3)?, row.need(4)?, row.need(5)?, row.need(6)?)),
+    )?;
+    Ok(TableIterator::new(rows))
+}
+
+/// Who entered and who exited at the refreshes of a cohort after an instant, oldest first.
+#[pg_extern(stable, parallel_restricted)]
+#[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
+fn cohort_changes(
+    name: Option<&str>,
+    since: default!(Option<TimestampWithTimeZone>, "'-infinity'"),
+) -> Result<
+    TableIterator<
+        'static,
+        (name!(customer_id, String), name!(change, String), name!(changed_at, TimestampWithTimeZone)),
+    >,
+    ErrorReport,
+> {
+    let (Some(name), Some(since)) = (name, since) else { return Ok(TableIterator::empty()) };
+    let cohort = store::get(Snapshot::Callers, name)?;
+    let rows = spi::run(
+        Snapshot::Callers,
+        "SELECT c.customer_id, CASE WHEN c.entered THEN 'entered' ELSE 'exited' END, r.refreshed_at \
+         FROM kursaha_cohort.refresh r JOIN kursaha_cohort.membership_change c USING (refresh_id) \
+         WHERE r.cohort_id = $1 AND r.refreshed_at > $2 \
+         ORDER BY r.refresh_id, c.customer_id COLLATE \"C\"",
+        &[cohort.id.into(), since.into()],
+        |row| Ok((row.need(1)?, row.need(2)?, row.need(3)?)),
+    )?;
+    Ok(TableIterator::new(rows))
+}

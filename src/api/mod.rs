@@ -1,0 +1,8 @@
+//! The SQL functions, by subject. Each converts, calls, converts.
+
+mod admin;
+mod cohorts;
+mod evaluate;
+mod helpers;
+mod inspect;
+mod members;

@@ -1,0 +1,267 @@
+//! A rule as a chain of common table expressions, one per condition.
+//!
+//! Every condition gives a set of customers, or the set of those it leaves out: complements are carried along and
+//! taken from the universe at the very end, if at all, because the universe is the most expensive set there is.
+
+use std::collections::HashMap;
+
+use super::clock::Clock;
+use super::did::{Found, customers};
+use super::predicate::positive;
+use super::{Context, HELPERS, Source, Unresolved, quote, sequence};
+use crate::rule::{Condition, Rule};
+
+/// How many cohorts may be reached one through another.
+const DEEPEST: usize = 32;
+
+/// The result of a condition.
+#[derive(Clone)]
+pub(super) struct Set {
+    /// The common table expression's name.
+    table: String,
+    /// Whether the condition holds for everyone *but* those in the table.
+    all_but: bool,
+}
+
+/// The chain as far as it is written.
+pub(super) struct Chain<'a> {
+    cx: &'a Context<'a>,
+    tables: Vec<String>,
+    conditions: usize,
+    universe: bool,
+    /// Cohorts that are in the chain already.
+    cohorts: HashMap<String, Set>,
+    /// The cohorts through which the one being written was reached.
+    through: Vec<String>,
+}
+
+/// A condition's place in its rule.
+pub(super) struct Place<'a> {
+    pub(super) condition: &'a Condition,
+    pub(super) path: String,
+}
+
+/// The conditions right below one, with their places.
+pub(super) fn below<'a>(place: &Place<'a>) -> Vec<Place<'a>> {
+    let each = |list: &'a [Condition], word: &str| -> Vec<Place<'a>> {
+        let places = list.iter().enumerate();
+        places.map(|(at, condition)| Place { condition, path: format!("{}.{word}[{at}]", place.path) }).collect()
+    };
+    match place.condition {
+        Condition::And(list) => each(list, "and"),
+        Condition::Or(list) => each(list, "or"),
+        Condition::Not(condition) => vec![Place { condition, path: format!("{}.not", place.path) }],
+        _ => Vec::new(),
+    }
+}
+
+/// The statement that gives a condition's members.
+pub(super) fn members(place: &Place, clock: &Clock, cx: &Context) -> Result<String, Unresolved> {
+    let mut chain =
+        Chain { cx, tables: Vec::new(), conditions: 0, universe: false, cohorts: HashMap::new(), through: Vec::new() };
+    let set = chain.condition(place, clock)?;
+    let last = if set.all_but {
+        chain.universe = true;
+        format!("{FROM}universe\nEXCEPT\n{FROM}{}", set.table)
+    } else {
+        format!("{FROM}{}", set.table)
+    };
+    if chain.universe {
+        let comment = "-- everyone: customers with a profile or an event";
+        chain.tables.insert(0, format!("{comment}\nuniverse AS (\n{}\n)", quote::indent(&super::universe(cx))));
+    }
+    Ok(format!("WITH\n{}\n{last}", chain.tables.join(",\n")))
+}
+
+const FROM: &str = "SELECT customer_id FROM ";
+
+impl Chain<'_> {
+    fn condition(&mut self, place: &Place, clock: &Clock) -> Result<Set, Unresolved> {
+        match place.condition {
+            Condition::And(_) => {
+                let sets = self.conditions(place, clock)?;
+                let (inside, outside) = split(&sets);
+                Ok(self.combine(place, inside, outside, "INTERSECT", "UNION", false))
+            }
+            Condition::Or(_) => {
+                // By De Morgan: outside are those that every part leaves out.
+                let sets = self.conditions(place, clock)?;
+                let (inside, outside) = split(&sets);
+                Ok(self.combine(place, outside, inside, "INTERSECT", "UNION", true))
+            }
+            Condition::Not(_) => {
+                let sets = self.conditions(place, clock)?;
+                Ok(sets.into_iter().next().map_or_else(|| self.everyone(), |set| Set { all_but: !set.all_but, ..set }))
+            }
+            Condition::Did(did) => {
+                let found = customers(did, self.cx, clock);
+                Ok(self.found(place, found, false))
+            }
+            Condition::DidNot(did) => {
+                let found = customers(did, self.cx, clock);
+                Ok(self.found(place, found, true))
+            }
+            Condition::Profile(test) => {
+                let mut conditions: Vec<String> =
+                    self.cx.only.iter().map(|customer| format!("p.customer_id = {customer}")).collect();
+                let no_steps = |_: &crate::rule::Reference| String::from("NULL::jsonb");
+                conditions.push(positive(test, "p.profile", clock, &no_steps));
+                let sql = format!(
+                    "SELECT p.customer_id\nFROM {}.cohort_customer p\n{}",
+                    self.cx.schema,
+                    quote::wheres(&conditions)
+                );
+                // A negation is true of customers without a profile row, too.
+                Ok(self.leaf(place, &sql, test.operator.negates().is_some()))
+            }
+            Condition::Cohort(name) => self.cohort(name, &place.path),
+            Condition::Sequence(steps) => {
+                let name = self.next_name();
+                let statements = sequence::statements(steps, self.cx, clock, &name, false);
+                let mut comment = comment(place, false, &name);
+                for (step, sql) in &statements.steps {
+                    // Inlined into one another, a thousand steps would exceed the planner's stack.
+                    self.tables.push(format!("{comment}{step} AS MATERIALIZED (\n{}\n)", quote::indent(sql)));
+                    comment.clear();
+                }
+                let last = format!("SELECT DISTINCT s.customer_id\n{}", statements.satisfied);
+                self.tables.push(format!("{name} AS (\n{}\n)", quote::indent(&last)));
+                Ok(Set { table: name, all_but: false })
+            }
+        }
+    }
+
+    fn conditions(&mut self, place: &Place, clock: &Clock) -> Result<Vec<Set>, Unresolved> {
+        below(place).iter().map(|place| self.condition(place, clock)).collect()
+    }
+
+    /// Those in all of `kept` and in none of `removed`; without any `kept`, everyone but those in any of `removed`.
+    /// `all_but` says that this is the set of those whom the condition leaves out.
+    fn combine(
+        &mut self,
+        place: &Place,
+        kept: Vec<String>,
+        removed: Vec<String>,
+        every: &str,
+        any: &str,
+        all_but: bool,
+    ) -> Set {
+        let all = |tables: Vec<String>, word: &str| {
+            let selects: Vec<String> = tables.into_iter().map(|table| format!("{FROM}{table}")).collect();
+            selects.join(&format!("\n{word}\n"))
+        };
+        if kept.is_empty() {
+            return self.named(place, removed, |removed| all(removed, any), !all_but);
+        }
+        if removed.is_empty() {
+            return self.named(place, kept, |kept| all(kept, every), all_but);
+        }
+        let sql = format!("{}\nEXCEPT\n{}", all(kept, every), all(removed, "EXCEPT"));
+        self.leaf(place, &sql, all_but)
+    }
+
+    /// One table stands for itself, more are combined.
+    fn named(&mut self, place: &Place, tables: Vec<String>, all: impl Fn(Vec<String>) -> String, all_but: bool) -> Set {
+        match <[String; 1]>::try_from(tables) {
+            Ok([table]) => Set { table, all_but },
+            Err(tables) => self.leaf(place, &all(tables), all_but),
+        }
+    }
+
+    fn found(&mut self, place: &Place, found: Found, negated: bool) -> Set {
+        match found {
+            Found::These(sql) => self.leaf(place, &sql, negated),
+            Found::AllBut(sql) => self.leaf(place, &sql, !negated),
+            Found::Everyone => Set { all_but: negated, ..self.everyone() },
+        }
+    }
+
+    fn everyone(&mut self) -> Set {
+        self.universe = true;
+        Set { table: "universe".to_owned(), all_but: false }
+    }
+
+    fn next_name(&mut self) -> String {
+        self.conditions += 1;
+        format!("c{}", self.conditions)
+    }
+
+    fn leaf(&mut self, place: &Place, sql: &str, all_but: bool) -> Set {
+        let table = self.next_name();
+        let comment = comment(place, all_but, &table);
+        self.tables.push(format!("{comment}{table} AS (\n{}\n)", quote::indent(sql)));
+        Set { table, all_but }
+    }
+
+    fn cohort(&mut self, name: &str, path: &str) -> Result<Set, Unresolved> {
+        if let Some(set) = self.cohorts.get(name) {
+            return Ok(set.clone());
+        }
+        if self.through.iter().any(|through| through == name) {
+            return Err(Unresolved::Cycle(name.to_owned()));
+        }
+        if self.through.len() >= DEEPEST {
+            return Err(Unresolved::TooDeep(name.to_owned()));
+        }
+        let Some(source) = (self.cx.cohort)(name) else {
+            return Err(Unresolved::Unknown {
+                name: name.to_owned(),
+                path: self.through.is_empty().then(|| format!("{path}.cohort")),
+            });
+        };
+        let (sql, all_but) = match source {
+            Source::Rule(rule) => {
+                let set = self.rule(name, &rule)?;
+                (format!("{FROM}{}", set.table), set.all_but)
+            }
+            Source::List(cohort_id) => (self.list(cohort_id), false),
+        };
+        let table = format!("cohort_{}", self.cohorts.len() + 1);
+        let holds = if all_but { format!(" ({table} holds everyone else)") } else { String::new() };
+        let words = quote::comment(&format!("cohort {name:?}"));
+        // MATERIALIZED: evaluated once, however often it is named.
+        self.tables.push(format!("-- {words}{holds}\n{table} AS MATERIALIZED (\n{}\n)", quote::indent(&sql)));
+        let set = Set { table, all_but };
+        self.cohorts.insert(name.to_owned(), set.clone());
+        Ok(set)
+    }
+
+    fn rule(&mut self, name: &str, rule: &Rule) -> Result<Set, Unresolved> {
+        self.through.push(name.to_owned());
+        let clock = Clock { as_of: self.cx.as_of, zone: quote::text(rule.zone()) };
+        let place = Place { condition: &rule.condition, path: format!("{name:?} $") };
+        let set = self.condition(&place, &clock);
+        self.through.pop();
+        set
+    }
+
+    /// The rows of a fixed list that are in the universe, without reading all of the universe.
+    fn list(&self, cohort_id: i64) -> String {
+        let Context { schema, as_of, only, .. } = self.cx;
+        let only = only.map_or(String::new(), |customer| format!("\n  AND l.customer_id = {customer}"));
+        let rows = format!("SELECT l.customer_id\nFROM {HELPERS}.list_member l\nWHERE l.cohort_id = {cohort_id}{only}");
+        format!(
+            "{rows}\n  AND EXISTS (SELECT 1 FROM {schema}.cohort_customer p WHERE p.customer_id = l.customer_id)\n\
+             UNION\n\
+             {rows}\n  AND EXISTS (\n    SELECT 1\n    FROM {schema}.cohort_event e\n    \
+             WHERE e.customer_id = l.customer_id\n      AND e.occurred_at <= {as_of}\n  )"
+        )
+    }
+}
+
+/// The tables of sets, and of those that are "all but".
+fn split(sets: &[Set]) -> (Vec<String>, Vec<String>) {
+    let tables = |all_but| sets.iter().filter(|set| set.all_but == all_but).map(|set| set.table.clone()).collect();
+    (tables(false), tables(true))
+}
+
+fn comment(place: &Place, all_but: bool, table: &str) -> String {
+    let words = match place.condition {
+        // What these are made of stands in the statement below.
+        Condition::And(_) => "all of these".to_owned(),
+        Condition::Or(_) => "any of these".to_owned(),
+        condition => quote::comment(&condition.describe()),
+    };
+    let holds = if all_but { format!(" ({table} holds everyone else)") } else { String::new() };
+    format!("-- {}: {words}{holds}\n", quote::comment(&place.path))
+}

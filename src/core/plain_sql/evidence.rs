@@ -1,0 +1,107 @@
+//! What speaks for and against one customer, condition by condition.
+
+use super::chain::{Place, members};
+use super::clock::Clock;
+use super::did::figure_of_one;
+use super::scan::matching;
+use super::{Context, Unresolved, all, clock, path, quote, sequence};
+use crate::rule::{Condition, Did, PropertyTest, Rule, Sequence};
+
+/// One condition of a rule, as it is for one customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// Where it stands: `$`, `$.and[0]`.
+    pub path: String,
+    /// The condition in words.
+    pub condition: String,
+    /// A statement that gives one row, `holds boolean, evidence jsonb`. The evidence is
+    /// * of `did` and `did_not`: `count` of the matching events, `event_ids` of the first ten of them, and
+    ///   `aggregate`, the figure, where one is asked for (null when there is no value; an average is rounded here);
+    /// * of `profile`: the property's `value`, through `[]` a list of the elements' values;
+    /// * of `cohort`: its name as `cohort`;
+    /// * of `sequence`: the `event_ids` of one assignment that satisfies it, null without one;
+    /// * SQL null of `and`, `or` and `not`.
+    pub sql: String,
+}
+
+/// Every condition of the rule for the customer whose id is the SQL expression `customer`, in the order of the
+/// document, outer before inner. A customer outside the universe satisfies none of them.
+///
+/// # Errors
+/// As [`members`](super::members).
+pub fn evidence(rule: &Rule, customer: &str, cx: &Context) -> Result<Vec<Evidence>, Unresolved> {
+    let cx = &Context { only: Some(customer), ..*cx };
+    let clock = clock(rule, cx);
+    all(rule)
+        .into_iter()
+        .map(|place| {
+            let evidence = match place.condition {
+                Condition::And(_) | Condition::Or(_) | Condition::Not(_) => "NULL::jsonb".to_owned(),
+                Condition::Did(did) | Condition::DidNot(did) => of_did(did, &clock, cx),
+                Condition::Profile(test) => of_profile(test, customer, cx),
+                Condition::Cohort(name) => format!("jsonb_build_object('cohort', {})", typed(name)),
+                Condition::Sequence(steps) => of_sequence(steps, &clock, cx),
+            };
+            let sql =
+                format!("SELECT\n{} AS holds,\n{} AS evidence", holds(&place, &clock, cx)?, quote::indent(&evidence));
+            Ok(Evidence { condition: place.condition.describe(), path: place.path, sql })
+        })
+        .collect()
+}
+
+fn holds(place: &Place, clock: &Clock, cx: &Context) -> Result<String, Unresolved> {
+    Ok(quote::indent(&format!("EXISTS (\n{}\n)", quote::indent(&members(place, clock, cx)?))))
+}
+
+fn of_did(did: &Did, clock: &Clock, cx: &Context) -> String {
+    let scan = matching(did, cx, clock);
+    let first = format!("{}\nORDER BY e.occurred_at, e.event_id\nLIMIT 10", scan.select("e.event_id, e.occurred_at"));
+    let mut entries = vec![
+        format!("'count', {}", scalar(&scan.select("count(*)"))),
+        format!(
+            "'event_ids', (\n  SELECT coalesce(jsonb_agg(f.event_id ORDER BY f.occurred_at, f.event_id), '[]')\n  FROM (\n{}\n  ) f\n)",
+            quote::indent(&quote::indent(&first))
+        ),
+    ];
+    if let Some(aggregate) = &did.aggregate {
+        entries.push(format!("'aggregate', {}", scalar(&figure_of_one(aggregate, &scan))));
+    }
+    object(&entries)
+}
+
+fn of_profile(test: &PropertyTest, customer: &str, cx: &Context) -> String {
+    let reached = path::follow("p.profile", &test.property.steps, 0);
+    let value = if reached.elements.is_empty() { reached.value } else { format!("jsonb_agg({})", reached.value) };
+    let mut from = vec![format!("{}.cohort_customer p", cx.schema)];
+    from.extend(reached.elements);
+    let sql = format!("SELECT {value}\nFROM {}\nWHERE p.customer_id = {customer}", from.join(",\n  "));
+    object(&[format!("'value', {}", scalar(&sql))])
+}
+
+fn of_sequence(steps: &Sequence, clock: &Clock, cx: &Context) -> String {
+    let statements = sequence::statements(steps, cx, clock, "t", true);
+    let tables: Vec<String> = statements
+        .steps
+        .iter()
+        .map(|(name, sql)| format!("{name} AS MATERIALIZED (\n{}\n)", quote::indent(sql)))
+        .collect();
+    let sql = format!(
+        "WITH\n{}\nSELECT s.event_ids\n{}\nORDER BY s.occurred_at, s.event_id\nLIMIT 1",
+        tables.join(",\n"),
+        statements.satisfied
+    );
+    object(&[format!("'event_ids', {}", scalar(&sql))])
+}
+
+fn scalar(sql: &str) -> String {
+    format!("(\n{}\n)", quote::indent(sql))
+}
+
+fn object(entries: &[String]) -> String {
+    format!("jsonb_build_object(\n{}\n)", quote::indent(&entries.join(",\n")))
+}
+
+/// A string literal that is known to be text where any type is taken.
+fn typed(value: &str) -> String {
+    format!("{}::text", quote::text(value))
+}

@@ -1,0 +1,157 @@
+//! Rule -> plain SQL over `cohort_event` and `cohort_customer` that returns the same members as the rule, whatever
+//! the session's settings are, and reads well enough to be checked by hand.
+//!
+//! Besides PostgreSQL's own functions the SQL uses those of the schema `kursaha_cohort` that have the rule language's
+//! meaning where `~`, `lower()` or a cast would have another: `json_number`, `json_text`, `json_elements`,
+//! `json_instant`, `json_day`, `simple_lower`, `regex_match`, `day_start`, `local_day`, `time_add`, `time_subtract`
+//! and `anniversary_between`.
+
+mod chain;
+mod clock;
+mod did;
+mod evidence;
+mod path;
+mod predicate;
+mod quote;
+mod scan;
+mod sequence;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_quoting;
+
+use std::fmt;
+
+pub use evidence::{Evidence, evidence};
+
+use crate::rule::{Condition, Rule};
+use chain::{Place, below};
+use clock::Clock;
+
+/// The schema of the helper functions.
+const HELPERS: &str = "kursaha_cohort";
+
+/// What the SQL of a rule depends on besides the rule.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The extension's schema, as a quoted identifier.
+    pub schema: &'a str,
+    /// The instant, as an SQL expression without side effects: `timestamptz '…'`, `now()` or a parameter.
+    pub as_of: &'a str,
+    /// What a cohort's name stands for; `None` when there is no such cohort.
+    pub cohort: &'a dyn Fn(&str) -> Option<Source>,
+    /// The SQL expression of one customer's id: only this customer's rows are read.
+    pub only: Option<&'a str>,
+}
+
+/// What a cohort's name stands for.
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one is made per cohort and taken apart at once")]
+pub enum Source {
+    /// A saved rule.
+    Rule(Rule),
+    /// A fixed list: the rows of `kursaha_cohort.list_member` with this `cohort_id`.
+    List(i64),
+}
+
+/// Why a rule that names cohorts has no SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unresolved {
+    /// There is no cohort of this name.
+    Unknown {
+        /// The name.
+        name: String,
+        /// Where the rule says so (`$.and[0].cohort`), when the rule itself does and not a cohort that it names.
+        path: Option<String>,
+    },
+    /// The cohort of this name is reached through itself.
+    Cycle(String),
+    /// The cohort of this name is reached through more than 32 others.
+    TooDeep(String),
+}
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { name, .. } => write!(formatter, "there is no cohort \"{name}\""),
+            Self::Cycle(name) => write!(formatter, "cohort \"{name}\" is reached through itself"),
+            Self::TooDeep(name) => write!(formatter, "cohort \"{name}\" is reached through more than 32 cohorts"),
+        }
+    }
+}
+
+impl std::error::Error for Unresolved {}
+
+/// One condition of a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Where it stands: `$`, `$.and[0]`.
+    pub path: String,
+    /// The condition in words.
+    pub condition: String,
+    /// A statement that gives the `customer_id` of everyone for whom this condition alone holds, each once.
+    pub members: String,
+    /// Of `did` and `did_not`: a statement that counts the events that it counts.
+    pub events: Option<String>,
+}
+
+/// The statement that gives the `customer_id` of every member, each once, in no particular order.
+///
+/// # Errors
+/// When a cohort that the rule names cannot be resolved.
+pub fn members(rule: &Rule, cx: &Context) -> Result<String, Unresolved> {
+    chain::members(&top(rule), &clock(rule, cx), cx)
+}
+
+/// The statement that gives the `customer_id` of everyone in the universe, each once.
+#[must_use]
+pub fn universe(cx: &Context) -> String {
+    let profiles = scan::only("p", cx).map_or(String::new(), |only| format!("\nWHERE {only}"));
+    let events = scan::only("e", cx).map_or(String::new(), |only| format!("\n  AND {only}"));
+    format!(
+        "SELECT p.customer_id\nFROM {schema}.cohort_customer p{profiles}\nUNION\nSELECT e.customer_id\n\
+         FROM {schema}.cohort_event e\nWHERE {exists}{events}",
+        schema = cx.schema,
+        exists = scan::exists("e", cx)
+    )
+}
+
+/// Every condition of the rule by itself, in the order of the document, outer before inner.
+///
+/// # Errors
+/// As [`members`].
+pub fn parts(rule: &Rule, cx: &Context) -> Result<Vec<Part>, Unresolved> {
+    let clock = clock(rule, cx);
+    all(rule)
+        .into_iter()
+        .map(|place| {
+            let events = match place.condition {
+                Condition::Did(did) | Condition::DidNot(did) => {
+                    Some(scan::matching(did, cx, &clock).select("count(*)"))
+                }
+                _ => None,
+            };
+            let members = chain::members(&place, &clock, cx)?;
+            Ok(Part { condition: place.condition.describe(), path: place.path, members, events })
+        })
+        .collect()
+}
+
+fn top(rule: &Rule) -> Place<'_> {
+    Place { condition: &rule.condition, path: "$".to_owned() }
+}
+
+fn clock<'a>(rule: &Rule, cx: &Context<'a>) -> Clock<'a> {
+    Clock { as_of: cx.as_of, zone: quote::text(rule.zone()) }
+}
+
+/// Every condition of a rule with its place, outer before inner.
+fn all(rule: &Rule) -> Vec<Place<'_>> {
+    let mut found = Vec::new();
+    let mut ahead = vec![top(rule)];
+    while let Some(place) = ahead.pop() {
+        ahead.extend(below(&place).into_iter().rev());
+        found.push(place);
+    }
+    found
+}

@@ -1,0 +1,259 @@
+//! Tests of properties as SQL.
+//!
+//! Every expression made here is *true* exactly when the test holds; otherwise it is false or null. `AND`, `OR` and
+//! `WHERE` keep that, and negation is always `IS NOT TRUE`.
+
+use super::HELPERS;
+use super::clock::Clock;
+use super::path;
+use super::quote::{self, group, not, one_of};
+use crate::rule::{Argument, Operator, Predicate, PropertyTest, Reference};
+use crate::text::simple_lower;
+use crate::time::Reading;
+use crate::value::Scalar;
+
+/// Where the events that a step may refer to are found: the `jsonb` expression from which the reference's path,
+/// without its first key, goes on.
+pub(super) type Bound<'a> = &'a dyn Fn(&Reference) -> String;
+
+/// One predicate over the `jsonb` expression `root`.
+pub(super) fn predicate(predicate: &Predicate, root: &str, clock: &Clock, bound: Bound) -> String {
+    let all = |list: &[Predicate]| -> Vec<String> {
+        list.iter().map(|item| self::predicate(item, root, clock, bound)).collect()
+    };
+    match predicate {
+        Predicate::And(list) => group("AND", &all(list)),
+        Predicate::Or(list) => group("OR", &all(list)),
+        Predicate::Not(inner) => not(&self::predicate(inner, root, clock, bound)),
+        Predicate::Test(test) => match test.operator.negates() {
+            Some(_) => not(&positive(test, root, clock, bound)),
+            None => positive(test, root, clock, bound),
+        },
+    }
+}
+
+/// For every reference of plain paths that must hold: an equation that the reference implies, with the event on one
+/// side and the bound value on the other. A join can be hashed by it; by the reference itself, whose meaning depends on
+/// the bound value's type, it would compare everything with everything.
+pub(super) fn hashable(predicate: &Predicate, root: &str, bound: Bound) -> Vec<String> {
+    match predicate {
+        Predicate::And(list) => list.iter().flat_map(|item| hashable(item, root, bound)).collect(),
+        Predicate::Test(test) if test.ignore_case != Some(true) => {
+            let Argument::Ref(reference) = &test.argument else {
+                return Vec::new();
+            };
+            let value = path::follow(root, &test.property.steps, 0);
+            let other = path::follow(&bound(reference), &reference.property.steps[1..], 0);
+            if !value.elements.is_empty() || !other.elements.is_empty() {
+                return Vec::new();
+            }
+            let number_or_itself = |side: &str| format!("coalesce(to_jsonb({HELPERS}.json_number({side})), {side})");
+            vec![format!("{} = {}", number_or_itself(&value.value), number_or_itself(&other.value))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The test, or, when its operator is a negation, the test that it negates.
+pub(super) fn positive(test: &PropertyTest, root: &str, clock: &Clock, bound: Bound) -> String {
+    let operator = test.operator.negates().unwrap_or(test.operator);
+    let ignore_case = test.ignore_case.unwrap_or(false);
+    path::any(root, &test.property.steps, 0, |value, names| {
+        if let Argument::Ref(reference) = &test.argument {
+            return path::any(&bound(reference), &reference.property.steps[1..], names, |other, _| {
+                same(value, other, ignore_case)
+            });
+        }
+        compare(value, names, operator, &test.argument, ignore_case, clock)
+    })
+}
+
+/// One value (an expression, null when missing) against a written argument.
+fn compare(
+    value: &str,
+    names: usize,
+    operator: Operator,
+    argument: &Argument,
+    ignore_case: bool,
+    clock: &Clock,
+) -> String {
+    match argument {
+        Argument::None => format!("{value} <> 'null'"),
+        Argument::Scalar(scalar) => match operator {
+            Operator::Gt => ordered(value, ">", scalar),
+            Operator::Gte => ordered(value, ">=", scalar),
+            Operator::Lt => ordered(value, "<", scalar),
+            Operator::Lte => ordered(value, "<=", scalar),
+            _ => equals_any(value, std::slice::from_ref(scalar), ignore_case),
+        },
+        Argument::Range(low, high) => {
+            let (side, low) = side(value, low);
+            let (_, high) = self::side(value, high);
+            format!("{side} BETWEEN {low} AND {high}")
+        }
+        Argument::List(list) => match operator {
+            Operator::ContainsAny => {
+                let element = format!("v{}", names + 1);
+                path::exists(
+                    &[format!("{HELPERS}.json_elements({value}) AS {element}")],
+                    &equals_any(&element, list, false),
+                )
+            }
+            Operator::ContainsAll => contains_all(value, names, list),
+            _ => equals_any(value, list, ignore_case),
+        },
+        Argument::Text(text) => match operator {
+            Operator::Regex => {
+                format!("{HELPERS}.regex_match({HELPERS}.json_text({value}), {}, {ignore_case})", quote::text(text))
+            }
+            Operator::StartsWith => {
+                let (side, text) = folded(value, text, ignore_case);
+                format!("starts_with({side}, {})", quote::text(&text))
+            }
+            Operator::EndsWith => {
+                let (side, text) = folded(value, text, ignore_case);
+                format!("right({side}, {}) COLLATE \"C\" = {}", text.chars().count(), quote::text(&text))
+            }
+            _ => contains(value, names, text, ignore_case),
+        },
+        Argument::Date(date) => {
+            let zone = &clock.zone;
+            if operator == Operator::On && matches!(date.reading, Reading::Day(_)) {
+                return format!("{HELPERS}.json_day({value}, {zone}) = date {}", quote::text(&date.text));
+            }
+            let sign = match operator {
+                Operator::Before => "<",
+                Operator::Since => ">=",
+                _ => "=",
+            };
+            format!("{HELPERS}.json_instant({value}, {zone}) {sign} {}", clock.instant(date))
+        }
+        Argument::Interval(interval) => {
+            let at = format!("{HELPERS}.json_instant({value}, {})", clock.zone);
+            let anniversary = |(first, last)| {
+                let day = format!("{HELPERS}.json_day({value}, {})", clock.zone);
+                quote::call(&format!("{HELPERS}.anniversary_between"), &[day, first, last])
+            };
+            match operator {
+                Operator::InTheLast => {
+                    group("AND", &[format!("{at} > {}", clock.ago(interval)), format!("{at} <= {}", clock.as_of)])
+                }
+                Operator::InTheNext => {
+                    group("AND", &[format!("{at} > {}", clock.as_of), format!("{at} <= {}", clock.ahead(interval))])
+                }
+                Operator::AnniversaryInTheNext => anniversary(clock.days_ahead(interval)),
+                Operator::AnniversaryInTheLast => anniversary(clock.days_ago(interval)),
+                _ => format!("{at} <= {}", clock.ago(interval)),
+            }
+        }
+        Argument::Ref(_) => String::from("false"), // answered before a value is compared with
+    }
+}
+
+/// The side and the literal of a comparison by size.
+fn side(value: &str, scalar: &Scalar) -> (String, String) {
+    match scalar {
+        Scalar::Number(number) => (format!("{HELPERS}.json_number({value})"), quote::number(number)),
+        Scalar::String(string) => (format!("{HELPERS}.json_text({value}) COLLATE \"C\""), quote::text(string)),
+        // No rule orders booleans; a boolean has no text, so nothing would compare.
+        Scalar::Bool(value) => ("NULL::text".to_owned(), quote::text(&value.to_string())),
+    }
+}
+
+fn ordered(value: &str, sign: &str, scalar: &Scalar) -> String {
+    let (side, literal) = side(value, scalar);
+    format!("{side} {sign} {literal}")
+}
+
+/// The string and the text it is compared with, both in lower case when case is ignored.
+fn folded(value: &str, text: &str, ignore_case: bool) -> (String, String) {
+    if ignore_case {
+        (format!("{HELPERS}.simple_lower({HELPERS}.json_text({value}))"), simple_lower(text))
+    } else {
+        (format!("{HELPERS}.json_text({value})"), text.to_owned())
+    }
+}
+
+/// Equal to one of the scalars: each kind together in one list.
+pub(super) fn equals_any(value: &str, scalars: &[Scalar], ignore_case: bool) -> String {
+    let (mut json, mut lowered, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+    for scalar in scalars {
+        match scalar {
+            Scalar::String(string) if ignore_case => {
+                lowered.push(quote::text(&simple_lower(string)));
+            }
+            Scalar::Number(number) => numbers.push(quote::number(number)),
+            other => json.extend(quote::json_scalar(other)),
+        }
+    }
+    let mut kinds = Vec::new();
+    if !json.is_empty() {
+        kinds.push(one_of(value, &json));
+    }
+    if !lowered.is_empty() {
+        kinds.push(one_of(&format!("{HELPERS}.simple_lower({HELPERS}.json_text({value})) COLLATE \"C\""), &lowered));
+    }
+    if !numbers.is_empty() {
+        kinds.push(one_of(&format!("{HELPERS}.json_number({value})"), &numbers));
+    }
+    group("OR", &kinds)
+}
+
+/// A substring of a string, or an element of an array.
+fn contains(value: &str, names: usize, text: &str, ignore_case: bool) -> String {
+    let (side, lowered) = folded(value, text, ignore_case);
+    let substring = format!("strpos({side}, {}) > 0", quote::text(&lowered));
+    let element = if ignore_case {
+        let element = format!("v{}", names + 1);
+        path::exists(
+            &[format!("{HELPERS}.json_elements({value}) AS {element}")],
+            &equals_any(&element, &[Scalar::String(text.to_owned())], true),
+        )
+    } else {
+        // On arrays @> is "has these elements", and no string or object contains an array.
+        format!("{value} @> {}", quote::json(&serde_json::json!([text])))
+    };
+    group("OR", &[substring, element])
+}
+
+/// An array with an equal element for each of the scalars.
+fn contains_all(value: &str, names: usize, scalars: &[Scalar]) -> String {
+    let (mut others, mut numbers) = (Vec::new(), Vec::new());
+    for scalar in scalars {
+        match scalar {
+            Scalar::String(string) => others.push(serde_json::Value::from(string.as_str())),
+            Scalar::Bool(value) => others.push(serde_json::Value::from(*value)),
+            Scalar::Number(number) => numbers.push(quote::number(number)),
+        }
+    }
+    let mut kinds = Vec::new();
+    if !others.is_empty() {
+        kinds.push(format!("{value} @> {}", quote::json(&serde_json::Value::from(others))));
+    }
+    if !numbers.is_empty() {
+        // Not @> on jsonb: the number 5 is also equal to an element "5".
+        let element = format!("v{}", names + 1);
+        kinds.push(format!(
+            "ARRAY(SELECT {HELPERS}.json_number({element}) FROM {HELPERS}.json_elements({value}) AS {element}) \
+             @> ARRAY[{}]::numeric[]",
+            numbers.join(", ")
+        ));
+    }
+    group("AND", &kinds)
+}
+
+/// Two properties are equal as `eq` of the second one's value would say.
+fn same(value: &str, other: &str, ignore_case: bool) -> String {
+    let strings = if ignore_case {
+        let lower = |side: &str| format!("{HELPERS}.simple_lower({HELPERS}.json_text({side})) COLLATE \"C\"");
+        format!("{} = {}", lower(value), lower(other))
+    } else {
+        format!("{value} = {other}")
+    };
+    format!(
+        "CASE jsonb_typeof({other})\n  \
+         WHEN 'string' THEN {strings}\n  \
+         WHEN 'number' THEN {HELPERS}.json_number({value}) = {HELPERS}.json_number({other})\n  \
+         WHEN 'boolean' THEN {value} = {other}\nEND"
+    )
+}

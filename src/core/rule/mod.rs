@@ -1,0 +1,404 @@
+//! A cohort rule: the types that every other part reads, after [`parse`] has checked them.
+//!
+//! `serde_json::Value` --[`parse`]--> [`Rule`] --[`Rule::to_json`]--> canonical `serde_json::Value`.
+//! A [`Rule`] keeps whatever its JSON said (`did_not` stays `did_not`, a single predicate stays single), so that the
+//! canonical JSON differs from what was given in operator names only.
+
+mod describe;
+mod operator;
+mod parse;
+mod pattern;
+mod schema;
+mod to_json;
+mod walk;
+
+pub use operator::{Operator, Takes};
+pub use parse::{MAX_TEXT, Problem, parse, parse_text, parse_text_checking};
+pub use pattern::compile_pattern;
+pub use schema::json_schema;
+
+use std::cmp::Ordering;
+
+use crate::time::{DateValue, Interval};
+use crate::value::{Number, Scalar};
+
+/// One whole rule: a condition, and the zone in which its calendar is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// `"version"` if it was written; 1 is the only one.
+    pub version: Option<Whole>,
+    /// The IANA name that was written; [`Rule::zone`] gives the one in force.
+    pub timezone: Option<String>,
+    /// What a customer must satisfy.
+    pub condition: Condition,
+}
+
+impl Rule {
+    /// The rule's time zone: what it says, or `UTC`.
+    #[must_use]
+    pub fn zone(&self) -> &str {
+        self.timezone.as_deref().unwrap_or("UTC")
+    }
+}
+
+/// What decides about one customer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Condition {
+    /// All of a non-empty list.
+    And(Vec<Condition>),
+    /// Any of a non-empty list.
+    Or(Vec<Condition>),
+    /// The universe without these.
+    Not(Box<Condition>),
+    /// Did the event.
+    Did(Did),
+    /// Exactly `not` of [`Condition::Did`].
+    DidNot(Did),
+    /// A property of the customer's profile; no profile row reads as an empty profile.
+    Profile(PropertyTest),
+    /// Member of another saved cohort, by name.
+    Cohort(String),
+    /// Steps in order.
+    Sequence(Sequence),
+}
+
+/// The event types of a `did`, `did_not` or step, as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventTypes {
+    /// A single type, or `"*"`.
+    One(String),
+    /// Any of a non-empty list; a `"*"` in it means any event.
+    Many(Vec<String>),
+}
+
+impl EventTypes {
+    /// The exact types looked for, or `None` for any event.
+    #[must_use]
+    pub fn named(&self) -> Option<&[String]> {
+        let names = match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Many(names) => names.as_slice(),
+        };
+        (!names.iter().any(|name| name == "*")).then_some(names)
+    }
+}
+
+/// `did` or `did_not` with its options.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Did {
+    /// Which events.
+    pub events: EventTypes,
+    /// Conditions on one event's own data.
+    pub filter: Option<Where>,
+    /// How many matching events; absent: at least one.
+    pub count: Option<Comparison<Whole>>,
+    /// Which events count, by `occurred_at`.
+    pub time: Option<Window>,
+    /// A figure over the matching events.
+    pub aggregate: Option<Aggregate>,
+    /// Only the customer's first or last event of these types is asked.
+    pub occurrence: Option<Occurrence>,
+}
+
+impl Did {
+    /// The comparison of `count` with plain numbers.
+    #[must_use]
+    pub fn count(&self) -> Option<Comparison<u64>> {
+        self.count.map(|comparison| comparison.map(|whole| whole.value))
+    }
+}
+
+/// `where`: one predicate, or a non-empty list that must all hold.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Where {
+    /// Written as an object.
+    One(Predicate),
+    /// Written as a list.
+    All(Vec<Predicate>),
+}
+
+impl Where {
+    /// The predicates that must all hold.
+    #[must_use]
+    pub fn predicates(&self) -> &[Predicate] {
+        match self {
+            Self::One(predicate) => std::slice::from_ref(predicate),
+            Self::All(predicates) => predicates,
+        }
+    }
+}
+
+/// What decides about one event.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Predicate {
+    /// All of a non-empty list.
+    And(Vec<Predicate>),
+    /// Any of a non-empty list.
+    Or(Vec<Predicate>),
+    /// The negation.
+    Not(Box<Predicate>),
+    /// One property.
+    Test(PropertyTest),
+}
+
+/// One comparison of one property of an event's data or a profile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PropertyTest {
+    /// Which property.
+    pub property: Property,
+    /// The canonical operator.
+    pub operator: Operator,
+    /// What it is compared with; its shape fits the operator ([`Operator::takes`]).
+    pub argument: Argument,
+    /// `ignore_case` as written; absent is `false`.
+    pub ignore_case: Option<bool>,
+}
+
+/// The right-hand side of a [`PropertyTest`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Argument {
+    /// `exists`, `not_exists`.
+    None,
+    /// `eq neq` (any scalar), `gt gte lt lte` (number or string).
+    Scalar(Scalar),
+    /// `"ref": "c.product_id"` in place of `value`, with `eq` only, in sequence steps only.
+    Ref(Reference),
+    /// `between`, `not_between`: two numbers or two strings, the lower first.
+    Range(Scalar, Scalar),
+    /// `in not_in contains_any contains_all contains_none`: a non-empty list.
+    List(Vec<Scalar>),
+    /// `contains starts_with ends_with regex` and their negations.
+    Text(String),
+    /// `before since on`.
+    Date(DateValue),
+    /// `in_the_last in_the_next more_than_ago anniversary_in_the_next anniversary_in_the_last`.
+    Interval(Interval),
+}
+
+/// `"c.product_id"`: a property of the event that an earlier step bound as `c`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// The name before the first dot.
+    pub step: String,
+    /// The path behind it.
+    pub property: Property,
+}
+
+/// The path of a property inside `jsonb`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Property {
+    /// How it was written, for the canonical JSON.
+    pub written: WrittenPath,
+    /// Where it leads, outermost first; never empty; starts with a [`PathStep::Key`].
+    pub steps: Vec<PathStep>,
+}
+
+/// The two spellings of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WrittenPath {
+    /// `"cart.items[].sku"`.
+    Dotted(String),
+    /// `["a.b", "c"]`: every text is a key as it stands.
+    Keys(Vec<String>),
+}
+
+/// One step into a `jsonb` value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathStep {
+    /// Into an object; anything else has no such property.
+    Key(String),
+    /// To every element of an array; anything else has none.
+    Elements,
+}
+
+/// One comparison with numbers of type `N`: `{"gte": 3}` or `{"between": [2, 5]}` (inclusive, lower first).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison<N> {
+    /// `eq`.
+    Eq(N),
+    /// `neq`.
+    Neq(N),
+    /// `gt`.
+    Gt(N),
+    /// `gte`.
+    Gte(N),
+    /// `lt`.
+    Lt(N),
+    /// `lte`.
+    Lte(N),
+    /// `between`.
+    Between(N, N),
+}
+
+impl<N> Comparison<N> {
+    /// The same comparison with other numbers.
+    #[must_use]
+    pub fn map<M>(self, mut convert: impl FnMut(N) -> M) -> Comparison<M> {
+        match self {
+            Self::Eq(number) => Comparison::Eq(convert(number)),
+            Self::Neq(number) => Comparison::Neq(convert(number)),
+            Self::Gt(number) => Comparison::Gt(convert(number)),
+            Self::Gte(number) => Comparison::Gte(convert(number)),
+            Self::Lt(number) => Comparison::Lt(convert(number)),
+            Self::Lte(number) => Comparison::Lte(convert(number)),
+            Self::Between(low, high) => Comparison::Between(convert(low), convert(high)),
+        }
+    }
+}
+
+/// A whole number from 0 to 2^63-1, which may have been written `3.0`: a stored rule keeps that spelling, because only
+/// operator names are rewritten. Two are equal when their values are.
+#[derive(Debug, Clone, Copy)]
+pub struct Whole {
+    /// The number.
+    pub value: u64,
+    /// How many zeros stood behind the decimal point. `jsonb` has no other spelling of a whole number.
+    pub decimals: u16,
+}
+
+impl From<u64> for Whole {
+    fn from(value: u64) -> Self {
+        Self { value, decimals: 0 }
+    }
+}
+
+impl PartialEq for Whole {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl PartialOrd for Whole {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        self.value.partial_cmp(&other.value)
+    }
+}
+
+/// A figure over the matching events of one customer. No value at all means no match.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Aggregate {
+    /// Which property's values; through `[]` every element is a value of its own.
+    pub property: Property,
+    /// The figure and what it is compared with.
+    pub figure: Figure,
+}
+
+/// `fn` of an aggregate with its comparison.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Figure {
+    /// `sum` of the numeric values.
+    Sum(Comparison<Number>),
+    /// `avg`, compared as sum against value times count.
+    Avg(Comparison<Number>),
+    /// `min` of the numeric values.
+    Min(Comparison<Number>),
+    /// `max` of the numeric values.
+    Max(Comparison<Number>),
+    /// `count_distinct` of the scalars (a comparison as in `sum`: any number).
+    CountDistinct(Comparison<Number>),
+    /// `most_frequent` scalar with `eq`.
+    MostFrequentIs(Scalar),
+    /// `most_frequent` scalar with `in`.
+    MostFrequentIn(Vec<Scalar>),
+}
+
+/// `occurrence`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occurrence {
+    /// The earliest by (`occurred_at`, event id).
+    First,
+    /// The latest.
+    Last,
+}
+
+/// `time`: which events count. `I` is the interval, `t` the event's time.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Window {
+    /// `as_of - I < t <= as_of`.
+    InTheLast(Interval),
+    /// `t <= as_of - I`.
+    MoreThanAgo(Interval),
+    /// `as_of - I1 < t <= as_of - I2`, the longer first.
+    BetweenAgo(Interval, Interval),
+    /// `t >=` that instant.
+    Since(DateValue),
+    /// `t <` that instant.
+    Before(DateValue),
+    /// From the first instant to the last, inclusive; a date as the end covers its whole day.
+    Between(DateValue, DateValue),
+    /// The calendar unit that holds `as_of`.
+    This(CalendarUnit),
+    /// The one before.
+    Previous(CalendarUnit),
+}
+
+/// A calendar unit in the rule's zone; weeks start on Monday.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CalendarUnit {
+    /// A day.
+    Day,
+    /// Monday to Sunday.
+    Week,
+    /// A month.
+    Month,
+    /// A quarter.
+    Quarter,
+    /// A year.
+    Year,
+}
+
+impl CalendarUnit {
+    /// All of them, with the names rules use.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("day", Self::Day),
+        ("week", Self::Week),
+        ("month", Self::Month),
+        ("quarter", Self::Quarter),
+        ("year", Self::Year),
+    ];
+
+    /// The name rules use, which is also that of PostgreSQL's `date_trunc`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::Quarter => "quarter",
+            Self::Year => "year",
+        }
+    }
+}
+
+/// Steps that happened in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sequence {
+    /// At least one; the first is a [`StepKind::Did`].
+    pub steps: Vec<Step>,
+    /// From the first event's time to the last one's, its end included.
+    pub within: Option<Interval>,
+}
+
+/// One step of a sequence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Whether the event must be there or must not.
+    pub kind: StepKind,
+    /// Which events.
+    pub events: EventTypes,
+    /// Conditions on the event's data; may use [`Argument::Ref`] to earlier steps.
+    pub filter: Option<Where>,
+    /// The name that later steps may refer to; on `did` steps only.
+    pub name: Option<String>,
+    /// Which events may be the first; on the first step only.
+    pub time: Option<Window>,
+}
+
+/// Whether a step demands an event or its absence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepKind {
+    /// An event of its own, later than the previous one.
+    Did,
+    /// No such event in the gap.
+    DidNot,
+}

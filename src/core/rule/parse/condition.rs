@@ -1,0 +1,275 @@
+//! Conditions and the options of `did`.
+
+use serde_json::Value;
+
+use super::predicate::TEST_KEYS;
+use super::problem::{Hint, quote};
+use super::{Object, Reader};
+use crate::rule::{
+    Aggregate, Comparison, Condition, Did, EventTypes, Figure, Occurrence, Operator, Property, Where, Whole, Window,
+};
+use crate::value::Scalar;
+
+const WORDS: [&str; 8] = ["and", "or", "not", "did", "did_not", "profile", "cohort", "sequence"];
+const OPTIONS: [&str; 5] = ["where", "count", "time", "aggregate", "occurrence"];
+const COMPARISONS: [&str; 7] = ["eq", "neq", "gt", "gte", "lt", "lte", "between"];
+const FIGURES: [&str; 6] = ["sum", "avg", "min", "max", "count_distinct", "most_frequent"];
+const ONE_COMPARISON: &str = "Write exactly one of eq, neq, gt, gte, lt, lte, between.";
+
+/// The options of a `did`.
+struct Options {
+    filter: Option<Where>,
+    count: Option<Comparison<Whole>>,
+    time: Option<Window>,
+    aggregate: Option<Aggregate>,
+    occurrence: Option<Occurrence>,
+}
+
+impl<'a> Reader<'a> {
+    /// The condition that is the whole rule; its `version` and `timezone` are read elsewhere.
+    pub(super) fn top_condition(&mut self, value: &'a Value) -> Option<Condition> {
+        self.condition_with(value, &["version", "timezone"])
+    }
+
+    fn condition(&mut self, value: &'a Value) -> Option<Condition> {
+        self.condition_with(value, &[])
+    }
+
+    fn condition_with(&mut self, value: &'a Value, also: &[&'static str]) -> Option<Condition> {
+        self.nested(value, "a condition, as an object", |reader, object| {
+            let words: Vec<&'static str> = WORDS.into_iter().filter(|word| object.contains_key(*word)).collect();
+            reader.unknown_keys(object, &allowed(&words, also));
+            reader.exactly_one(
+                object,
+                &WORDS,
+                "the word of the condition",
+                "Write exactly one of and, or, not, did, did_not, profile, cohort, sequence in one object; \
+                 join several conditions with and.",
+            );
+            if words.is_empty() {
+                reader.options(object);
+                reader.test(object, None);
+                reader.optional(object, "within", Self::interval);
+            }
+            let mut condition = None;
+            for word in &words {
+                condition = reader.condition_form(object, word);
+            }
+            condition.filter(|_| words.len() == 1)
+        })
+    }
+
+    fn condition_form(&mut self, object: &'a Object, word: &'static str) -> Option<Condition> {
+        match word {
+            "and" => self.required(object, word, Self::conditions).map(Condition::And),
+            "or" => self.required(object, word, Self::conditions).map(Condition::Or),
+            "not" => self.required(object, word, Self::condition).map(|inner| Condition::Not(Box::new(inner))),
+            "did" => self.did(object, word).map(Condition::Did),
+            "did_not" if object.contains_key("did") => {
+                // Excluded already; the options have been looked at with `did`.
+                self.required(object, word, Self::events);
+                None
+            }
+            "did_not" => self.did(object, word).map(Condition::DidNot),
+            "profile" => self.test(object, Some(word)).map(Condition::Profile),
+            "cohort" => self
+                .required(object, word, |reader, value| reader.string(value, "the name of a cohort"))
+                .map(|name| Condition::Cohort(name.to_owned())),
+            _ => self.sequence(object).map(Condition::Sequence),
+        }
+    }
+
+    fn conditions(&mut self, value: &'a Value) -> Option<Vec<Condition>> {
+        self.list(value, "a list of conditions", Self::condition)
+    }
+
+    fn did(&mut self, object: &'a Object, word: &'static str) -> Option<Did> {
+        let events = self.required(object, word, Self::events);
+        let Options { filter, count, time, aggregate, occurrence } = self.options(object)?;
+        Some(Did { events: events?, filter, count, time, aggregate, occurrence })
+    }
+
+    /// `E`.
+    pub(super) fn events(&mut self, value: &'a Value) -> Option<EventTypes> {
+        match value {
+            Value::Array(_) => self.list(value, "a list of event types", Self::event).map(EventTypes::Many),
+            _ => self.event(value).map(EventTypes::One),
+        }
+    }
+
+    fn event(&mut self, value: &'a Value) -> Option<String> {
+        let name = self.string(value, "an event type, as a string")?;
+        if name.is_empty() {
+            self.problem("the event type is empty", "Write the name of an event, or \"*\" for any event.");
+            return None;
+        }
+        Some(name.to_owned())
+    }
+
+    fn options(&mut self, object: &'a Object) -> Option<Options> {
+        let filter = self.optional(object, "where", Self::filter);
+        let count = self.optional(object, "count", Self::count);
+        let time = self.optional(object, "time", Self::window);
+        let aggregate = self.optional(object, "aggregate", Self::aggregate);
+        let occurrence = self.optional(object, "occurrence", Self::occurrence);
+        if object.contains_key("occurrence") {
+            for other in ["aggregate", "count"].into_iter().filter(|other| object.contains_key(*other)) {
+                self.problem(
+                    format!("\"occurrence\" cannot be combined with \"{other}\""),
+                    "Leave one of them out, or write two conditions in an and.",
+                );
+            }
+        }
+        Some(Options { filter: filter?, count: count?, time: time?, aggregate: aggregate?, occurrence: occurrence? })
+    }
+
+    fn occurrence(&mut self, value: &'a Value) -> Option<Occurrence> {
+        match self.string(value, "\"first\" or \"last\"")? {
+            "first" => Some(Occurrence::First),
+            "last" => Some(Occurrence::Last),
+            wrong => {
+                let hint = Hint::Name { wrong, valid: vec!["first", "last"] };
+                self.problem(format!("unknown occurrence {}", quote(wrong)), hint);
+                None
+            }
+        }
+    }
+
+    fn count(&mut self, value: &'a Value) -> Option<Comparison<Whole>> {
+        let object = self.object(value, "an object such as {\"gte\": 3}")?;
+        self.comparison_keys(object, &[], &COMPARISONS);
+        self.comparison(object, "a list of two whole numbers, the lower first", Self::whole)
+    }
+
+    /// Reports the keys that are neither these nor comparisons; for an operator's other spelling the hint names the
+    /// canonical one.
+    fn comparison_keys(&mut self, object: &'a Object, beside: &[&'static str], comparisons: &[&'static str]) {
+        let allowed = [beside, comparisons].concat();
+        for key in object.keys().filter(|key| !allowed.contains(&key.as_str())) {
+            let canonical = Operator::from_name(key).map(Operator::name).filter(|name| comparisons.contains(name));
+            let hint = match canonical {
+                Some(name) => format!("Did you mean \"{name}\"?").into(),
+                None => Hint::Name { wrong: key, valid: allowed.clone() },
+            };
+            self.unknown_key(key, hint);
+        }
+    }
+
+    fn comparison<N: PartialOrd>(
+        &mut self,
+        object: &'a Object,
+        two: &'static str,
+        read: fn(&mut Self, &'a Value) -> Option<N>,
+    ) -> Option<Comparison<N>> {
+        let present = self.exactly_one(object, &COMPARISONS, "the comparison", ONE_COMPARISON);
+        let mut comparison = None;
+        for name in &present {
+            comparison = self.required(object, name, |reader, value| match *name {
+                "between" => {
+                    let (low, high) = reader.pair(value, two, read)?;
+                    if low > high {
+                        reader.problem("the first bound is above the second", "Write the lower bound first.");
+                        return None;
+                    }
+                    Some(Comparison::Between(low, high))
+                }
+                "eq" => read(reader, value).map(Comparison::Eq),
+                "neq" => read(reader, value).map(Comparison::Neq),
+                "gt" => read(reader, value).map(Comparison::Gt),
+                "gte" => read(reader, value).map(Comparison::Gte),
+                "lt" => read(reader, value).map(Comparison::Lt),
+                _ => read(reader, value).map(Comparison::Lte),
+            });
+        }
+        comparison.filter(|_| present.len() == 1)
+    }
+
+    fn aggregate(&mut self, value: &'a Value) -> Option<Aggregate> {
+        let object =
+            self.object(value, "an object such as {\"fn\": \"sum\", \"property\": \"price\", \"gte\": 100}")?;
+        let name = self.required(object, "fn", |reader, value| {
+            let name = reader.string(value, "the name of a function")?;
+            let known = FIGURES.into_iter().find(|figure| *figure == name);
+            if known.is_none() {
+                let hint = Hint::Name { wrong: name, valid: FIGURES.to_vec() };
+                reader.problem(format!("unknown function {}", quote(name)), hint);
+            }
+            known
+        });
+        let property: Option<Property> = self.required(object, "property", Self::property);
+        let figure = match name {
+            Some("most_frequent") => self.most_frequent(object),
+            Some(name) => {
+                self.comparison_keys(object, &["fn", "property"], &COMPARISONS);
+                let comparison = self.comparison(object, "a list of two numbers, the lower first", Self::number);
+                comparison.map(match name {
+                    "sum" => Figure::Sum,
+                    "avg" => Figure::Avg,
+                    "min" => Figure::Min,
+                    "max" => Figure::Max,
+                    _ => Figure::CountDistinct,
+                })
+            }
+            None => {
+                self.any_comparison(object);
+                None
+            }
+        };
+        Some(Aggregate { property: property?, figure: figure? })
+    }
+
+    fn most_frequent(&mut self, object: &'a Object) -> Option<Figure> {
+        self.comparison_keys(object, &["fn", "property"], &["eq", "in"]);
+        self.exactly_one(
+            object,
+            &["eq", "in"],
+            "the comparison",
+            "Write exactly one of eq and in; \"most_frequent\" takes no other.",
+        );
+        let is = self.optional(object, "eq", Self::scalar);
+        let one_of = self.optional(object, "in", Self::scalars);
+        match (is?, one_of?) {
+            (Some(value), None) => Some(Figure::MostFrequentIs(value)),
+            (None, Some(values)) => Some(Figure::MostFrequentIn(values)),
+            _ => None,
+        }
+    }
+
+    /// The comparison of an unknown function: reports what suits none.
+    fn any_comparison(&mut self, object: &'a Object) {
+        const ANY: [&str; 8] = ["eq", "neq", "gt", "gte", "lt", "lte", "between", "in"];
+        self.comparison_keys(object, &["fn", "property"], &ANY);
+        for name in self.exactly_one(object, &ANY, "the comparison", ONE_COMPARISON) {
+            self.optional(object, name, |reader, value| match name {
+                "between" => reader.pair(value, "a list of two numbers, the lower first", Self::number).map(drop),
+                "in" => reader.scalars(value).map(drop),
+                "eq" => reader.scalar(value).map(drop),
+                _ => reader.number(value).map(drop),
+            });
+        }
+    }
+
+    fn scalars(&mut self, value: &'a Value) -> Option<Vec<Scalar>> {
+        self.list(value, "a list of values", Self::scalar)
+    }
+}
+
+/// The keys of a condition with these words. Without any word it might be anything.
+fn allowed(words: &[&'static str], also: &[&'static str]) -> Vec<&'static str> {
+    let mut keys = words.to_vec();
+    keys.extend(also);
+    let any = words.is_empty();
+    if any {
+        keys.extend(WORDS);
+    }
+    if any || words.contains(&"did") || words.contains(&"did_not") {
+        keys.extend(OPTIONS);
+    }
+    if any || words.contains(&"profile") {
+        keys.extend(TEST_KEYS);
+    }
+    if any || words.contains(&"sequence") {
+        keys.push("within");
+    }
+    keys
+}

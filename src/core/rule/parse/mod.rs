@@ -1,0 +1,277 @@
+//! JSON -> [`Rule`].
+//!
+//! One walk over the JSON finds every problem: a reading function reports what is wrong to the [`Reader`] and returns
+//! `None`, and its caller goes on with the next part before it gives up. The walk descends through conditions and
+//! predicates only, 32 levels at most, and looks at every value once, so that any JSON is answered in linear time.
+
+mod condition;
+mod json;
+mod predicate;
+mod problem;
+mod property;
+mod sequence;
+mod value;
+mod window;
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde_json::{Map, Value};
+
+use problem::{Hint, Problems, Segment, quote};
+
+pub use problem::Problem;
+
+use super::{Rule, Whole};
+use crate::time::Zones;
+
+/// A JSON object.
+type Object = Map<String, Value>;
+
+/// The longest rule, in bytes of `jsonb` text.
+pub const MAX_TEXT: usize = 1_048_576;
+
+/// The most nested condition and predicate objects, the top being the first.
+const MAX_DEPTH: usize = 32;
+
+/// The most conditions, predicates and steps of a rule.
+const MAX_PARTS: usize = 1_000;
+
+/// The most values of one list.
+const MAX_LIST: usize = 100_000;
+
+/// Checks a rule and reads it. The limit of [`MAX_TEXT`] is that of [`parse_text`].
+///
+/// # Errors
+/// Every problem of the rule, sorted by place: positions as numbers, keys by bytes, parents before children. Of more
+/// than a thousand the first thousand are listed and the last of them says how many are not.
+pub fn parse(value: &Value, zones: &dyn Zones) -> Result<Rule, Vec<Problem>> {
+    parse_checking(value, zones, &|| ())
+}
+
+fn parse_checking(value: &Value, zones: &dyn Zones, check: &dyn Fn()) -> Result<Rule, Vec<Problem>> {
+    let mut reader = Reader {
+        zones,
+        check,
+        zone: Some("UTC"),
+        place: Vec::new(),
+        problems: Problems::default(),
+        depth: 0,
+        parts: 0,
+        patterns: HashMap::new(),
+        step_names: None,
+    };
+    let rule = reader.rule(value);
+    match rule {
+        Some(rule) if reader.problems.is_empty() => Ok(rule),
+        _ => Err(reader.problems.finish(zones)),
+    }
+}
+
+/// As [`parse`], for the text of a `jsonb` value; nested as deep as `jsonb` allows, it cannot exhaust the stack.
+///
+/// # Errors
+/// Every problem of the rule, sorted by place; one at `$` for a text that is too long or no JSON.
+pub fn parse_text(text: &str, zones: &dyn Zones) -> Result<Rule, Vec<Problem>> {
+    parse_text_checking(text, zones, &|| ())
+}
+
+/// As [`parse_text`], calling `check` before each pattern is compiled: that takes up to a tenth of a second for one
+/// near the size limit, and a rule may hold a thousand. `check` cancels by unwinding.
+///
+/// # Errors
+/// As [`parse_text`].
+pub fn parse_text_checking(text: &str, zones: &dyn Zones, check: &dyn Fn()) -> Result<Rule, Vec<Problem>> {
+    let whole =
+        |problem: String, hint: &str| vec![Problem { path: "$".to_owned(), problem, hint: Some(hint.to_owned()) }];
+    if text.len() > MAX_TEXT {
+        return Err(whole(
+            format!("the rule is too long: {} bytes of jsonb text, at most {MAX_TEXT} are allowed", text.len()),
+            "Shorten its lists, or split the rule into cohorts that name one another.",
+        ));
+    }
+    let value = json::read(text)
+        .map_err(|error| whole(format!("the rule is not JSON: {error}"), "Write the rule as a JSON object."))?;
+    parse_checking(&value, zones, check)
+}
+
+/// The state of one walk.
+struct Reader<'a> {
+    zones: &'a dyn Zones,
+    check: &'a dyn Fn(),
+    /// The rule's zone; `None` when it names one that does not exist.
+    zone: Option<&'a str>,
+    /// Where the walk is.
+    place: Vec<Segment<'a>>,
+    problems: Problems<'a>,
+    /// Condition and predicate objects around this place.
+    depth: usize,
+    /// Conditions, predicates and steps so far.
+    parts: usize,
+    /// What is wrong with the patterns compiled so far, by pattern and `ignore_case`: compiling is the one costly check.
+    patterns: HashMap<(&'a str, bool), Option<String>>,
+    /// Inside a step of a sequence: the names that `ref` may use there.
+    step_names: Option<BTreeSet<&'a str>>,
+}
+
+impl<'a> Reader<'a> {
+    fn rule(&mut self, value: &'a Value) -> Option<Rule> {
+        let (version, timezone) = match value {
+            Value::Object(object) => {
+                (self.optional(object, "version", Self::version), self.optional(object, "timezone", Self::timezone))
+            }
+            _ => (None, None), // the condition says what is wrong
+        };
+        let condition = self.top_condition(value);
+        if self.parts > MAX_PARTS {
+            self.problem(
+                format!(
+                    "the rule has {} conditions, predicates and steps, at most {MAX_PARTS} are allowed",
+                    self.parts
+                ),
+                "Use lists of values in place of many conditions, or split the rule into cohorts that name one another.",
+            );
+        }
+        Some(Rule { version: version?, timezone: timezone?, condition: condition? })
+    }
+
+    fn version(&mut self, value: &'a Value) -> Option<Whole> {
+        let whole = self.whole(value)?;
+        if whole.value == 1 {
+            return Some(whole);
+        }
+        self.problem(format!("unknown version {}", whole.value), "Write 1, or leave the key out.");
+        None
+    }
+
+    fn timezone(&mut self, value: &'a Value) -> Option<String> {
+        self.zone = None;
+        let name = self.string(value, "the name of a time zone")?;
+        if self.zones.contains(name) {
+            self.zone = Some(name);
+            return Some(name.to_owned());
+        }
+        self.problem(format!("unknown time zone {}", quote(name)), Hint::Zone(name));
+        None
+    }
+
+    /// Reports a problem at the present place.
+    fn problem(&mut self, problem: impl Into<String>, hint: impl Into<Hint<'a>>) {
+        self.problems.push(self.place.clone(), problem.into(), hint.into());
+    }
+
+    /// Reads something one step below the present place.
+    fn at<T>(&mut self, segment: Segment<'a>, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.place.push(segment);
+        let result = read(self);
+        self.place.pop();
+        result
+    }
+
+    /// Reads the value of a key that may be absent; the outer `None` says that a problem was reported.
+    #[expect(clippy::option_option, reason = "a missing key and a wrong value are two outcomes")]
+    fn optional<T>(
+        &mut self,
+        object: &'a Object,
+        key: &'static str,
+        read: impl FnOnce(&mut Self, &'a Value) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match object.get(key) {
+            None => Some(None),
+            Some(value) => self.at(Segment::Key(key), |reader| read(reader, value)).map(Some),
+        }
+    }
+
+    /// Reads the value of a key that must be there.
+    fn required<T>(
+        &mut self,
+        object: &'a Object,
+        key: &'static str,
+        read: impl FnOnce(&mut Self, &'a Value) -> Option<T>,
+    ) -> Option<T> {
+        let found = self.optional(object, key, read)?;
+        if found.is_none() {
+            self.missing(object, format!("the key \"{key}\" is missing"), vec![key], "Add the key.");
+        }
+        found
+    }
+
+    /// Reports that an object lacks one of some keys.
+    fn missing(&mut self, object: &'a Object, problem: String, keys: Vec<&'static str>, otherwise: &'static str) {
+        self.problem(problem, Hint::Missing { object, keys, otherwise });
+    }
+
+    /// Reports the keys of an object that do not belong there.
+    fn unknown_keys(&mut self, object: &'a Object, allowed: &[&'static str]) {
+        for key in object.keys().filter(|key| !allowed.contains(&key.as_str())) {
+            let hint = match elsewhere(key) {
+                Some(hint) => hint.into(),
+                None => Hint::Name { wrong: key, valid: allowed.to_vec() },
+            };
+            self.unknown_key(key, hint);
+        }
+    }
+
+    fn unknown_key(&mut self, key: &'a str, hint: Hint<'a>) {
+        self.at(Segment::Key(key), |reader| {
+            reader.problem(format!("unknown key {}", quote(key)), hint);
+        });
+    }
+
+    /// Finds which of some keys an object has, and reports when it is not exactly one.
+    fn exactly_one(
+        &mut self,
+        object: &'a Object,
+        keys: &[&'static str],
+        what: &'static str,
+        hint: &'static str,
+    ) -> Vec<&'static str> {
+        let present: Vec<&'static str> = keys.iter().copied().filter(|key| object.contains_key(*key)).collect();
+        match present.as_slice() {
+            [] => self.missing(object, format!("{what} is missing"), keys.to_vec(), hint),
+            [_] => {}
+            [first, second, ..] => self.problem(format!("\"{first}\" and \"{second}\" exclude each other"), hint),
+        }
+        present
+    }
+
+    /// Enters a condition or predicate object, unless it lies too deep.
+    fn nested<T>(
+        &mut self,
+        value: &'a Value,
+        what: &'static str,
+        read: impl FnOnce(&mut Self, &'a Object) -> Option<T>,
+    ) -> Option<T> {
+        self.parts += 1;
+        let object = self.object(value, what)?;
+        if self.depth == MAX_DEPTH {
+            self.problem(
+                format!("nested too deep: at most {MAX_DEPTH} levels of conditions and predicates are allowed"),
+                "Flatten the rule, or save the inner part as a cohort and name it with {\"cohort\": …}.",
+            );
+            return None;
+        }
+        self.depth += 1;
+        let result = read(self, object);
+        self.depth -= 1;
+        result
+    }
+
+    /// Whether the rule has not yet more parts than allowed. Behind that point it is refused in any case, and checks
+    /// that cost more than a look are left out.
+    fn within_limits(&self) -> bool {
+        self.parts <= MAX_PARTS
+    }
+}
+
+/// Where a key belongs that is well known but not allowed here.
+fn elsewhere(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "after" => "Use \"since\" in place of \"after\"; it includes the instant itself.",
+        "as" => "Only a \"did\" step of a sequence has a name.",
+        "ref" => "\"ref\" may stand in predicates of sequence steps only; write a \"value\".",
+        "time" => "\"time\" goes with \"did\" and \"did_not\" conditions and with the first step of a sequence.",
+        "timezone" | "version" => "Put it at the top of the rule.",
+        "within" => "\"within\" goes beside \"sequence\"; elsewhere use {\"time\": {\"in_the_last\": …}}.",
+        _ => return None,
+    })
+}

@@ -1,0 +1,266 @@
+//! Predicates, and the one comparison that predicates and profile conditions share.
+
+use serde_json::Value;
+
+use super::problem::{Hint, quote};
+use super::{Object, Reader};
+use crate::rule::operator::{ICONTAINS, Operator, Takes};
+use crate::rule::pattern::compile_pattern;
+use crate::rule::{Argument, Predicate, PropertyTest, Where};
+use crate::value::Scalar;
+
+const WORDS: [&str; 4] = ["and", "or", "not", "property"];
+
+/// What stands beside the property in a comparison.
+pub(super) const TEST_KEYS: [&str; 3] = ["operator", "value", "ignore_case"];
+
+const EXPECTED: &str = "a predicate, as an object";
+
+/// What the text of `operator` was found to be.
+struct Spelled {
+    operator: Operator,
+    /// Spelled `icontains`.
+    ignoring_case: bool,
+    /// Refused, but known well enough to check what stands beside it.
+    refused: bool,
+}
+
+impl<'a> Reader<'a> {
+    /// `where`.
+    pub(super) fn filter(&mut self, value: &'a Value) -> Option<Where> {
+        match value {
+            Value::Array(_) => self.list(value, "a list of predicates", Self::predicate).map(Where::All),
+            _ => self.predicate(value).map(Where::One),
+        }
+    }
+
+    fn predicate(&mut self, value: &'a Value) -> Option<Predicate> {
+        self.nested(value, EXPECTED, |reader, object| {
+            // Without any of the words it is most likely a comparison that lacks its property.
+            let mut words: Vec<&'static str> = WORDS.into_iter().filter(|word| object.contains_key(*word)).collect();
+            let mut allowed = words.clone();
+            if words.is_empty() {
+                words.push("property");
+                allowed.extend(WORDS);
+            }
+            if words.contains(&"property") {
+                allowed.extend(TEST_KEYS);
+                if reader.step_names.is_some() {
+                    allowed.push("ref");
+                }
+            }
+            reader.unknown_keys(object, &allowed);
+            if let [first, second, ..] = words.as_slice() {
+                reader.problem(
+                    format!("\"{first}\" and \"{second}\" exclude each other"),
+                    "Write one predicate an object, and join them in a list.",
+                );
+            }
+            let mut predicate = None;
+            for word in &words {
+                predicate = reader.predicate_form(object, word);
+            }
+            predicate.filter(|_| words.len() == 1)
+        })
+    }
+
+    fn predicate_form(&mut self, object: &'a Object, word: &'static str) -> Option<Predicate> {
+        match word {
+            "and" => self.required(object, word, Self::predicates).map(Predicate::And),
+            "or" => self.required(object, word, Self::predicates).map(Predicate::Or),
+            "not" => self.required(object, word, Self::predicate).map(|inner| Predicate::Not(Box::new(inner))),
+            _ => self.test(object, Some("property")).map(Predicate::Test),
+        }
+    }
+
+    fn predicates(&mut self, value: &'a Value) -> Option<Vec<Predicate>> {
+        self.list(value, "a list of predicates", Self::predicate)
+    }
+
+    /// A comparison of the property under `key`. Without a key, nothing can be read; what is there is checked.
+    pub(super) fn test(&mut self, object: &'a Object, key: Option<&'static str>) -> Option<PropertyTest> {
+        let property = match key {
+            Some(key) => self.required(object, key, Self::property),
+            None => None,
+        };
+        let spelled = match key {
+            Some(_) => self.required(object, "operator", Self::operator),
+            None => self.optional(object, "operator", Self::operator).flatten(),
+        };
+        let ignore_case = self.optional(object, "ignore_case", Self::boolean);
+        let ignore_case = self.ignoring_case(object, spelled.as_ref(), ignore_case);
+        let operator = spelled.as_ref().map(|spelled| spelled.operator);
+        let argument = self.argument(object, operator, ignore_case.flatten() == Some(true));
+        let spelled = spelled.filter(|spelled| !spelled.refused)?;
+        Some(PropertyTest {
+            property: property?,
+            operator: spelled.operator,
+            argument: argument?,
+            ignore_case: ignore_case?,
+        })
+    }
+
+    fn operator(&mut self, value: &'a Value) -> Option<Spelled> {
+        let name = self.string(value, "the name of an operator")?;
+        if name == ICONTAINS {
+            return Some(Spelled { operator: Operator::Contains, ignoring_case: true, refused: false });
+        }
+        if name == "after" {
+            self.problem("there is no operator \"after\"", "Use \"since\"; it includes the instant itself.");
+            return Some(Spelled { operator: Operator::Since, ignoring_case: false, refused: true });
+        }
+        let found = Operator::from_name(name);
+        if found.is_none() {
+            self.problem(format!("unknown operator {}", quote(name)), Hint::Operator(name));
+        }
+        found.map(|operator| Spelled { operator, ignoring_case: false, refused: false })
+    }
+
+    /// `ignore_case` as the rule keeps it, once it is seen to agree with the operator.
+    #[expect(clippy::option_option, reason = "a missing key and a wrong value are two outcomes")]
+    fn ignoring_case(
+        &mut self,
+        object: &'a Object,
+        spelled: Option<&Spelled>,
+        written: Option<Option<bool>>,
+    ) -> Option<Option<bool>> {
+        let Some(spelled) = spelled else {
+            return written;
+        };
+        if spelled.ignoring_case {
+            if written == Some(Some(false)) {
+                self.at(super::Segment::Key("ignore_case"), |reader| {
+                    reader.problem("\"icontains\" ignores case", "Use \"contains\", or leave ignore_case out.");
+                });
+                return None;
+            }
+            return written.map(|_| Some(true));
+        }
+        if object.contains_key("ignore_case") && !spelled.operator.takes_ignore_case() {
+            self.problem(
+                format!("\"{}\" takes no ignore_case", spelled.operator.name()),
+                "Leave ignore_case out; it goes with eq, neq, in, not_in, contains, starts_with, ends_with, regex and \
+                 their negations.",
+            );
+            return None;
+        }
+        written
+    }
+
+    /// `value` or `ref`.
+    fn argument(&mut self, object: &'a Object, operator: Option<Operator>, ignore_case: bool) -> Option<Argument> {
+        let has_value = object.contains_key("value");
+        let has_reference = object.contains_key("ref");
+        if let Some(operator) = operator.filter(|operator| operator.takes() == Takes::Nothing) {
+            if has_value || has_reference {
+                self.problem(format!("\"{}\" takes no value", operator.name()), "Leave the value out.");
+                return None;
+            }
+            return Some(Argument::None);
+        }
+        if has_value && has_reference && self.step_names.is_some() {
+            self.problem("\"value\" and \"ref\" exclude each other", "Write one of them.");
+        }
+        let value = self.optional(object, "value", |reader, value| reader.value(value, operator, ignore_case));
+        let reference = if self.step_names.is_some() {
+            if let Some(operator) = operator.filter(|operator| has_reference && *operator != Operator::Eq) {
+                self.problem(
+                    format!("\"{}\" takes no ref", operator.name()),
+                    "Use \"ref\" with eq; to negate it, put the predicate into {\"not\": …}.",
+                );
+            }
+            self.optional(object, "ref", Self::reference)
+        } else {
+            Some(None) // reported as an unknown key
+        };
+        let operator = operator?;
+        if !has_value && !has_reference {
+            let keys = if self.step_names.is_some() { vec!["value", "ref"] } else { vec!["value"] };
+            self.missing(object, "the key \"value\" is missing".to_owned(), keys, value_hint(operator));
+        }
+        match (value?, reference?) {
+            (Some(argument), None) => Some(argument),
+            (None, Some(reference)) if operator == Operator::Eq => Some(Argument::Ref(reference)),
+            _ => None,
+        }
+    }
+
+    /// The value of an operator; of an unknown one, what no operator takes is still reported.
+    fn value(&mut self, value: &'a Value, operator: Option<Operator>, ignore_case: bool) -> Option<Argument> {
+        let Some(operator) = operator else {
+            match value {
+                Value::Array(_) => drop(self.list(value, "a list of values", Self::scalar)),
+                _ => drop(self.scalar(value)),
+            }
+            return None;
+        };
+        match operator.takes() {
+            Takes::Nothing => None,
+            Takes::Scalar => self.scalar(value).map(Argument::Scalar),
+            Takes::Ordered => self.ordered(value).map(Argument::Scalar),
+            Takes::Range => self.range(value),
+            Takes::List => self.list(value, "a list of values", Self::scalar).map(Argument::List),
+            Takes::Text => self.string(value, "a string").map(|text| Argument::Text(text.to_owned())),
+            Takes::Pattern => self.pattern(value, ignore_case),
+            Takes::Date => self.date(value).map(Argument::Date),
+            Takes::Interval => self.interval(value).map(Argument::Interval),
+        }
+    }
+
+    fn range(&mut self, value: &'a Value) -> Option<Argument> {
+        let (low, high) = self.pair(value, "a list of two, [low, high]", Self::ordered)?;
+        let descending = match (&low, &high) {
+            (Scalar::Number(low), Scalar::Number(high)) => low > high,
+            (Scalar::String(low), Scalar::String(high)) => low.as_bytes() > high.as_bytes(),
+            _ => {
+                self.problem("a number and a string have no order", "Write two numbers or two strings.");
+                return None;
+            }
+        };
+        if descending {
+            self.problem("the first bound is above the second", "Write the lower bound first.");
+            return None;
+        }
+        Some(Argument::Range(low, high))
+    }
+
+    fn pattern(&mut self, value: &'a Value, ignore_case: bool) -> Option<Argument> {
+        let pattern = self.string(value, "a pattern, as a string")?;
+        if self.within_limits() {
+            let check = self.check;
+            let compiled = self.patterns.entry((pattern, ignore_case)).or_insert_with(|| {
+                check();
+                compile_pattern(pattern, ignore_case).err().map(|error| fault(&error))
+            });
+            if let Some(fault) = compiled.clone() {
+                self.problem(
+                    format!("the pattern {} is not valid: {fault}", quote(pattern)),
+                    "Write a regular expression of the Rust regex crate, which has no look-around or backreferences.",
+                );
+                return None;
+            }
+        }
+        Some(Argument::Text(pattern.to_owned()))
+    }
+}
+
+/// The last line of a syntax error says what is wrong; the lines before it draw the pattern with a marker.
+fn fault(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+}
+
+fn value_hint(operator: Operator) -> &'static str {
+    match operator.takes() {
+        Takes::Nothing => "",
+        Takes::Scalar => "Add a \"value\": a string, a number or a boolean.",
+        Takes::Ordered => "Add a \"value\": a number or a string.",
+        Takes::Range => "Add a \"value\": a list of two, the lower first.",
+        Takes::List => "Add a \"value\": a list of strings, numbers or booleans.",
+        Takes::Text => "Add a \"value\": a string.",
+        Takes::Pattern => "Add a \"value\": a regular expression.",
+        Takes::Date => "Add a \"value\": a date such as \"2026-03-01\".",
+        Takes::Interval => "Add a \"value\": an interval such as \"30 days\".",
+    }
+}

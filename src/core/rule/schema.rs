@@ -1,0 +1,273 @@
+//! The JSON Schema of rules, for editors and for programs that write rules.
+
+use serde_json::{Map, Value, json};
+
+use super::operator::{ICONTAINS, Operator, Takes};
+use crate::rule::CalendarUnit;
+use crate::time::Interval;
+
+/// What the schema cannot say; also its `$comment`.
+const BEYOND: &str = "A rule that this schema accepts can still be refused: for a regular expression that is not \
+     valid or too large; bounds of a between in the wrong order; dates of a between in the wrong order; intervals of \
+     a between_ago of which the first is not the longer; an interval above 1000 years; a number whose exponent is \
+     beyond 5000 or that is finer than numeric holds; a step name that comes twice; a ref to no earlier step; more than \
+     32 nested conditions and predicates; more than 1000 conditions, predicates and steps; more than 1 MiB of text; \
+     an unknown cohort.";
+
+/// The schema of rules (JSON Schema draft 2020-12), with the server's time zones; without any, every string passes as
+/// a time zone.
+///
+/// It accepts whatever [`super::parse`] accepts. It also accepts rules that the parser refuses for reasons that a JSON
+/// Schema cannot state: the validity of a regular expression, the order of the bounds of `between` and `between_ago`,
+/// intervals above 1,000 years, exponents beyond the limit, step names that come twice or do not exist, depth, totals,
+/// the size of the text, and cohorts that do not exist. Its `$comment` lists them.
+#[must_use]
+pub fn json_schema(zone_names: &[String]) -> Value {
+    let timezone = if zone_names.is_empty() { json!({"type": "string"}) } else { json!({"enum": zone_names}) };
+    let top = json!({"version": {"const": 1}, "timezone": timezone});
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$comment": BEYOND,
+        "title": "Cohort rule",
+        "description": "Which customers belong to a cohort: one condition.",
+        "oneOf": conditions(&top),
+        "$defs": {
+            "condition": {"oneOf": conditions(&json!({}))},
+            "conditions": list(&reference("condition")),
+            "events": {"oneOf": [reference("event"), list(&reference("event"))]},
+            "event": {"type": "string", "minLength": 1},
+            "where": either_list("predicate"),
+            "predicate": {"oneOf": predicates("predicate", false)},
+            "stepWhere": either_list("stepPredicate"),
+            "stepPredicate": {"oneOf": predicates("stepPredicate", true)},
+            "path": {"oneOf": [
+                {"type": "string", "pattern": format!("^{DOTTED}$")},
+                list(&json!({"type": "string"})),
+            ]},
+            "count": count(),
+            "time": time(),
+            "aggregate": {"oneOf": aggregates()},
+            "steps": {
+                "type": "array", "minItems": 1, "maxItems": MAX_LIST,
+                "prefixItems": [first_step()],
+                "items": {"oneOf": later_steps()},
+            },
+            "scalar": {"type": ["string", "number", "boolean"]},
+            "scalars": list(&reference("scalar")),
+            "interval": {"type": "string", "pattern": interval_pattern()},
+            "date": {"type": "string", "pattern": date_pattern()},
+        },
+    })
+}
+
+const MAX_LIST: usize = 100_000;
+
+/// A path with dots: names without dots and brackets, each perhaps with `[]` behind it.
+const DOTTED: &str = r"[^.\[\]]+(?:\[\])*(?:\.[^.\[\]]+(?:\[\])*)*";
+
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/$defs/{name}")})
+}
+
+fn list(items: &Value) -> Value {
+    json!({"type": "array", "minItems": 1, "maxItems": MAX_LIST, "items": items})
+}
+
+fn either_list(of: &str) -> Value {
+    json!({"oneOf": [reference(of), list(&reference(of))]})
+}
+
+fn pair(of: &Value) -> Value {
+    json!({"type": "array", "minItems": 2, "maxItems": 2, "items": of})
+}
+
+/// An object with these keys and no others.
+fn object(required: &[&str], properties: &Value) -> Value {
+    json!({"type": "object", "required": required, "properties": properties, "additionalProperties": false})
+}
+
+/// An object with exactly one of these keys.
+fn one_of_keys(properties: &Value) -> Value {
+    json!({
+        "type": "object", "minProperties": 1, "maxProperties": 1,
+        "properties": properties, "additionalProperties": false,
+    })
+}
+
+fn merged(mut left: Value, right: &Value) -> Value {
+    if let (Some(left), Some(right)) = (left.as_object_mut(), right.as_object()) {
+        left.extend(right.clone());
+    }
+    left
+}
+
+/// The forms of a condition; at the top there may be more keys.
+fn conditions(also: &Value) -> Vec<Value> {
+    let form = |word: &str, properties: Value| object(&[word], &merged(properties, also));
+    let did = |word: &str| {
+        let options = json!({
+            word: reference("events"), "where": reference("where"), "count": reference("count"),
+            "time": reference("time"), "aggregate": reference("aggregate"),
+            "occurrence": {"enum": ["first", "last"]},
+        });
+        let excluded = json!({"not": {
+            "required": ["occurrence"], "anyOf": [{"required": ["count"]}, {"required": ["aggregate"]}],
+        }});
+        merged(form(word, options), &excluded)
+    };
+    let mut forms = vec![
+        form("and", json!({"and": reference("conditions")})),
+        form("or", json!({"or": reference("conditions")})),
+        form("not", json!({"not": reference("condition")})),
+        did("did"),
+        did("did_not"),
+        form("cohort", json!({"cohort": {"type": "string"}})),
+        form("sequence", json!({"sequence": reference("steps"), "within": reference("interval")})),
+    ];
+    forms.extend(tests("profile", false, also));
+    forms
+}
+
+fn predicates(this: &str, in_step: bool) -> Vec<Value> {
+    let mut forms = vec![
+        object(&["and"], &json!({"and": list(&reference(this))})),
+        object(&["or"], &json!({"or": list(&reference(this))})),
+        object(&["not"], &json!({"not": reference(this)})),
+    ];
+    forms.extend(tests("property", in_step, &json!({})));
+    forms
+}
+
+/// The comparisons of one property, a form for each kind of value.
+fn tests(key: &str, in_step: bool, also: &Value) -> Vec<Value> {
+    let mut groups: Vec<(Takes, bool, Vec<&str>)> = Vec::new();
+    for operator in Operator::all() {
+        let names = std::iter::once(operator.name()).chain(operator.aliases().iter().copied());
+        let (takes, text) = (operator.takes(), operator.takes_ignore_case());
+        match groups.iter_mut().find(|group| (group.0, group.1) == (takes, text)) {
+            Some(group) => group.2.extend(names),
+            None => groups.push((takes, text, names.collect())),
+        }
+    }
+    let form = |names: &[&str], argument: Option<(&str, Value)>, ignore_case: Option<Value>| {
+        let mut required = vec![key, "operator"];
+        let mut properties = Map::new();
+        properties.insert(key.to_owned(), reference("path"));
+        properties.insert("operator".to_owned(), json!({"enum": names}));
+        if let Some((name, schema)) = argument {
+            required.push(name);
+            properties.insert(name.to_owned(), schema);
+        }
+        if let Some(schema) = ignore_case {
+            properties.insert("ignore_case".to_owned(), schema);
+        }
+        object(&required, &merged(Value::Object(properties), also))
+    };
+    let boolean = || json!({"type": "boolean"});
+    let mut forms: Vec<Value> = groups
+        .iter()
+        .map(|(takes, text, names)| form(names, argument(*takes).map(|schema| ("value", schema)), text.then(boolean)))
+        .collect();
+    forms.push(form(&[ICONTAINS], Some(("value", json!({"type": "string"}))), Some(json!({"const": true}))));
+    if in_step {
+        let equal: Vec<&str> =
+            std::iter::once(Operator::Eq.name()).chain(Operator::Eq.aliases().iter().copied()).collect();
+        let bound = json!({"type": "string", "pattern": format!(r"^[^.]+\.{DOTTED}$")});
+        forms.push(form(&equal, Some(("ref", bound)), Some(boolean())));
+    }
+    forms
+}
+
+/// The schema of `value`.
+fn argument(takes: Takes) -> Option<Value> {
+    Some(match takes {
+        Takes::Nothing => return None,
+        Takes::Scalar => reference("scalar"),
+        Takes::Ordered => json!({"type": ["number", "string"]}),
+        Takes::Range => {
+            json!({"oneOf": [pair(&json!({"type": "number"})), pair(&json!({"type": "string"}))]})
+        }
+        Takes::List => reference("scalars"),
+        Takes::Text | Takes::Pattern => json!({"type": "string"}),
+        Takes::Date => reference("date"),
+        Takes::Interval => reference("interval"),
+    })
+}
+
+fn comparisons(number: &Value) -> Value {
+    json!({
+        "eq": number, "neq": number, "gt": number, "gte": number, "lt": number, "lte": number,
+        "between": pair(number),
+    })
+}
+
+fn count() -> Value {
+    one_of_keys(&comparisons(&json!({"type": "integer", "minimum": 0, "maximum": i64::MAX})))
+}
+
+fn aggregates() -> Vec<Value> {
+    let form = |names: Value, comparisons: Value| {
+        let common = json!({"fn": {"enum": names}, "property": reference("path")});
+        // The function, the property and exactly one comparison.
+        let three = json!({"minProperties": 3, "maxProperties": 3});
+        merged(object(&["fn", "property"], &merged(common, &comparisons)), &three)
+    };
+    vec![
+        form(json!(["sum", "avg", "min", "max", "count_distinct"]), comparisons(&json!({"type": "number"}))),
+        form(json!(["most_frequent"]), json!({"eq": reference("scalar"), "in": reference("scalars")})),
+    ]
+}
+
+fn time() -> Value {
+    let (interval, date) = (reference("interval"), reference("date"));
+    let units: Vec<&str> = CalendarUnit::ALL.iter().map(|(name, _)| *name).collect();
+    one_of_keys(&json!({
+        "in_the_last": interval, "more_than_ago": interval, "between_ago": pair(&interval),
+        "since": date, "before": date, "between": pair(&date),
+        "this": {"enum": units}, "previous": {"enum": units},
+    }))
+}
+
+fn step_name() -> Value {
+    json!({"type": "string", "pattern": r"^[^.]+$"})
+}
+
+/// The first step cannot refer to an earlier one.
+fn first_step() -> Value {
+    let properties = json!({
+        "did": reference("events"), "where": reference("where"), "as": step_name(), "time": reference("time"),
+    });
+    object(&["did"], &properties)
+}
+
+fn later_steps() -> Vec<Value> {
+    vec![
+        object(&["did"], &json!({"did": reference("events"), "where": reference("stepWhere"), "as": step_name()})),
+        object(&["did_not"], &json!({"did_not": reference("events"), "where": reference("stepWhere")})),
+    ]
+}
+
+/// Whole numbers with units, each unit at most once, and not all of them zero.
+fn interval_pattern() -> String {
+    let mut pattern = String::from("^(?=.*[1-9])");
+    for names in Interval::unit_names() {
+        let item = format!("[0-9] *(?:{})(?: |$)", names.join("|"));
+        pattern.extend(["(?!.*", &item, ".*", &item, ")"]);
+    }
+    let units: Vec<&str> = Interval::unit_names().flatten().copied().collect();
+    let item = format!("[0-9]+ *(?:{})", units.join("|"));
+    pattern + &format!("{item}(?: +{item})*$")
+}
+
+/// Dates that exist, from year 1 to 9999, with or without a time and an offset.
+fn date_pattern() -> String {
+    let year = "[0-9]{4}";
+    let leap_year = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)";
+    let long = "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])";
+    let short = "(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)";
+    let february = "02-(?:0[1-9]|1[0-9]|2[0-8])";
+    let day = format!("(?:{year}-(?:{long}|{short}|{february})|{leap_year}-02-29)");
+    let time = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?";
+    let offset = "(?:Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)";
+    format!("^(?!0000){day}(?:T{time}{offset}?)?$")
+}

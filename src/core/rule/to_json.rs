@@ -1,0 +1,220 @@
+//! [`Rule`] -> canonical JSON: what was written, with operator names rewritten and nothing else.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    Aggregate, Argument, Comparison, Condition, Did, EventTypes, Figure, Occurrence, Predicate, Property, PropertyTest,
+    Rule, Sequence, Step, StepKind, Where, Whole, Window, WrittenPath,
+};
+use crate::value::{Number, Scalar};
+
+impl Rule {
+    /// The rule as it is stored. [`super::parse`] reads it back to an equal rule.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let mut object = condition(&self.condition);
+        if let Some(version) = self.version {
+            object.insert("version".into(), whole(&version));
+        }
+        if let Some(timezone) = &self.timezone {
+            object.insert("timezone".into(), json!(timezone));
+        }
+        Value::Object(object)
+    }
+}
+
+fn object(key: &str, value: Value) -> Map<String, Value> {
+    Map::from_iter([(key.to_owned(), value)])
+}
+
+fn list<T>(items: &[T], convert: impl Fn(&T) -> Value) -> Value {
+    Value::Array(items.iter().map(convert).collect())
+}
+
+fn condition(from: &Condition) -> Map<String, Value> {
+    let nested = |inner: &Condition| Value::Object(condition(inner));
+    match from {
+        Condition::And(all) => object("and", list(all, nested)),
+        Condition::Or(any) => object("or", list(any, nested)),
+        Condition::Not(inner) => object("not", nested(inner)),
+        Condition::Did(from) => did("did", from),
+        Condition::DidNot(from) => did("did_not", from),
+        Condition::Profile(from) => test("profile", from),
+        Condition::Cohort(name) => object("cohort", json!(name)),
+        Condition::Sequence(from) => sequence(from),
+    }
+}
+
+fn did(word: &str, from: &Did) -> Map<String, Value> {
+    let Did { events, filter, count, time, aggregate: figure, occurrence } = from;
+    let mut object = object(word, event_types(events));
+    if let Some(filter) = filter {
+        object.insert("where".into(), where_(filter));
+    }
+    if let Some(count) = count {
+        object.insert("count".into(), Value::Object(comparison(count, whole)));
+    }
+    if let Some(time) = time {
+        object.insert("time".into(), Value::Object(window(time)));
+    }
+    if let Some(figure) = figure {
+        object.insert("aggregate".into(), Value::Object(aggregate(figure)));
+    }
+    if let Some(occurrence) = occurrence {
+        let name = match occurrence {
+            Occurrence::First => "first",
+            Occurrence::Last => "last",
+        };
+        object.insert("occurrence".into(), json!(name));
+    }
+    object
+}
+
+fn sequence(from: &Sequence) -> Map<String, Value> {
+    let Sequence { steps, within } = from;
+    let mut object = object("sequence", list(steps, step));
+    if let Some(within) = within {
+        object.insert("within".into(), json!(within.text));
+    }
+    object
+}
+
+fn step(from: &Step) -> Value {
+    let Step { kind, events, filter, name, time } = from;
+    let word = match kind {
+        StepKind::Did => "did",
+        StepKind::DidNot => "did_not",
+    };
+    let mut object = object(word, event_types(events));
+    if let Some(filter) = filter {
+        object.insert("where".into(), where_(filter));
+    }
+    if let Some(name) = name {
+        object.insert("as".into(), json!(name));
+    }
+    if let Some(time) = time {
+        object.insert("time".into(), Value::Object(window(time)));
+    }
+    Value::Object(object)
+}
+
+fn event_types(from: &EventTypes) -> Value {
+    match from {
+        EventTypes::One(name) => json!(name),
+        EventTypes::Many(names) => json!(names),
+    }
+}
+
+fn where_(from: &Where) -> Value {
+    match from {
+        Where::One(one) => predicate(one),
+        Where::All(all) => list(all, predicate),
+    }
+}
+
+fn predicate(from: &Predicate) -> Value {
+    Value::Object(match from {
+        Predicate::And(all) => object("and", list(all, predicate)),
+        Predicate::Or(any) => object("or", list(any, predicate)),
+        Predicate::Not(inner) => object("not", predicate(inner)),
+        Predicate::Test(from) => test("property", from),
+    })
+}
+
+fn test(key: &str, from: &PropertyTest) -> Map<String, Value> {
+    let PropertyTest { property: path, operator, argument, ignore_case } = from;
+    let mut object = object(key, property(path));
+    object.insert("operator".into(), json!(operator.name()));
+    let value = match argument {
+        Argument::None => None,
+        Argument::Ref(reference) => {
+            let path = match &reference.property.written {
+                WrittenPath::Dotted(path) => path.clone(),
+                WrittenPath::Keys(keys) => keys.join("."), // the parser makes no such reference
+            };
+            object.insert("ref".into(), json!(format!("{}.{path}", reference.step)));
+            None
+        }
+        Argument::Scalar(value) => Some(scalar(value)),
+        Argument::Range(low, high) => Some(json!([scalar(low), scalar(high)])),
+        Argument::List(values) => Some(list(values, scalar)),
+        Argument::Text(text) => Some(json!(text)),
+        Argument::Date(date) => Some(json!(date.text)),
+        Argument::Interval(interval) => Some(json!(interval.text)),
+    };
+    if let Some(value) = value {
+        object.insert("value".into(), value);
+    }
+    if let Some(ignore_case) = ignore_case {
+        object.insert("ignore_case".into(), json!(ignore_case));
+    }
+    object
+}
+
+fn property(from: &Property) -> Value {
+    match &from.written {
+        WrittenPath::Dotted(path) => json!(path),
+        WrittenPath::Keys(keys) => json!(keys),
+    }
+}
+
+fn scalar(from: &Scalar) -> Value {
+    match from {
+        Scalar::String(text) => json!(text),
+        Scalar::Number(from) => number(from),
+        Scalar::Bool(boolean) => json!(boolean),
+    }
+}
+
+fn number(from: &Number) -> Value {
+    from.text().parse().map(Value::Number).expect("the text of a number follows the JSON grammar")
+}
+
+fn whole(from: &Whole) -> Value {
+    let text = match from.decimals {
+        0 => from.value.to_string(),
+        decimals => format!("{}.{}", from.value, "0".repeat(decimals.into())),
+    };
+    text.parse().map(Value::Number).expect("digits follow the JSON grammar")
+}
+
+fn comparison<N>(from: &Comparison<N>, convert: impl Fn(&N) -> Value) -> Map<String, Value> {
+    let (name, value) = match from {
+        Comparison::Eq(number) => ("eq", convert(number)),
+        Comparison::Neq(number) => ("neq", convert(number)),
+        Comparison::Gt(number) => ("gt", convert(number)),
+        Comparison::Gte(number) => ("gte", convert(number)),
+        Comparison::Lt(number) => ("lt", convert(number)),
+        Comparison::Lte(number) => ("lte", convert(number)),
+        Comparison::Between(low, high) => ("between", json!([convert(low), convert(high)])),
+    };
+    object(name, value)
+}
+
+fn aggregate(from: &Aggregate) -> Map<String, Value> {
+    let (name, mut object) = match &from.figure {
+        Figure::Sum(with) => ("sum", comparison(with, number)),
+        Figure::Avg(with) => ("avg", comparison(with, number)),
+        Figure::Min(with) => ("min", comparison(with, number)),
+        Figure::Max(with) => ("max", comparison(with, number)),
+        Figure::CountDistinct(with) => ("count_distinct", comparison(with, number)),
+        Figure::MostFrequentIs(value) => ("most_frequent", object("eq", scalar(value))),
+        Figure::MostFrequentIn(values) => ("most_frequent", object("in", list(values, scalar))),
+    };
+    object.insert("fn".into(), json!(name));
+    object.insert("property".into(), property(&from.property));
+    object
+}
+
+fn window(from: &Window) -> Map<String, Value> {
+    match from {
+        Window::InTheLast(interval) => object("in_the_last", json!(interval.text)),
+        Window::MoreThanAgo(interval) => object("more_than_ago", json!(interval.text)),
+        Window::BetweenAgo(longer, shorter) => object("between_ago", json!([longer.text, shorter.text])),
+        Window::Since(date) => object("since", json!(date.text)),
+        Window::Before(date) => object("before", json!(date.text)),
+        Window::Between(first, last) => object("between", json!([first.text, last.text])),
+        Window::This(unit) => object("this", json!(unit.name())),
+        Window::Previous(unit) => object("previous", json!(unit.name())),
+    }
+}

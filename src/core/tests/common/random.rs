@@ -1,0 +1,484 @@
+//! Random JSON: valid rules, rules with something changed, and anything.
+
+use serde_json::{Map, Number, Value, json};
+
+/// Names and aliases of operators, by what they take.
+const SCALAR: &str = "eq = == equals is neq != <> ne not_equals is_not";
+const ORDERED: &str = "gt gte lt lte > >= < <= greater_than greater_than_or_equal less_than \
+    less_than_or_equal";
+const RANGE: &str = "between not_between";
+const LIST: &str = "in any_of not_in none_of";
+const ARRAY: &str = "contains_any contains_all contains_none";
+const TEXT: &str = "contains not_contains starts_with not_starts_with ends_with not_ends_with regex \
+    not_regex matches icontains";
+const NOTHING: &str = "exists not_exists is_set is_not_set";
+const INTERVAL: &str = "in_the_last in_the_next more_than_ago anniversary_in_the_next \
+    anniversary_in_the_last birthday_in_the_next";
+
+/// A small generator of random numbers (splitmix64); proptest chooses and reports the seed.
+pub struct Random(pub u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % bound as u64).expect("smaller than a usize")
+    }
+
+    fn chance(&mut self, one_in: usize) -> bool {
+        self.below(one_in) == 0
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from[self.below(from.len())]
+    }
+
+    fn list(&mut self, longest: usize, mut item: impl FnMut(&mut Self) -> Value) -> Value {
+        let length = 1 + self.below(longest);
+        (0..length).map(|_| item(self)).collect()
+    }
+
+    fn number(&mut self) -> Value {
+        let text = match self.below(4) {
+            0 => self.below(1_000).to_string(),
+            1 => format!("-{}.{}", self.below(50), self.below(1_000)),
+            2 => self.next().to_string(),
+            _ => self.pick(&["1e400", "3.0", "-0", "9007199254740993", "1e-300", "0.10", "1E3"]).to_owned(),
+        };
+        Value::Number(text.parse::<Number>().expect("a number"))
+    }
+
+    fn whole(&mut self, least: usize) -> Value {
+        let text = match self.below(5) {
+            0 => format!("{}.0", least + self.below(9)),
+            1 => format!("{}.000", least + self.below(9)),
+            _ => (least + self.below(9)).to_string(),
+        };
+        Value::Number(text.parse::<Number>().expect("a number"))
+    }
+
+    fn word(&mut self) -> &'static str {
+        self.pick(&["a", "purchase", "*", "π", "A b", "x\"y", "line\nbreak", "ß", "1", "true", "", " "])
+    }
+
+    fn scalar(&mut self) -> Value {
+        match self.below(4) {
+            0 => self.number(),
+            1 => json!(self.chance(2)),
+            _ => json!(self.word()),
+        }
+    }
+
+    fn event(&mut self) -> Value {
+        json!(self.pick(&["cart", "purchase", "*", "sign up", "π", "a\nb"]))
+    }
+
+    fn events(&mut self) -> Value {
+        if self.chance(3) { self.list(3, Self::event) } else { self.event() }
+    }
+
+    fn path(&mut self) -> Value {
+        if self.chance(4) {
+            return self.list(3, |random| json!(random.word()));
+        }
+        json!(self.pick(&["price", "cart.total", "items[].sku", "m[][]", "list.0", "a b.c", "x[].y[][].z", "$-é"]))
+    }
+
+    fn interval(&mut self) -> Value {
+        let number = 1 + self.below(400);
+        let unit = self.pick(&["days", "d", "months", "h", "min", "weeks", "y", "microseconds", "s", "mon"]);
+        let blank = self.pick(&["", " ", "  "]);
+        let more = self.pick(&["", "", " 15 milliseconds", " 0 sec 3 minute"]);
+        // Both may say seconds or minutes; then a single item will do.
+        let more = if unit == "s" || unit == "min" { "" } else { more };
+        json!(format!("{number}{blank}{unit}{more}"))
+    }
+
+    fn date(&mut self) -> Value {
+        let day = format!("{:04}-{:02}-{:02}", 1990 + self.below(60), 1 + self.below(12), 1 + self.below(28));
+        let time =
+            self.pick(&["", "", "T10:20:30", "T23:59:59.9999999", "T00:00:00Z", "T01:02:03.5-0330", "T01:02:03+15"]);
+        json!(format!("{day}{time}"))
+    }
+
+    fn comparison(&mut self, mut number: impl FnMut(&mut Self, usize) -> Value) -> Map<String, Value> {
+        let name = self.pick(&["eq", "neq", "gt", "gte", "lt", "lte", "between"]);
+        let value = if name == "between" { json!([number(self, 0), number(self, 10)]) } else { number(self, 0) };
+        Map::from_iter([(name.to_owned(), value)])
+    }
+
+    fn window(&mut self) -> Value {
+        let unit = self.pick(&["day", "week", "month", "quarter", "year"]);
+        match self.below(8) {
+            0 => json!({"in_the_last": self.interval()}),
+            1 => json!({"more_than_ago": self.interval()}),
+            2 => json!({"between_ago": ["401 years", self.interval()]}),
+            3 => json!({"since": self.date()}),
+            4 => json!({"before": self.date()}),
+            5 => json!({"between": ["1989-05-05", self.date()]}),
+            6 => json!({"this": unit}),
+            _ => json!({"previous": unit}),
+        }
+    }
+
+    fn aggregate(&mut self) -> Value {
+        let mut object = if self.chance(3) {
+            let mut object = if self.chance(2) {
+                Map::from_iter([("eq".to_owned(), self.scalar())])
+            } else {
+                Map::from_iter([("in".to_owned(), self.list(3, Self::scalar))])
+            };
+            object.insert("fn".into(), json!("most_frequent"));
+            object
+        } else {
+            let mut object = self.comparison(Self::whole);
+            object.insert("fn".into(), json!(self.pick(&["sum", "avg", "min", "max", "count_distinct"])));
+            object
+        };
+        object.insert("property".into(), self.path());
+        Value::Object(object)
+    }
+
+    fn test(&mut self, key: &str, names: &[String]) -> Map<String, Value> {
+        let mut object = Map::from_iter([(key.to_owned(), self.path())]);
+        if !names.is_empty() && self.chance(3) {
+            let name = &names[self.below(names.len())];
+            object.insert("operator".into(), json!(self.pick(&["eq", "=", "==", "equals", "is"])));
+            object.insert("ref".into(), json!(format!("{name}.{}", self.pick(&["id", "cart.items[].sku", "a b"]))));
+            if self.chance(3) {
+                object.insert("ignore_case".into(), json!(self.chance(2)));
+            }
+            return object;
+        }
+        let (operators, value, text) = match self.below(9) {
+            0 => (SCALAR, Some(self.scalar()), true),
+            1 if self.chance(2) => (ORDERED, Some(self.number()), false),
+            1 => (ORDERED, Some(json!(self.word())), false),
+            2 if self.chance(2) => (RANGE, Some(json!([-50.5, self.whole(0)])), false),
+            2 => (RANGE, Some(json!(["", self.word()])), false),
+            3 => (LIST, Some(self.list(4, Self::scalar)), true),
+            4 => (ARRAY, Some(self.list(4, Self::scalar)), false),
+            5 => (TEXT, Some(json!(self.pick(&["", "a", "^a+$", "Straße", "π|x"]))), true),
+            6 => (NOTHING, None, false),
+            7 => ("before since on", Some(self.date()), false),
+            _ => (INTERVAL, Some(self.interval()), false),
+        };
+        let operators: Vec<&str> = operators.split(' ').collect();
+        let operator = self.pick(&operators);
+        object.insert("operator".into(), json!(operator));
+        object.extend(value.map(|value| ("value".into(), value)));
+        if text && self.chance(3) {
+            object.insert("ignore_case".into(), json!(operator == "icontains" || self.chance(2)));
+        }
+        object
+    }
+
+    fn predicate(&mut self, depth: usize, names: &[String]) -> Value {
+        match self.below(if depth == 0 { 1 } else { 6 }) {
+            1 => json!({"and": self.list(3, |random| random.predicate(depth - 1, names))}),
+            2 => json!({"or": self.list(3, |random| random.predicate(depth - 1, names))}),
+            3 => json!({"not": self.predicate(depth - 1, names)}),
+            _ => Value::Object(self.test("property", names)),
+        }
+    }
+
+    fn filter(&mut self, names: &[String]) -> Value {
+        if self.chance(2) { self.predicate(2, names) } else { self.list(3, |random| random.predicate(1, names)) }
+    }
+
+    fn did(&mut self) -> Map<String, Value> {
+        let word = self.pick(&["did", "did", "did_not"]);
+        let mut object = Map::from_iter([(word.to_owned(), self.events())]);
+        if self.chance(2) {
+            object.insert("where".into(), self.filter(&[]));
+        }
+        if self.chance(3) {
+            object.insert("time".into(), self.window());
+        }
+        if self.chance(4) {
+            object.insert("occurrence".into(), json!(self.pick(&["first", "last"])));
+            return object;
+        }
+        if self.chance(3) {
+            object.insert("count".into(), Value::Object(self.comparison(Self::whole)));
+        }
+        if self.chance(3) {
+            object.insert("aggregate".into(), self.aggregate());
+        }
+        object
+    }
+
+    fn sequence(&mut self) -> Map<String, Value> {
+        let mut names: Vec<String> = Vec::new();
+        let mut steps = Vec::new();
+        for index in 0..=self.below(4) {
+            let did = index == 0 || !self.chance(3);
+            let mut step = Map::from_iter([((if did { "did" } else { "did_not" }).to_owned(), self.events())]);
+            if self.chance(2) {
+                step.insert("where".into(), self.filter(&names));
+            }
+            if index == 0 && self.chance(2) {
+                step.insert("time".into(), self.window());
+            }
+            if did && self.chance(2) {
+                let name = format!("{}{index}", self.pick(&["c", "step ", "é["]));
+                step.insert("as".into(), json!(name));
+                names.push(name);
+            }
+            steps.push(Value::Object(step));
+        }
+        let mut object = Map::from_iter([("sequence".to_owned(), Value::Array(steps))]);
+        if self.chance(2) {
+            object.insert("within".into(), self.interval());
+        }
+        object
+    }
+
+    fn condition(&mut self, depth: usize) -> Map<String, Value> {
+        let nested = |random: &mut Self| Value::Object(random.condition(depth - 1));
+        let one = |word: &str, value| Map::from_iter([(word.to_owned(), value)]);
+        match self.below(if depth == 0 { 7 } else { 10 }) {
+            0 | 1 => self.sequence(),
+            2 => one("cohort", json!(self.word())),
+            3 => self.test("profile", &[]),
+            7 => one("and", self.list(3, nested)),
+            8 => one("or", self.list(3, nested)),
+            9 => one("not", nested(self)),
+            _ => self.did(),
+        }
+    }
+
+    /// A valid rule, with aliases of operators.
+    pub fn rule(&mut self) -> Value {
+        let mut rule = self.condition(3);
+        if self.chance(4) {
+            let version = self.pick(&["1", "1.0"]);
+            rule.insert("version".into(), Value::Number(version.parse().expect("a number")));
+        }
+        if self.chance(4) {
+            rule.insert("timezone".into(), json!(self.pick(&["UTC", "Asia/Kolkata", "America/Sao_Paulo"])));
+        }
+        Value::Object(rule)
+    }
+
+    /// Changes something of a JSON value.
+    pub fn mutate(&mut self, value: &mut Value) {
+        let count = nodes(value);
+        let mut chosen = self.below(count);
+        self.mutate_node(value, &mut chosen);
+    }
+
+    fn mutate_node(&mut self, value: &mut Value, chosen: &mut usize) -> bool {
+        if *chosen == 0 {
+            self.change(value);
+            return true;
+        }
+        *chosen -= 1;
+        match value {
+            Value::Array(items) => items.iter_mut().any(|item| self.mutate_node(item, chosen)),
+            Value::Object(members) => members.values_mut().any(|member| self.mutate_node(member, chosen)),
+            _ => false,
+        }
+    }
+
+    fn change(&mut self, value: &mut Value) {
+        match (self.below(4), &mut *value) {
+            (0, Value::Object(members)) if !members.is_empty() => {
+                let key = members.keys().nth(self.below(members.len())).cloned().unwrap_or_default();
+                let old = members.remove(&key);
+                if self.chance(2) {
+                    members.insert(self.key().to_owned(), old.unwrap_or_default());
+                }
+            }
+            (1, Value::Object(members)) => {
+                let key = self.key();
+                let new = self.fitting(key);
+                members.insert(key.to_owned(), new);
+            }
+            (0, Value::Array(items)) if !items.is_empty() => {
+                drop(items.remove(self.below(items.len())));
+            }
+            (1, Value::Array(items)) => items.push(self.anything(1)),
+            (2, Value::Array(items)) => items.reverse(),
+            _ => *value = self.anything(2),
+        }
+    }
+
+    /// Most often what may stand under a key, so that what a rule excludes is tried too.
+    fn fitting(&mut self, key: &str) -> Value {
+        if self.chance(3) {
+            return self.anything(1);
+        }
+        match key {
+            "did" | "did_not" => self.events(),
+            "where" => self.filter(&[]),
+            "count" => Value::Object(self.comparison(Self::whole)),
+            "time" => self.window(),
+            "aggregate" => self.aggregate(),
+            "occurrence" => json!("first"),
+            "profile" | "property" => self.path(),
+            "value" => self.scalar(),
+            "ignore_case" => json!(self.chance(2)),
+            "within" | "in_the_last" => self.interval(),
+            "and" | "or" => json!([self.rule()]),
+            "not" => self.rule(),
+            "eq" | "gte" => self.whole(0),
+            "as" => json!("c9"),
+            "ref" => json!("c0.id"),
+            "version" => json!(1),
+            "timezone" => json!("UTC"),
+            _ => self.anything(1),
+        }
+    }
+
+    fn key(&mut self) -> &'static str {
+        self.pick(&[
+            "and",
+            "or",
+            "not",
+            "did",
+            "did_not",
+            "profile",
+            "cohort",
+            "sequence",
+            "where",
+            "count",
+            "time",
+            "aggregate",
+            "occurrence",
+            "operator",
+            "value",
+            "ref",
+            "ignore_case",
+            "property",
+            "fn",
+            "gte",
+            "eq",
+            "in",
+            "between",
+            "within",
+            "as",
+            "version",
+            "timezone",
+            "since",
+            "this",
+            "in_the_last",
+            "after",
+            "foo",
+            "a b",
+            "",
+            ">=",
+        ])
+    }
+
+    fn text(&mut self) -> &'static str {
+        self.pick(&[
+            "",
+            "eq",
+            "gtt",
+            "icontains",
+            "exists",
+            "between",
+            "in",
+            "regex",
+            "since",
+            "after",
+            "in_the_last",
+            "first",
+            "sum",
+            "most_frequent",
+            "month",
+            "30 days",
+            "0 days",
+            "1 d 1 days",
+            "1d2h",
+            "1 s 1 seconds",
+            "1 day ",
+            "1001 years",
+            "1 day\n",
+            "0 s 1 m",
+            "00 d",
+            "1 mon 2 months",
+            "99999999999999999999 d",
+            "2026-02-29",
+            "2024-02-29",
+            "2000-02-29",
+            "1900-02-29",
+            "0000-01-01",
+            "2026-01-01T24:00:00",
+            "2026-01-01T10:00:00+15:59",
+            "2026-01-01T10:00:00+16",
+            "2026-01-01T10:00:00+5:30",
+            "2026-01-01\n",
+            "2026-04-31",
+            "9999-12-31",
+            "a.b",
+            "a..b",
+            "[]",
+            "a[0]",
+            "a[].b",
+            ".a",
+            "c0.x",
+            "c0",
+            "c1.",
+            "c1.a",
+            "(",
+            "*",
+            "UTC",
+            "utc",
+            "x.y",
+            "a\nb",
+            "ßπ",
+        ])
+    }
+
+    /// Any JSON, with the words of rules in it.
+    pub fn anything(&mut self, depth: usize) -> Value {
+        match self.below(if depth == 0 { 6 } else { 9 }) {
+            0 => Value::Null,
+            1 => json!(self.chance(2)),
+            2 => self.number(),
+            3 => {
+                let text = self.pick(&[
+                    "0",
+                    "-1",
+                    "1.5",
+                    "2",
+                    "9223372036854775807",
+                    "9223372036854775808",
+                    "1e5000",
+                    "1e5001",
+                    "-1e-5001",
+                    "1.0",
+                ]);
+                Value::Number(text.parse().expect("a number"))
+            }
+            4 | 5 => json!(self.text()),
+            6 => (0..self.below(4)).map(|_| self.anything(depth - 1)).collect(),
+            7 => {
+                let mut part = self.rule();
+                if self.chance(2) {
+                    self.mutate(&mut part);
+                }
+                part
+            }
+            _ => {
+                let members = (0..self.below(5)).map(|_| (self.key().to_owned(), self.anything(depth - 1)));
+                Value::Object(members.collect())
+            }
+        }
+    }
+}
+
+fn nodes(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(items) => items.iter().map(nodes).sum(),
+        Value::Object(members) => members.values().map(nodes).sum(),
+        _ => 0,
+    }
+}

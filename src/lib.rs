@@ -1,0 +1,21 @@
+//! `kursaha_cohort`: customer cohorts inside PostgreSQL. This file is the table of contents; `docs/ARCHITECTURE.md`
+//! says what lives where.
+
+mod api;
+mod pg;
+
+pgrx::pg_module_magic!();
+
+pgrx::extension_sql_file!("../sql/tables.sql", name = "tables", bootstrap);
+pgrx::extension_sql_file!("../sql/helpers.sql", name = "helpers", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/triggers.sql", name = "triggers", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/views.sql", name = "views", requires = ["tables", "triggers"]);
+pgrx::extension_sql_file!("../sql/track.sql", name = "track", requires = ["tables", "triggers"]);
+pgrx::extension_sql_file!("../sql/capture.sql", name = "capture", requires = ["tables", "triggers", "track"]);
+pgrx::extension_sql_file!("../sql/finish.sql", name = "finish", finalize);
+
+/// Runs once when the library is loaded into a backend or the postmaster.
+#[pgrx::pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    pg::settings::register();
+}

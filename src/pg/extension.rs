@@ -1,0 +1,38 @@
+//! Where the extension lives in this database.
+
+use std::cell::RefCell;
+
+use pgrx::pg_sys;
+
+use super::errors::{Fallible, SqlState, failure};
+use super::spi::{self, Snapshot};
+
+thread_local! {
+    /// The extension's OID and the quoted schema of its public objects. A new CREATE EXTENSION has a new OID, and the
+    /// extension is not relocatable, so an entry never goes stale.
+    static SCHEMA: RefCell<Option<(pg_sys::Oid, String)>> = const { RefCell::new(None) };
+}
+
+/// The schema that `CREATE EXTENSION` chose for the public objects, quoted for use in SQL.
+pub(crate) fn schema() -> Fallible<String> {
+    // SAFETY: a catalog look-up inside a transaction; missing_ok avoids an error without a hint.
+    let extension = unsafe { pg_sys::get_extension_oid(c"kursaha_cohort".as_ptr(), true) };
+    if let Some(known) = SCHEMA
+        .with_borrow(|entry| entry.as_ref().filter(|(oid, _)| *oid == extension).map(|(_, schema)| schema.clone()))
+    {
+        return Ok(known);
+    }
+    let schema = spi::first(
+        Snapshot::Callers,
+        "SELECT quote_ident(n.nspname) FROM pg_catalog.pg_extension e \
+         JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.oid = $1",
+        &[extension.into()],
+        |row| row.need::<String>(1),
+    )?
+    .ok_or_else(|| {
+        failure(SqlState::ERRCODE_UNDEFINED_OBJECT, "the extension kursaha_cohort is not in this database")
+            .set_hint("CREATE EXTENSION kursaha_cohort;")
+    })?;
+    SCHEMA.set(Some((extension, schema.clone())));
+    Ok(schema)
+}

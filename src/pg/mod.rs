@@ -1,0 +1,11 @@
+//! The Postgres side: errors, settings, SPI, types, time zones, the row triggers and all SQL text.
+
+pub(crate) mod errors;
+pub(crate) mod extension;
+pub(crate) mod jsonb;
+pub(crate) mod settings;
+pub(crate) mod spi;
+pub(crate) mod stamp;
+pub(crate) mod store;
+pub(crate) mod time;
+pub(crate) mod zones;

@@ -1,0 +1,171 @@
+//! The one file that speaks SPI. Every statement runs with `search_path = pg_catalog, pg_temp`, so that no object of
+//! the caller's path can stand in for one that the statement means.
+
+use std::ffi::CString;
+
+use pgrx::datum::DatumWithOid;
+use pgrx::{FromDatum, pg_sys};
+
+use super::errors::{Fallible, SqlState, failure};
+
+/// Which snapshot a statement sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Snapshot {
+    /// That of the query which called the function: what a STABLE function must read. The statement may only read,
+    /// assigns no transaction id and works on a standby.
+    Callers,
+    /// A new one that sees what this function did before: for VOLATILE functions.
+    Fresh,
+}
+
+/// One row of a result, valid while the statement's result is.
+pub(crate) struct Row {
+    tuple: pg_sys::HeapTuple,
+    descriptor: pg_sys::TupleDesc,
+}
+
+impl Row {
+    /// The column at a position, counted from 1; `None` for NULL. The caller names the type that the statement gives.
+    pub(crate) fn get<T: FromDatum>(&self, column: i32) -> Option<T> {
+        let mut is_null = false;
+        // SAFETY: tuple and descriptor belong to the SPI result that `run` keeps alive while it hands out rows;
+        // `FromDatum` for owned types copies.
+        unsafe {
+            let datum = pg_sys::SPI_getbinval(self.tuple, self.descriptor, column, &raw mut is_null);
+            T::from_datum(datum, is_null)
+        }
+    }
+
+    /// A column that the statement cannot give as NULL.
+    pub(crate) fn need<T: FromDatum>(&self, column: i32) -> Fallible<T> {
+        self.get(column).ok_or_else(|| {
+            failure(SqlState::ERRCODE_INTERNAL_ERROR, format!("column {column} of an internal statement is null"))
+        })
+    }
+}
+
+/// Runs one statement and maps each row; gives what was mapped.
+pub(crate) fn run<T>(
+    snapshot: Snapshot,
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    mut map: impl FnMut(&Row) -> Fallible<T>,
+) -> Fallible<Vec<T>> {
+    let mut rows = Vec::new();
+    execute(snapshot, sql, args, |row| {
+        rows.push(map(row)?);
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
+/// Runs one statement whose rows do not matter; gives how many rows it touched.
+pub(crate) fn touch(sql: &str, args: &[DatumWithOid<'_>]) -> Fallible<u64> {
+    execute(Snapshot::Fresh, sql, args, |_| Ok(()))
+}
+
+/// Runs one statement that gives at most one row.
+pub(crate) fn first<T>(
+    snapshot: Snapshot,
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    map: impl FnMut(&Row) -> Fallible<T>,
+) -> Fallible<Option<T>> {
+    Ok(run(snapshot, sql, args, map)?.into_iter().next())
+}
+
+/// Runs one statement that always gives one row.
+pub(crate) fn one<T>(
+    snapshot: Snapshot,
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    map: impl FnMut(&Row) -> Fallible<T>,
+) -> Fallible<T> {
+    first(snapshot, sql, args, map)?
+        .ok_or_else(|| failure(SqlState::ERRCODE_INTERNAL_ERROR, "an internal statement gave no row"))
+}
+
+fn execute(
+    snapshot: Snapshot,
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    mut each: impl FnMut(&Row) -> Fallible<()>,
+) -> Fallible<u64> {
+    let command = CString::new(sql)
+        .map_err(|_| failure(SqlState::ERRCODE_INTERNAL_ERROR, "an internal statement contains a zero byte"))?;
+    let mut types: Vec<pg_sys::Oid> = args.iter().map(DatumWithOid::oid).collect();
+    let mut values: Vec<pg_sys::Datum> = args
+        .iter()
+        .map(|arg| arg.datum().map_or(pg_sys::Datum::from(0_usize), |datum| datum.sans_lifetime()))
+        .collect();
+    let nulls: Vec<core::ffi::c_char> =
+        args.iter().map(|arg| if arg.datum().is_some() { b' ' } else { b'n' }.cast_signed()).collect();
+    let count = i32::try_from(args.len()).unwrap_or(i32::MAX);
+
+    // SAFETY: the arrays outlive the call and are as long as `count` says; SPI is finished on every path but that of
+    // an error, where the (sub)transaction's abort cleans SPI and the settings up.
+    unsafe {
+        check(pg_sys::SPI_connect())?;
+        let nest = pinned_settings();
+        let status = pg_sys::SPI_execute_with_args(
+            command.as_ptr(),
+            count,
+            types.as_mut_ptr(),
+            values.as_mut_ptr(),
+            nulls.as_ptr(),
+            snapshot == Snapshot::Callers,
+            0,
+        );
+        check(status)?;
+        let touched = pg_sys::SPI_processed;
+        let table = pg_sys::SPI_tuptable;
+        let mut outcome = Ok(());
+        if !table.is_null() {
+            for index in 0..usize::try_from((*table).numvals).unwrap_or(usize::MAX) {
+                if index % 1024 == 0 {
+                    pgrx::check_for_interrupts!();
+                }
+                let row = Row { tuple: *(*table).vals.add(index), descriptor: (*table).tupdesc };
+                outcome = each(&row);
+                if outcome.is_err() {
+                    break;
+                }
+            }
+        }
+        pg_sys::AtEOXact_GUC(true, nest);
+        check(pg_sys::SPI_finish())?;
+        outcome.map(|()| touched)
+    }
+}
+
+/// Opens a nest of settings in which `search_path` is pinned and `jit` is off (compiling the SQL of a rule with many
+/// conditions costs seconds and saves none); `AtEOXact_GUC` with the returned level closes it.
+///
+/// # Safety
+/// Only inside a transaction; the nest must be closed, or the transaction aborted.
+unsafe fn pinned_settings() -> i32 {
+    // SAFETY: the strings are constants; GUC_ACTION_SAVE is allowed in parallel workers too.
+    unsafe {
+        let nest = pg_sys::NewGUCNestLevel();
+        for (name, value) in [(c"search_path", c"pg_catalog, pg_temp"), (c"jit", c"off")] {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        }
+        nest
+    }
+}
+
+fn check(status: i32) -> Fallible<()> {
+    if status >= 0 {
+        return Ok(());
+    }
+    Err(failure(SqlState::ERRCODE_INTERNAL_ERROR, format!("SPI failed with status {status}")))
+}

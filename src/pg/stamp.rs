@@ -1,0 +1,254 @@
+//! The compiled BEFORE INSERT OR UPDATE row triggers of `cohort_event` and `cohort_customer`.
+//!
+//! Each checks the row and stamps it with the current 64-bit top-level transaction id. The triggers are
+//! `ENABLE ALWAYS`, so that rows which arrive by restore or logical replication pass through them too and never bring a
+//! stamp of another server. They touch no table and take no lock.
+
+use pgrx::{FromDatum, pg_guard, pg_sys};
+
+use super::errors::{Fallible, SqlState, failure, invalid};
+
+/// The longest customer id and event type, in characters. They are keys of several indexes, whose entries must stay
+/// far below a third of a page (2,704 bytes).
+pub(crate) const MAX_NAME_CHARACTERS: usize = 255;
+
+/// Column numbers of `cohort_event`, as `sql/tables.sql` creates it.
+mod event_column {
+    pub(super) const CUSTOMER_ID: i32 = 2;
+    pub(super) const EVENT_TYPE: i32 = 3;
+    pub(super) const OCCURRED_AT: i32 = 4;
+    pub(super) const DATA: i32 = 5;
+    pub(super) const STAMP: i32 = 6;
+}
+
+/// Column numbers of `cohort_customer`.
+mod customer_column {
+    pub(super) const CUSTOMER_ID: i32 = 1;
+    pub(super) const PROFILE: i32 = 2;
+    pub(super) const UPDATED_AT: i32 = 4;
+    pub(super) const STAMP: i32 = 5;
+}
+
+/// Checks a customer id: 1 to [`MAX_NAME_CHARACTERS`] characters, and not `None`.
+pub(crate) fn check_customer_id(id: &str) -> Fallible<()> {
+    check_length("customer id", id)?;
+    if id == "None" {
+        return Err(invalid("the customer id \"None\" is refused")
+            .set_detail("It is what many clients send for a missing id; it would make one customer of many people.")
+            .set_hint("Send the id of the customer, or do not send the event."));
+    }
+    Ok(())
+}
+
+/// Checks an event type: 1 to [`MAX_NAME_CHARACTERS`] characters, and not `*`.
+pub(crate) fn check_event_type(name: &str) -> Fallible<()> {
+    check_length("event type", name)?;
+    if name == "*" {
+        return Err(invalid("the event type \"*\" is refused")
+            .set_hint("In rules \"*\" means any event; give the event a name of its own."));
+    }
+    Ok(())
+}
+
+/// Checks that a text has 1 to [`MAX_NAME_CHARACTERS`] characters.
+pub(crate) fn check_length(what: &str, text: &str) -> Fallible<()> {
+    if text.is_empty() {
+        return Err(invalid(format!("the {what} is empty"))
+            .set_hint(format!("A {what} has 1 to {MAX_NAME_CHARACTERS} characters.")));
+    }
+    // A text of so few bytes cannot have too many characters: no need to count them.
+    if text.len() > MAX_NAME_CHARACTERS && text.chars().count() > MAX_NAME_CHARACTERS {
+        let shown: String = text.chars().take(40).collect();
+        return Err(invalid(format!("the {what} \"{shown}…\" is too long: {} characters", text.chars().count()))
+            .set_hint(format!("A {what} has 1 to {MAX_NAME_CHARACTERS} characters.")));
+    }
+    Ok(())
+}
+
+/// Checks that a value is a JSON object.
+pub(crate) fn check_object(what: &str, kind: JsonKind) -> Fallible<()> {
+    let found = match kind {
+        JsonKind::Object => return Ok(()),
+        JsonKind::Array => "an array",
+        JsonKind::Scalar => "a single value",
+    };
+    Err(invalid(format!("the {what} must be a JSON object, not {found}"))
+        .set_hint(format!("Wrap it, for example {{\"value\": …}}; an empty {what} is {{}}.")))
+}
+
+/// What a `jsonb` value is at its top.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JsonKind {
+    Object,
+    Array,
+    Scalar,
+}
+
+/// The kind of a `jsonb` datum, read from its header alone.
+///
+/// # Safety
+/// The datum must be a non-null `jsonb`.
+unsafe fn json_kind(datum: pg_sys::Datum) -> JsonKind {
+    // SAFETY: a slice of the first four bytes detoasts no more than that; the container's header is the first word
+    // of every jsonb (jsonb.h: JB_FSCALAR 0x10000000, JB_FOBJECT 0x20000000, JB_FARRAY 0x40000000).
+    unsafe {
+        let original = datum.cast_mut_ptr::<pg_sys::varlena>();
+        let head = pg_sys::pg_detoast_datum_slice(original, 0, 4);
+        let bytes: [u8; 4] = std::ptr::read_unaligned(pgrx::vardata_any(head).cast());
+        if head != original {
+            pg_sys::pfree(head.cast());
+        }
+        match u32::from_ne_bytes(bytes) {
+            header if header & 0x2000_0000 != 0 => JsonKind::Object,
+            header if header & 0x1000_0000 != 0 => JsonKind::Scalar,
+            _ => JsonKind::Array,
+        }
+    }
+}
+
+/// The row that a BEFORE INSERT OR UPDATE row trigger was called for.
+struct NewRow {
+    relation: pg_sys::Relation,
+    tuple: pg_sys::HeapTuple,
+    old: Option<pg_sys::HeapTuple>,
+}
+
+impl NewRow {
+    fn of(fcinfo: pg_sys::FunctionCallInfo) -> Fallible<Self> {
+        let wrong = || {
+            failure(
+                SqlState::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+                "this function is the BEFORE INSERT OR UPDATE row trigger of cohort_event or cohort_customer",
+            )
+        };
+        // SAFETY: fcinfo comes from the function manager; a trigger call carries a TriggerData in its context.
+        unsafe {
+            if fcinfo.is_null()
+                || (*fcinfo).context.is_null()
+                || !pgrx::is_a((*fcinfo).context, pg_sys::NodeTag::T_TriggerData)
+            {
+                return Err(wrong());
+            }
+            let data = &*(*fcinfo).context.cast::<pg_sys::TriggerData>();
+            let event = data.tg_event;
+            let row_before = event & pg_sys::TRIGGER_EVENT_ROW != 0
+                && event & pg_sys::TRIGGER_EVENT_TIMINGMASK == pg_sys::TRIGGER_EVENT_BEFORE;
+            match event & pg_sys::TRIGGER_EVENT_OPMASK {
+                pg_sys::TRIGGER_EVENT_INSERT if row_before => {
+                    Ok(Self { relation: data.tg_relation, tuple: data.tg_trigtuple, old: None })
+                }
+                pg_sys::TRIGGER_EVENT_UPDATE if row_before => {
+                    Ok(Self { relation: data.tg_relation, tuple: data.tg_newtuple, old: Some(data.tg_trigtuple) })
+                }
+                _ => Err(wrong()),
+            }
+        }
+    }
+
+    fn datum_in(&self, tuple: pg_sys::HeapTuple, column: i32) -> Option<pg_sys::Datum> {
+        let mut is_null = false;
+        // SAFETY: the tuple has the relation's descriptor, the column number is one of this table.
+        let datum = unsafe { pg_sys::heap_getattr(tuple, column, (*self.relation).rd_att, &mut is_null) };
+        (!is_null).then_some(datum)
+    }
+
+    fn datum(&self, column: i32) -> Option<pg_sys::Datum> {
+        self.datum_in(self.tuple, column)
+    }
+
+    /// Hands a text to a check, if it is not NULL (the column's NOT NULL speaks about that).
+    fn check_text(&self, column: i32, check: impl FnOnce(&str) -> Fallible<()>) -> Fallible<()> {
+        // SAFETY: the column is of type text; the string lives until the end of this call.
+        match self.datum(column).and_then(|datum| unsafe { <&str>::from_datum(datum, false) }) {
+            Some(text) => check(text),
+            None => Ok(()),
+        }
+    }
+
+    fn check_object(&self, column: i32, what: &str) -> Fallible<()> {
+        match self.datum(column) {
+            // SAFETY: the column is of type jsonb.
+            Some(datum) => check_object(what, unsafe { json_kind(datum) }),
+            None => Ok(()),
+        }
+    }
+
+    /// The row with some columns replaced.
+    fn with(&self, columns: &mut [i32], values: &mut [pg_sys::Datum]) -> pg_sys::HeapTuple {
+        let mut nulls = vec![false; columns.len()];
+        // SAFETY: the three arrays have the same length, the datums the columns' types.
+        unsafe {
+            pg_sys::heap_modify_tuple_by_cols(
+                self.tuple,
+                (*self.relation).rd_att,
+                i32::try_from(columns.len()).unwrap_or(0),
+                columns.as_mut_ptr(),
+                values.as_mut_ptr(),
+                nulls.as_mut_ptr(),
+            )
+        }
+    }
+}
+
+/// The current top-level transaction's 64-bit id, assigned if it has none yet.
+fn current_stamp() -> pg_sys::Datum {
+    // SAFETY: called while a row is written, so a transaction is open and may have an id.
+    pg_sys::Datum::from(unsafe { pg_sys::GetTopFullTransactionId() }.value)
+}
+
+/// Declares a trigger function to the function manager: the C symbol `$name`, answered by `$stamp`. pgrx's own trigger
+/// attribute copies each tuple through a typed wrapper, which costs more than the stamp itself.
+macro_rules! row_trigger {
+    ($name:ident, $info:ident, $stamp:path) => {
+        #[doc = concat!("The C entry of [`", stringify!($stamp), "`].")]
+        #[unsafe(no_mangle)]
+        #[pg_guard]
+        pub extern "C-unwind" fn $name(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+            let stamped = NewRow::of(fcinfo).and_then(|row| $stamp(&row));
+            pg_sys::Datum::from(stamped.unwrap_or_else(|error| std::panic::panic_any(error)))
+        }
+
+        /// Says that the function follows calling convention 1.
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $info() -> &'static pg_sys::Pg_finfo_record {
+            const CONVENTION: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+            &CONVENTION
+        }
+    };
+}
+
+row_trigger!(kursaha_stamp_event, pg_finfo_kursaha_stamp_event, stamp_event);
+row_trigger!(kursaha_stamp_customer, pg_finfo_kursaha_stamp_customer, stamp_customer);
+
+/// Checks and stamps a row of `cohort_event`.
+fn stamp_event(row: &NewRow) -> Fallible<pg_sys::HeapTuple> {
+    row.check_text(event_column::CUSTOMER_ID, check_customer_id)?;
+    row.check_text(event_column::EVENT_TYPE, check_event_type)?;
+    row.check_object(event_column::DATA, "data of an event")?;
+    if let Some(at) = row.datum(event_column::OCCURRED_AT) {
+        let micros = at.value().cast_signed() as i64;
+        if micros == i64::MIN || micros == i64::MAX {
+            return Err(invalid("occurred_at must be a finite timestamp")
+                .set_hint("Leave occurred_at to its default, the transaction's now()."));
+        }
+    }
+    Ok(row.with(&mut [event_column::STAMP], &mut [current_stamp()]))
+}
+
+/// Checks and stamps a row of `cohort_customer`; an update that leaves `updated_at` alone moves it to now().
+fn stamp_customer(row: &NewRow) -> Fallible<pg_sys::HeapTuple> {
+    row.check_text(customer_column::CUSTOMER_ID, check_customer_id)?;
+    row.check_object(customer_column::PROFILE, "profile of a customer")?;
+    let mut columns = vec![customer_column::STAMP];
+    let mut values = vec![current_stamp()];
+    let untouched = row.old.is_some_and(|old| {
+        let before = row.datum_in(old, customer_column::UPDATED_AT).map(|datum| datum.value());
+        before == row.datum(customer_column::UPDATED_AT).map(|datum| datum.value())
+    });
+    if untouched {
+        columns.push(customer_column::UPDATED_AT);
+        // SAFETY: inside a transaction.
+        values.push(pg_sys::Datum::from(unsafe { pg_sys::GetCurrentTransactionStartTimestamp() }));
+    }
+    Ok(row.with(&mut columns, &mut values))
+}

@@ -1,0 +1,246 @@
+//! Saved cohorts: all SQL text about them, as typed functions.
+
+use std::collections::{HashMap, HashSet};
+
+use cohort_core::plain_sql::{Context, Source, Unresolved};
+use cohort_core::rule::{self, Rule};
+use cohort_core::text;
+use cohort_core::time::Micros;
+
+use super::errors::{Fallible, SqlState, failure, invalid, invalid_rule};
+use super::extension;
+use super::jsonb::Jsonb;
+use super::spi::{self, Row, Snapshot};
+use super::time;
+use super::zones::ServerZones;
+
+/// The most cohorts that may be reached one through another.
+pub(crate) const MAX_CHAIN: usize = 32;
+
+/// A saved cohort.
+#[derive(Debug, Clone)]
+pub(crate) struct Cohort {
+    /// Its identity.
+    pub(crate) id: i64,
+    /// Its name.
+    pub(crate) name: String,
+    /// The canonical rule's text; `None` for a fixed list.
+    pub(crate) rule: Option<String>,
+    /// How often the rule or list was set.
+    pub(crate) version: i32,
+    /// Whether the current user may change it.
+    pub(crate) owned: bool,
+}
+
+impl Cohort {
+    fn read(row: &Row) -> Fallible<Self> {
+        Ok(Self {
+            id: row.need(1)?,
+            name: row.need(2)?,
+            rule: row.get::<Jsonb>(3).map(|json| json.0),
+            version: row.need(4)?,
+            owned: row.need(5)?,
+        })
+    }
+}
+
+const COLUMNS: &str = "c.cohort_id, c.name, c.rule, c.version, kursaha_cohort.owns(c.owner)";
+
+/// The cohort of a name, if there is one.
+pub(crate) fn find(snapshot: Snapshot, name: &str) -> Fallible<Option<Cohort>> {
+    let sql = format!("SELECT {COLUMNS} FROM kursaha_cohort.cohort c WHERE c.name = $1");
+    spi::first(snapshot, &sql, &[name.into()], Cohort::read)
+}
+
+/// The cohort of a name.
+pub(crate) fn get(snapshot: Snapshot, name: &str) -> Fallible<Cohort> {
+    match find(snapshot, name)? {
+        Some(cohort) => Ok(cohort),
+        None => {
+            let missing =
+                failure(SqlState::ERRCODE_UNDEFINED_OBJECT, format!("cohort \"{}\" does not exist", shorten(name)));
+            let names = names(snapshot)?;
+            Err(missing.set_hint(match text::nearest(name, names.iter().map(String::as_str)) {
+                Some(near) => format!("Did you mean \"{near}\"?"),
+                None => "The view cohort_definition lists the saved cohorts.".to_owned(),
+            }))
+        }
+    }
+}
+
+/// The cohort of a name, locked until the transaction ends, if the current user may change it.
+pub(crate) fn get_for_change(name: &str) -> Fallible<Cohort> {
+    lock_definitions()?;
+    let cohort = get(Snapshot::Fresh, name)?;
+    if !cohort.owned {
+        return Err(failure(SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, format!("must be owner of cohort \"{name}\"")));
+    }
+    Ok(cohort)
+}
+
+/// The cohort of a name for its owner's refresh, its row locked until the transaction ends.
+pub(crate) fn get_for_refresh(name: &str) -> Fallible<Cohort> {
+    let cohort = get(Snapshot::Fresh, name)?;
+    if !cohort.owned {
+        return Err(failure(SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, format!("must be owner of cohort \"{name}\"")));
+    }
+    spi::touch("SELECT FROM kursaha_cohort.cohort WHERE cohort_id = $1 FOR NO KEY UPDATE", &[cohort.id.into()])?;
+    get(Snapshot::Fresh, name) // as it is now that the lock is held
+}
+
+/// Holds other changes of definitions off until the transaction ends, so that two of them cannot close a cycle or
+/// drop what the other begins to name. Reading is not held up.
+pub(crate) fn lock_definitions() -> Fallible<()> {
+    const LOCK: i64 = 0x6b75_7273_6168_6101; // "kursaha", 1
+    spi::touch("SELECT pg_advisory_xact_lock($1)", &[LOCK.into()]).map(|_| ())
+}
+
+/// All names, in byte order.
+pub(crate) fn names(snapshot: Snapshot) -> Fallible<Vec<String>> {
+    spi::run(snapshot, "SELECT name FROM kursaha_cohort.cohort ORDER BY name COLLATE \"C\" LIMIT 10000", &[], |row| {
+        row.need(1)
+    })
+}
+
+/// The cohorts whose rules name this one, in byte order.
+pub(crate) fn referrers(id: i64) -> Fallible<Vec<Cohort>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM kursaha_cohort.reference r JOIN kursaha_cohort.cohort c USING (cohort_id) \
+         WHERE r.referenced_id = $1 ORDER BY c.name COLLATE \"C\""
+    );
+    spi::run(Snapshot::Fresh, &sql, &[id.into()], Cohort::read)
+}
+
+/// Every pair of a cohort and one that its rule names.
+pub(crate) fn references() -> Fallible<Vec<(i64, i64)>> {
+    spi::run(Snapshot::Fresh, "SELECT cohort_id, referenced_id FROM kursaha_cohort.reference", &[], |row| {
+        Ok((row.need(1)?, row.need(2)?))
+    })
+}
+
+/// Reads and checks the text of a rule.
+pub(crate) fn parse(rule: &str) -> Fallible<Rule> {
+    rule::parse_text_checking(rule, &ServerZones, &|| {
+        pgrx::check_for_interrupts!();
+    })
+    .map_err(|problems| invalid_rule(&problems))
+}
+
+/// A rule with everything that it names, ready to be put into SQL at one instant.
+pub(crate) struct Question {
+    /// What is asked.
+    pub(crate) rule: Rule,
+    schema: String,
+    as_of: String,
+    cohorts: HashMap<String, Source>,
+}
+
+impl Question {
+    /// A rule at an instant, with the cohorts it names as a snapshot has them.
+    pub(crate) fn of_rule(snapshot: Snapshot, rule: Rule, as_of: Micros) -> Fallible<Self> {
+        Self::new(snapshot, rule, time::literal(as_of)?)
+    }
+
+    /// The same with `as_of` as an SQL expression.
+    pub(crate) fn new(snapshot: Snapshot, rule: Rule, as_of: String) -> Fallible<Self> {
+        let mut cohorts = HashMap::new();
+        let mut open: Vec<String> = named_by(&rule);
+        while let Some(name) = open.pop() {
+            if cohorts.contains_key(&name) {
+                continue;
+            }
+            let Some(cohort) = find(snapshot, &name)? else { continue };
+            let source = match &cohort.rule {
+                Some(text) => {
+                    let rule = parse(text)?;
+                    open.extend(named_by(&rule));
+                    Source::Rule(rule)
+                }
+                None => Source::List(cohort.id),
+            };
+            cohorts.insert(name, source);
+        }
+        Ok(Self { rule, schema: extension::schema()?, as_of, cohorts })
+    }
+
+    /// A saved cohort at an instant. A fixed list is asked as the rule that names it.
+    pub(crate) fn of_cohort(snapshot: Snapshot, name: &str, as_of: Micros) -> Fallible<Self> {
+        Self::of_rule(snapshot, Self::rule_of(&get(snapshot, name)?)?, as_of)
+    }
+
+    /// The rule of a saved cohort.
+    pub(crate) fn rule_of(cohort: &Cohort) -> Fallible<Rule> {
+        match &cohort.rule {
+            Some(text) => parse(text),
+            None => Ok(Rule { version: None, timezone: None, condition: rule::Condition::Cohort(cohort.name.clone()) }),
+        }
+    }
+
+    /// Asks the translation for something, with every name resolved.
+    pub(crate) fn ask<T>(
+        &self,
+        only: Option<&str>,
+        ask: impl FnOnce(&Rule, &Context<'_>) -> Result<T, Unresolved>,
+    ) -> Fallible<T> {
+        let context =
+            Context { schema: &self.schema, as_of: &self.as_of, cohort: &|name| self.cohorts.get(name).cloned(), only };
+        ask(&self.rule, &context).map_err(|unresolved| self.unresolved(&unresolved))
+    }
+
+    /// The statement whose rows are the universe.
+    pub(crate) fn universe(&self) -> String {
+        cohort_core::plain_sql::universe(&Context {
+            schema: &self.schema,
+            as_of: &self.as_of,
+            cohort: &|_| None,
+            only: None,
+        })
+    }
+
+    fn unresolved(&self, unresolved: &Unresolved) -> pgrx::pg_sys::panic::ErrorReport {
+        match unresolved {
+            Unresolved::Unknown { name, path } => {
+                let place = path.clone().unwrap_or_else(|| "$".to_owned());
+                let error =
+                    invalid(format!("invalid cohort rule at {place}: cohort \"{}\" does not exist", shorten(name)));
+                let known = names(Snapshot::Callers).unwrap_or_default();
+                error.set_hint(match text::nearest(name, known.iter().map(String::as_str)) {
+                    Some(near) => format!("Did you mean \"{near}\"?"),
+                    None => "Save it first with cohort_create.".to_owned(),
+                })
+            }
+            Unresolved::Cycle(name) => invalid(format!(
+                "invalid cohort rule at {}: cohort \"{}\" would name itself",
+                self.place_of(name),
+                shorten(name)
+            ))
+            .set_hint("Name only cohorts that do not name this one, directly or through others."),
+            Unresolved::TooDeep(name) => invalid(format!(
+                "invalid cohort rule at {}: more than {MAX_CHAIN} cohorts are reached one through another",
+                self.place_of(name)
+            ))
+            .set_hint("Write the conditions of a deeper cohort into a shallower one."),
+        }
+    }
+
+    /// The place in the rule itself where a name stands, or the first place that names any cohort.
+    fn place_of(&self, name: &str) -> String {
+        let places = self.rule.cohort_names();
+        let place = places.iter().find(|(_, named)| *named == name).or(places.first());
+        place.map_or_else(|| "$".to_owned(), |(path, _)| path.clone())
+    }
+}
+
+/// The names of the cohorts that a rule names itself, each once.
+pub(crate) fn named_by(rule: &Rule) -> Vec<String> {
+    let mut seen = HashSet::new();
+    rule.cohort_names()
+        .into_iter()
+        .filter(|(_, name)| seen.insert((*name).to_owned()))
+        .map(|(_, name)| name.to_owned())
+        .collect()
+}
+
+fn shorten(name: &str) -> String {
+    if name.chars().count() <= 100 { name.to_owned() } else { name.chars().take(100).chain(['…']).collect() }
+}
