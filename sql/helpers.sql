@@ -15,7 +15,7 @@ COMMENT ON FUNCTION kursaha_cohort.json_instant(value jsonb, zone text) IS 'The 
 
 CREATE FUNCTION kursaha_cohort.json_day(value jsonb, zone text) RETURNS date
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'json_day_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.json_day(value jsonb, zone text) IS 'The calendar day in a zone of the instant that a JSON string names; of a date, that day as written';
+COMMENT ON FUNCTION kursaha_cohort.json_day(value jsonb, zone text) IS 'The calendar day in a zone of the instant that json_instant gives';
 
 CREATE FUNCTION kursaha_cohort.local_day(at timestamptz, zone text) RETURNS date
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'local_day_wrapper';

@@ -37,7 +37,7 @@ COMMENT ON COLUMN cohort_event.event_id IS 'Identity; breaks ties between events
 COMMENT ON COLUMN cohort_event.customer_id IS 'Who: case-sensitive, 1 to 255 characters, not "None"';
 COMMENT ON COLUMN cohort_event.event_type IS 'What: case-sensitive, 1 to 255 characters, not "*"';
 COMMENT ON COLUMN cohort_event.occurred_at IS 'When; a rule sees events up to its as_of';
-COMMENT ON COLUMN cohort_event.data IS 'Properties of the event: a JSON object';
+COMMENT ON COLUMN cohort_event.data IS 'Properties of the event: a JSON object; of anything else every property is missing';
 COMMENT ON COLUMN cohort_event.stamp IS 'Set by a trigger: the 64-bit id of the top-level transaction that wrote this version of the row';
 COMMENT ON INDEX cohort_event_type_stamp IS 'Events by type, then by the transaction that wrote them';
 COMMENT ON INDEX cohort_event_customer IS 'Events of one customer in time order';
@@ -51,7 +51,7 @@ CREATE TABLE cohort_customer (
 );
 COMMENT ON TABLE cohort_customer IS 'Customer profiles: one row a customer. An ordinary table, like cohort_event';
 COMMENT ON COLUMN cohort_customer.customer_id IS 'Who: case-sensitive, 1 to 255 characters, not "None"';
-COMMENT ON COLUMN cohort_customer.profile IS 'Properties of the customer: a JSON object';
+COMMENT ON COLUMN cohort_customer.profile IS 'Properties of the customer: a JSON object; of anything else every property is missing';
 COMMENT ON COLUMN cohort_customer.created_at IS 'When the row was made';
 COMMENT ON COLUMN cohort_customer.updated_at IS 'When the row was last changed; an UPDATE that leaves it alone moves it to now()';
 COMMENT ON COLUMN cohort_customer.stamp IS 'Set by a trigger: the 64-bit id of the top-level transaction that wrote this version of the row';
@@ -150,7 +150,7 @@ CREATE INDEX captured_capture ON kursaha_cohort.captured (capture_id);
 COMMENT ON TABLE kursaha_cohort.captured IS 'Rows captured while a backfill may still run, so that it records no row twice; emptied by the backfill, or 7 days after the capture began';
 COMMENT ON COLUMN kursaha_cohort.captured.capture_id IS 'The capture';
 COMMENT ON COLUMN kursaha_cohort.captured.event_id IS 'The event recorded';
-COMMENT ON COLUMN kursaha_cohort.captured.source_row IS 'What identifies the row: its primary key, or, in a table without one, the event it became';
+COMMENT ON COLUMN kursaha_cohort.captured.source_row IS 'What identifies the row: its primary key, or, in a table without one, the whole row';
 COMMENT ON INDEX kursaha_cohort.captured_capture IS 'Captured rows by capture';
 
 -- Cohorts ---------------------------------------------------------------------------------------------------------------

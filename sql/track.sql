@@ -1,5 +1,19 @@
 -- Data in by function: one event, a batch of events, a profile, and the erasure of a person. All run with the caller's
--- rights. Ids, types and data objects are checked by the tables' own triggers, whose errors are let through.
+-- rights. Ids and types are checked by the tables' own triggers, whose errors are let through.
+
+CREATE FUNCTION kursaha_cohort.need_object(what text, given jsonb) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF jsonb_typeof(given) <> 'object' THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('the %s must be a JSON object, not %s', what,
+                             CASE jsonb_typeof(given) WHEN 'array' THEN 'an array' ELSE 'a single value' END),
+            HINT = format('Wrap it, for example {"value": …}; an empty %s is {}.', what);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.need_object(text, jsonb) IS 'Raises an error when a JSON value is no object';
 
 CREATE FUNCTION cohort_track(
     customer_id text, event_type text, data jsonb DEFAULT '{}', occurred_at timestamptz DEFAULT now(),
@@ -19,6 +33,8 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'the event type is NULL',
             HINT = 'Pass the type of the event as text, 1 to 255 characters.';
     END IF;
+
+    PERFORM kursaha_cohort.need_object('data of an event', cohort_track.data);
 
     IF cohort_track.event_key IS NULL THEN
         INSERT INTO @extschema@.cohort_event (customer_id, event_type, occurred_at, data)
@@ -71,16 +87,16 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.prune_event_keys(bigint) IS 'Removes event keys older than 7 days, the oldest first';
 
+-- Without SET, whose cost at each entry of a batch shows; its callers have set the path.
 CREATE FUNCTION kursaha_cohort.signal_time(written text) RETURNS timestamptz
-    LANGUAGE plpgsql STABLE PARALLEL SAFE STRICT SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
-    SET datestyle = 'ISO'
+    LANGUAGE plpgsql STABLE PARALLEL SAFE STRICT
 AS $$
 BEGIN
     -- Not left to the cast alone: it also takes 'now', 'infinity' and times that mean another instant in another session.
     IF written !~ '^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}(:?\d{2})?))?$' THEN
         RETURN NULL;
     END IF;
-    RETURN written::timestamptz;
+    RETURN CASE WHEN length(written) = 10 THEN written || 'T00:00:00Z' ELSE written END::timestamptz;
 EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format OR invalid_time_zone_displacement_value THEN
     RETURN NULL;
 END
@@ -88,18 +104,24 @@ $$;
 COMMENT ON FUNCTION kursaha_cohort.signal_time(text) IS 'The instant of an ISO 8601 date (midnight UTC) or time with offset; NULL when it is neither';
 
 CREATE FUNCTION kursaha_cohort.name_problem(written jsonb, number_too boolean, reserved text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT
 AS $$
-SELECT CASE
-    WHEN coalesce(pg_catalog.jsonb_typeof(written), 'null') OPERATOR(pg_catalog.=) 'null' THEN 'is missing'
-    WHEN pg_catalog.jsonb_typeof(written) OPERATOR(pg_catalog.<>) 'string'
-         AND NOT (number_too AND pg_catalog.jsonb_typeof(written) OPERATOR(pg_catalog.=) 'number')
-        THEN 'must be a string' || CASE WHEN number_too THEN ' or a number' ELSE '' END
-             || ', not ' || pg_catalog.jsonb_typeof(written)
-    WHEN (written #>> '{}') OPERATOR(pg_catalog.=) '' THEN 'is empty'
-    WHEN (written #>> '{}') OPERATOR(pg_catalog.=) reserved THEN pg_catalog.format('"%s" is refused', reserved)
-    WHEN pg_catalog.length(written #>> '{}') OPERATOR(pg_catalog.>) 255
-        THEN pg_catalog.format('is too long: %s characters, at most 255', pg_catalog.length(written #>> '{}'))
+DECLARE
+    kind text := coalesce(jsonb_typeof(written), 'null');
+    plain text := written #>> '{}';
+BEGIN
+    IF kind = 'null' THEN
+        RETURN 'is missing';
+    ELSIF kind <> 'string' AND NOT (number_too AND kind = 'number') THEN
+        RETURN 'must be a string' || CASE WHEN number_too THEN ' or a number' ELSE '' END || ', not ' || kind;
+    ELSIF plain = '' THEN
+        RETURN 'is empty';
+    ELSIF plain = reserved THEN
+        RETURN format('"%s" is refused', reserved);
+    ELSIF length(plain) > 255 THEN
+        RETURN format('is too long: %s characters, at most 255', length(plain));
+    END IF;
+    RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.name_problem(jsonb, boolean, text) IS 'What is wrong with an id, type or key in a payload; NULL when nothing is';
@@ -115,6 +137,7 @@ DECLARE
     problems text[];
     bad bigint;
     total bigint;
+    ids CONSTANT regclass := pg_get_serial_sequence('@extschema@.cohort_event', 'event_id');
 BEGIN
     IF payload IS NULL OR jsonb_typeof(payload) <> 'object' THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
@@ -174,7 +197,7 @@ BEGIN
     -- Ids are drawn in payload order. Keys are inserted in their own order, so that two batches with the same keys wait
     -- for each other instead of deadlocking.
     WITH signal AS MATERIALIZED (
-        SELECT nextval(pg_get_serial_sequence('@extschema@.cohort_event', 'event_id')) AS event_id, o.*
+        SELECT nextval(ids) AS event_id, o.*
         FROM (SELECT s.i, f.customer #>> '{}' AS customer_id, f.type #>> '{}' AS event_type,
                      coalesce(kursaha_cohort.signal_time(f.occurred_at #>> '{}'), now()) AS occurred_at,
                      coalesce(f.data, '{}') AS data, f.event_key #>> '{}' AS event_key
@@ -243,15 +266,16 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'the profile is NULL',
             HINT = 'Pass a JSON object; {} creates the customer and changes nothing.';
     END IF;
-    IF jsonb_typeof(cohort_identify.profile) = 'object' THEN
-        emptied := ARRAY(SELECT e.key FROM jsonb_each(cohort_identify.profile) e WHERE e.value = 'null');
-    END IF;
+    PERFORM kursaha_cohort.need_object('profile of a customer', cohort_identify.profile);
+    emptied := ARRAY(SELECT e.key FROM jsonb_each(cohort_identify.profile) e WHERE e.value = 'null');
     -- A profile that stays as it is is not written: applications repeat themselves far more often than people change.
     INSERT INTO @extschema@.cohort_customer AS c (customer_id, profile)
     VALUES (cohort_identify.customer_id,
             CASE WHEN emptied = '{}' THEN cohort_identify.profile ELSE cohort_identify.profile - emptied END)
-    ON CONFLICT (customer_id) DO UPDATE SET profile = (c.profile || EXCLUDED.profile) - emptied
-        WHERE c.profile <> (c.profile || EXCLUDED.profile) - emptied;
+    -- A profile that was stored past this function may be no object; merging then begins with an empty one.
+    ON CONFLICT (customer_id) DO UPDATE
+        SET profile = (CASE jsonb_typeof(c.profile) WHEN 'object' THEN c.profile ELSE '{}' END || EXCLUDED.profile) - emptied
+        WHERE jsonb_typeof(c.profile) <> 'object' OR c.profile <> (c.profile || EXCLUDED.profile) - emptied;
 END
 $$;
 COMMENT ON FUNCTION cohort_identify(text, jsonb) IS 'Creates a profile or merges into it, key by key at the top level; a key set to null is removed';

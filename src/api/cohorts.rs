@@ -84,8 +84,9 @@ fn check_references(rule: &Rule, own: Option<&Cohort>) -> Fallible<()> {
     }
     let above = longest(own.id, &naming, &mut HashMap::new());
     if above + below > MAX_CHAIN {
+        let place = rule.cohort_names().first().map_or_else(|| "$".to_owned(), |(path, _)| path.clone());
         return Err(invalid(format!(
-            "invalid cohort rule at $: more than {MAX_CHAIN} cohorts would be reached one through another"
+            "invalid cohort rule at {place}: more than {MAX_CHAIN} cohorts would be reached one through another"
         ))
         .set_detail(format!("{above} cohorts name this one in a row, and it would reach {below}."))
         .set_hint("Write the conditions of a deeper cohort into a shallower one."));

@@ -75,7 +75,6 @@ fn cohort_evaluate(
 
 /// What an unsaved rule would select: how many, of how many, and the first few ids in byte order.
 #[pg_extern(stable, parallel_restricted)]
-#[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
 fn cohort_preview(
     rule: Option<Jsonb>,
     sample: default!(Option<i32>, "10"),
@@ -103,7 +102,6 @@ fn cohort_preview(
 /// For every combination of some saved cohorts, how many customers are in all of them, and how many of those are in
 /// none of the others.
 #[pg_extern(stable, parallel_restricted)]
-#[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
 fn cohort_overlap(
     names: Option<Vec<String>>,
     as_of: default!(AsOf, "NULL"),

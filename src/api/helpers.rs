@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use chrono::{Datelike, NaiveDate};
-use cohort_core::time::{Reading, read};
+use cohort_core::time::{Micros, Reading, read};
 use cohort_core::{rule, text, value};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -40,25 +40,26 @@ fn json_text(value: JsonScalar) -> Option<String> {
 /// of its day; NULL for anything else.
 #[pg_extern(sql = false)]
 fn json_instant(value: JsonScalar, zone: &str) -> Result<Option<TimestampWithTimeZone>, ErrorReport> {
-    let Some(reading) = value.string().and_then(read) else { return Ok(None) };
-    let at = match reading {
-        Reading::Day(date) => time::day_start(date, zone)?,
-        Reading::Local(local) => time::instant(local, zone)?,
-        Reading::Instant(at) => at,
-    };
-    Ok(TimestampWithTimeZone::try_from(time::to_postgres(at)).ok())
+    let Some(reading) = value.into_string().and_then(read) else { return Ok(None) };
+    Ok(TimestampWithTimeZone::try_from(time::to_postgres(instant_of(reading, zone)?)).ok())
 }
 
-/// The calendar day in a zone of the instant that a JSON string names; of a date, that day as written.
+fn instant_of(reading: Reading, zone: &str) -> Fallible<Micros> {
+    match reading {
+        Reading::Day(date) => time::day_start(date, zone),
+        Reading::Local(local) => time::instant(local, zone),
+        Reading::Instant(at) => Ok(at),
+    }
+}
+
+/// The calendar day in a zone of the instant that [`json_instant`] gives. (Of a date that is the date itself, but where
+/// the zone skipped that whole day.)
 #[pg_extern(sql = false)]
 fn json_day(value: JsonScalar, zone: &str) -> Result<Option<Date>, ErrorReport> {
-    let Some(reading) = value.string().and_then(read) else { return Ok(None) };
-    let day = match reading {
-        Reading::Day(date) => Some(date),
-        Reading::Local(local) => time::local_day(time::instant(local, zone)?, zone)?,
-        Reading::Instant(at) => time::local_day(at, zone)?,
-    };
-    Ok(day.and_then(to_date))
+    match value.into_string().and_then(read) {
+        Some(reading) => Ok(time::local_day(instant_of(reading, zone)?, zone)?.and_then(to_date)),
+        None => Ok(None),
+    }
 }
 
 /// The calendar day of an instant in a zone.

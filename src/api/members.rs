@@ -13,7 +13,6 @@ use crate::pg::time;
 
 /// Evaluates a saved cohort now and stores who is in, with who entered and who exited since the last refresh.
 #[pg_extern(volatile, parallel_unsafe)]
-#[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
 fn cohort_refresh(
     name: Option<&str>,
 ) -> Result<
@@ -124,7 +123,6 @@ fn cohort_history(
 
 /// Who entered and who exited at the refreshes of a cohort after an instant, oldest first.
 #[pg_extern(stable, parallel_restricted)]
-#[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
 fn cohort_changes(
     name: Option<&str>,
     since: default!(Option<TimestampWithTimeZone>, "'-infinity'"),

@@ -117,7 +117,7 @@ pub(crate) struct JsonScalar<'a>(pub(crate) Option<Scalar<'a>>);
 
 impl<'a> JsonScalar<'a> {
     /// The characters, if it is a string.
-    pub(crate) fn string(&self) -> Option<&'a str> {
+    pub(crate) fn into_string(self) -> Option<&'a str> {
         match self.0 {
             Some(Scalar::String(string)) => Some(string),
             _ => None,
@@ -140,6 +140,8 @@ unsafe impl<'fcx> ArgAbi<'fcx> for JsonScalar<'fcx> {
         // it is bound to the call by the lifetime.
         unsafe {
             let Some(datum) = arg.unbox_arg_using_from_datum::<RawDatum>() else { return Self(None) };
+            // A detoasted value is aligned like a palloc'd chunk or a jsonb attribute: to four bytes at least.
+            #[expect(clippy::cast_ptr_alignment, reason = "jsonb is aligned to int")]
             let jsonb = pg_sys::pg_detoast_datum(datum.0.cast_mut_ptr()).cast::<pg_sys::Jsonb>();
             let mut value = pg_sys::JsonbValue::default();
             if !pg_sys::JsonbExtractScalar(&raw mut (*jsonb).root, &raw mut value) {

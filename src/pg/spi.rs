@@ -96,7 +96,7 @@ fn execute(
     let mut types: Vec<pg_sys::Oid> = args.iter().map(DatumWithOid::oid).collect();
     let mut values: Vec<pg_sys::Datum> = args
         .iter()
-        .map(|arg| arg.datum().map_or(pg_sys::Datum::from(0_usize), |datum| datum.sans_lifetime()))
+        .map(|arg| arg.datum().map_or(pg_sys::Datum::from(0_usize), pgrx::datum::Datum::sans_lifetime))
         .collect();
     let nulls: Vec<core::ffi::c_char> =
         args.iter().map(|arg| if arg.datum().is_some() { b' ' } else { b'n' }.cast_signed()).collect();

@@ -17,14 +17,12 @@ mod event_column {
     pub(super) const CUSTOMER_ID: i32 = 2;
     pub(super) const EVENT_TYPE: i32 = 3;
     pub(super) const OCCURRED_AT: i32 = 4;
-    pub(super) const DATA: i32 = 5;
     pub(super) const STAMP: i32 = 6;
 }
 
 /// Column numbers of `cohort_customer`.
 mod customer_column {
     pub(super) const CUSTOMER_ID: i32 = 1;
-    pub(super) const PROFILE: i32 = 2;
     pub(super) const UPDATED_AT: i32 = 4;
     pub(super) const STAMP: i32 = 5;
 }
@@ -65,47 +63,6 @@ pub(crate) fn check_length(what: &str, text: &str) -> Fallible<()> {
     Ok(())
 }
 
-/// Checks that a value is a JSON object.
-pub(crate) fn check_object(what: &str, kind: JsonKind) -> Fallible<()> {
-    let found = match kind {
-        JsonKind::Object => return Ok(()),
-        JsonKind::Array => "an array",
-        JsonKind::Scalar => "a single value",
-    };
-    Err(invalid(format!("the {what} must be a JSON object, not {found}"))
-        .set_hint(format!("Wrap it, for example {{\"value\": …}}; an empty {what} is {{}}.")))
-}
-
-/// What a `jsonb` value is at its top.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum JsonKind {
-    Object,
-    Array,
-    Scalar,
-}
-
-/// The kind of a `jsonb` datum, read from its header alone.
-///
-/// # Safety
-/// The datum must be a non-null `jsonb`.
-unsafe fn json_kind(datum: pg_sys::Datum) -> JsonKind {
-    // SAFETY: a slice of the first four bytes detoasts no more than that; the container's header is the first word
-    // of every jsonb (jsonb.h: JB_FSCALAR 0x10000000, JB_FOBJECT 0x20000000, JB_FARRAY 0x40000000).
-    unsafe {
-        let original = datum.cast_mut_ptr::<pg_sys::varlena>();
-        let head = pg_sys::pg_detoast_datum_slice(original, 0, 4);
-        let bytes: [u8; 4] = std::ptr::read_unaligned(pgrx::vardata_any(head).cast());
-        if head != original {
-            pg_sys::pfree(head.cast());
-        }
-        match u32::from_ne_bytes(bytes) {
-            header if header & 0x2000_0000 != 0 => JsonKind::Object,
-            header if header & 0x1000_0000 != 0 => JsonKind::Scalar,
-            _ => JsonKind::Array,
-        }
-    }
-}
-
 /// The row that a BEFORE INSERT OR UPDATE row trigger was called for.
 struct NewRow {
     relation: pg_sys::Relation,
@@ -129,6 +86,7 @@ impl NewRow {
             {
                 return Err(wrong());
             }
+            #[expect(clippy::cast_ptr_alignment, reason = "the tag says that the node is a TriggerData")]
             let data = &*(*fcinfo).context.cast::<pg_sys::TriggerData>();
             let event = data.tg_event;
             let row_before = event & pg_sys::TRIGGER_EVENT_ROW != 0
@@ -161,14 +119,6 @@ impl NewRow {
         // SAFETY: the column is of type text; the string lives until the end of this call.
         match self.datum(column).and_then(|datum| unsafe { <&str>::from_datum(datum, false) }) {
             Some(text) => check(text),
-            None => Ok(()),
-        }
-    }
-
-    fn check_object(&self, column: i32, what: &str) -> Fallible<()> {
-        match self.datum(column) {
-            // SAFETY: the column is of type jsonb.
-            Some(datum) => check_object(what, unsafe { json_kind(datum) }),
             None => Ok(()),
         }
     }
@@ -224,7 +174,6 @@ row_trigger!(kursaha_stamp_customer, pg_finfo_kursaha_stamp_customer, stamp_cust
 fn stamp_event(row: &NewRow) -> Fallible<pg_sys::HeapTuple> {
     row.check_text(event_column::CUSTOMER_ID, check_customer_id)?;
     row.check_text(event_column::EVENT_TYPE, check_event_type)?;
-    row.check_object(event_column::DATA, "data of an event")?;
     if let Some(at) = row.datum(event_column::OCCURRED_AT) {
         let micros = at.value().cast_signed() as i64;
         if micros == i64::MIN || micros == i64::MAX {
@@ -235,15 +184,15 @@ fn stamp_event(row: &NewRow) -> Fallible<pg_sys::HeapTuple> {
     Ok(row.with(&mut [event_column::STAMP], &mut [current_stamp()]))
 }
 
-/// Checks and stamps a row of `cohort_customer`; an update that leaves `updated_at` alone moves it to now().
+/// Checks and stamps a row of `cohort_customer`; an update that leaves `updated_at` alone moves it to the
+/// transaction's time.
 fn stamp_customer(row: &NewRow) -> Fallible<pg_sys::HeapTuple> {
     row.check_text(customer_column::CUSTOMER_ID, check_customer_id)?;
-    row.check_object(customer_column::PROFILE, "profile of a customer")?;
     let mut columns = vec![customer_column::STAMP];
     let mut values = vec![current_stamp()];
     let untouched = row.old.is_some_and(|old| {
-        let before = row.datum_in(old, customer_column::UPDATED_AT).map(|datum| datum.value());
-        before == row.datum(customer_column::UPDATED_AT).map(|datum| datum.value())
+        let before = row.datum_in(old, customer_column::UPDATED_AT).map(pg_sys::Datum::value);
+        before == row.datum(customer_column::UPDATED_AT).map(pg_sys::Datum::value)
     });
     if untouched {
         columns.push(customer_column::UPDATED_AT);

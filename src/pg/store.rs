@@ -54,38 +54,36 @@ pub(crate) fn find(snapshot: Snapshot, name: &str) -> Fallible<Option<Cohort>> {
 
 /// The cohort of a name.
 pub(crate) fn get(snapshot: Snapshot, name: &str) -> Fallible<Cohort> {
-    match find(snapshot, name)? {
-        Some(cohort) => Ok(cohort),
-        None => {
-            let missing =
-                failure(SqlState::ERRCODE_UNDEFINED_OBJECT, format!("cohort \"{}\" does not exist", shorten(name)));
-            let names = names(snapshot)?;
-            Err(missing.set_hint(match text::nearest(name, names.iter().map(String::as_str)) {
-                Some(near) => format!("Did you mean \"{near}\"?"),
-                None => "The view cohort_definition lists the saved cohorts.".to_owned(),
-            }))
-        }
+    if let Some(cohort) = find(snapshot, name)? {
+        return Ok(cohort);
     }
+    let missing = failure(SqlState::ERRCODE_UNDEFINED_OBJECT, format!("cohort \"{}\" does not exist", shorten(name)));
+    let names = names(snapshot)?;
+    Err(missing.set_hint(match text::nearest(name, names.iter().map(String::as_str)) {
+        Some(near) => format!("Did you mean \"{near}\"?"),
+        None => "The view cohort_definition lists the saved cohorts.".to_owned(),
+    }))
 }
 
-/// The cohort of a name, locked until the transaction ends, if the current user may change it.
+/// The cohort of a name, if the current user may change it; definitions are locked until the transaction ends.
 pub(crate) fn get_for_change(name: &str) -> Fallible<Cohort> {
     lock_definitions()?;
-    let cohort = get(Snapshot::Fresh, name)?;
-    if !cohort.owned {
-        return Err(failure(SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, format!("must be owner of cohort \"{name}\"")));
-    }
-    Ok(cohort)
+    get_owned(name)
 }
 
 /// The cohort of a name for its owner's refresh, its row locked until the transaction ends.
 pub(crate) fn get_for_refresh(name: &str) -> Fallible<Cohort> {
-    let cohort = get(Snapshot::Fresh, name)?;
-    if !cohort.owned {
-        return Err(failure(SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, format!("must be owner of cohort \"{name}\"")));
-    }
+    let cohort = get_owned(name)?;
     spi::touch("SELECT FROM kursaha_cohort.cohort WHERE cohort_id = $1 FOR NO KEY UPDATE", &[cohort.id.into()])?;
     get(Snapshot::Fresh, name) // as it is now that the lock is held
+}
+
+fn get_owned(name: &str) -> Fallible<Cohort> {
+    let cohort = get(Snapshot::Fresh, name)?;
+    if cohort.owned {
+        return Ok(cohort);
+    }
+    Err(failure(SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, format!("must be owner of cohort \"{name}\"")))
 }
 
 /// Holds other changes of definitions off until the transaction ends, so that two of them cannot close a cycle or

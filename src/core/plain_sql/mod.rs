@@ -18,6 +18,7 @@ mod sequence;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+#[expect(clippy::similar_names, reason = "a test of a test is called what it is")]
 mod tests_quoting;
 
 use std::fmt;

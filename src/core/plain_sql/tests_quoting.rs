@@ -205,7 +205,7 @@ fn shape(skeleton: &str) -> String {
     for character in skeleton.chars() {
         let character = if character.is_ascii_digit() { '0' } else { character };
         let repeats = (character == '0' || character.is_whitespace()) && shape.ends_with([character, ' ']);
-        if !repeats && !(character == '0' && shape.ends_with('0')) {
+        if !(repeats || character == '0' && shape.ends_with('0')) {
             shape.push(if character.is_whitespace() { ' ' } else { character });
         }
     }
@@ -295,7 +295,7 @@ fn long_lists_are_broken_over_lines() {
     let list = quote::list(&items);
     assert!(list.lines().all(|line| line.len() <= quote::WIDTH + 2), "{list}");
     assert_eq!(
-        list.replace("\n", " ").split_whitespace().collect::<Vec<_>>().join(" "),
+        list.replace('\n', " ").split_whitespace().collect::<Vec<_>>().join(" "),
         format!("( {} )", items.join(", "))
     );
 }

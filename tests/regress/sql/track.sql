@@ -1,0 +1,91 @@
+-- cohort_track, cohort_track_batch, cohort_identify, cohort_forget
+\set SHOW_CONTEXT never
+TRUNCATE cohort_event, cohort_customer;
+
+-- One event
+SELECT cohort_track('ada', 'purchase', '{"amount": 12}', '2026-01-02 03:04:05+00') > 0 AS stored;
+SELECT cohort_track('ada', 'view', NULL, NULL) > 0 AS stored;
+SELECT customer_id, event_type, data, occurred_at = now() AS just_now,
+       CASE event_type WHEN 'purchase' THEN occurred_at = '2026-01-02 03:04:05+00' END AS as_given
+FROM cohort_event ORDER BY event_id;
+SELECT cohort_track(NULL, 'view');
+SELECT cohort_track('ada', NULL);
+SELECT cohort_track('None', 'view');
+SELECT cohort_track('ada', 'view', '[]');
+SELECT cohort_track('ada', 'view', event_key => '');
+SELECT cohort_track('ada', 'view', event_key => repeat('k', 256));
+
+-- A key: a repeat stores nothing, a failed call leaves no key, an old key counts no more and is removed
+TRUNCATE cohort_event;
+SELECT cohort_track('None', 'view', event_key => 'k1');
+SELECT cohort_track('ada', 'view', event_key => 'k1') AS first \gset
+SELECT cohort_track('bob', 'cart', event_key => 'k1') = :first AS same_id;
+SELECT customer_id, event_id = :first AS first FROM cohort_event;
+UPDATE kursaha_cohort.event_key SET first_seen = now() - interval '6 days 23 hours';
+SELECT cohort_track('bob', 'cart', event_key => 'k1') = :first AS same_id;
+UPDATE kursaha_cohort.event_key SET first_seen = now() - interval '7 days 1 hour';
+SELECT cohort_track('bob', 'cart', event_key => 'k1') = :first AS same_id;
+UPDATE kursaha_cohort.event_key SET first_seen = now() - interval '7 days 1 hour';
+SELECT cohort_track('bob', 'cart', event_key => 'k2') = :first AS same_id;
+SELECT event_key FROM kursaha_cohort.event_key;
+SELECT count(*) FROM cohort_event;
+
+-- A batch, under all names of its fields; ids follow the payload
+TRUNCATE cohort_event;
+SELECT * FROM cohort_track_batch('{"requestIdentifier": "r", "signals": [
+    {"customerId": "ada", "eventType": "view", "data": {"sku": "a"}, "occurredAt": "2026-03-01T10:00:00Z"},
+    {"emitterId": 17, "stepNodeId": "cart", "timestamp": "2026-03-01T10:00:00+05:30", "eventflowIdentifier": "f"},
+    {"customerId": "bob", "eventType": "view", "data": null, "occurred_at": "2026-03-02", "eventKey": "b1"},
+    {"customerId": "eve", "eventType": "view", "event_key": "b1"},
+    {"customerId": null, "emitterId": "cyd", "eventType": "view", "occurredAt": "2026-03-01T10:00:00.123456-0800"}]}');
+SELECT customer_id, event_type, data, occurred_at AT TIME ZONE 'UTC' AS occurred_at FROM cohort_event ORDER BY event_id;
+SELECT * FROM cohort_track_batch('{"signals": [
+    {"customerId": "bob", "eventType": "view", "eventKey": "b1"},
+    {"customerId": "bob", "eventType": "view", "eventKey": "b2"}]}');
+SELECT cohort_track('bob', 'view', event_key => 'b2') = (SELECT max(event_id) FROM cohort_event) AS same_id;
+SELECT * FROM cohort_track_batch('{"signals": []}');
+SELECT count(*) FROM cohort_event;
+
+-- All or nothing, each bad entry named
+SELECT * FROM cohort_track_batch('{"signals": [
+    {"customerId": "ok", "eventType": "view"},
+    {"eventType": "view"},
+    7,
+    {"customerId": "", "eventType": "*", "data": []},
+    {"customerId": ["x"], "eventType": 5, "eventKey": ""},
+    {"customerId": "None", "eventType": "view", "occurredAt": "yesterday"},
+    {"emitterId": true, "eventType": "view", "occurredAt": "2026-02-30"},
+    {"customerId": "x", "eventType": "view", "timestamp": "2026-02-03T10:00:00"},
+    {"customerId": "x", "eventType": "view", "timestamp": 1700000000},
+    {"customerId": "x", "eventType": "view", "occurredAt": "2026-02-03T10:00:00+99:00"}]}');
+SELECT count(*) FROM cohort_event WHERE customer_id = 'ok';
+SELECT * FROM cohort_track_batch('[]');
+SELECT * FROM cohort_track_batch(NULL);
+SELECT * FROM cohort_track_batch('{}');
+SELECT * FROM cohort_track_batch('{"signals": {}}');
+SELECT * FROM cohort_track_batch((SELECT jsonb_build_object('signals', jsonb_agg(1)) FROM generate_series(1, 100001)));
+SELECT * FROM cohort_track_batch((SELECT jsonb_build_object('signals',
+    jsonb_agg(jsonb_build_object('customerId', 'c' || n, 'eventType', 'view', 'eventKey', 'k' || n % 600)))
+    FROM generate_series(1, 1000) n));
+
+-- Profiles
+SELECT cohort_identify('ada', '{"city": "Pune", "tags": {"a": 1, "b": null}, "gone": null}');
+SELECT cohort_identify('ada', '{"age": 36, "tags": {"a": 2}}');
+SELECT cohort_identify('{"customerId": "ada", "customerData": {"city": null, "vip": true}}');
+SELECT cohort_identify('{"customerId": 17}');
+SELECT customer_id, profile FROM cohort_customer ORDER BY customer_id COLLATE "C";
+SELECT cohort_identify('ada', '[1]');
+SELECT cohort_identify('ada', NULL);
+SELECT cohort_identify(NULL, '{}');
+SELECT cohort_identify('{"customerData": {}}');
+SELECT cohort_identify('{"customerId": "ada", "customerData": []}');
+
+-- Erasure
+SELECT cohort_track('ada', 'view', event_key => 'ada1') > 0 AS stored;
+SELECT * FROM cohort_forget('ada');
+SELECT * FROM cohort_forget('ada');
+SELECT count(*) FROM cohort_event WHERE customer_id = 'ada';
+SELECT count(*) FROM cohort_customer WHERE customer_id = 'ada';
+SELECT count(*) FROM kursaha_cohort.event_key WHERE event_key = 'ada1';
+SELECT * FROM cohort_forget(NULL);
+TRUNCATE cohort_event, cohort_customer;
