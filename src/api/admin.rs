@@ -49,6 +49,8 @@ const SETS: &[PrivilegeSet] = &[
         includes: &[],
         relations: &[
             ("SELECT, INSERT", "{s}.cohort_event"),
+            // cohort_track takes the id before it stores the key; nextval needs UPDATE.
+            ("SELECT, UPDATE", "{s}.cohort_event_event_id_seq"),
             ("SELECT, INSERT, UPDATE", "{s}.cohort_customer, {s}.cohort_event_type, kursaha_cohort.event_type"),
             ("SELECT, INSERT, UPDATE, DELETE", "kursaha_cohort.event_key"),
         ],

@@ -20,7 +20,7 @@ fn check_name(name: &str) -> Fallible<()> {
     stamp::check_length("cohort name", name)?;
     if name.trim_start().starts_with('{') {
         return Err(invalid("a cohort name must not begin with \"{\"")
-            .set_hint("cohort_explain and cohort_sql take a text that begins so for a rule."));
+            .set_hint("cohort_explain, cohort_sql and cohort_why take a text that begins so for a rule."));
     }
     Ok(())
 }
