@@ -89,18 +89,7 @@ COMMENT ON FUNCTION kursaha_cohort.prune_event_keys(bigint) IS 'Removes event ke
 
 -- Without SET, whose cost at each entry of a batch shows; its callers have set the path.
 CREATE FUNCTION kursaha_cohort.signal_time(written text) RETURNS timestamptz
-    LANGUAGE plpgsql STABLE PARALLEL SAFE STRICT
-AS $$
-BEGIN
-    -- Not left to the cast alone: it also takes 'now', 'infinity' and times that mean another instant in another session.
-    IF written !~ '^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}(:?\d{2})?))?$' THEN
-        RETURN NULL;
-    END IF;
-    RETURN CASE WHEN length(written) = 10 THEN written || 'T00:00:00Z' ELSE written END::timestamptz;
-EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format OR invalid_time_zone_displacement_value THEN
-    RETURN NULL;
-END
-$$;
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'signal_time_wrapper';
 COMMENT ON FUNCTION kursaha_cohort.signal_time(text) IS 'The instant of an ISO 8601 date (midnight UTC) or time with offset; NULL when it is neither';
 
 CREATE FUNCTION kursaha_cohort.name_problem(written jsonb, number_too boolean, reserved text) RETURNS text
