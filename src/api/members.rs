@@ -33,24 +33,27 @@ fn cohort_refresh(
         &[cohort.id.into(), cohort.version.into()],
         |row| row.need(1),
     )?;
-    // One statement, so one snapshot: members, differences and log agree.
+    // One statement, so one snapshot: members, differences and log agree. The differences are set operations over what
+    // was stored before: an anti-join with the table that the same statement fills may be planned as a nested loop,
+    // which then reads every row just written, again and again.
     let sql = format!(
-        "WITH found AS MATERIALIZED (\n{}\n), gone AS (\n\
-           DELETE FROM kursaha_cohort.member m WHERE m.cohort_id = $1\n\
-             AND NOT EXISTS (SELECT FROM found WHERE found.customer_id = m.customer_id)\n\
-           RETURNING m.customer_id\n\
+        "WITH found AS MATERIALIZED (\n{}\n), had AS MATERIALIZED (\n\
+           SELECT customer_id FROM kursaha_cohort.member WHERE cohort_id = $1\n\
+         ), gained AS MATERIALIZED (\n\
+           SELECT customer_id FROM found EXCEPT SELECT customer_id FROM had\n\
+         ), lost AS MATERIALIZED (\n\
+           SELECT customer_id FROM had EXCEPT SELECT customer_id FROM found\n\
+         ), gone AS (\n\
+           DELETE FROM kursaha_cohort.member m USING lost\n\
+           WHERE m.cohort_id = $1 AND m.customer_id = lost.customer_id\n\
          ), come AS (\n\
            INSERT INTO kursaha_cohort.member (cohort_id, customer_id, entered_at)\n\
-           SELECT $1, found.customer_id, now() FROM found WHERE NOT EXISTS (\n\
-             SELECT FROM kursaha_cohort.member m WHERE m.cohort_id = $1 AND m.customer_id = found.customer_id)\n\
-           RETURNING customer_id\n\
+           SELECT $1, customer_id, now() FROM gained\n\
          ), logged AS (\n\
            INSERT INTO kursaha_cohort.membership_change (refresh_id, customer_id, entered)\n\
-           SELECT $2, customer_id, true FROM come UNION ALL SELECT $2, customer_id, false FROM gone\n\
-           RETURNING entered\n\
+           SELECT $2, customer_id, true FROM gained UNION ALL SELECT $2, customer_id, false FROM lost\n\
          )\n\
-         SELECT (SELECT count(*) FROM found), (SELECT count(*) FROM logged WHERE entered),\n\
-                (SELECT count(*) FROM logged WHERE NOT entered)",
+         SELECT (SELECT count(*) FROM found), (SELECT count(*) FROM gained), (SELECT count(*) FROM lost)",
         question.ask(None, plain_sql::members)?
     );
     let (size, entered, exited) = spi::one(Snapshot::Fresh, &sql, &[cohort.id.into(), refresh.into()], |row| {
