@@ -6,9 +6,12 @@
 \echo '   The body of an events API as it is:'
 \echo
 \echo '  ' :dim'{"signals": [':plain
-\echo '  ' :dim'  {"customerId": "ana", "eventType": "view",     "data": {"productId": "p1", "brand": "something", "price": 1299}},':plain
-\echo '  ' :dim'  {"customerId": "ana", "eventType": "cart",     "data": {"productId": "p1", "brand": "something", "price": 1299}},':plain
-\echo '  ' :dim'  {"customerId": "ana", "eventType": "purchase", "data": {"productId": "p1", "brand": "something", "price": 1299}}, …]}':plain
+\echo '  ' :dim'  {"customerId": "ana", "eventType": "view",':plain
+\echo '  ' :dim'   "data": {"productId": "p1", "brand": "something", "price": 1299}},':plain
+\echo '  ' :dim'  {"customerId": "ana", "eventType": "cart",':plain
+\echo '  ' :dim'   "data": {"productId": "p1", "brand": "something", "price": 1299}},':plain
+\echo '  ' :dim'  {"customerId": "ana", "eventType": "purchase",':plain
+\echo '  ' :dim'   "data": {"productId": "p1", "brand": "something", "price": 1299}}, …]}':plain
 \echo
 
 CREATE EXTENSION kursaha_cohort;
@@ -54,7 +57,8 @@ SELECT * FROM cohort_preview('{"and": [{"did": "install"}, {"did_not": ["signup"
 \echo '   Who left a product in the cart, and did not buy that very product?'
 \echo
 \echo '  ' :dim'{"sequence": [{"did": "cart", "as": "c"},':plain
-\echo '  ' :dim'              {"did_not": "purchase", "where": {"property": "productId", "operator": "eq", "ref": "c.productId"}}],':plain
+\echo '  ' :dim'              {"did_not": "purchase",':plain
+\echo '  ' :dim'               "where": {"property": "productId", "operator": "eq", "ref": "c.productId"}}],':plain
 \echo '  ' :dim' "within": "1 day"}':plain
 \echo
 

@@ -4,7 +4,7 @@
 \echo
 \echo :head'1. The data':plain
 \echo '   Every order of 23,570 customers of CDNOW, a CD shop, from January 1997 to June 1998.'
-\echo '   In go bodies as an events API gets them, 5,000 events each:'
+\echo '   They come in bodies as an events API takes them, 5,000 events each:'
 \echo
 \echo '  ' :dim'SELECT cohort_track_batch(''{"signals": [{"customerId": "00001", "eventType": "purchase",':plain
 \echo '  ' :dim'    "data": {"price": 11.77, "quantity": 1}, "occurredAt": "1997-01-01T00:00:00Z"}, …]}'');':plain
@@ -65,7 +65,10 @@ INSERT INTO wish (name, who, rule) VALUES
  '{"and": [{"cohort": "top quarter"}, {"cohort": "lapsed big spenders"},
          {"not": {"cohort": "box buyers"}}]}');
 
-SELECT count(cohort_create(name, rule::jsonb, who)) AS "cohorts saved" FROM (SELECT * FROM wish ORDER BY number) w;
+SELECT cohort_create(name, rule::jsonb, who) AS id FROM (SELECT * FROM wish ORDER BY number) w
+\g /dev/null
+
+SELECT d.name AS "saved cohort", d.description FROM cohort_definition d JOIN wish USING (name) ORDER BY number;
 
 \echo '   Three of the rules:'
 \echo
@@ -81,11 +84,11 @@ FROM wish WHERE name IN ('lapsed big spenders', 'back within 30 days', 'win back
 \echo
 
 WITH answer AS MATERIALIZED (
-    SELECT number, name, who, cohort_count(name, as_of => :'as_of') AS customers,
+    SELECT number, name, cohort_count(name, as_of => :'as_of') AS customers,
            ARRAY(SELECT id FROM cohort_run(name, as_of => :'as_of') AS id ORDER BY id COLLATE "C" LIMIT 3) AS sample
     FROM wish
 ), universe AS (SELECT count(DISTINCT customer_id) AS customers FROM cohort_event)
-SELECT a.name AS cohort, a.who, a.customers,
+SELECT a.name AS cohort, a.customers,
        to_char(100.0 * a.customers / u.customers, '990.0') || ' %' AS share,
        repeat(U&'\2588', (20.0 * a.customers / max(a.customers) OVER ())::int)
            || CASE WHEN (20.0 * a.customers / max(a.customers) OVER ())::int = 0 THEN U&'\258F' ELSE '' END AS " ",
@@ -105,7 +108,8 @@ GROUP BY member ORDER BY 3 DESC, 1 LIMIT 5;
 \echo :head'5. Why so few? cohort_explain counts every condition':plain
 \echo
 
-SELECT * FROM cohort_explain('lapsed big spenders', as_of => :'as_of');
+SELECT condition, path, customers, events, round(extract(epoch FROM took) * 1000) || ' ms' AS took, how
+FROM cohort_explain('lapsed big spenders', as_of => :'as_of');
 
 \echo :head'6. Which cohorts share their customers?':plain
 \echo '   A dot marks a cohort; the number counts the customers who are in exactly the marked ones.'
@@ -122,8 +126,8 @@ SELECT CASE WHEN 'top quarter' = ANY (cohorts) THEN U&'\25CF' ELSE U&'\00B7' END
 FROM part ORDER BY cardinality(cohorts), only_these DESC;
 
 \echo :head'7. Part of your transaction':plain
-\echo '   Customer 00001 has ordered once. She orders again, and is no longer in "one order only" before anything is'
-\echo '   committed; after ROLLBACK nothing has happened.'
+\echo '   Customer 00001 has ordered once. She orders again, and is no longer in "one order only"'
+\echo '   before anything is committed; after ROLLBACK nothing has happened.'
 \echo
 
 BEGIN;
