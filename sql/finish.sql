@@ -22,6 +22,9 @@ COMMENT ON FUNCTION cohort_refresh(text) IS 'Evaluates a saved cohort now and st
 COMMENT ON FUNCTION cohort_members(text) IS 'The members that the last cohort_refresh stored, and since when';
 COMMENT ON FUNCTION cohort_history(text) IS 'The refreshes of a cohort, newest first';
 COMMENT ON FUNCTION cohort_changes(text, timestamptz) IS 'Who entered and who exited at the refreshes of a cohort after an instant, oldest first';
+COMMENT ON FUNCTION cohort_seal() IS 'Folds what is new into the bitmap index, as far as the transactions that wrote it have ended, and merges segments';
+COMMENT ON FUNCTION cohort_reindex() IS 'Makes the bitmap index anew from the tables';
+COMMENT ON FUNCTION cohort_check() IS 'Compares the whole bitmap index with the tables; no row when they agree';
 COMMENT ON FUNCTION cohort_grant(text, text) IS 'Grants a privilege set (reader, ingest, editor, operator) to a role';
 
 -- Who may do what. Nothing is granted to PUBLIC; cohort_grant gives sets. Everyone with SELECT reads every cohort; only

@@ -49,6 +49,9 @@ CREATE TABLE cohort_customer (
     updated_at timestamptz NOT NULL DEFAULT now(),
     stamp xid8 NOT NULL
 );
+-- Profiles that are new to the index.
+CREATE INDEX cohort_customer_stamp ON cohort_customer (stamp);
+COMMENT ON INDEX cohort_customer_stamp IS 'Profiles by the transaction that wrote them';
 COMMENT ON TABLE cohort_customer IS 'Customer profiles: one row a customer. An ordinary table, like cohort_event';
 COMMENT ON COLUMN cohort_customer.customer_id IS 'Who: case-sensitive, 1 to 255 characters, not "None"';
 COMMENT ON COLUMN cohort_customer.profile IS 'Properties of the customer: a JSON object; of anything else every property is missing';

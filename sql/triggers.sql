@@ -61,34 +61,48 @@ CREATE TRIGGER log_removed AFTER UPDATE OR DELETE ON cohort_customer
 ALTER TABLE cohort_customer ENABLE ALWAYS TRIGGER log_removed;
 COMMENT ON TRIGGER log_removed ON cohort_customer IS 'Logs every profile that is taken away';
 
+CREATE FUNCTION kursaha_cohort.drop_segments(dropped text) RETURNS void
+    LANGUAGE sql SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH gone AS (DELETE FROM kursaha_cohort.segment WHERE kind = dropped RETURNING segment_id),
+    pages AS (DELETE FROM kursaha_cohort.segment_page p USING gone WHERE p.segment_id = gone.segment_id)
+    DELETE FROM kursaha_cohort.segment_dead d USING gone WHERE d.segment_id = gone.segment_id
+$$;
+COMMENT ON FUNCTION kursaha_cohort.drop_segments(text) IS 'Takes all segments of a kind out of the index';
+
 -- After TRUNCATE nothing is left to be masked, and no key's event is left to be repeated.
 CREATE FUNCTION kursaha_cohort.events_truncated() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- The state first: a snapshot older than the last sealing would not see all segments, and is refused here.
+    UPDATE kursaha_cohort.index_state SET changes = changes + 1, removed = true;
+    PERFORM kursaha_cohort.drop_segments('events');
     DELETE FROM kursaha_cohort.event_removed;
     DELETE FROM kursaha_cohort.event_key;
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.events_truncated() IS 'Forgets removed rows and event keys when cohort_event is truncated';
+COMMENT ON FUNCTION kursaha_cohort.events_truncated() IS 'Forgets segments, removed rows and event keys when cohort_event is truncated';
 
 CREATE TRIGGER truncated AFTER TRUNCATE ON cohort_event
     FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.events_truncated();
 ALTER TABLE cohort_event ENABLE ALWAYS TRIGGER truncated;
-COMMENT ON TRIGGER truncated ON cohort_event IS 'Forgets removed rows and event keys';
+COMMENT ON TRIGGER truncated ON cohort_event IS 'Forgets segments, removed rows and event keys';
 
 CREATE FUNCTION kursaha_cohort.customers_truncated() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    UPDATE kursaha_cohort.index_state SET changes = changes + 1, removed = true;
+    PERFORM kursaha_cohort.drop_segments('profiles');
     DELETE FROM kursaha_cohort.customer_removed;
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.customers_truncated() IS 'Forgets removed profiles when cohort_customer is truncated';
+COMMENT ON FUNCTION kursaha_cohort.customers_truncated() IS 'Forgets segments and removed profiles when cohort_customer is truncated';
 
 CREATE TRIGGER truncated AFTER TRUNCATE ON cohort_customer
     FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.customers_truncated();
 ALTER TABLE cohort_customer ENABLE ALWAYS TRIGGER truncated;
-COMMENT ON TRIGGER truncated ON cohort_customer IS 'Forgets removed profiles';
+COMMENT ON TRIGGER truncated ON cohort_customer IS 'Forgets segments and removed profiles';

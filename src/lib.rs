@@ -8,7 +8,8 @@ pgrx::pg_module_magic!();
 
 pgrx::extension_sql_file!("../sql/tables.sql", name = "tables", bootstrap);
 pgrx::extension_sql_file!("../sql/helpers.sql", name = "helpers", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/triggers.sql", name = "triggers", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/index.sql", name = "index", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/triggers.sql", name = "triggers", requires = ["tables", "index"]);
 pgrx::extension_sql_file!("../sql/views.sql", name = "views", requires = ["tables", "triggers"]);
 pgrx::extension_sql_file!("../sql/track.sql", name = "track", requires = ["tables", "triggers"]);
 pgrx::extension_sql_file!("../sql/capture.sql", name = "capture", requires = ["tables", "triggers", "track"]);

@@ -26,6 +26,9 @@ const SETS: &[PrivilegeSet] = &[
             ("SELECT", "{s}.cohort_definition, {s}.cohort_definition_version"),
             ("SELECT", "kursaha_cohort.cohort, kursaha_cohort.reference, kursaha_cohort.list_member"),
             ("SELECT", "kursaha_cohort.member, kursaha_cohort.refresh, kursaha_cohort.membership_change"),
+            // What the index is made of, but for its pages: those hold events, and are read by the functions only.
+            ("SELECT", "kursaha_cohort.index_state, kursaha_cohort.segment, kursaha_cohort.segment_dead"),
+            ("SELECT", "kursaha_cohort.event_removed, kursaha_cohort.customer_removed"),
         ],
         functions: &[
             "cohort_run",
@@ -83,9 +86,25 @@ const SETS: &[PrivilegeSet] = &[
         relations: &[
             ("SELECT, INSERT, UPDATE, DELETE", "{s}.cohort_event, {s}.cohort_customer"),
             ("SELECT, INSERT, UPDATE, DELETE", "kursaha_cohort.capture, kursaha_cohort.captured"),
-            ("SELECT", "kursaha_cohort.event_removed, kursaha_cohort.customer_removed"),
+            (
+                "SELECT, INSERT, UPDATE, DELETE",
+                "kursaha_cohort.index_state, kursaha_cohort.segment, kursaha_cohort.segment_page",
+            ),
+            (
+                "SELECT, INSERT, UPDATE, DELETE",
+                "kursaha_cohort.segment_dead, kursaha_cohort.event_removed, kursaha_cohort.customer_removed",
+            ),
+            ("SELECT, USAGE", "kursaha_cohort.segment_id"),
         ],
-        functions: &["cohort_forget", "cohort_capture", "cohort_release", "cohort_backfill"],
+        functions: &[
+            "cohort_forget",
+            "cohort_capture",
+            "cohort_release",
+            "cohort_backfill",
+            "cohort_seal",
+            "cohort_reindex",
+            "cohort_check",
+        ],
     },
 ];
 

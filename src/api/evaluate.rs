@@ -1,13 +1,13 @@
 //! Who is in: run, count, contains, evaluate, preview, overlap. All are STABLE: they read under the caller's
 //! snapshot, write nothing and work in a read-only transaction.
 
-use std::fmt::Write;
-
 use cohort_core::plain_sql;
 use cohort_core::rule::{Condition, Rule};
+use cohort_core::time::Micros;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
+use crate::pg::answer;
 use crate::pg::errors::{Fallible, invalid};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::spi::{self, Snapshot};
@@ -21,16 +21,6 @@ const MAX_SAMPLE: i32 = 10_000;
 /// The most cohorts of one overlap: its result has 2^n - 1 rows.
 const MAX_OVERLAP: usize = 10;
 
-fn members(question: &Question) -> Fallible<Vec<String>> {
-    let sql = question.ask(None, plain_sql::members)?;
-    spi::run(Snapshot::Callers, &sql, &[], |row| row.need(1))
-}
-
-fn size(question: &Question) -> Fallible<i64> {
-    let sql = question.ask(None, plain_sql::members)?;
-    spi::one(Snapshot::Callers, &format!("SELECT count(*) FROM (\n{sql}\n) AS members"), &[], |row| row.need(1))
-}
-
 /// The customer ids of a saved cohort's members at an instant, in no particular order.
 #[pg_extern(stable, parallel_restricted)]
 fn cohort_run(
@@ -39,14 +29,14 @@ fn cohort_run(
 ) -> Result<SetOfIterator<'static, String>, ErrorReport> {
     let Some(name) = name else { return Ok(SetOfIterator::empty()) };
     let question = Question::of_cohort(Snapshot::Callers, name, time::as_of(as_of)?)?;
-    Ok(SetOfIterator::new(members(&question)?))
+    Ok(SetOfIterator::new(answer::members(&question)?.into_iter()))
 }
 
 /// How many members a saved cohort has at an instant.
 #[pg_extern(stable, parallel_restricted)]
 fn cohort_count(name: Option<&str>, as_of: default!(AsOf, "NULL")) -> Result<Option<i64>, ErrorReport> {
     let Some(name) = name else { return Ok(None) };
-    size(&Question::of_cohort(Snapshot::Callers, name, time::as_of(as_of)?)?).map(Some)
+    answer::size(&Question::of_cohort(Snapshot::Callers, name, time::as_of(as_of)?)?).map(Some)
 }
 
 /// Whether one customer is in a saved cohort at an instant; reads that customer's rows only.
@@ -58,8 +48,7 @@ fn cohort_contains(
 ) -> Result<Option<bool>, ErrorReport> {
     let (Some(name), Some(customer)) = (name, customer_id) else { return Ok(None) };
     let question = Question::of_cohort(Snapshot::Callers, name, time::as_of(as_of)?)?;
-    let sql = question.ask(Some("$1"), plain_sql::members)?;
-    spi::one(Snapshot::Callers, &format!("SELECT EXISTS (\n{sql}\n)"), &[customer.into()], |row| row.need(1)).map(Some)
+    answer::contains(&question, customer).map(Some)
 }
 
 /// The customer ids that an unsaved rule selects at an instant.
@@ -70,7 +59,7 @@ fn cohort_evaluate(
 ) -> Result<SetOfIterator<'static, String>, ErrorReport> {
     let Some(rule) = rule else { return Ok(SetOfIterator::empty()) };
     let question = Question::of_rule(Snapshot::Callers, store::parse(&rule.0)?, time::as_of(as_of)?)?;
-    Ok(SetOfIterator::new(members(&question)?))
+    Ok(SetOfIterator::new(answer::members(&question)?.into_iter()))
 }
 
 /// What an unsaved rule would select: how many, of how many, and the first few ids in byte order.
@@ -86,17 +75,7 @@ fn cohort_preview(
             .set_hint("cohort_evaluate gives all members of a rule."));
     }
     let question = Question::of_rule(Snapshot::Callers, store::parse(&rule.0)?, time::as_of(as_of)?)?;
-    let sql = format!(
-        "WITH members AS MATERIALIZED (\n{}\n)\n\
-         SELECT (SELECT count(*) FROM members), (SELECT count(*) FROM (\n{}\n) AS everyone),\n\
-         ARRAY(SELECT customer_id FROM members ORDER BY customer_id COLLATE \"C\" LIMIT $1)",
-        question.ask(None, plain_sql::members)?,
-        question.universe()
-    );
-    let row = spi::one(Snapshot::Callers, &sql, &[i64::from(sample).into()], |row| {
-        Ok((row.need(1)?, row.need(2)?, row.need(3)?))
-    })?;
-    Ok(TableIterator::once(row))
+    Ok(TableIterator::once(answer::preview(&question, usize::try_from(sample).unwrap_or(0))?))
 }
 
 /// For every combination of some saved cohorts, how many customers are in all of them, and how many of those are in
@@ -117,27 +96,13 @@ fn cohort_overlap(
         return Err(invalid(format!("cohort \"{}\" is named twice", twice.1)));
     }
     let as_of = time::as_of(as_of)?;
-    let mut sets = Vec::new();
-    for (index, name) in names.iter().enumerate() {
+    for name in &names {
         store::get(Snapshot::Callers, name)?;
-        let rule = Rule { version: None, timezone: None, condition: Condition::Cohort(name.clone()) };
-        let question = Question::of_rule(Snapshot::Callers, rule, as_of)?;
-        let mut set = String::new();
-        let bit = 1 << index;
-        let _ = write!(
-            set,
-            "SELECT customer_id, {bit} AS bit FROM (\n{}\n) AS members",
-            question.ask(None, plain_sql::members)?
-        );
-        sets.push(set);
     }
-    let sql = format!(
-        "SELECT mask, count(*) FROM (SELECT sum(bit)::integer AS mask FROM (\n{}\n) AS bits GROUP BY customer_id) AS masks GROUP BY mask",
-        sets.join("\nUNION ALL\n")
-    );
-    let exact: Vec<(usize, i64)> = spi::run(Snapshot::Callers, &sql, &[], |row| {
-        Ok((usize::try_from(row.need::<i32>(1)?).unwrap_or(0), row.need(2)?))
-    })?;
+    let exact = match answer::overlap(&names, as_of)? {
+        Some(exact) => exact,
+        None => overlap_by_sql(&names, as_of)?,
+    };
     let rows: Vec<_> = (1_usize..1 << names.len())
         .map(|mask| {
             let cohorts = names.iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1).map(|(_, n)| n.clone());
@@ -148,4 +113,20 @@ fn cohort_overlap(
         })
         .collect();
     Ok(TableIterator::new(rows))
+}
+
+fn overlap_by_sql(names: &[String], as_of: Micros) -> Fallible<Vec<(usize, i64)>> {
+    let mut sets = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        let rule = Rule { version: None, timezone: None, condition: Condition::Cohort(name.clone()) };
+        let question = Question::of_rule(Snapshot::Callers, rule, as_of)?;
+        let bit = 1 << index;
+        let members = question.ask(None, plain_sql::members)?;
+        sets.push(format!("SELECT customer_id, {bit} AS bit FROM (\n{members}\n) AS members"));
+    }
+    let sql = format!(
+        "SELECT mask, count(*) FROM (SELECT sum(bit)::integer AS mask FROM (\n{}\n) AS bits GROUP BY customer_id) AS masks GROUP BY mask",
+        sets.join("\nUNION ALL\n")
+    );
+    spi::run(Snapshot::Callers, &sql, &[], |row| Ok((usize::try_from(row.need::<i32>(1)?).unwrap_or(0), row.need(2)?)))
 }

@@ -7,6 +7,7 @@ use cohort_core::rule;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
+use crate::pg::answer;
 use crate::pg::errors::Fallible;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::spi::{self, Snapshot};
@@ -31,13 +32,19 @@ fn explain(rule: rule::Rule, as_of: AsOf) -> Fallible<Vec<Explained>> {
     let question = Question::of_rule(Snapshot::Callers, rule, time::as_of(as_of)?)?;
     let count = |sql: &str| spi::one(Snapshot::Callers, sql, &[], |row| row.need::<i64>(1));
     let mut rows = Vec::new();
-    for part in question.ask(None, plain_sql::parts)? {
+    let conditions = question.rule.walk();
+    for (part, (_, condition)) in question.ask(None, plain_sql::parts)?.into_iter().zip(conditions) {
         let began = Instant::now();
-        let customers = count(&format!("SELECT count(*) FROM (\n{}\n) AS members", part.members))?;
-        let took = began.elapsed();
-        let events = part.events.as_deref().map(count).transpose()?;
+        let (customers, events, how, took) = match answer::explain(&question, condition)? {
+            Ok(found) => (found.customers, found.events, found.how, began.elapsed()),
+            Err(reason) => {
+                let customers = count(&format!("SELECT count(*) FROM (\n{}\n) AS members", part.members))?;
+                let took = began.elapsed();
+                (customers, part.events.as_deref().map(count).transpose()?, format!("plain SQL: {reason}"), took)
+            }
+        };
         let took = Interval::from_micros(i64::try_from(took.as_micros()).unwrap_or(i64::MAX));
-        rows.push((part.condition, part.path, customers, events, took, "plain SQL".to_owned()));
+        rows.push((part.condition, part.path, customers, events, took, how));
     }
     Ok(rows)
 }

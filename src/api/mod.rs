@@ -4,5 +4,6 @@ mod admin;
 mod cohorts;
 mod evaluate;
 mod helpers;
+mod index;
 mod inspect;
 mod members;

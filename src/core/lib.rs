@@ -3,8 +3,10 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod eval;
 pub mod plain_sql;
 pub mod rule;
+pub mod segment;
 pub mod text;
 pub mod time;
 pub mod value;

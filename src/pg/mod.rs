@@ -1,7 +1,10 @@
 //! The Postgres side: errors, settings, SPI, types, time zones, the row triggers and all SQL text.
 
+pub(crate) mod answer;
+mod calendar;
 pub(crate) mod errors;
 pub(crate) mod extension;
+pub(crate) mod index;
 pub(crate) mod jsonb;
 pub(crate) mod settings;
 pub(crate) mod spi;

@@ -85,6 +85,19 @@ pub(crate) fn one<T>(
         .ok_or_else(|| failure(SqlState::ERRCODE_INTERNAL_ERROR, "an internal statement gave no row"))
 }
 
+/// Runs something under a new snapshot that sees what this function did before: everything that reads with
+/// [`Snapshot::Callers`] inside reads the same.
+pub(crate) fn with_snapshot<T>(work: impl FnOnce() -> Fallible<T>) -> Fallible<T> {
+    // SAFETY: inside a transaction; an error unwinds to the transaction's abort, which drops the snapshot.
+    unsafe {
+        pg_sys::CommandCounterIncrement();
+        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        let result = work();
+        pg_sys::PopActiveSnapshot();
+        result
+    }
+}
+
 fn execute(
     snapshot: Snapshot,
     sql: &str,

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use cohort_core::eval::{Calendar, Plan};
 use cohort_core::plain_sql::{Context, Source, Unresolved};
 use cohort_core::rule::{self, Rule};
 use cohort_core::text;
@@ -130,13 +131,17 @@ pub(crate) struct Question {
     pub(crate) rule: Rule,
     schema: String,
     as_of: String,
+    /// The instant, where it is known now (and not an SQL expression); microseconds as PostgreSQL counts.
+    instant: i64,
     cohorts: HashMap<String, Source>,
 }
 
 impl Question {
     /// A rule at an instant, with the cohorts it names as a snapshot has them.
     pub(crate) fn of_rule(snapshot: Snapshot, rule: Rule, as_of: Micros) -> Fallible<Self> {
-        Self::new(snapshot, rule, time::literal(as_of)?)
+        let mut question = Self::new(snapshot, rule, time::literal(as_of)?)?;
+        question.instant = time::to_postgres(as_of);
+        Ok(question)
     }
 
     /// The same with `as_of` as an SQL expression.
@@ -158,7 +163,7 @@ impl Question {
             };
             cohorts.insert(name, source);
         }
-        Ok(Self { rule, schema: extension::schema()?, as_of, cohorts })
+        Ok(Self { rule, schema: extension::schema()?, as_of, instant: 0, cohorts })
     }
 
     /// A saved cohort at an instant. A fixed list is asked as the rule that names it.
@@ -183,6 +188,35 @@ impl Question {
         let context =
             Context { schema: &self.schema, as_of: &self.as_of, cohort: &|name| self.cohorts.get(name).cloned(), only };
         ask(&self.rule, &context).map_err(|unresolved| self.unresolved(&unresolved))
+    }
+
+    /// The instant of a question made with [`Question::of_rule`]: microseconds since 2000-01-01 UTC.
+    pub(crate) fn instant(&self) -> i64 {
+        self.instant
+    }
+
+    /// One condition of the rule as a question of its own.
+    pub(crate) fn part(&self, condition: rule::Condition) -> Self {
+        Self {
+            rule: Rule { version: None, timezone: self.rule.timezone.clone(), condition },
+            schema: self.schema.clone(),
+            as_of: self.as_of.clone(),
+            instant: self.instant,
+            cohorts: self.cohorts.clone(),
+        }
+    }
+
+    /// Makes the rule ready for the index and asks it.
+    pub(crate) fn planned<T>(
+        &self,
+        calendar: &dyn Calendar,
+        as_of: i64,
+        ask: impl FnOnce(&Plan<'_>) -> Fallible<T>,
+    ) -> Fallible<T> {
+        let cohort = |name: &str| self.cohorts.get(name).cloned();
+        let plan =
+            Plan::new(&self.rule, as_of, calendar, &cohort).map_err(|unresolved| self.unresolved(&unresolved))?;
+        ask(&plan)
     }
 
     /// The statement whose rows are the universe.

@@ -1,0 +1,91 @@
+-- The bitmap index: segments, their pages, and what is gone from them. Nothing here is the only copy of anything:
+-- cohort_reindex() makes it all anew, and no dump holds it.
+
+CREATE TABLE kursaha_cohort.index_state (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    watermark xid8 NOT NULL DEFAULT '0',
+    customers bigint NOT NULL DEFAULT 0,
+    hash_key bytea NOT NULL DEFAULT uuid_send(gen_random_uuid()),
+    removed boolean NOT NULL DEFAULT false,
+    changes bigint NOT NULL DEFAULT 0,
+    sealed_at timestamptz
+);
+INSERT INTO kursaha_cohort.index_state DEFAULT VALUES;
+COMMENT ON TABLE kursaha_cohort.index_state IS 'The state of the index: one row. Sealing, merging and clearing update it, so that they come one after the other';
+COMMENT ON COLUMN kursaha_cohort.index_state.only_row IS 'True: there is one row';
+COMMENT ON COLUMN kursaha_cohort.index_state.watermark IS 'Rows stamped below are in segments, rows from it on are the tail';
+COMMENT ON COLUMN kursaha_cohort.index_state.customers IS 'How many ordinals are given out';
+COMMENT ON COLUMN kursaha_cohort.index_state.hash_key IS 'Key of the hashes by which segments find a customer';
+COMMENT ON COLUMN kursaha_cohort.index_state.removed IS 'Whether events or profiles were ever taken out, so that an ordinal may belong to nobody';
+COMMENT ON COLUMN kursaha_cohort.index_state.changes IS 'Counts what changed the index';
+COMMENT ON COLUMN kursaha_cohort.index_state.sealed_at IS 'When it was last sealed';
+
+CREATE SEQUENCE kursaha_cohort.segment_id AS bigint;
+COMMENT ON SEQUENCE kursaha_cohort.segment_id IS 'Ids of segments; none comes twice, whatever is rolled back, because backends remember headers by them';
+
+CREATE TABLE kursaha_cohort.segment (
+    segment_id bigint PRIMARY KEY,
+    kind text NOT NULL CHECK (kind IN ('events', 'profiles', 'customers')),
+    position bigint NOT NULL,
+    stamp_from xid8 NOT NULL,
+    stamp_to xid8 NOT NULL,
+    rows bigint NOT NULL,
+    dead bigint NOT NULL DEFAULT 0,
+    bytes bigint NOT NULL,
+    first_at timestamptz,
+    last_at timestamptz
+);
+COMMENT ON TABLE kursaha_cohort.segment IS 'The segments of the index; docs/SEGMENT.md describes their bytes';
+COMMENT ON COLUMN kursaha_cohort.segment.segment_id IS 'Identity';
+COMMENT ON COLUMN kursaha_cohort.segment.kind IS 'What it holds: events, profiles or customers (who has which ordinal)';
+COMMENT ON COLUMN kursaha_cohort.segment.position IS 'Newer segments have higher positions';
+COMMENT ON COLUMN kursaha_cohort.segment.stamp_from IS 'Its rows are stamped from this transaction on';
+COMMENT ON COLUMN kursaha_cohort.segment.stamp_to IS 'Its rows are stamped below this transaction';
+COMMENT ON COLUMN kursaha_cohort.segment.rows IS 'How many rows it has, dead ones included';
+COMMENT ON COLUMN kursaha_cohort.segment.dead IS 'How many of them are gone';
+COMMENT ON COLUMN kursaha_cohort.segment.bytes IS 'Its size';
+COMMENT ON COLUMN kursaha_cohort.segment.first_at IS 'The time of its earliest event';
+COMMENT ON COLUMN kursaha_cohort.segment.last_at IS 'The time of its latest event';
+
+CREATE TABLE kursaha_cohort.segment_page (
+    segment_id bigint NOT NULL,
+    page integer NOT NULL,
+    bytes bytea NOT NULL,
+    PRIMARY KEY (segment_id, page)
+);
+-- In line: a page of a segment is a page of the heap, read in one step.
+ALTER TABLE kursaha_cohort.segment_page ALTER bytes SET STORAGE PLAIN;
+COMMENT ON TABLE kursaha_cohort.segment_page IS 'The bytes of segments, 8,000 a row';
+COMMENT ON COLUMN kursaha_cohort.segment_page.segment_id IS 'The segment';
+COMMENT ON COLUMN kursaha_cohort.segment_page.page IS 'Counted from 0';
+COMMENT ON COLUMN kursaha_cohort.segment_page.bytes IS 'The bytes';
+
+CREATE TABLE kursaha_cohort.segment_dead (
+    segment_id bigint NOT NULL,
+    event_type text NOT NULL,
+    rows bytea NOT NULL,
+    PRIMARY KEY (segment_id, event_type)
+);
+COMMENT ON TABLE kursaha_cohort.segment_dead IS 'Rows of segments whose events were updated or deleted since; merging drops them';
+COMMENT ON COLUMN kursaha_cohort.segment_dead.segment_id IS 'The segment';
+COMMENT ON COLUMN kursaha_cohort.segment_dead.event_type IS 'The group of the segment';
+COMMENT ON COLUMN kursaha_cohort.segment_dead.rows IS 'The rows, a roaring bitmap in its portable form';
+
+-- Where all tables of a database are replicated, the subscriber keeps the index and the logs of its own: what arrives
+-- from another server's index is let go.
+CREATE FUNCTION kursaha_cohort.not_replicated() RETURNS trigger
+    LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+COMMENT ON FUNCTION kursaha_cohort.not_replicated() IS 'Lets go of rows that logical replication brings: each server has an index of its own';
+
+DO $$
+DECLARE
+    kept text;
+BEGIN
+    FOREACH kept IN ARRAY ARRAY['index_state', 'segment', 'segment_page', 'segment_dead', 'event_removed', 'customer_removed'] LOOP
+        EXECUTE format('CREATE TRIGGER not_replicated BEFORE INSERT OR UPDATE OR DELETE ON kursaha_cohort.%I
+            FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.not_replicated()', kept);
+        EXECUTE format('ALTER TABLE kursaha_cohort.%I ENABLE REPLICA TRIGGER not_replicated', kept);
+        EXECUTE format('COMMENT ON TRIGGER not_replicated ON kursaha_cohort.%I IS %L', kept, 'Each server has an index of its own');
+    END LOOP;
+END
+$$;

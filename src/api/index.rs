@@ -1,0 +1,52 @@
+//! The index: seal, reindex, check.
+
+use std::time::Instant;
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+use crate::pg::errors::Fallible;
+use crate::pg::index::{self, Sealed};
+
+type SealedRow = (i64, i64, i64, i64, Interval);
+
+fn row(work: impl FnOnce() -> Fallible<Sealed>) -> Fallible<SealedRow> {
+    let began = Instant::now();
+    let sealed = work()?;
+    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let took = Interval::from_micros(i64::try_from(began.elapsed().as_micros()).unwrap_or(i64::MAX));
+    Ok((number(sealed.events), number(sealed.profiles), number(sealed.removed), number(sealed.segments), took))
+}
+
+/// Folds what is new into the index, as far as the transactions that wrote it have ended, and merges segments.
+#[pg_extern(volatile, parallel_unsafe)]
+#[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
+fn cohort_seal() -> Result<
+    TableIterator<
+        'static,
+        (name!(events, i64), name!(profiles, i64), name!(removed, i64), name!(segments, i64), name!(took, Interval)),
+    >,
+    ErrorReport,
+> {
+    Ok(TableIterator::once(row(index::seal)?))
+}
+
+/// Makes the index anew from the tables.
+#[pg_extern(volatile, parallel_unsafe)]
+#[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
+fn cohort_reindex() -> Result<
+    TableIterator<
+        'static,
+        (name!(events, i64), name!(profiles, i64), name!(removed, i64), name!(segments, i64), name!(took, Interval)),
+    >,
+    ErrorReport,
+> {
+    Ok(TableIterator::once(row(index::reindex)?))
+}
+
+/// Compares the whole index with the tables; no row when they agree.
+#[pg_extern(stable, parallel_restricted)]
+fn cohort_check() -> Result<TableIterator<'static, (name!(place, String), name!(problem, String))>, ErrorReport> {
+    let problems = index::check()?;
+    Ok(TableIterator::new(problems.into_iter().map(|found| (found.place, found.problem))))
+}

@@ -1,0 +1,149 @@
+//! The customers of one chunk as bits.
+
+use roaring::RoaringBitmap;
+
+use crate::segment::CHUNK;
+
+const WORDS: usize = CHUNK / 64;
+
+/// A set of ordinals within one chunk.
+#[derive(Clone)]
+pub(crate) struct Bits(Box<[u64; WORDS]>);
+
+impl Bits {
+    pub(crate) fn none() -> Self {
+        Self(Box::new([0; WORDS]))
+    }
+
+    /// The first `count` ordinals.
+    pub(crate) fn first(count: usize) -> Self {
+        let mut bits = Self::none();
+        for (number, word) in bits.0.iter_mut().enumerate() {
+            *word = match count.saturating_sub(number * 64) {
+                0 => 0,
+                some @ 1..64 => (1 << some) - 1,
+                _ => u64::MAX,
+            };
+        }
+        bits
+    }
+
+    pub(crate) fn insert(&mut self, low: u32) {
+        self.0[low as usize / 64 % WORDS] |= 1 << (low % 64);
+    }
+
+    pub(crate) fn contains(&self, low: u32) -> bool {
+        self.0[low as usize / 64 % WORDS] >> (low % 64) & 1 == 1
+    }
+
+    pub(crate) fn union(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0.iter()).for_each(|(word, other)| *word |= other);
+    }
+
+    pub(crate) fn intersect(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0.iter()).for_each(|(word, other)| *word &= other);
+    }
+
+    pub(crate) fn subtract(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0.iter()).for_each(|(word, other)| *word &= !other);
+    }
+
+    pub(crate) fn add(&mut self, set: &RoaringBitmap) {
+        let mut iter = set.iter();
+        let mut buffer = [0_u32; 256];
+        loop {
+            let batch = iter.next_many(&mut buffer);
+            if batch.is_empty() {
+                return;
+            }
+            for low in &*batch {
+                self.insert(*low);
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.0.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    /// Whether any ordinal from `first` to `last` is in the set.
+    pub(crate) fn any_within(&self, first: u32, last: u32) -> bool {
+        let (from, to) = (first as usize / 64 % WORDS, last as usize / 64 % WORDS);
+        let head = u64::MAX << (first % 64);
+        let tail = u64::MAX >> (63 - last % 64);
+        if from == to {
+            return self.0[from] & head & tail != 0;
+        }
+        self.0[from] & head != 0
+            || self.0[to] & tail != 0
+            || (from + 1 < to && self.0[from + 1..to].iter().any(|word| *word != 0))
+    }
+
+    /// The ordinals in ascending order.
+    #[cfg(test)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
+        (0_u32..).zip(self.0.iter()).flat_map(|(number, word)| {
+            let mut left = *word;
+            std::iter::from_fn(move || {
+                if left == 0 {
+                    return None;
+                }
+                let bit = left.trailing_zeros();
+                left &= left - 1;
+                Some(number * 64 + bit)
+            })
+        })
+    }
+
+    /// Sets each bit to what `holds` says of its ordinal's value.
+    pub(crate) fn of_values<T: Copy>(values: &[T], holds: impl Fn(T) -> bool) -> Self {
+        let mut bits = Self::none();
+        for (word, values) in bits.0.iter_mut().zip(values.chunks(64)) {
+            for (bit, value) in values.iter().enumerate() {
+                *word |= u64::from(holds(*value)) << bit;
+            }
+        }
+        bits
+    }
+
+    /// The same set as ordinals of a chunk.
+    pub(crate) fn to_roaring(&self, chunk: u16) -> RoaringBitmap {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
+        RoaringBitmap::from_lsb0_bytes(u32::from(chunk) << 16, &bytes)
+    }
+
+    /// The part of a set of ordinals that lies in a chunk.
+    pub(crate) fn of_chunk(set: &RoaringBitmap, chunk: u16) -> Self {
+        let mut bits = Self::none();
+        let start = u32::from(chunk) << 16;
+        for ordinal in set.range(start..=start | 0xffff) {
+            bits.insert(ordinal & 0xffff);
+        }
+        bits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_searched_to_their_ends() {
+        let mut bits = Bits::none();
+        bits.insert(63);
+        bits.insert(640);
+        for (first, last, expected) in
+            [(0, 62, false), (0, 63, true), (63, 63, true), (64, 639, false), (64, 640, true), (641, 65_535, false)]
+        {
+            assert_eq!(bits.any_within(first, last), expected, "{first}..={last}");
+        }
+        assert_eq!(bits.iter().collect::<Vec<_>>(), [63, 640]);
+        assert_eq!(bits.to_roaring(2).iter().collect::<Vec<_>>(), [131_072 + 63, 131_072 + 640]);
+        assert_eq!(Bits::of_chunk(&bits.to_roaring(2), 2).len(), 2);
+        assert_eq!(Bits::first(65).len(), 65);
+    }
+}

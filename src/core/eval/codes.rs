@@ -1,0 +1,249 @@
+//! Which codes of a column satisfy a test.
+
+use super::clock::Clock;
+use super::json;
+use super::test::{Equal, Exact, Kind, Range, Test};
+use crate::rule::PathStep;
+use crate::segment::dictionary::{Dictionary, Loaded};
+use crate::segment::item::Item;
+use crate::segment::{Corrupt, Group, Property, Stream};
+
+/// A set of codes; never the code of a missing value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Codes {
+    /// From one to another, both included.
+    Range(u32, u32),
+    /// One bit a code.
+    Bits(Vec<u64>),
+}
+
+impl Codes {
+    /// The smallest description of some codes.
+    fn of(mut codes: Vec<u32>) -> Option<Self> {
+        codes.sort_unstable();
+        codes.dedup();
+        let (first, last) = (*codes.first()?, *codes.last()?);
+        if (last - first) as usize == codes.len() - 1 {
+            return Some(Self::Range(first, last));
+        }
+        let mut bits = vec![0; last as usize / 64 + 1];
+        for code in codes {
+            bits[code as usize / 64] |= 1 << (code % 64);
+        }
+        Some(Self::Bits(bits))
+    }
+
+    /// Which of a pack's codes are in the set, as bits.
+    pub(crate) fn mask(&self, codes: &[u32; crate::segment::PACK]) -> u128 {
+        let half = |codes: &[u32]| match self {
+            Self::Range(first, last) => {
+                let width = last - first;
+                let mut mask = 0_u64;
+                for (bit, code) in codes.iter().enumerate() {
+                    mask |= u64::from(code.wrapping_sub(*first) <= width) << bit;
+                }
+                mask
+            }
+            Self::Bits(bits) => {
+                let mut mask = 0_u64;
+                for (bit, code) in codes.iter().enumerate() {
+                    let word = bits.get(*code as usize / 64).copied().unwrap_or(0);
+                    mask |= (word >> (code % 64) & 1) << bit;
+                }
+                mask
+            }
+        };
+        u128::from(half(&codes[..64])) | u128::from(half(&codes[64..])) << 64
+    }
+}
+
+/// A column of a group that a test looks at, and the codes that satisfy it.
+pub(crate) struct Found<'a> {
+    pub(crate) property: &'a Property,
+    pub(crate) codes: Codes,
+}
+
+/// How a column's path relates to the keys that are looked for.
+pub(crate) enum Relation {
+    /// The column's values are those looked for, or hold them at these steps.
+    Leads(Vec<PathStep>),
+    /// The column lies below: its values show that there is an object.
+    Below,
+    /// The rest: values of any path.
+    Rest,
+    /// Nothing to do with it.
+    None,
+}
+
+/// Relates a column's path to keys and the steps behind them.
+pub(crate) fn relate<K: AsRef<str>>(path: &[K], keys: &[String], inside: &[PathStep]) -> Relation {
+    let same = path.iter().zip(keys).all(|(left, right)| left.as_ref() == right);
+    if !same {
+        return Relation::None;
+    }
+    if path.len() > keys.len() {
+        return if inside.is_empty() { Relation::Below } else { Relation::None };
+    }
+    Relation::Leads(keys[path.len()..].iter().cloned().map(PathStep::Key).chain(inside.iter().cloned()).collect())
+}
+
+fn relation(property: &Property, keys: &[String], inside: &[PathStep]) -> Relation {
+    if property.path.is_empty() { Relation::Rest } else { relate(&property.path, keys, inside) }
+}
+
+/// The columns that decide a positive test: it holds where any of them has one of the codes.
+pub(crate) fn find<'a>(
+    test: &Test,
+    group: &'a Group,
+    stream: &dyn Stream,
+    clock: &Clock,
+) -> Result<Vec<Found<'a>>, Corrupt> {
+    let mut found = Vec::new();
+    for property in &group.properties {
+        let dictionary = &property.dictionary;
+        let codes = match relation(property, &test.keys, &test.inside) {
+            Relation::None => None,
+            Relation::Below if matches!(test.kind, Kind::Exists) => everything(dictionary),
+            Relation::Below => None,
+            Relation::Leads(below) => leading(test, &below, dictionary, stream, clock)?,
+            Relation::Rest => {
+                let loaded = dictionary.load(stream)?;
+                Codes::of(
+                    dictionary
+                        .jsons()
+                        .filter(|code| match loaded.item(*code) {
+                            Some(Item::Json(text)) => rest_holds(test, text, clock),
+                            _ => false,
+                        })
+                        .collect(),
+                )
+            }
+        };
+        if let Some(codes) = codes {
+            found.push(Found { property, codes });
+        }
+    }
+    Ok(found)
+}
+
+fn rest_holds(test: &Test, text: &str, clock: &Clock) -> bool {
+    json::rest_pairs(text).any(|(path, value)| match relate(&path, &test.keys, &test.inside) {
+        Relation::Below => matches!(test.kind, Kind::Exists),
+        Relation::Leads(below) => json::as_item(value, |item| test.holds(item, &below, clock)).unwrap_or(false),
+        Relation::Rest | Relation::None => false,
+    })
+}
+
+fn everything(dictionary: &Dictionary) -> Option<Codes> {
+    (dictionary.len() > 0).then(|| Codes::Range(1, dictionary.len()))
+}
+
+fn leading(
+    test: &Test,
+    below: &[PathStep],
+    dictionary: &Dictionary,
+    stream: &dyn Stream,
+    clock: &Clock,
+) -> Result<Option<Codes>, Corrupt> {
+    let general = |loaded: &Loaded, range: std::ops::Range<u32>, codes: &mut Vec<u32>| {
+        codes.extend(range.filter(|code| loaded.item(*code).is_some_and(|item| test.holds(item, below, clock))));
+    };
+    let mut codes = Vec::new();
+    if !below.is_empty() {
+        if !dictionary.jsons().is_empty() {
+            general(&dictionary.load(stream)?, dictionary.jsons(), &mut codes);
+        }
+        return Ok(Codes::of(codes));
+    }
+    match &test.kind {
+        Kind::Exists => return Ok(everything(dictionary)),
+        Kind::Never => return Ok(None),
+        Kind::Numbers(range) => {
+            codes.extend(numbers_within(range, dictionary, stream)?);
+            if !dictionary.bigs().is_empty() || dictionary.numeric_texts {
+                let loaded = dictionary.load(stream)?;
+                general(&loaded, dictionary.bigs(), &mut codes);
+                general(&loaded, dictionary.texts(), &mut codes);
+            }
+        }
+        Kind::Equal(equal) => return equal_codes(equal, dictionary, stream, &general),
+        Kind::Contains(..) | Kind::ContainsAny(_) | Kind::ContainsAll(_) => {
+            if !(dictionary.texts().is_empty() && dictionary.jsons().is_empty()) {
+                let loaded = dictionary.load(stream)?;
+                general(&loaded, dictionary.texts(), &mut codes);
+                general(&loaded, dictionary.jsons(), &mut codes);
+            }
+        }
+        Kind::Texts(_)
+        | Kind::StartsWith(..)
+        | Kind::EndsWith(..)
+        | Kind::Regex(_)
+        | Kind::Instant(..)
+        | Kind::Day(_)
+        | Kind::Anniversary(..) => {
+            if !dictionary.texts().is_empty() {
+                general(&dictionary.load(stream)?, dictionary.texts(), &mut codes);
+            }
+        }
+    }
+    Ok(Codes::of(codes))
+}
+
+/// The codes of the numbers that fit and lie in a range.
+fn numbers_within(
+    range: &Range<Exact>,
+    dictionary: &Dictionary,
+    stream: &dyn Stream,
+) -> Result<std::ops::Range<u32>, Corrupt> {
+    if dictionary.numbers().is_empty() {
+        return Ok(0..0);
+    }
+    let (mantissas, scale) = (dictionary.mantissas(stream)?, dictionary.scale());
+    let below = |bound: &Exact, included: bool| {
+        mantissas.partition_point(|mantissa| match bound.compare_mantissa(*mantissa, scale) {
+            std::cmp::Ordering::Less => true,
+            std::cmp::Ordering::Equal => included,
+            std::cmp::Ordering::Greater => false,
+        })
+    };
+    let low = range.low.as_ref().map_or(0, |(bound, included)| below(bound, !*included));
+    let high = range.high.as_ref().map_or(mantissas.len(), |(bound, included)| below(bound, *included));
+    let start = dictionary.numbers().start;
+    let code = |place: usize| start.saturating_add(u32::try_from(place).unwrap_or(u32::MAX));
+    Ok(code(low)..code(high.max(low)))
+}
+
+fn equal_codes(
+    equal: &Equal,
+    dictionary: &Dictionary,
+    stream: &dyn Stream,
+    general: &dyn Fn(&Loaded, std::ops::Range<u32>, &mut Vec<u32>),
+) -> Result<Option<Codes>, Corrupt> {
+    /// Beyond so many strings, reading them all is cheaper than looking each up.
+    const FEW: usize = 16;
+    let mut codes: Vec<u32> = [false, true]
+        .into_iter()
+        .filter(|value| equal.bools[usize::from(*value)])
+        .filter_map(|value| dictionary.bool_code(value))
+        .collect();
+    if !equal.numbers.is_empty() && !dictionary.numbers().is_empty() {
+        let (mantissas, scale, start) = (dictionary.mantissas(stream)?, dictionary.scale(), dictionary.numbers().start);
+        for number in &equal.numbers {
+            if let Ok(place) = mantissas.binary_search_by(|mantissa| number.compare_mantissa(*mantissa, scale)) {
+                codes.push(start + u32::try_from(place).unwrap_or(0));
+            }
+        }
+    }
+    let numeric = !equal.numbers.is_empty() && (dictionary.numeric_texts || !dictionary.bigs().is_empty());
+    let texts = !equal.texts.is_empty() && !dictionary.texts().is_empty();
+    if numeric || texts && (equal.ignore_case || equal.texts.len() > FEW) {
+        let loaded = dictionary.load(stream)?;
+        general(&loaded, dictionary.bigs(), &mut codes);
+        general(&loaded, dictionary.texts(), &mut codes);
+    } else if texts {
+        for text in &equal.texts {
+            codes.extend(dictionary.find_text(stream, text)?);
+        }
+    }
+    Ok(Codes::of(codes))
+}

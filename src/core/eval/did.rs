@@ -1,0 +1,191 @@
+//! `did`, chunk by chunk.
+
+use super::bits::Bits;
+use super::figure::Figures;
+use super::plan::{DidPlan, Plan};
+use super::rows::{Bound, Rows, Times, ones};
+use super::source::{Part, Source};
+use crate::rule::Occurrence;
+use crate::segment::column::Reader;
+use crate::segment::{CHUNK, Corrupt, PACK};
+
+/// A condition bound to every group that it looks at.
+pub(crate) struct Did<'a> {
+    plan: &'a DidPlan,
+    groups: Vec<Matching<'a>>,
+    figures: Option<Figures<'a>>,
+    counters: Vec<u32>,
+    /// Count matching events even where only their existence matters.
+    exactly: bool,
+    /// Matching events seen.
+    pub(crate) events: u64,
+    pub(crate) skipped: usize,
+}
+
+/// The matching rows of one group.
+pub(crate) struct Matching<'a> {
+    pub(crate) rows: Rows<'a>,
+    filter: Bound<'a>,
+    /// Of `occurrence`: the rows' times and ids, and the window that the one row must lie in.
+    order: Option<(Times<'a>, Reader<'a>)>,
+}
+
+/// The groups of some event types in a part.
+pub(crate) fn groups<'a>(
+    part: &'a Part<'a>,
+    types: Option<&[String]>,
+) -> impl Iterator<Item = &'a crate::segment::Group> {
+    let wanted: Option<Vec<String>> = types.map(<[String]>::to_vec);
+    part.header.groups.iter().filter(move |group| wanted.as_ref().is_none_or(|types| types.contains(&group.name)))
+}
+
+impl<'a> Did<'a> {
+    pub(crate) fn new(
+        plan: &'a Plan,
+        did: &'a DidPlan,
+        source: &'a Source<'a>,
+        exactly: bool,
+    ) -> Result<Self, Corrupt> {
+        let clock = plan.clock(&did.zone);
+        let mut bound =
+            Self { plan: did, groups: Vec::new(), figures: None, counters: Vec::new(), exactly, events: 0, skipped: 0 };
+        // Which event is a customer's first is asked of all events that exist; the window is asked of that one.
+        let window = if did.occurrence.is_some() { (i64::MIN, plan.as_of) } else { did.window };
+        for part in &source.events {
+            for group in groups(part, did.types.as_deref()) {
+                let Some(rows) = Rows::new(group, part.stream, part.dead.get(&group.name), window) else {
+                    bound.skipped += 1;
+                    continue;
+                };
+                let filter = Bound::new(&did.filter, group, part.stream, &clock)?;
+                if matches!(filter, Bound::Nothing) && did.occurrence.is_none() {
+                    bound.skipped += 1;
+                    continue;
+                }
+                let order =
+                    did.occurrence.map(|_| (Times::new(group, part.stream), Reader::new(part.stream, &group.ids)));
+                bound.groups.push(Matching { rows, filter, order });
+            }
+        }
+        if let Some(aggregate) = &did.aggregate {
+            bound.figures = Some(Figures::new(aggregate, &bound.groups)?);
+        }
+        Ok(bound)
+    }
+
+    pub(crate) fn parts(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Those of the wanted customers of a chunk for whom the condition holds.
+    pub(crate) fn chunk(&mut self, chunk: u16, wanted: &Bits) -> Result<Bits, Corrupt> {
+        let some = (wanted.len() < CHUNK as u64 / 8).then_some(wanted);
+        let mut bits = match (self.plan.occurrence, self.plan.existence()) {
+            (Some(occurrence), _) => self.one(chunk, some, occurrence)?,
+            (None, Some(exists)) => {
+                let mut bits = self.exists(chunk, some)?;
+                if !exists {
+                    let mut absent = wanted.clone();
+                    absent.subtract(&bits);
+                    bits = absent;
+                }
+                bits
+            }
+            (None, None) => self.counted(chunk, some)?,
+        };
+        bits.intersect(wanted);
+        Ok(bits)
+    }
+
+    fn exists(&mut self, chunk: u16, wanted: Option<&Bits>) -> Result<Bits, Corrupt> {
+        let mut bits = Bits::none();
+        for matching in &mut self.groups {
+            if !self.exactly && matches!(matching.filter, Bound::All) && matching.rows.whole() {
+                if let Some(set) = matching.rows.group.customers(chunk, matching.rows.stream)? {
+                    bits.add(&set);
+                }
+                continue;
+            }
+            let (filter, events) = (&mut matching.filter, &mut self.events);
+            matching.rows.scan(chunk, wanted, |pack, ordinals, rows| {
+                let rows = filter.mask(pack, rows)?;
+                *events += u64::from(rows.count_ones());
+                ones(rows).for_each(|place| bits.insert(ordinals[place]));
+                Ok(())
+            })?;
+        }
+        Ok(bits)
+    }
+
+    fn counted(&mut self, chunk: u16, wanted: Option<&Bits>) -> Result<Bits, Corrupt> {
+        self.counters.clear();
+        self.counters.resize(CHUNK, 0);
+        if let Some(figures) = &mut self.figures {
+            figures.begin();
+        }
+        for (number, matching) in self.groups.iter_mut().enumerate() {
+            let (filter, events) = (&mut matching.filter, &mut self.events);
+            let (counters, figures) = (&mut self.counters, &mut self.figures);
+            matching.rows.scan(chunk, wanted, |pack, ordinals, rows| {
+                let rows = filter.mask(pack, rows)?;
+                *events += u64::from(rows.count_ones());
+                if rows == u128::MAX {
+                    for ordinal in ordinals {
+                        counters[*ordinal as usize] += 1;
+                    }
+                } else {
+                    for place in ones(rows) {
+                        counters[ordinals[place] as usize] += 1;
+                    }
+                }
+                match figures {
+                    Some(figures) if rows != 0 => figures.add(number, pack, ordinals, rows),
+                    _ => Ok(()),
+                }
+            })?;
+        }
+        let plan = self.plan;
+        match &mut self.figures {
+            None => Ok(Bits::of_values(&self.counters, |events| plan.counts(u64::from(events)))),
+            Some(figures) => {
+                let mut bits = figures.satisfied()?;
+                if plan.count.is_some() {
+                    bits.intersect(&Bits::of_values(&self.counters, |events| plan.counts(u64::from(events))));
+                }
+                Ok(bits)
+            }
+        }
+    }
+
+    /// Asks each customer's first or last event.
+    fn one(&mut self, chunk: u16, wanted: Option<&Bits>, occurrence: Occurrence) -> Result<Bits, Corrupt> {
+        let mut best: Vec<Option<(i64, i64, bool)>> = vec![None; CHUNK];
+        let window = self.plan.window;
+        for matching in &mut self.groups {
+            let Some((times, ids)) = &mut matching.order else { continue };
+            let filter = &mut matching.filter;
+            matching.rows.scan(chunk, wanted, |pack, ordinals, rows| {
+                let matches = filter.mask(pack, rows)?;
+                let at = times.all(pack)?;
+                let mut id = [0_i64; PACK];
+                ids.large(pack, &mut id)?;
+                for place in ones(rows) {
+                    let holds = matches >> place & 1 == 1 && (window.0..=window.1).contains(&at[place]);
+                    let new = (at[place], id[place], holds);
+                    let slot = &mut best[ordinals[place] as usize];
+                    let better = slot.is_none_or(|old| match occurrence {
+                        Occurrence::First => (new.0, new.1) < (old.0, old.1),
+                        Occurrence::Last => (new.0, new.1) > (old.0, old.1),
+                    });
+                    if better {
+                        *slot = Some(new);
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        let bits = Bits::of_values(&best, |one| one.is_some_and(|(_, _, holds)| holds));
+        self.events += bits.len();
+        Ok(bits)
+    }
+}

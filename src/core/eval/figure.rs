@@ -1,0 +1,607 @@
+//! Figures over a customer's matching events: sums and extremes of numbers, distinct and most frequent scalars.
+//!
+//! Numbers are whole: all values of the property, in all groups, are brought to one scale. Where that exceeds what 64
+//! or 128 bits hold, exact decimals take over, slower and without limit.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use bigdecimal::BigDecimal;
+use bigdecimal::num_bigint::BigInt;
+
+use super::bits::Bits;
+use super::codes::{Relation, relate};
+use super::did::Matching;
+use super::json;
+use super::plan::{AggregatePlan, wanted};
+use super::rows::ones;
+use super::test::Equal;
+use crate::rule::{Comparison, Figure};
+use crate::segment::column::Reader;
+use crate::segment::dictionary::Loaded;
+use crate::segment::item::{Item, Numeric};
+use crate::segment::{CHUNK, Corrupt, PACK};
+use crate::value::{Number, plain};
+
+/// A figure bound to the groups of a condition.
+pub(crate) enum Figures<'a> {
+    Small(Numbers<'a, i64>),
+    Wide(Numbers<'a, i128>),
+    Exact(ExactNumbers<'a>),
+    Scalars(Scalars<'a>),
+}
+
+impl<'a> Figures<'a> {
+    pub(crate) fn new(aggregate: &'a AggregatePlan, groups: &[Matching<'a>]) -> Result<Self, Corrupt> {
+        if matches!(aggregate.figure, Figure::CountDistinct(_) | Figure::MostFrequentIs(_) | Figure::MostFrequentIn(_))
+        {
+            return Ok(Self::Scalars(Scalars::new(aggregate, groups)?));
+        }
+        let mut columns = Vec::new();
+        for matching in groups {
+            columns.push(values_of(aggregate, matching)?);
+        }
+        let rows: i128 = groups.iter().map(|matching| i128::from(matching.rows.group.rows)).sum();
+        // The one scale, and the largest magnitude that a sum can reach at it.
+        let all = || columns.iter().flatten();
+        let scale = all().map(Values::scale).max().unwrap_or(0);
+        let elements: i128 = all().map(|column| column.elements as i128).max().unwrap_or(1);
+        let most = all().try_fold(0, |most: i128, column| column.most(scale).map(|more| more.max(most)));
+        let large = all().any(Values::large);
+        let reach = most.filter(|_| !large).and_then(|most| most.checked_mul(rows.max(1))?.checked_mul(elements));
+        Ok(match reach {
+            Some(reach) if reach < i128::from(i64::MAX / 4) => {
+                Self::Small(Numbers::new(aggregate, columns, scale, |wide| i64::try_from(wide).unwrap_or(0)))
+            }
+            Some(reach) if reach < i128::MAX / 4 => Self::Wide(Numbers::new(aggregate, columns, scale, |wide| wide)),
+            _ => Self::Exact(ExactNumbers { figure: &aggregate.figure, columns, of: HashMap::new() }),
+        })
+    }
+
+    /// Begins a chunk.
+    pub(crate) fn begin(&mut self) {
+        match self {
+            Self::Small(numbers) => numbers.begin(),
+            Self::Wide(numbers) => numbers.begin(),
+            Self::Exact(numbers) => numbers.of.clear(),
+            Self::Scalars(scalars) => scalars.pairs.clear(),
+        }
+    }
+
+    /// Adds matching rows of a group.
+    pub(crate) fn add(&mut self, group: usize, pack: usize, ordinals: &[u32; PACK], rows: u128) -> Result<(), Corrupt> {
+        match self {
+            Self::Small(numbers) => numbers.add(group, pack, ordinals, rows),
+            Self::Wide(numbers) => numbers.add(group, pack, ordinals, rows),
+            Self::Exact(numbers) => numbers.add(group, pack, ordinals, rows),
+            Self::Scalars(scalars) => scalars.add(group, pack, ordinals, rows),
+        }
+    }
+
+    /// The customers whose figure satisfies the comparison.
+    pub(crate) fn satisfied(&mut self) -> Result<Bits, Corrupt> {
+        Ok(match self {
+            Self::Small(numbers) => numbers.satisfied(),
+            Self::Wide(numbers) => numbers.satisfied(),
+            Self::Exact(numbers) => numbers.satisfied(),
+            Self::Scalars(scalars) => scalars.satisfied(),
+        })
+    }
+}
+
+/// The numeric values of one column, by code.
+struct Values<'a> {
+    reader: Reader<'a>,
+    first: u32,
+    mantissas: Vec<i64>,
+    digits: u8,
+    /// Codes outside `mantissas`: strings that are numbers, numbers that do not fit, arrays.
+    others: HashMap<u32, Vec<Numeric>>,
+    /// The most values of one row.
+    elements: usize,
+}
+
+impl Values<'_> {
+    fn scale(&self) -> u8 {
+        let others = self.others.values().flatten().map(|value| match value {
+            Numeric::Small(number) => number.scale,
+            Numeric::Large(_) => 0,
+        });
+        let own = if self.mantissas.is_empty() { 0 } else { self.digits };
+        others.max().unwrap_or(0).max(own)
+    }
+
+    fn large(&self) -> bool {
+        self.others.values().flatten().any(|value| matches!(value, Numeric::Large(_)))
+    }
+
+    /// The largest magnitude at a scale.
+    fn most(&self, scale: u8) -> Option<i128> {
+        let shift = 10_i128.checked_pow(u32::from(scale.saturating_sub(self.digits)))?;
+        let ends = self.mantissas.first().into_iter().chain(self.mantissas.last());
+        let mut most = ends.map(|mantissa| i128::from(*mantissa).abs()).max().unwrap_or(0).checked_mul(shift)?;
+        for value in self.others.values().flatten() {
+            if let Numeric::Small(number) = value {
+                most = most.max(number.at_scale(scale).abs());
+            }
+        }
+        Some(most)
+    }
+}
+
+/// The columns of a group that hold the property's values.
+fn values_of<'a>(aggregate: &AggregatePlan, matching: &Matching<'a>) -> Result<Vec<Values<'a>>, Corrupt> {
+    let stream = matching.rows.stream;
+    let mut columns = Vec::new();
+    for property in &matching.rows.group.properties {
+        let dictionary = &property.dictionary;
+        let mut values = Values {
+            reader: Reader::new(stream, &property.codes),
+            first: dictionary.numbers().start,
+            mantissas: Vec::new(),
+            digits: dictionary.scale(),
+            others: HashMap::new(),
+            elements: 1,
+        };
+        let mut codes: Vec<u32> = Vec::new();
+        let plain_values = property.path == aggregate.keys && aggregate.inside.is_empty() && !property.path.is_empty();
+        if plain_values {
+            values.mantissas = dictionary.mantissas(stream)?;
+            codes.extend(dictionary.bigs());
+            if dictionary.numeric_texts {
+                codes.extend(dictionary.texts());
+            }
+        } else if property.path.is_empty() || aggregate.keys.starts_with(&property.path) {
+            codes.extend(dictionary.jsons());
+        }
+        if !codes.is_empty() {
+            let loaded = dictionary.load(stream)?;
+            for code in codes {
+                let mut found = Vec::new();
+                each_item(&loaded, code, &property.path, aggregate, &mut |item| found.extend(item.numeric()));
+                if !found.is_empty() {
+                    values.elements = values.elements.max(found.len());
+                    values.others.insert(code, found);
+                }
+            }
+        }
+        if !values.mantissas.is_empty() || !values.others.is_empty() {
+            columns.push(values);
+        }
+    }
+    Ok(columns)
+}
+
+/// The values of the aggregate's property in a column's value.
+fn each_item(loaded: &Loaded, code: u32, path: &[String], aggregate: &AggregatePlan, each: &mut dyn FnMut(Item)) {
+    let Some(item) = loaded.item(code) else { return };
+    if path.is_empty() {
+        let Item::Json(text) = item else { return };
+        for (keys, value) in json::rest_pairs(text) {
+            if let Relation::Leads(below) = relate(&keys, &aggregate.keys, &aggregate.inside) {
+                json::reach(value, &below, &mut |value| {
+                    json::as_item(value, &mut *each);
+                });
+            }
+        }
+        return;
+    }
+    match (relate(path, &aggregate.keys, &aggregate.inside), item) {
+        (Relation::Leads(below), item) if below.is_empty() => each(item),
+        (Relation::Leads(below), Item::Json(text)) => json::reach(text, &below, &mut |value| {
+            json::as_item(value, &mut *each);
+        }),
+        _ => {}
+    }
+}
+
+/// Sums, averages and extremes in whole numbers.
+pub(crate) struct Numbers<'a, T> {
+    figure: &'a Figure,
+    /// By group: readers, the code of the first value, values at the common scale, and the values of other codes.
+    columns: Vec<Vec<(Reader<'a>, u32, Vec<T>, HashMap<u32, Vec<T>>)>>,
+    scale: u8,
+    accumulators: Vec<T>,
+    counts: Vec<u32>,
+}
+
+impl<'a, T: Copy + Ord + Default + std::ops::AddAssign + Into<i128>> Numbers<'a, T> {
+    fn new(aggregate: &'a AggregatePlan, columns: Vec<Vec<Values<'a>>>, scale: u8, narrow: impl Fn(i128) -> T) -> Self {
+        let columns = columns.into_iter().map(|group| {
+            group
+                .into_iter()
+                .map(|column| {
+                    let shift = 10_i128.pow(u32::from(scale.saturating_sub(column.digits)));
+                    let values =
+                        column.mantissas.iter().map(|mantissa| narrow(i128::from(*mantissa) * shift)).collect();
+                    let others = column.others.iter().map(|(code, values)| {
+                        let values = values.iter().map(|value| match value {
+                            Numeric::Small(number) => narrow(number.at_scale(scale)),
+                            Numeric::Large(_) => narrow(0), // told apart before: these are exact numbers' work
+                        });
+                        (*code, values.collect())
+                    });
+                    let others = others.collect();
+                    (column.reader, column.first, values, others)
+                })
+                .collect()
+        });
+        Self {
+            figure: &aggregate.figure,
+            columns: columns.collect(),
+            scale,
+            accumulators: Vec::new(),
+            counts: Vec::new(),
+        }
+    }
+
+    fn begin(&mut self) {
+        self.accumulators.clear();
+        self.accumulators.resize(CHUNK, T::default());
+        self.counts.clear();
+        self.counts.resize(CHUNK, 0);
+    }
+
+    fn add(&mut self, group: usize, pack: usize, ordinals: &[u32; PACK], rows: u128) -> Result<(), Corrupt> {
+        let (accumulators, counts) = (&mut self.accumulators, &mut self.counts);
+        let figure = self.figure;
+        let mut put = |ordinal: usize, value: T| {
+            let accumulator = &mut accumulators[ordinal];
+            match figure {
+                Figure::Min(_) if counts[ordinal] > 0 => *accumulator = value.min(*accumulator),
+                Figure::Max(_) if counts[ordinal] > 0 => *accumulator = value.max(*accumulator),
+                _ => *accumulator += value,
+            }
+            counts[ordinal] += 1;
+        };
+        let mut codes = [0_u32; PACK];
+        for (reader, first, values, others) in &mut self.columns[group] {
+            reader.small(pack, &mut codes)?;
+            for place in ones(rows) {
+                let ordinal = ordinals[place] as usize;
+                if let Some(value) = values.get(codes[place].wrapping_sub(*first) as usize) {
+                    put(ordinal, *value);
+                } else if let Some(more) = others.get(&codes[place]) {
+                    more.iter().for_each(|value| put(ordinal, *value));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn satisfied(&self) -> Bits {
+        let mut bits = Bits::none();
+        let average = matches!(self.figure, Figure::Avg(_));
+        let Some(limits) = comparison(self.figure).map(|comparison| Limits::new(comparison, self.scale)) else {
+            return bits;
+        };
+        for (ordinal, (value, count)) in (0_u32..).zip(self.accumulators.iter().zip(&self.counts)) {
+            if *count == 0 {
+                continue;
+            }
+            let value: i128 = (*value).into();
+            let holds = if average { limits.average(value, *count) } else { limits.holds(value) };
+            if holds {
+                bits.insert(ordinal);
+            }
+        }
+        bits
+    }
+}
+
+/// The comparison of a figure of numbers.
+fn comparison(figure: &Figure) -> Option<&Comparison<Number>> {
+    match figure {
+        Figure::Sum(comparison)
+        | Figure::Avg(comparison)
+        | Figure::Min(comparison)
+        | Figure::Max(comparison)
+        | Figure::CountDistinct(comparison) => Some(comparison),
+        Figure::MostFrequentIs(_) | Figure::MostFrequentIn(_) => None,
+    }
+}
+
+/// A comparison with a number at a scale, as whole numbers.
+struct Limits {
+    /// From one to another, both included.
+    low: i128,
+    high: i128,
+    /// Whether it is the numbers outside that satisfy it.
+    outside: bool,
+    exact: Comparison<BigDecimal>,
+    scale: u8,
+}
+
+impl Limits {
+    fn new(comparison: &Comparison<Number>, scale: u8) -> Self {
+        let exact = match comparison {
+            Comparison::Eq(number) => Comparison::Eq(number.value().clone()),
+            Comparison::Neq(number) => Comparison::Neq(number.value().clone()),
+            Comparison::Gt(number) => Comparison::Gt(number.value().clone()),
+            Comparison::Gte(number) => Comparison::Gte(number.value().clone()),
+            Comparison::Lt(number) => Comparison::Lt(number.value().clone()),
+            Comparison::Lte(number) => Comparison::Lte(number.value().clone()),
+            Comparison::Between(low, high) => Comparison::Between(low.value().clone(), high.value().clone()),
+        };
+        let (low, high, outside) = match &exact {
+            Comparison::Eq(number) => (ceiling(number, scale), floor(number, scale), false),
+            Comparison::Neq(number) => (ceiling(number, scale), floor(number, scale), true),
+            Comparison::Gt(number) => (floor(number, scale).saturating_add(1), i128::MAX, false),
+            Comparison::Gte(number) => (ceiling(number, scale), i128::MAX, false),
+            Comparison::Lt(number) => (i128::MIN, ceiling(number, scale).saturating_sub(1), false),
+            Comparison::Lte(number) => (i128::MIN, floor(number, scale), false),
+            Comparison::Between(low, high) => (ceiling(low, scale), floor(high, scale), false),
+        };
+        Self { low, high, outside, exact, scale }
+    }
+
+    fn holds(&self, value: i128) -> bool {
+        (self.low <= value && value <= self.high) != self.outside
+    }
+
+    /// The same of `sum / count`: the sum is compared with the number times the count, so that nothing is rounded.
+    fn average(&self, sum: i128, count: u32) -> bool {
+        // Where the sum divides without remainder, or misses by less than one, whole numbers decide.
+        let (quotient, remainder) = (sum.div_euclid(i128::from(count)), sum.rem_euclid(i128::from(count)));
+        if remainder == 0 {
+            return self.holds(quotient);
+        }
+        let sum = BigDecimal::new(BigInt::from(sum), i64::from(self.scale));
+        compare_average(&self.exact, &sum, u64::from(count))
+    }
+}
+
+/// The smallest whole number not below `number × 10^scale`, as far as 128 bits go.
+fn ceiling(number: &BigDecimal, scale: u8) -> i128 {
+    rounded(number, scale, true)
+}
+
+/// The largest whole number not above it.
+fn floor(number: &BigDecimal, scale: u8) -> i128 {
+    rounded(number, scale, false)
+}
+
+fn rounded(number: &BigDecimal, scale: u8, up: bool) -> i128 {
+    let (digits, exponent) = number.normalized().into_bigint_and_exponent();
+    let shift = i64::from(scale) - exponent;
+    let negative = digits < BigInt::from(0);
+    let saturated = if negative { i128::MIN } else { i128::MAX };
+    if shift >= 0 {
+        if digits == BigInt::from(0) {
+            return 0;
+        }
+        // 10^39 exceeds 128 bits: no need to compute what a rule with a huge exponent says.
+        let Some(power) = u32::try_from(shift).ok().filter(|shift| *shift < 60) else { return saturated };
+        return i128::try_from(digits * BigInt::from(10).pow(power)).unwrap_or(saturated);
+    }
+    let divisor = BigInt::from(10).pow(u32::try_from(-shift).unwrap_or(u32::MAX));
+    let quotient = &digits / &divisor;
+    let exact = &quotient * &divisor == digits;
+    let quotient = i128::try_from(quotient).unwrap_or(saturated);
+    match (exact, up, negative) {
+        (false, true, false) => quotient.saturating_add(1),
+        (false, false, true) => quotient.saturating_sub(1),
+        _ => quotient,
+    }
+}
+
+fn compare_average(comparison: &Comparison<BigDecimal>, sum: &BigDecimal, count: u64) -> bool {
+    let times = |number: &BigDecimal| sum.cmp(&(number * BigDecimal::from(count)));
+    satisfies(comparison, times)
+}
+
+fn satisfies(comparison: &Comparison<BigDecimal>, compare: impl Fn(&BigDecimal) -> Ordering) -> bool {
+    match comparison {
+        Comparison::Eq(number) => compare(number).is_eq(),
+        Comparison::Neq(number) => compare(number).is_ne(),
+        Comparison::Gt(number) => compare(number).is_gt(),
+        Comparison::Gte(number) => compare(number).is_ge(),
+        Comparison::Lt(number) => compare(number).is_lt(),
+        Comparison::Lte(number) => compare(number).is_le(),
+        Comparison::Between(low, high) => compare(low).is_ge() && compare(high).is_le(),
+    }
+}
+
+/// The same in exact decimals.
+pub(crate) struct ExactNumbers<'a> {
+    figure: &'a Figure,
+    columns: Vec<Vec<Values<'a>>>,
+    of: HashMap<u32, (BigDecimal, u64)>,
+}
+
+impl ExactNumbers<'_> {
+    fn add(&mut self, group: usize, pack: usize, ordinals: &[u32; PACK], rows: u128) -> Result<(), Corrupt> {
+        let (of, figure) = (&mut self.of, self.figure);
+        let mut put = |ordinal: u32, value: BigDecimal| match of.entry(ordinal) {
+            std::collections::hash_map::Entry::Vacant(empty) => {
+                empty.insert((value, 1));
+            }
+            std::collections::hash_map::Entry::Occupied(mut entry) => {
+                let (so_far, count) = entry.get_mut();
+                *count += 1;
+                match figure {
+                    Figure::Min(_) => *so_far = value.min(so_far.clone()),
+                    Figure::Max(_) => *so_far = value.max(so_far.clone()),
+                    _ => *so_far += value,
+                }
+            }
+        };
+        let mut codes = [0_u32; PACK];
+        for column in &mut self.columns[group] {
+            column.reader.small(pack, &mut codes)?;
+            for place in ones(rows) {
+                if let Some(mantissa) = column.mantissas.get(codes[place].wrapping_sub(column.first) as usize) {
+                    put(ordinals[place], BigDecimal::new(BigInt::from(*mantissa), i64::from(column.digits)));
+                } else if let Some(more) = column.others.get(&codes[place]) {
+                    more.iter().for_each(|value| put(ordinals[place], value.exact()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn satisfied(&self) -> Bits {
+        let mut bits = Bits::none();
+        let Some(comparison) = comparison(self.figure) else { return bits };
+        let limits = Limits::new(comparison, 0);
+        for (ordinal, (value, count)) in &self.of {
+            let holds = match self.figure {
+                Figure::Avg(_) => compare_average(&limits.exact, value, *count),
+                _ => satisfies(&limits.exact, |number| value.cmp(number)),
+            };
+            if holds {
+                bits.insert(*ordinal);
+            }
+        }
+        bits
+    }
+}
+
+/// A scalar, by value: numbers are one whatever their digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Scalar {
+    Bool(bool),
+    /// The shortest plain decimal.
+    Number(String),
+    Text(String),
+}
+
+impl Scalar {
+    fn of(item: Item) -> Option<Self> {
+        match item {
+            Item::Bool(value) => Some(Self::Bool(value)),
+            Item::Number(_) | Item::Big(_) => item.numeric().map(|number| Self::Number(plain(&number.exact()))),
+            Item::Text(text) => Some(Self::Text(text.to_owned())),
+            Item::Json(_) => None,
+        }
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Self::Bool(true) => "true",
+            Self::Bool(false) => "false",
+            Self::Number(text) | Self::Text(text) => text,
+        }
+    }
+
+    fn equals(&self, wanted: &Equal) -> bool {
+        match self {
+            Self::Bool(value) => wanted.holds(&Item::Bool(*value)),
+            Self::Number(text) => wanted.holds(&Item::Big(text)),
+            Self::Text(text) => wanted.holds(&Item::Text(text)),
+        }
+    }
+}
+
+/// One column of scalars.
+struct ScalarColumn<'a> {
+    reader: Reader<'a>,
+    path: &'a [String],
+    loaded: Loaded<'a>,
+    /// By code, once it is known: where its values are in `lists`.
+    known: Vec<u32>,
+}
+
+/// Distinct and most frequent scalars.
+pub(crate) struct Scalars<'a> {
+    aggregate: &'a AggregatePlan,
+    columns: Vec<Vec<ScalarColumn<'a>>>,
+    numbers: HashMap<Scalar, u32>,
+    scalars: Vec<Scalar>,
+    /// The scalars of each value that was met.
+    lists: Vec<Vec<u32>>,
+    /// (ordinal, scalar) of the chunk's matching events.
+    pairs: Vec<(u16, u32)>,
+}
+
+impl<'a> Scalars<'a> {
+    fn new(aggregate: &'a AggregatePlan, groups: &[Matching<'a>]) -> Result<Self, Corrupt> {
+        let mut columns = Vec::new();
+        for matching in groups {
+            let stream = matching.rows.stream;
+            let mut of_group = Vec::new();
+            for property in &matching.rows.group.properties {
+                if aggregate.keys.starts_with(&property.path) {
+                    of_group.push(ScalarColumn {
+                        reader: Reader::new(stream, &property.codes),
+                        path: &property.path,
+                        loaded: property.dictionary.load(stream)?,
+                        known: vec![u32::MAX; property.dictionary.len() as usize + 1],
+                    });
+                }
+            }
+            columns.push(of_group);
+        }
+        Ok(Self {
+            aggregate,
+            columns,
+            numbers: HashMap::new(),
+            scalars: Vec::new(),
+            lists: Vec::new(),
+            pairs: Vec::new(),
+        })
+    }
+
+    fn add(&mut self, group: usize, pack: usize, ordinals: &[u32; PACK], rows: u128) -> Result<(), Corrupt> {
+        let mut codes = [0_u32; PACK];
+        for column in &mut self.columns[group] {
+            column.reader.small(pack, &mut codes)?;
+            for place in ones(rows) {
+                let code = codes[place];
+                if code == 0 {
+                    continue;
+                }
+                let known =
+                    column.known.get_mut(code as usize).ok_or_else(|| Corrupt::new("a code stands for no value"))?;
+                if *known == u32::MAX {
+                    let (numbers, scalars, mut list) = (&mut self.numbers, &mut self.scalars, Vec::new());
+                    each_item(&column.loaded, code, column.path, self.aggregate, &mut |item| {
+                        if let Some(scalar) = Scalar::of(item) {
+                            let next = u32::try_from(scalars.len()).unwrap_or(u32::MAX);
+                            list.push(*numbers.entry(scalar.clone()).or_insert_with(|| {
+                                scalars.push(scalar);
+                                next
+                            }));
+                        }
+                    });
+                    *known = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
+                    self.lists.push(list);
+                }
+                let low = (ordinals[place] & 0xffff) as u16;
+                self.pairs.extend(self.lists[*known as usize].iter().map(|scalar| (low, *scalar)));
+            }
+        }
+        Ok(())
+    }
+
+    fn satisfied(&mut self) -> Bits {
+        self.pairs.sort_unstable();
+        let mut bits = Bits::none();
+        let wanted = wanted(&self.aggregate.figure).map(|scalars| Equal::new(scalars, false));
+        let limits = comparison(&self.aggregate.figure).map(|comparison| Limits::new(comparison, 0));
+        for one in self.pairs.chunk_by(|left, right| left.0 == right.0) {
+            let mut distinct = 0_i128;
+            let mut best: Option<(usize, &Scalar)> = None;
+            for times in one.chunk_by(|left, right| left == right) {
+                distinct += 1;
+                let scalar = &self.scalars[times[0].1 as usize];
+                // The most frequent; then the smallest text; then boolean before number before string.
+                let better = best.is_none_or(|(most, old)| {
+                    times.len().cmp(&most).then_with(|| (old.text(), old).cmp(&(scalar.text(), scalar))).is_gt()
+                });
+                if better {
+                    best = Some((times.len(), scalar));
+                }
+            }
+            let holds = match (&limits, &wanted, best) {
+                (Some(limits), ..) => limits.holds(distinct),
+                (None, Some(wanted), Some((_, scalar))) => scalar.equals(wanted),
+                _ => false,
+            };
+            if holds {
+                bits.insert(u32::from(one[0].0));
+            }
+        }
+        bits
+    }
+}

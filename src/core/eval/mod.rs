@@ -1,0 +1,327 @@
+//! A plan over a source: which customers a rule selects.
+//!
+//! Every condition decides each customer alone, so a rule is evaluated chunk by chunk, 65,536 ordinals at a time:
+//! counters and sets fit in the processor's cache, and memory does not grow with the number of customers.
+
+mod bits;
+mod clock;
+mod codes;
+mod did;
+mod figure;
+mod json;
+mod plan;
+mod rows;
+mod sequence;
+mod source;
+mod test;
+
+use roaring::RoaringBitmap;
+
+pub use clock::Calendar;
+pub use json::rest_values;
+pub use plan::Plan;
+pub use source::{Part, Source};
+pub use test::anniversary_between;
+
+use crate::segment::{CHUNK, Corrupt};
+use bits::Bits;
+use did::Did;
+use plan::{CohortPlan, Node};
+use rows::{Bound, Rows, ones};
+use sequence::Sequence;
+
+/// What a rule selects, and what it took.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// The members' ordinals.
+    pub members: RoaringBitmap,
+    /// Events that conditions counted.
+    pub events: u64,
+    /// Groups of events that were read.
+    pub groups: usize,
+    /// Groups that could be left out: outside the window, or without a value that matches.
+    pub skipped: usize,
+}
+
+struct Run<'a> {
+    plan: &'a Plan<'a>,
+    source: &'a Source<'a>,
+    dids: Vec<Did<'a>>,
+    profiles: Vec<Profile<'a>>,
+    sequences: Vec<Sequence<'a>>,
+    /// Of the chunk being evaluated: the members of cohorts, as far as they are known.
+    cohorts: Vec<Option<Bits>>,
+    universe: Option<Bits>,
+    check: &'a dyn Fn(),
+}
+
+/// A property of profiles, bound to every part.
+struct Profile<'a> {
+    parts: Vec<Option<(Rows<'a>, Bound<'a>)>>,
+}
+
+/// The customers that a rule selects. `exactly` counts the matching events of every condition, even where a stored set
+/// of customers would do. `check` is called often and may end the evaluation by unwinding.
+///
+/// # Errors
+/// When a segment is damaged.
+pub fn evaluate(plan: &Plan<'_>, source: &Source<'_>, exactly: bool, check: &dyn Fn()) -> Result<Answer, Corrupt> {
+    let mut run = Run::new(plan, source, exactly, check)?;
+    let mut answer = Answer::default();
+    for chunk in 0..chunks(source) {
+        check();
+        let bits = run.chunk(chunk)?;
+        if !bits.is_empty() {
+            answer.members |= bits.to_roaring(chunk);
+        }
+    }
+    answer.events = run.dids.iter().map(|did| did.events).sum();
+    answer.groups = run.dids.iter().map(Did::parts).sum();
+    answer.skipped = run.dids.iter().map(|did| did.skipped).sum();
+    Ok(answer)
+}
+
+/// The members of each cohort that the rule itself names, in the order in which it names them first.
+///
+/// # Errors
+/// When a segment is damaged.
+pub fn cohorts(plan: &Plan<'_>, source: &Source<'_>, check: &dyn Fn()) -> Result<Vec<RoaringBitmap>, Corrupt> {
+    let mut run = Run::new(plan, source, false, check)?;
+    let mut sets = vec![RoaringBitmap::new(); plan.named.len()];
+    for chunk in 0..chunks(source) {
+        check();
+        run.begin();
+        for (set, cohort) in sets.iter_mut().zip(&plan.named) {
+            *set |= run.cohort(chunk, *cohort)?.to_roaring(chunk);
+        }
+    }
+    Ok(sets)
+}
+
+/// Everyone: customers with a profile, or with an event up to the instant.
+///
+/// # Errors
+/// When a segment is damaged.
+pub fn universe(source: &Source<'_>, as_of: i64, check: &dyn Fn()) -> Result<RoaringBitmap, Corrupt> {
+    let mut all = RoaringBitmap::new();
+    for chunk in 0..chunks(source) {
+        check();
+        all |= universe_of_chunk(source, as_of, chunk)?.to_roaring(chunk);
+    }
+    Ok(all)
+}
+
+fn chunks(source: &Source<'_>) -> u16 {
+    // 65,536 chunks would be all ordinals there are; the last of them is out of reach.
+    u16::try_from((source.customers as usize).div_ceil(CHUNK)).unwrap_or(u16::MAX)
+}
+
+/// The ordinals of a chunk that may belong to somebody.
+fn ordinals(source: &Source<'_>, chunk: u16) -> Bits {
+    Bits::first((source.customers as usize).saturating_sub(usize::from(chunk) * CHUNK).min(CHUNK))
+}
+
+fn universe_of_chunk(source: &Source<'_>, as_of: i64, chunk: u16) -> Result<Bits, Corrupt> {
+    let reaches_beyond = |part: &Part<'_>| part.header.times().is_some_and(|(_, last)| last > as_of);
+    if source.everyone && !source.events.iter().any(reaches_beyond) {
+        return Ok(ordinals(source, chunk));
+    }
+    let mut bits = Bits::none();
+    let mut newer = Bits::none();
+    for part in &source.profiles {
+        let (here, removed) = profiles_of_chunk(part, chunk)?;
+        let mut live = here.clone();
+        live.subtract(&newer);
+        bits.union(&live);
+        newer.union(&here);
+        newer.union(&removed);
+    }
+    for part in &source.events {
+        let whole = !reaches_beyond(part) && part.dead.values().all(RoaringBitmap::is_empty);
+        if whole {
+            if let Some(set) = part.header.any(chunk, part.stream)? {
+                bits.add(&set);
+            }
+            continue;
+        }
+        for group in &part.header.groups {
+            let Some(mut rows) = Rows::new(group, part.stream, part.dead.get(&group.name), (i64::MIN, as_of)) else {
+                continue;
+            };
+            rows.scan(chunk, None, |_, ordinals, rows| {
+                ones(rows).for_each(|place| bits.insert(ordinals[place]));
+                Ok(())
+            })?;
+        }
+    }
+    Ok(bits)
+}
+
+/// The customers of a chunk that have a profile in a part, and those whose profile it says is gone.
+fn profiles_of_chunk(part: &Part<'_>, chunk: u16) -> Result<(Bits, Bits), Corrupt> {
+    let (mut here, mut removed) = (Bits::none(), Bits::none());
+    if let Some(set) = part.header.any(chunk, part.stream)? {
+        here.add(&set);
+    }
+    if let Some(set) = part.header.removed(chunk, part.stream)? {
+        removed.add(&set);
+    }
+    removed.subtract(&here);
+    Ok((here, removed))
+}
+
+impl<'a> Run<'a> {
+    fn new(plan: &'a Plan<'a>, source: &'a Source<'a>, exactly: bool, check: &'a dyn Fn()) -> Result<Self, Corrupt> {
+        let mut run = Run {
+            plan,
+            source,
+            dids: Vec::new(),
+            profiles: Vec::new(),
+            sequences: Vec::new(),
+            cohorts: Vec::new(),
+            universe: None,
+            check,
+        };
+        for did in &plan.dids {
+            check();
+            run.dids.push(Did::new(plan, did, source, exactly)?);
+        }
+        for profile in &plan.profiles {
+            check();
+            let clock = plan.clock(&profile.zone);
+            let mut parts = Vec::new();
+            for part in &source.profiles {
+                let Some(group) = part.header.groups.first() else {
+                    parts.push(None);
+                    continue;
+                };
+                let rows = Rows::new(group, part.stream, part.dead.get(&group.name), (i64::MIN, i64::MAX));
+                let test = plan::Pred::Test(std::rc::Rc::clone(&profile.test));
+                let bound = Bound::new(&test, group, part.stream, &clock)?;
+                parts.push(rows.map(|rows| (rows, bound)));
+            }
+            run.profiles.push(Profile { parts });
+        }
+        for sequence in &plan.sequences {
+            check();
+            run.sequences.push(Sequence::new(plan, sequence, source, check)?);
+        }
+        Ok(run)
+    }
+
+    fn begin(&mut self) {
+        self.cohorts = self.plan.cohorts.iter().map(|_| None).collect();
+        self.universe = None;
+    }
+
+    fn chunk(&mut self, chunk: u16) -> Result<Bits, Corrupt> {
+        self.begin();
+        self.members(chunk, &self.plan.top)
+    }
+
+    /// The members of a whole rule.
+    fn members(&mut self, chunk: u16, node: &Node) -> Result<Bits, Corrupt> {
+        let wanted = if self.plan.open(node) { self.universe(chunk)? } else { ordinals(self.source, chunk) };
+        self.node(chunk, node, &wanted)
+    }
+
+    fn universe(&mut self, chunk: u16) -> Result<Bits, Corrupt> {
+        if let Some(known) = &self.universe {
+            return Ok(known.clone());
+        }
+        let bits = universe_of_chunk(self.source, self.plan.as_of, chunk)?;
+        self.universe = Some(bits.clone());
+        Ok(bits)
+    }
+
+    /// Those of some customers for whom a condition holds.
+    fn node(&mut self, chunk: u16, node: &Node, wanted: &Bits) -> Result<Bits, Corrupt> {
+        (self.check)();
+        if wanted.is_empty() {
+            return Ok(Bits::none());
+        }
+        match node {
+            Node::And(list) => {
+                let mut left = wanted.clone();
+                for node in list {
+                    left = self.node(chunk, node, &left)?;
+                }
+                Ok(left)
+            }
+            Node::Or(list) => {
+                let (mut found, mut left) = (Bits::none(), wanted.clone());
+                for node in list {
+                    let more = self.node(chunk, node, &left)?;
+                    left.subtract(&more);
+                    found.union(&more);
+                }
+                Ok(found)
+            }
+            Node::Not(inner) => {
+                let mut left = wanted.clone();
+                left.subtract(&self.node(chunk, inner, wanted)?);
+                Ok(left)
+            }
+            Node::Did(did) => self.dids[*did].chunk(chunk, wanted),
+            Node::Profile(profile) => self.profile(chunk, *profile, wanted),
+            Node::Sequence(sequence) => {
+                let mut bits = self.sequences[*sequence].chunk(chunk, wanted)?;
+                bits.intersect(wanted);
+                Ok(bits)
+            }
+            Node::Cohort(cohort) => {
+                let mut bits = self.cohort(chunk, *cohort)?;
+                bits.intersect(wanted);
+                Ok(bits)
+            }
+        }
+    }
+
+    fn profile(&mut self, chunk: u16, number: usize, wanted: &Bits) -> Result<Bits, Corrupt> {
+        let (mut found, mut newer) = (Bits::none(), Bits::none());
+        for (part, bound) in self.source.profiles.iter().zip(&mut self.profiles[number].parts) {
+            if let Some((rows, bound)) = bound {
+                let newer = &newer;
+                rows.scan(chunk, None, |pack, ordinals, rows| {
+                    for place in ones(bound.mask(pack, rows)?) {
+                        if !newer.contains(ordinals[place]) {
+                            found.insert(ordinals[place]);
+                        }
+                    }
+                    Ok(())
+                })?;
+            }
+            let (here, removed) = profiles_of_chunk(part, chunk)?;
+            newer.union(&here);
+            newer.union(&removed);
+        }
+        if self.plan.profiles[number].test.negated {
+            let mut others = wanted.clone();
+            others.subtract(&found);
+            return Ok(others);
+        }
+        found.intersect(wanted);
+        Ok(found)
+    }
+
+    fn cohort(&mut self, chunk: u16, number: usize) -> Result<Bits, Corrupt> {
+        if let Some(known) = &self.cohorts[number] {
+            return Ok(known.clone());
+        }
+        let bits = match &self.plan.cohorts[number] {
+            CohortPlan::Rule(node) => self.members(chunk, node)?,
+            CohortPlan::List(id) => {
+                let mut bits = match self.source.lists.get(id) {
+                    Some(list) => Bits::of_chunk(list, chunk),
+                    None => Bits::none(),
+                };
+                if !bits.is_empty() {
+                    bits.intersect(&self.universe(chunk)?);
+                }
+                bits
+            }
+        };
+        self.cohorts[number] = Some(bits.clone());
+        Ok(bits)
+    }
+}

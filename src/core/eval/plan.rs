@@ -1,0 +1,471 @@
+//! A rule made ready: every window is two instants, every test its operator's, every cohort's name its rule.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::clock::{Calendar, Clock};
+use super::test::{Test, split};
+use crate::plain_sql::{Source, Unresolved};
+use crate::rule::{
+    Argument, Comparison, Condition, Did, Figure, Occurrence, PathStep, Predicate, Rule, Sequence, StepKind, Where,
+};
+use crate::time::Interval;
+use crate::value::Scalar;
+
+/// How many cohorts may be reached one through another.
+const DEEPEST: usize = 32;
+
+/// A rule at an instant.
+pub struct Plan<'a> {
+    pub(crate) as_of: i64,
+    pub(crate) calendar: &'a dyn Calendar,
+    pub(crate) top: Node,
+    pub(crate) dids: Vec<DidPlan>,
+    pub(crate) profiles: Vec<ProfilePlan>,
+    pub(crate) sequences: Vec<SequencePlan>,
+    pub(crate) cohorts: Vec<CohortPlan>,
+    /// The cohorts that the rule itself names, in its order.
+    pub(crate) named: Vec<usize>,
+    names: HashMap<String, usize>,
+    through: Vec<String>,
+    cohort: &'a dyn Fn(&str) -> Option<Source>,
+}
+
+/// A condition; leaves are places in the plan's lists.
+pub(crate) enum Node {
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    Not(Box<Node>),
+    Did(usize),
+    Profile(usize),
+    Sequence(usize),
+    Cohort(usize),
+}
+
+/// Another cohort.
+pub(crate) enum CohortPlan {
+    Rule(Node),
+    /// The fixed list with this id.
+    List(i64),
+}
+
+/// `did`.
+pub(crate) struct DidPlan {
+    pub(crate) types: Option<Vec<String>>,
+    /// The first and the last instant of the events that count.
+    pub(crate) window: (i64, i64),
+    pub(crate) filter: Pred,
+    pub(crate) count: Option<Comparison<u64>>,
+    pub(crate) aggregate: Option<AggregatePlan>,
+    pub(crate) occurrence: Option<Occurrence>,
+    pub(crate) zone: Rc<str>,
+}
+
+impl DidPlan {
+    /// Whether so many matching events satisfy `count`.
+    pub(crate) fn counts(&self, events: u64) -> bool {
+        match self.count {
+            None => events >= 1,
+            Some(Comparison::Eq(number)) => events == number,
+            Some(Comparison::Neq(number)) => events != number,
+            Some(Comparison::Gt(number)) => events > number,
+            Some(Comparison::Gte(number)) => events >= number,
+            Some(Comparison::Lt(number)) => events < number,
+            Some(Comparison::Lte(number)) => events <= number,
+            Some(Comparison::Between(low, high)) => (low..=high).contains(&events),
+        }
+    }
+
+    /// Whether it only matters if there is a matching event: then what is the answer when there is one.
+    pub(crate) fn existence(&self) -> Option<bool> {
+        if self.aggregate.is_some() || self.occurrence.is_some() {
+            return None;
+        }
+        match self.count {
+            None | Some(Comparison::Gte(1) | Comparison::Gt(0) | Comparison::Neq(0)) => Some(true),
+            Some(Comparison::Eq(0) | Comparison::Lt(1) | Comparison::Lte(0) | Comparison::Between(0, 0)) => Some(false),
+            Some(_) => None,
+        }
+    }
+}
+
+/// A figure over the matching events.
+pub(crate) struct AggregatePlan {
+    pub(crate) keys: Vec<String>,
+    pub(crate) inside: Vec<PathStep>,
+    pub(crate) figure: Figure,
+}
+
+/// A property of the profile.
+pub(crate) struct ProfilePlan {
+    pub(crate) test: Rc<Test>,
+    pub(crate) zone: Rc<str>,
+}
+
+/// Predicates on one event.
+#[derive(Clone)]
+pub(crate) enum Pred {
+    And(Vec<Pred>),
+    Or(Vec<Pred>),
+    Not(Box<Pred>),
+    /// The positive test.
+    Test(Rc<Test>),
+    /// Equal to a property of an event bound before; places in the sequence's slots.
+    Same {
+        own: usize,
+        other: usize,
+        ignore_case: bool,
+    },
+}
+
+impl Pred {
+    /// Whether it looks at other events.
+    pub(crate) fn refers(&self) -> bool {
+        match self {
+            Self::And(list) | Self::Or(list) => list.iter().any(Self::refers),
+            Self::Not(inner) => inner.refers(),
+            Self::Test(_) => false,
+            Self::Same { .. } => true,
+        }
+    }
+}
+
+/// A sequence.
+pub(crate) struct SequencePlan {
+    pub(crate) steps: Vec<StepPlan>,
+    pub(crate) within: Option<Interval>,
+    /// The properties that references compare: of the events themselves, or of those bound.
+    pub(crate) slots: Vec<Slot>,
+    /// What states carry: (the step that binds it, the slot of the bound event, the last step that asks).
+    pub(crate) bound: Vec<Bound>,
+    pub(crate) zone: Rc<str>,
+}
+
+/// A property that references compare.
+#[derive(PartialEq)]
+pub(crate) struct Slot {
+    pub(crate) keys: Vec<String>,
+    pub(crate) inside: Vec<PathStep>,
+}
+
+/// A property of a bound event.
+pub(crate) struct Bound {
+    pub(crate) step: usize,
+    pub(crate) slot: usize,
+    pub(crate) until: usize,
+}
+
+/// One step.
+pub(crate) struct StepPlan {
+    pub(crate) kind: StepKind,
+    pub(crate) types: Option<Vec<String>>,
+    pub(crate) filter: Pred,
+    pub(crate) window: (i64, i64),
+}
+
+impl<'a> Plan<'a> {
+    /// Makes a rule ready.
+    ///
+    /// # Errors
+    /// When a cohort that it names cannot be resolved.
+    pub fn new(
+        rule: &Rule,
+        as_of: i64,
+        calendar: &'a dyn Calendar,
+        cohort: &'a dyn Fn(&str) -> Option<Source>,
+    ) -> Result<Self, Unresolved> {
+        let mut plan = Self {
+            as_of,
+            calendar,
+            top: Node::And(Vec::new()),
+            dids: Vec::new(),
+            profiles: Vec::new(),
+            sequences: Vec::new(),
+            cohorts: Vec::new(),
+            named: Vec::new(),
+            names: HashMap::new(),
+            through: Vec::new(),
+            cohort,
+        };
+        plan.top = plan.node("$", &rule.condition, &Rc::from(rule.zone()))?;
+        Ok(plan)
+    }
+
+    /// The event types that are looked at; `None` for all.
+    #[must_use]
+    pub fn types(&self) -> Option<Vec<&str>> {
+        if self.open(&self.top)
+            || self.cohorts.iter().any(|cohort| match cohort {
+                CohortPlan::Rule(node) => self.open(node),
+                CohortPlan::List(_) => true,
+            })
+        {
+            return None;
+        }
+        let steps = self.sequences.iter().flat_map(|sequence| &sequence.steps).map(|step| &step.types);
+        let mut all = Vec::new();
+        for types in self.dids.iter().map(|did| &did.types).chain(steps) {
+            all.extend(types.as_ref()?.iter().map(String::as_str));
+        }
+        all.sort_unstable();
+        all.dedup();
+        Some(all)
+    }
+
+    /// The event types whose properties are looked at; `None` for all.
+    #[must_use]
+    pub fn types_with_data(&self) -> Option<Vec<&str>> {
+        let mut all = Vec::new();
+        let asks = |pred: &Pred| !matches!(pred, Pred::And(list) if list.is_empty());
+        let dids = self.dids.iter().filter(|did| asks(&did.filter) || did.aggregate.is_some()).map(|did| &did.types);
+        let steps = self.sequences.iter().flat_map(|sequence| {
+            let binds = !sequence.slots.is_empty();
+            sequence.steps.iter().filter(move |step| binds || asks(&step.filter)).map(|step| &step.types)
+        });
+        for types in dids.chain(steps) {
+            all.extend(types.as_ref()?.iter().map(String::as_str));
+        }
+        all.sort_unstable();
+        all.dedup();
+        Some(all)
+    }
+
+    /// The first keys of all properties of events that are looked at.
+    #[must_use]
+    pub fn event_keys(&self) -> Vec<&str> {
+        fn of_pred<'p>(pred: &'p Pred, keys: &mut Vec<&'p str>) {
+            match pred {
+                Pred::And(list) | Pred::Or(list) => list.iter().for_each(|pred| of_pred(pred, keys)),
+                Pred::Not(inner) => of_pred(inner, keys),
+                Pred::Test(test) => keys.extend(test.keys.first().map(String::as_str)),
+                Pred::Same { .. } => {}
+            }
+        }
+        let mut keys = Vec::new();
+        for did in &self.dids {
+            of_pred(&did.filter, &mut keys);
+            keys.extend(did.aggregate.iter().filter_map(|aggregate| aggregate.keys.first()).map(String::as_str));
+        }
+        for sequence in &self.sequences {
+            sequence.steps.iter().for_each(|step| of_pred(&step.filter, &mut keys));
+            keys.extend(sequence.slots.iter().filter_map(|slot| slot.keys.first()).map(String::as_str));
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    /// The first keys of all properties of profiles that are looked at.
+    #[must_use]
+    pub fn profile_keys(&self) -> Vec<&str> {
+        let mut keys: Vec<&str> =
+            self.profiles.iter().filter_map(|profile| profile.test.keys.first()).map(String::as_str).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    /// Whether profiles are looked at.
+    #[must_use]
+    pub fn needs_profiles(&self) -> bool {
+        !self.profiles.is_empty() || self.types().is_none()
+    }
+
+    /// The ids of the fixed lists that are looked at.
+    #[must_use]
+    pub fn lists(&self) -> Vec<i64> {
+        let lists = self.cohorts.iter().filter_map(|cohort| match cohort {
+            CohortPlan::List(id) => Some(*id),
+            CohortPlan::Rule(_) => None,
+        });
+        lists.collect()
+    }
+
+    pub(crate) fn clock<'b>(&'b self, zone: &'b str) -> Clock<'b> {
+        Clock { as_of: self.as_of, zone, calendar: self.calendar }
+    }
+
+    /// Whether it holds for a customer of whom nothing is known, so that members must be sought in the universe.
+    pub(crate) fn open(&self, node: &Node) -> bool {
+        match node {
+            Node::And(list) => list.iter().all(|node| self.open(node)),
+            Node::Or(list) => list.iter().any(|node| self.open(node)),
+            Node::Not(inner) => !self.open(inner),
+            Node::Did(did) => {
+                let did = &self.dids[*did];
+                did.aggregate.is_none() && did.occurrence.is_none() && did.counts(0)
+            }
+            Node::Profile(profile) => self.profiles[*profile].test.negated,
+            // Members of another cohort are in the universe.
+            Node::Sequence(_) | Node::Cohort(_) => false,
+        }
+    }
+
+    fn node(&mut self, path: &str, condition: &Condition, zone: &Rc<str>) -> Result<Node, Unresolved> {
+        Ok(match condition {
+            Condition::And(list) => Node::And(self.nodes(path, "and", list, zone)?),
+            Condition::Or(list) => Node::Or(self.nodes(path, "or", list, zone)?),
+            Condition::Not(inner) => Node::Not(Box::new(self.node(&format!("{path}.not"), inner, zone)?)),
+            Condition::Did(did) => self.did(did, zone),
+            Condition::DidNot(did) => Node::Not(Box::new(self.did(did, zone))),
+            Condition::Profile(test) => {
+                let test = Rc::new(Test::new(test, &self.clock(zone)));
+                self.profiles.push(ProfilePlan { test, zone: Rc::clone(zone) });
+                Node::Profile(self.profiles.len() - 1)
+            }
+            Condition::Sequence(sequence) => {
+                let plan = self.sequence(sequence, zone);
+                self.sequences.push(plan);
+                Node::Sequence(self.sequences.len() - 1)
+            }
+            Condition::Cohort(name) => {
+                let cohort = self.cohort(path, name)?;
+                if self.through.is_empty() && !self.named.contains(&cohort) {
+                    self.named.push(cohort);
+                }
+                Node::Cohort(cohort)
+            }
+        })
+    }
+
+    fn nodes(&mut self, path: &str, word: &str, list: &[Condition], zone: &Rc<str>) -> Result<Vec<Node>, Unresolved> {
+        let mut nodes = Vec::new();
+        for (place, condition) in list.iter().enumerate() {
+            nodes.push(self.node(&format!("{path}.{word}[{place}]"), condition, zone)?);
+        }
+        // Cheap conditions first: those after them look at the customers that are left.
+        nodes.sort_by_key(|node| self.cost(node));
+        Ok(nodes)
+    }
+
+    fn cost(&self, node: &Node) -> usize {
+        match node {
+            Node::And(list) | Node::Or(list) => list.iter().map(|node| self.cost(node)).fold(0, usize::saturating_add),
+            Node::Not(inner) => self.cost(inner),
+            Node::Did(did) => {
+                let did = &self.dids[*did];
+                let filtered = usize::from(!matches!(&did.filter, Pred::And(list) if list.is_empty()));
+                match (&did.aggregate, did.occurrence, did.existence()) {
+                    (None, None, Some(_)) => 1 + filtered * 3,
+                    (None, ..) => 6 + filtered * 3,
+                    (Some(_), ..) => 12,
+                }
+            }
+            Node::Profile(_) => 3,
+            Node::Cohort(_) => 5,
+            Node::Sequence(_) => 30,
+        }
+    }
+
+    fn did(&mut self, did: &Did, zone: &Rc<str>) -> Node {
+        let clock = self.clock(zone);
+        let plan = DidPlan {
+            types: did.events.named().map(<[String]>::to_vec),
+            window: clock.window(did.time.as_ref()),
+            filter: filter(did.filter.as_ref(), &clock, &mut |_| Pred::Or(Vec::new())),
+            count: did.count(),
+            aggregate: did.aggregate.as_ref().map(|aggregate| {
+                let (keys, inside) = split(&aggregate.property.steps);
+                AggregatePlan { keys, inside, figure: aggregate.figure.clone() }
+            }),
+            occurrence: did.occurrence,
+            zone: Rc::clone(zone),
+        };
+        self.dids.push(plan);
+        Node::Did(self.dids.len() - 1)
+    }
+
+    fn sequence(&self, sequence: &Sequence, zone: &Rc<str>) -> SequencePlan {
+        let clock = self.clock(zone);
+        let (mut slots, mut bound): (Vec<Slot>, Vec<Bound>) = (Vec::new(), Vec::new());
+        let mut slot = |path: &[PathStep]| {
+            let (keys, inside) = split(path);
+            let slot = Slot { keys, inside };
+            slots.iter().position(|known| *known == slot).unwrap_or_else(|| {
+                slots.push(slot);
+                slots.len() - 1
+            })
+        };
+        let mut steps = Vec::new();
+        for (place, step) in sequence.steps.iter().enumerate() {
+            let mut refer = |test: &crate::rule::PropertyTest| {
+                let Argument::Ref(reference) = &test.argument else { return Pred::Or(Vec::new()) };
+                let from = sequence.steps.iter().position(|step| step.name.as_deref() == Some(&reference.step));
+                let Some(from) = from else { return Pred::Or(Vec::new()) };
+                let own = slot(&test.property.steps);
+                let theirs = slot(&reference.property.steps);
+                let other = match bound.iter().position(|known| known.step == from && known.slot == theirs) {
+                    Some(known) => known,
+                    None => {
+                        bound.push(Bound { step: from, slot: theirs, until: place });
+                        bound.len() - 1
+                    }
+                };
+                bound[other].until = place;
+                Pred::Same { own, other, ignore_case: test.ignore_case.unwrap_or(false) }
+            };
+            steps.push(StepPlan {
+                kind: step.kind,
+                types: step.events.named().map(<[String]>::to_vec),
+                filter: filter(step.filter.as_ref(), &clock, &mut refer),
+                window: clock.window(step.time.as_ref()),
+            });
+        }
+        SequencePlan { steps, within: sequence.within.clone(), slots, bound, zone: Rc::clone(zone) }
+    }
+
+    fn cohort(&mut self, path: &str, name: &str) -> Result<usize, Unresolved> {
+        if let Some(known) = self.names.get(name) {
+            return Ok(*known);
+        }
+        if self.through.iter().any(|through| through == name) {
+            return Err(Unresolved::Cycle(name.to_owned()));
+        }
+        if self.through.len() >= DEEPEST {
+            return Err(Unresolved::TooDeep(name.to_owned()));
+        }
+        let cohort = match (self.cohort)(name) {
+            None => {
+                let path = self.through.is_empty().then(|| format!("{path}.cohort"));
+                return Err(Unresolved::Unknown { name: name.to_owned(), path });
+            }
+            Some(Source::List(id)) => CohortPlan::List(id),
+            Some(Source::Rule(rule)) => {
+                self.through.push(name.to_owned());
+                let node = self.node("$", &rule.condition, &Rc::from(rule.zone()))?;
+                self.through.pop();
+                CohortPlan::Rule(node)
+            }
+        };
+        self.cohorts.push(cohort);
+        self.names.insert(name.to_owned(), self.cohorts.len() - 1);
+        Ok(self.cohorts.len() - 1)
+    }
+}
+
+fn filter(filter: Option<&Where>, clock: &Clock, refer: &mut dyn FnMut(&crate::rule::PropertyTest) -> Pred) -> Pred {
+    let predicates = filter.map_or(&[][..], Where::predicates);
+    Pred::And(predicates.iter().map(|one| predicate(one, clock, refer)).collect())
+}
+
+fn predicate(one: &Predicate, clock: &Clock, refer: &mut dyn FnMut(&crate::rule::PropertyTest) -> Pred) -> Pred {
+    match one {
+        Predicate::And(list) => Pred::And(list.iter().map(|one| predicate(one, clock, refer)).collect()),
+        Predicate::Or(list) => Pred::Or(list.iter().map(|one| predicate(one, clock, refer)).collect()),
+        Predicate::Not(inner) => Pred::Not(Box::new(predicate(inner, clock, refer))),
+        Predicate::Test(test) if matches!(test.argument, Argument::Ref(_)) => refer(test),
+        Predicate::Test(test) => {
+            let test = Rc::new(Test::new(test, clock));
+            if test.negated { Pred::Not(Box::new(Pred::Test(test))) } else { Pred::Test(test) }
+        }
+    }
+}
+
+/// The scalars that `most_frequent` is compared with.
+pub(crate) fn wanted(figure: &Figure) -> Option<&[Scalar]> {
+    match figure {
+        Figure::MostFrequentIs(scalar) => Some(std::slice::from_ref(scalar)),
+        Figure::MostFrequentIn(scalars) => Some(scalars),
+        _ => None,
+    }
+}

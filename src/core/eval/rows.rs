@@ -1,0 +1,259 @@
+//! The rows of one group as a condition sees them, pack by pack.
+
+use roaring::RoaringBitmap;
+
+use super::bits::Bits;
+use super::clock::Clock;
+use super::codes::{self, Codes};
+use super::plan::Pred;
+use crate::segment::column::Reader;
+use crate::segment::{CHUNK_MASK, Corrupt, Group, PACK, SECOND, Stream};
+
+/// A predicate bound to the columns of a group.
+pub(crate) enum Bound<'a> {
+    All,
+    Nothing,
+    And(Vec<Bound<'a>>),
+    Or(Vec<Bound<'a>>),
+    Not(Box<Bound<'a>>),
+    Codes(Reader<'a>, Codes),
+}
+
+impl<'a> Bound<'a> {
+    /// Binds a predicate. References to other events are nothing here: sequences answer them.
+    pub(crate) fn new(pred: &Pred, group: &'a Group, stream: &'a dyn Stream, clock: &Clock) -> Result<Self, Corrupt> {
+        let all = |list: &[Pred]| {
+            list.iter().map(|pred| Self::new(pred, group, stream, clock)).collect::<Result<Vec<_>, _>>()
+        };
+        Ok(match pred {
+            Pred::And(list) => {
+                let mut list = all(list)?;
+                list.retain(|bound| !matches!(bound, Self::All));
+                match list.len() {
+                    0 => Self::All,
+                    _ if list.iter().any(|bound| matches!(bound, Self::Nothing)) => Self::Nothing,
+                    1 => list.remove(0),
+                    _ => Self::And(list),
+                }
+            }
+            Pred::Or(list) => {
+                let mut list = all(list)?;
+                list.retain(|bound| !matches!(bound, Self::Nothing));
+                match list.len() {
+                    0 => Self::Nothing,
+                    _ if list.iter().any(|bound| matches!(bound, Self::All)) => Self::All,
+                    1 => list.remove(0),
+                    _ => Self::Or(list),
+                }
+            }
+            Pred::Not(inner) => match Self::new(inner, group, stream, clock)? {
+                Self::All => Self::Nothing,
+                Self::Nothing => Self::All,
+                inner => Self::Not(Box::new(inner)),
+            },
+            Pred::Test(test) => {
+                let found = codes::find(test, group, stream, clock)?;
+                let mut any: Vec<Self> = found
+                    .into_iter()
+                    .map(|found| Self::Codes(Reader::new(stream, &found.property.codes), found.codes))
+                    .collect();
+                match any.len() {
+                    0 => Self::Nothing,
+                    1 => any.remove(0),
+                    _ => Self::Or(any),
+                }
+            }
+            Pred::Same { .. } => Self::Nothing,
+        })
+    }
+
+    /// Which of some rows of a pack satisfy it.
+    pub(crate) fn mask(&mut self, pack: usize, rows: u128) -> Result<u128, Corrupt> {
+        Ok(match self {
+            Self::All => rows,
+            Self::Nothing => 0,
+            Self::And(list) => {
+                let mut left = rows;
+                for bound in list {
+                    if left == 0 {
+                        break;
+                    }
+                    left = bound.mask(pack, left)?;
+                }
+                left
+            }
+            Self::Or(list) => {
+                let mut found = 0;
+                for bound in list {
+                    found |= bound.mask(pack, rows & !found)?;
+                }
+                found
+            }
+            Self::Not(inner) => rows & !inner.mask(pack, rows)?,
+            Self::Codes(reader, set) => {
+                if rows == 0 {
+                    return Ok(0);
+                }
+                let mut codes = [0_u32; PACK];
+                reader.small(pack, &mut codes)?;
+                set.mask(&codes) & rows
+            }
+        })
+    }
+}
+
+/// The times of a group's rows.
+pub(crate) struct Times<'a> {
+    seconds: Reader<'a>,
+    micros: Reader<'a>,
+}
+
+impl<'a> Times<'a> {
+    pub(crate) fn new(group: &'a Group, stream: &'a dyn Stream) -> Self {
+        Self { seconds: Reader::new(stream, &group.seconds), micros: Reader::new(stream, &group.micros) }
+    }
+
+    /// Which of some rows lie between two instants, both included.
+    fn mask(&mut self, pack: usize, rows: u128, (first, last): (i64, i64)) -> Result<u128, Corrupt> {
+        let mut seconds = [0_i64; PACK];
+        self.seconds.large(pack, &mut seconds)?;
+        // The seconds decide, but for rows in the very seconds of the two ends.
+        let (from, to) = (first.div_euclid(SECOND), last.div_euclid(SECOND));
+        let half = |seconds: &[i64], holds: &dyn Fn(i64) -> bool| {
+            let mut mask = 0_u64;
+            for (bit, second) in seconds.iter().enumerate() {
+                mask |= u64::from(holds(*second)) << bit;
+            }
+            u128::from(mask)
+        };
+        let mut inside = within(&seconds[..64], from, to) | within(&seconds[64..], from, to) << 64;
+        let edge = |second: i64| second == from || second == to;
+        inside &= rows;
+        if inside == 0 {
+            return Ok(0);
+        }
+        let edges = (half(&seconds[..64], &edge) | half(&seconds[64..], &edge) << 64) & inside;
+        if edges != 0 {
+            let mut micros = [0_i64; PACK];
+            self.micros.large(pack, &mut micros)?;
+            for place in ones(edges) {
+                let at = seconds[place].wrapping_mul(SECOND).wrapping_add(micros[place]);
+                if at < first || at > last {
+                    inside &= !(1 << place);
+                }
+            }
+        }
+        Ok(inside)
+    }
+
+    /// The times of a pack's rows.
+    pub(crate) fn all(&mut self, pack: usize) -> Result<[i64; PACK], Corrupt> {
+        let (mut seconds, mut micros) = ([0_i64; PACK], [0_i64; PACK]);
+        self.seconds.large(pack, &mut seconds)?;
+        self.micros.large(pack, &mut micros)?;
+        for (second, micro) in seconds.iter_mut().zip(&micros) {
+            *second = second.wrapping_mul(SECOND).wrapping_add(*micro);
+        }
+        Ok(seconds)
+    }
+}
+
+fn within(seconds: &[i64], from: i64, to: i64) -> u128 {
+    let mut mask = 0_u64;
+    for (bit, second) in seconds.iter().enumerate() {
+        mask |= u64::from(*second >= from && *second <= to) << bit;
+    }
+    u128::from(mask)
+}
+
+/// The places of the bits that are set.
+pub(crate) fn ones(mut mask: u128) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        if mask == 0 {
+            return None;
+        }
+        let place = mask.trailing_zeros() as usize;
+        mask &= mask - 1;
+        Some(place)
+    })
+}
+
+/// The rows of a group that are alive and lie in a window.
+pub(crate) struct Rows<'a> {
+    pub(crate) group: &'a Group,
+    pub(crate) stream: &'a dyn Stream,
+    dead: Option<&'a RoaringBitmap>,
+    ordinals: Reader<'a>,
+    /// The window, where the group reaches beyond it.
+    times: Option<(Times<'a>, (i64, i64))>,
+}
+
+impl<'a> Rows<'a> {
+    /// The rows of a group in a window; `None` when none lies there.
+    pub(crate) fn new(
+        group: &'a Group,
+        stream: &'a dyn Stream,
+        dead: Option<&'a RoaringBitmap>,
+        window: (i64, i64),
+    ) -> Option<Self> {
+        if group.rows == 0 || window.0 > window.1 || group.last < window.0 || group.first > window.1 {
+            return None;
+        }
+        let whole = window.0 <= group.first && group.last <= window.1;
+        let times = (!whole).then(|| (Times::new(group, stream), window));
+        Some(Self { group, stream, dead, ordinals: Reader::new(stream, &group.ordinals), times })
+    }
+
+    /// Whether every row of the group is in.
+    pub(crate) fn whole(&self) -> bool {
+        self.times.is_none() && self.dead.is_none_or(RoaringBitmap::is_empty)
+    }
+
+    /// Hands out the packs that hold rows of a chunk whose customers are wanted: the pack, the ordinals within the
+    /// chunk, and the rows.
+    pub(crate) fn scan(
+        &mut self,
+        chunk: u16,
+        wanted: Option<&Bits>,
+        mut each: impl FnMut(usize, &[u32; PACK], u128) -> Result<(), Corrupt>,
+    ) -> Result<(), Corrupt> {
+        let Some((start, end)) = self.group.chunk_rows(chunk) else { return Ok(()) };
+        let (start, end) = (start as usize, end as usize);
+        let mut ordinals = [0_u32; PACK];
+        for pack in start / PACK..end.div_ceil(PACK) {
+            let from = start.saturating_sub(pack * PACK);
+            let to = PACK.min(end - pack * PACK);
+            if let Some(wanted) = wanted {
+                // From the pack's first ordinal to the next one's: both ends may belong to other chunks.
+                let first = if from == 0 { self.ordinals.first(pack)? & CHUNK_MASK } else { 0 };
+                let last = if to == PACK && (pack + 1) * PACK < end {
+                    self.ordinals.first(pack + 1)? & CHUNK_MASK
+                } else {
+                    CHUNK_MASK
+                };
+                if first <= last && !wanted.any_within(first, last) {
+                    continue;
+                }
+            }
+            let mut rows = u128::MAX << from & u128::MAX >> (PACK - to);
+            if let Some(dead) = self.dead {
+                let base = u32::try_from(pack * PACK).unwrap_or(u32::MAX);
+                for row in dead.range(base..base.saturating_add(PACK as u32)) {
+                    rows &= !(1 << (row - base));
+                }
+            }
+            if let Some((times, window)) = &mut self.times {
+                rows = times.mask(pack, rows, *window)?;
+            }
+            if rows == 0 {
+                continue;
+            }
+            self.ordinals.small(pack, &mut ordinals)?;
+            for ordinal in &mut ordinals {
+                *ordinal &= CHUNK_MASK;
+            }
+            each(pack, &ordinals, rows)?;
+        }
+        Ok(())
+    }
+}

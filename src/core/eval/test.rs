@@ -1,0 +1,335 @@
+//! Tests of one property, made ready for many values.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
+use bigdecimal::BigDecimal;
+use chrono::{Datelike, NaiveDate};
+use regex::Regex;
+
+use super::clock::Clock;
+use super::json;
+use crate::rule::{Argument, Operator, PathStep, PropertyTest, compile_pattern};
+use crate::segment::item::{Decimal, Item, Numeric};
+use crate::text::simple_lower;
+use crate::time::{Reading, read};
+use crate::value::{Number, Scalar};
+
+/// A test of one property. Negations are told apart by the caller: [`Test::holds`] answers the positive operator.
+pub(crate) struct Test {
+    /// The keys that lead to the column.
+    pub(crate) keys: Vec<String>,
+    /// The steps behind them, from the first `[]` on.
+    pub(crate) inside: Vec<PathStep>,
+    /// Whether the operator is the negation of what is tested.
+    pub(crate) negated: bool,
+    pub(crate) kind: Kind,
+}
+
+/// What is tested.
+pub(crate) enum Kind {
+    /// Present and not null.
+    Exists,
+    /// Equal to one of these.
+    Equal(Equal),
+    /// A number between two others.
+    Numbers(Range<Exact>),
+    /// A string between two others, by bytes.
+    Texts(Range<String>),
+    /// A substring, or an equal element.
+    Contains(String, bool),
+    /// Begins so.
+    StartsWith(String, bool),
+    /// Ends so.
+    EndsWith(String, bool),
+    /// Matches.
+    Regex(Box<Regex>),
+    /// An array with an element equal to one of these.
+    ContainsAny(Equal),
+    /// An array that has, for each of these, an equal element.
+    ContainsAll(Vec<Equal>),
+    /// An instant within these, both included.
+    Instant(i64, i64),
+    /// A calendar day.
+    Day(NaiveDate),
+    /// A day whose anniversary lies between two days, both included.
+    Anniversary(NaiveDate, NaiveDate),
+    /// Nothing satisfies it.
+    Never,
+}
+
+/// Two bounds, each with whether it is included.
+pub(crate) struct Range<T> {
+    pub(crate) low: Option<(T, bool)>,
+    pub(crate) high: Option<(T, bool)>,
+}
+
+impl<T> Range<T> {
+    fn holds(&self, compare: impl Fn(&T) -> Ordering) -> bool {
+        let low = self.low.as_ref().is_none_or(|(low, included)| match compare(low) {
+            Ordering::Greater => true,
+            Ordering::Equal => *included,
+            Ordering::Less => false,
+        });
+        low && self.high.as_ref().is_none_or(|(high, included)| match compare(high) {
+            Ordering::Less => true,
+            Ordering::Equal => *included,
+            Ordering::Greater => false,
+        })
+    }
+}
+
+/// A number of a rule.
+pub(crate) struct Exact {
+    small: Option<Decimal>,
+    exact: BigDecimal,
+}
+
+impl Exact {
+    pub(crate) fn new(number: &Number) -> Self {
+        Self { small: Decimal::from_exact(number.value()), exact: number.value().clone() }
+    }
+
+    /// How a number of the data compares with this one.
+    pub(crate) fn compare(&self, number: &Numeric) -> Ordering {
+        match (number, self.small) {
+            (Numeric::Small(number), Some(small)) => number.cmp(&small),
+            _ => number.exact().cmp(&self.exact),
+        }
+    }
+
+    /// The same for a mantissa at a scale.
+    pub(crate) fn compare_mantissa(&self, mantissa: i64, scale: u8) -> Ordering {
+        match self.small {
+            // Not normalised, which comparing does not need.
+            Some(small) => Decimal { mantissa, scale }.cmp(&small),
+            None => Decimal { mantissa, scale }.exact().cmp(&self.exact),
+        }
+    }
+}
+
+/// A set of scalars.
+pub(crate) struct Equal {
+    pub(crate) numbers: Vec<Exact>,
+    /// In lower case when case is ignored.
+    pub(crate) texts: HashSet<String>,
+    pub(crate) bools: [bool; 2],
+    pub(crate) ignore_case: bool,
+}
+
+impl Equal {
+    pub(crate) fn new(scalars: &[Scalar], ignore_case: bool) -> Self {
+        let mut equal = Self { numbers: Vec::new(), texts: HashSet::new(), bools: [false; 2], ignore_case };
+        for scalar in scalars {
+            match scalar {
+                Scalar::Bool(value) => equal.bools[usize::from(*value)] = true,
+                Scalar::Number(number) => equal.numbers.push(Exact::new(number)),
+                Scalar::String(text) if ignore_case => drop(equal.texts.insert(simple_lower(text))),
+                Scalar::String(text) => drop(equal.texts.insert(text.clone())),
+            }
+        }
+        // Sorted, so that a list of 100,000 numbers is searched and not walked through.
+        equal.numbers.sort_by(|left, right| left.exact.cmp(&right.exact));
+        equal
+    }
+
+    pub(crate) fn number(&self, number: &Numeric) -> bool {
+        self.numbers.binary_search_by(|listed| listed.compare(number).reverse()).is_ok()
+    }
+
+    pub(crate) fn holds(&self, item: &Item) -> bool {
+        match item {
+            Item::Bool(value) => return self.bools[usize::from(*value)],
+            Item::Json(_) => return false,
+            Item::Text(text) if !self.texts.is_empty() => {
+                let found = if self.ignore_case {
+                    self.texts.contains(&simple_lower(text))
+                } else {
+                    self.texts.contains(*text)
+                };
+                if found {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+        !self.numbers.is_empty() && item.numeric().is_some_and(|number| self.number(&number))
+    }
+}
+
+/// Splits a path into the keys that lead to a column and the steps inside its values.
+pub(crate) fn split(path: &[PathStep]) -> (Vec<String>, Vec<PathStep>) {
+    let keys: Vec<String> = path
+        .iter()
+        .map_while(|step| match step {
+            PathStep::Key(key) => Some(key.clone()),
+            PathStep::Elements => None,
+        })
+        .collect();
+    let inside = path[keys.len()..].to_vec();
+    (keys, inside)
+}
+
+impl Test {
+    /// Makes a test ready. One that refers to another event is not answered here and never holds.
+    pub(crate) fn new(test: &PropertyTest, clock: &Clock) -> Self {
+        let operator = test.operator.negates().unwrap_or(test.operator);
+        let (keys, inside) = split(&test.property.steps);
+        let kind = kind(operator, &test.argument, test.ignore_case.unwrap_or(false), clock);
+        Self { keys, inside, negated: test.operator.negates().is_some(), kind }
+    }
+
+    /// Whether the positive test holds of a value found at a column, or below it at some steps.
+    pub(crate) fn holds(&self, item: Item, below: &[PathStep], clock: &Clock) -> bool {
+        if below.is_empty() {
+            return self.holds_of(item, clock);
+        }
+        let Item::Json(text) = item else { return false };
+        let mut holds = false;
+        json::reach(text, below, &mut |value| {
+            holds = holds || json::as_item(value, |item| self.holds_of(item, clock)).unwrap_or(false);
+        });
+        holds
+    }
+
+    fn holds_of(&self, item: Item, clock: &Clock) -> bool {
+        let text = match item {
+            Item::Text(text) => Some(text),
+            _ => None,
+        };
+        match &self.kind {
+            Kind::Exists => true,
+            Kind::Never => false,
+            Kind::Equal(equal) => equal.holds(&item),
+            Kind::Numbers(range) => item.numeric().is_some_and(|number| range.holds(|bound| bound.compare(&number))),
+            Kind::Texts(range) => text.is_some_and(|text| range.holds(|bound| text.as_bytes().cmp(bound.as_bytes()))),
+            Kind::Contains(wanted, ignore_case) => match item {
+                Item::Text(text) => with_case(text, *ignore_case, |text| text.contains(wanted.as_str())),
+                Item::Json(array) => json::elements(array).any(|element| {
+                    json::as_item(element, |element| match element {
+                        Item::Text(text) => with_case(text, *ignore_case, |text| text == wanted),
+                        _ => false,
+                    })
+                    .unwrap_or(false)
+                }),
+                _ => false,
+            },
+            Kind::StartsWith(wanted, ignore_case) => {
+                text.is_some_and(|text| with_case(text, *ignore_case, |text| text.starts_with(wanted.as_str())))
+            }
+            Kind::EndsWith(wanted, ignore_case) => {
+                text.is_some_and(|text| with_case(text, *ignore_case, |text| text.ends_with(wanted.as_str())))
+            }
+            Kind::Regex(regex) => text.is_some_and(|text| regex.is_match(text)),
+            Kind::ContainsAny(equal) => has_element(item, equal),
+            Kind::ContainsAll(all) => all.iter().all(|equal| has_element(item, equal)),
+            Kind::Instant(first, last) => {
+                text.and_then(read).is_some_and(|reading| (*first..=*last).contains(&clock.instant(reading)))
+            }
+            Kind::Day(day) => {
+                text.and_then(read).is_some_and(|reading| clock.day(clock.instant(reading)) == Some(*day))
+            }
+            Kind::Anniversary(first, last) => text
+                .and_then(read)
+                .and_then(|reading| clock.day(clock.instant(reading)))
+                .is_some_and(|day| anniversary_between(day, *first, *last)),
+        }
+    }
+}
+
+fn with_case(text: &str, ignore_case: bool, holds: impl FnOnce(&str) -> bool) -> bool {
+    if ignore_case { holds(&simple_lower(text)) } else { holds(text) }
+}
+
+fn has_element(item: Item, equal: &Equal) -> bool {
+    let Item::Json(array) = item else { return false };
+    json::elements(array).any(|element| json::as_item(element, |element| equal.holds(&element)).unwrap_or(false))
+}
+
+/// Whether the month and day of `day` come round in some year between two days, both included; 29 February is the 28th
+/// in common years.
+#[must_use]
+pub fn anniversary_between(day: NaiveDate, first: NaiveDate, last: NaiveDate) -> bool {
+    let in_year = |year: i32| {
+        NaiveDate::from_ymd_opt(year, day.month(), day.day())
+            .or_else(|| NaiveDate::from_ymd_opt(year, day.month(), day.day() - 1))
+            .is_some_and(|anniversary| first <= anniversary && anniversary <= last)
+    };
+    // From one year to the next every day of the calendar comes round, so the first two years decide.
+    in_year(first.year()) || in_year(first.year() + 1)
+}
+
+fn kind(operator: Operator, argument: &Argument, ignore_case: bool, clock: &Clock) -> Kind {
+    let folded = |text: &str| if ignore_case { simple_lower(text) } else { text.to_owned() };
+    match argument {
+        Argument::None => Kind::Exists,
+        Argument::Ref(_) => Kind::Never,
+        Argument::Scalar(scalar) => {
+            let (low, high) = match operator {
+                Operator::Gt => (Some(false), None),
+                Operator::Gte => (Some(true), None),
+                Operator::Lt => (None, Some(false)),
+                Operator::Lte => (None, Some(true)),
+                _ => return Kind::Equal(Equal::new(std::slice::from_ref(scalar), ignore_case)),
+            };
+            range(low.map(|included| (scalar, included)), high.map(|included| (scalar, included)))
+        }
+        Argument::Range(low, high) => range(Some((low, true)), Some((high, true))),
+        Argument::List(list) => match operator {
+            Operator::ContainsAny => Kind::ContainsAny(Equal::new(list, false)),
+            Operator::ContainsAll => {
+                Kind::ContainsAll(list.iter().map(|one| Equal::new(std::slice::from_ref(one), false)).collect())
+            }
+            _ => Kind::Equal(Equal::new(list, ignore_case)),
+        },
+        Argument::Text(text) => match operator {
+            Operator::StartsWith => Kind::StartsWith(folded(text), ignore_case),
+            Operator::EndsWith => Kind::EndsWith(folded(text), ignore_case),
+            // A stored rule's pattern has compiled before.
+            Operator::Regex => {
+                compile_pattern(text, ignore_case).map_or(Kind::Never, |regex| Kind::Regex(Box::new(regex)))
+            }
+            _ => Kind::Contains(folded(text), ignore_case),
+        },
+        Argument::Date(date) => match (operator, date.reading) {
+            (Operator::On, Reading::Day(day)) => Kind::Day(day),
+            (Operator::Before, reading) => Kind::Instant(i64::MIN, clock.instant(reading).saturating_sub(1)),
+            (Operator::Since, reading) => Kind::Instant(clock.instant(reading), i64::MAX),
+            (_, reading) => Kind::Instant(clock.instant(reading), clock.instant(reading)),
+        },
+        Argument::Interval(interval) => match operator {
+            Operator::InTheLast => Kind::Instant(clock.ago(interval).saturating_add(1), clock.as_of),
+            Operator::InTheNext => Kind::Instant(clock.as_of.saturating_add(1), clock.ahead(interval)),
+            Operator::AnniversaryInTheNext => anniversary(clock, clock.as_of, clock.ahead(interval)),
+            Operator::AnniversaryInTheLast => anniversary(clock, clock.ago(interval), clock.as_of),
+            _ => Kind::Instant(i64::MIN, clock.ago(interval)),
+        },
+    }
+}
+
+fn anniversary(clock: &Clock, first: i64, last: i64) -> Kind {
+    match (clock.day(first), clock.day(last)) {
+        (Some(first), Some(last)) => Kind::Anniversary(first, last),
+        _ => Kind::Never,
+    }
+}
+
+fn range(low: Option<(&Scalar, bool)>, high: Option<(&Scalar, bool)>) -> Kind {
+    match low.or(high) {
+        Some((Scalar::Number(_), _)) => {
+            let bound = |bound: Option<(&Scalar, bool)>| match bound {
+                Some((Scalar::Number(number), included)) => Some((Exact::new(number), included)),
+                _ => None,
+            };
+            Kind::Numbers(Range { low: bound(low), high: bound(high) })
+        }
+        Some((Scalar::String(_), _)) => {
+            let bound = |bound: Option<(&Scalar, bool)>| match bound {
+                Some((Scalar::String(text), included)) => Some((text.clone(), included)),
+                _ => None,
+            };
+            Kind::Texts(Range { low: bound(low), high: bound(high) })
+        }
+        _ => Kind::Never,
+    }
+}

@@ -1,0 +1,453 @@
+//! Rows in any order become the bytes of a segment.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use roaring::RoaringBitmap;
+
+use super::column::{PACK, Writer};
+use super::dictionary::{Builder as Dictionary, MISSING};
+use super::item::{Decimal, Item};
+use super::stream::{Corrupt, Span, Stream};
+use super::{CHUNK_BITS, Chunk, ChunkSet, Group, Header, PREFIX, Property, RowKey, SECOND};
+
+/// One column of a group as it grows.
+struct Growing {
+    path: Vec<String>,
+    /// Provisional codes by row; rows behind the end have no value.
+    codes: Vec<u32>,
+    dictionary: Dictionary,
+}
+
+impl Growing {
+    fn new(path: Vec<String>) -> Self {
+        Self { path, codes: Vec::new(), dictionary: Dictionary::default() }
+    }
+
+    fn set(&mut self, row: usize, code: u32) {
+        self.codes.resize(row, MISSING);
+        self.codes.push(code);
+    }
+}
+
+/// A key of an object: what is below it, and the column of what stands at it.
+#[derive(Default)]
+struct Node {
+    below: HashMap<Box<str>, usize>,
+    column: Option<usize>,
+}
+
+/// The rows of one event type, or of the profiles.
+///
+/// A row is begun with [`GroupBuilder::row`]; its values follow, objects being walked into with
+/// [`GroupBuilder::enter`] and [`GroupBuilder::leave`].
+pub struct GroupBuilder {
+    rows: Vec<RowKey>,
+    columns: Vec<Growing>,
+    nodes: Vec<Node>,
+    /// The nodes from the root to where the walk stands; `None` where a key has no node.
+    at: Vec<Option<usize>>,
+    /// The keys to where the walk stands.
+    keys: Vec<String>,
+    depth: usize,
+    /// The most columns; what has no column of its own goes to the rest.
+    most: usize,
+    /// The current row's values that have no column: the inside of a JSON array.
+    rest: String,
+    bytes: usize,
+}
+
+impl GroupBuilder {
+    fn new(most: usize) -> Self {
+        Self {
+            rows: Vec::new(),
+            columns: Vec::new(),
+            nodes: vec![Node::default()],
+            at: vec![Some(0)],
+            keys: Vec::new(),
+            depth: 0,
+            most: most.max(1),
+            rest: String::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Begins a row.
+    pub fn row(&mut self, key: RowKey) {
+        self.flush();
+        self.rows.push(key);
+    }
+
+    /// Goes into the object at a key.
+    pub fn enter(&mut self, key: &str) {
+        let here = self.at[self.depth];
+        let full = self.columns.len() >= self.most;
+        let below = here.and_then(|node| match self.nodes[node].below.get(key) {
+            Some(known) => Some(*known),
+            None if full => None,
+            None => {
+                self.nodes.push(Node::default());
+                let new = self.nodes.len() - 1;
+                self.nodes[node].below.insert(key.into(), new);
+                Some(new)
+            }
+        });
+        self.depth += 1;
+        self.at.truncate(self.depth);
+        self.at.push(below);
+        if let Some(slot) = self.keys.get_mut(self.depth - 1) {
+            slot.clear();
+            slot.push_str(key);
+        } else {
+            self.keys.push(key.to_owned());
+        }
+    }
+
+    /// Comes back out of it.
+    pub fn leave(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// Says what stands where the walk stands. No value may be given to the same place of a row twice.
+    pub fn value(&mut self, item: Item) {
+        let Some(row) = self.rows.len().checked_sub(1) else { return };
+        self.bytes += 4;
+        let column = self.at[self.depth].and_then(|node| match self.nodes[node].column {
+            Some(column) => Some(column),
+            None if self.columns.len() >= self.most => None,
+            None => {
+                self.columns.push(Growing::new(self.keys[..self.depth].to_vec()));
+                self.nodes[node].column = Some(self.columns.len() - 1);
+                self.nodes[node].column
+            }
+        });
+        if let Some(column) = column {
+            let column = &mut self.columns[column];
+            let code = column.dictionary.code(item);
+            column.set(row, code);
+        } else {
+            if !self.rest.is_empty() {
+                self.rest.push(',');
+            }
+            self.rest.push('[');
+            for key in &self.keys[..self.depth] {
+                write_string(key, &mut self.rest);
+                self.rest.push(',');
+            }
+            write_item(item, &mut self.rest);
+            self.rest.push(']');
+        }
+    }
+
+    /// Ends the current row.
+    fn flush(&mut self) {
+        self.depth = 0;
+        if !self.rest.is_empty() {
+            let pairs = std::mem::take(&mut self.rest);
+            self.set_rest(self.rows.len() - 1, &pairs);
+        }
+    }
+
+    /// Keeps what has no column: `pairs` is the inside of an array. Rows come in ascending order.
+    fn set_rest(&mut self, row: usize, pairs: &str) {
+        let text = format!("[{pairs}]");
+        self.bytes += text.len();
+        // The rest has a column of its own beyond the limit, at the empty path.
+        let column = self.nodes[0].column.unwrap_or_else(|| {
+            self.columns.push(Growing::new(Vec::new()));
+            self.columns.len() - 1
+        });
+        self.nodes[0].column = Some(column);
+        let column = &mut self.columns[column];
+        let code = column.dictionary.code(Item::Json(&text));
+        column.set(row, code);
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Adds the rows of another segment's group, but for those that `dead` names.
+    fn append(&mut self, group: &Group, stream: &dyn Stream, dead: Option<&RoaringBitmap>) -> Result<(), Corrupt> {
+        self.flush();
+        let first = self.rows.len();
+        let live: Vec<bool> = (0..group.rows).map(|row| dead.is_none_or(|dead| !dead.contains(row))).collect();
+        group.keys(stream, |row, key| {
+            if live[row as usize] {
+                self.rows.push(key);
+            }
+        })?;
+        // Values that find no column here, by row.
+        let mut homeless: HashMap<usize, String> = HashMap::new();
+        for property in &group.properties {
+            let loaded = property.dictionary.load(stream)?;
+            let column = self.column_for(&property.path);
+            let mut known: Vec<u32> = vec![u32::MAX; property.dictionary.len() as usize + 1];
+            let mut reader = super::column::Reader::new(stream, &property.codes);
+            let mut pack = [0_u32; PACK];
+            let mut target = first;
+            for row in 0..group.rows {
+                let place = row as usize % PACK;
+                if place == 0 {
+                    reader.small(row as usize / PACK, &mut pack)?;
+                }
+                if !live[row as usize] {
+                    continue;
+                }
+                let code = pack[place];
+                if code != MISSING {
+                    let damaged = || Corrupt::new("a code stands for no value");
+                    let entry = known.get_mut(code as usize).ok_or_else(damaged)?;
+                    match column {
+                        Some(column) => {
+                            let column = &mut self.columns[column];
+                            if *entry == u32::MAX {
+                                *entry = column.dictionary.code(loaded.item(code).ok_or_else(damaged)?);
+                            }
+                            column.set(target, *entry);
+                        }
+                        None => {
+                            let item = loaded.item(code).ok_or_else(damaged)?;
+                            let rest = homeless.entry(target).or_default();
+                            append_rest(&property.path, item, rest);
+                        }
+                    }
+                }
+                target += 1;
+            }
+        }
+        let mut rows: Vec<(usize, String)> = homeless.into_iter().collect();
+        rows.sort_unstable();
+        for (row, pairs) in rows {
+            self.set_rest(row, &pairs);
+        }
+        Ok(())
+    }
+
+    /// The column of a path, made if there is room for it.
+    fn column_for(&mut self, path: &[String]) -> Option<usize> {
+        if path.is_empty() {
+            return None; // the rest is put together row by row
+        }
+        let mut node = 0;
+        for key in path {
+            let full = self.columns.len() >= self.most;
+            node = match self.nodes[node].below.get(key.as_str()) {
+                Some(known) => *known,
+                None if full => return None,
+                None => {
+                    self.nodes.push(Node::default());
+                    let new = self.nodes.len() - 1;
+                    self.nodes[node].below.insert(key.as_str().into(), new);
+                    new
+                }
+            };
+        }
+        if self.nodes[node].column.is_none() && self.columns.len() < self.most {
+            self.columns.push(Growing::new(path.to_vec()));
+            self.nodes[node].column = Some(self.columns.len() - 1);
+        }
+        self.nodes[node].column
+    }
+
+    fn finish(mut self, name: String, writer: &Writer, out: &mut Vec<u8>) -> (Group, Vec<(u16, RoaringBitmap)>) {
+        self.flush();
+        let mut order: Vec<(RowKey, u32)> = self.rows.iter().copied().zip(0..).collect();
+        order.sort_unstable();
+        let ordinals: Vec<u32> = order.iter().map(|(key, _)| key.ordinal).collect();
+        let part = |part: fn(&RowKey) -> i64| order.iter().map(|(key, _)| part(key)).collect::<Vec<i64>>();
+        let mut group = Group {
+            name,
+            rows: u32::try_from(order.len()).unwrap_or(u32::MAX),
+            first: self.rows.iter().map(|key| key.at).min().unwrap_or(i64::MAX),
+            last: self.rows.iter().map(|key| key.at).max().unwrap_or(i64::MIN),
+            chunks: Vec::new(),
+            ordinals: writer.sorted(&ordinals, out),
+            seconds: writer.plain(&part(|key| key.at.div_euclid(SECOND)), out),
+            micros: writer.plain(&part(|key| key.at.rem_euclid(SECOND)), out),
+            ids: writer.plain(&part(|key| key.event_id), out),
+            properties: Vec::new(),
+        };
+        let mut sets: Vec<(u16, RoaringBitmap)> = Vec::new();
+        for (row, ordinal) in (0_u32..).zip(&ordinals) {
+            let number = (ordinal >> CHUNK_BITS) as u16;
+            if sets.last().is_none_or(|(last, _)| *last != number) {
+                sets.push((number, RoaringBitmap::new()));
+                group.chunks.push(Chunk { number, start: row, customers: Span::default() });
+            }
+            if let Some((_, set)) = sets.last_mut() {
+                set.insert(*ordinal & super::CHUNK_MASK);
+            }
+        }
+        for (chunk, (_, set)) in group.chunks.iter_mut().zip(&sets) {
+            chunk.customers = write_set(set, out);
+        }
+        self.columns.sort_by(|left, right| left.path.cmp(&right.path));
+        for column in self.columns {
+            let (dictionary, codes) = column.dictionary.finish(writer, out);
+            let values: Vec<i64> = order
+                .iter()
+                .map(|(_, row)| column.codes.get(*row as usize).map_or(0, |code| i64::from(codes[*code as usize])))
+                .collect();
+            group.properties.push(Property { path: column.path, codes: writer.plain(&values, out), dictionary });
+        }
+        (group, sets)
+    }
+}
+
+fn append_rest(path: &[String], item: Item, rest: &mut String) {
+    if path.is_empty() {
+        // The rest of the other segment: an array of what is needed here.
+        if let Item::Json(text) = item {
+            let inside = text.trim().strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or_default();
+            if !rest.is_empty() && !inside.is_empty() {
+                rest.push(',');
+            }
+            rest.push_str(inside);
+        }
+        return;
+    }
+    if !rest.is_empty() {
+        rest.push(',');
+    }
+    rest.push('[');
+    for key in path {
+        write_string(key, rest);
+        rest.push(',');
+    }
+    write_item(item, rest);
+    rest.push(']');
+}
+
+fn write_item(item: Item, out: &mut String) {
+    match item {
+        Item::Bool(value) => out.push_str(if value { "true" } else { "false" }),
+        Item::Number(number) => out.push_str(&crate::value::plain(&Decimal::exact(number))),
+        Item::Big(text) | Item::Json(text) => out.push_str(text),
+        Item::Text(text) => write_string(text, out),
+    }
+}
+
+/// Writes a JSON string.
+fn write_string(text: &str, out: &mut String) {
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            control if control < ' ' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(control));
+            }
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+}
+
+fn write_set(set: &RoaringBitmap, out: &mut Vec<u8>) -> Span {
+    let at = out.len() as u64;
+    // Writing into memory cannot fail.
+    let _ = set.serialize_into(&mut *out);
+    Span { at, length: u32::try_from(out.len() as u64 - at).unwrap_or(u32::MAX) }
+}
+
+/// A segment as it grows.
+pub struct SegmentBuilder {
+    groups: HashMap<String, GroupBuilder>,
+    removed: RoaringBitmap,
+    most: usize,
+}
+
+impl SegmentBuilder {
+    /// An empty one whose groups index at most `most` paths each; what lies beyond is kept together per row.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { groups: HashMap::new(), removed: RoaringBitmap::new(), most }
+    }
+
+    /// The group of an event type (of the profiles: the empty name).
+    pub fn group(&mut self, name: &str) -> &mut GroupBuilder {
+        if !self.groups.contains_key(name) {
+            self.groups.insert(name.to_owned(), GroupBuilder::new(self.most));
+        }
+        self.groups.entry(name.to_owned()).or_insert_with(|| GroupBuilder::new(self.most))
+    }
+
+    /// Says that a customer's profile is gone, whatever older segments say.
+    pub fn remove_profile(&mut self, ordinal: u32) {
+        self.removed.insert(ordinal);
+    }
+
+    /// Gives every row, and every removal, the ordinal that stands in `ordinals` at its own.
+    pub fn renumber(&mut self, ordinals: &[u32]) {
+        let new = |old: u32| ordinals.get(old as usize).copied().unwrap_or(old);
+        for group in self.groups.values_mut() {
+            group.rows.iter_mut().for_each(|key| key.ordinal = new(key.ordinal));
+        }
+        self.removed = std::mem::take(&mut self.removed).into_iter().map(new).collect();
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.groups.values().map(GroupBuilder::len).sum()
+    }
+
+    /// Adds the rows of a segment. `dead` gives the rows of a group, by its name, that are left out.
+    ///
+    /// # Errors
+    /// When the segment is damaged.
+    pub fn append(
+        &mut self,
+        header: &Header,
+        stream: &dyn Stream,
+        dead: &dyn Fn(&str) -> Option<RoaringBitmap>,
+        check: &dyn Fn(),
+    ) -> Result<(), Corrupt> {
+        for group in &header.groups {
+            check();
+            let dead = dead(&group.name);
+            self.group(&group.name).append(group, stream, dead.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of the segment.
+    #[must_use]
+    pub fn finish(self) -> Vec<u8> {
+        let writer = Writer::new();
+        let mut out = vec![0; PREFIX];
+        let mut header = Header::default();
+        let mut any: HashMap<u16, RoaringBitmap> = HashMap::new();
+        let mut groups: Vec<(String, GroupBuilder)> = self.groups.into_iter().collect();
+        groups.sort_by(|left, right| left.0.cmp(&right.0));
+        for (name, group) in groups.into_iter().filter(|(_, group)| !group.is_empty()) {
+            let (group, sets) = group.finish(name, &writer, &mut out);
+            for (number, set) in sets {
+                *any.entry(number).or_default() |= set;
+            }
+            header.groups.push(group);
+        }
+        let mut any: Vec<(u16, RoaringBitmap)> = any.into_iter().collect();
+        any.sort_by_key(|(number, _)| *number);
+        header.any =
+            any.iter().map(|(number, set)| ChunkSet { number: *number, set: write_set(set, &mut out) }).collect();
+        let mut removed: HashMap<u16, RoaringBitmap> = HashMap::new();
+        for ordinal in self.removed {
+            removed.entry((ordinal >> CHUNK_BITS) as u16).or_default().insert(ordinal & super::CHUNK_MASK);
+        }
+        let mut removed: Vec<(u16, RoaringBitmap)> = removed.into_iter().collect();
+        removed.sort_by_key(|(number, _)| *number);
+        header.removed =
+            removed.iter().map(|(number, set)| ChunkSet { number: *number, set: write_set(set, &mut out) }).collect();
+        super::close(&header, out)
+    }
+}

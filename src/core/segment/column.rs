@@ -1,0 +1,285 @@
+//! Columns of whole numbers: 128 values make a pack, 64 packs a frame, and a frame is what is read at once.
+//!
+//! A frame of `n` packs is `n` bytes of widths, `n` bases (i64, little-endian), then the packs' bits as the crate
+//! `bitpacking` lays them out. A value is its pack's base plus the bits (sorted columns: the running sum of the bits).
+//! A width above 32 means two layers, the low 32 bits and the rest.
+
+use bitpacking::{BitPacker, BitPacker4x};
+use serde::{Deserialize, Serialize};
+
+use super::stream::{Corrupt, Stream, read_into};
+
+/// Values of a pack.
+pub const PACK: usize = 128;
+/// Packs of a frame.
+const FRAME: usize = 64;
+/// Bytes of a base.
+const BASE: usize = 8;
+
+/// Where a column lies and how many values it has.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Column {
+    /// How many values.
+    pub(crate) rows: u32,
+    /// Whether the packs hold differences of ascending values.
+    sorted: bool,
+    /// Where the first frame begins.
+    at: u64,
+    /// Bytes of each frame.
+    frames: Vec<u32>,
+}
+
+/// Appends columns to the bytes of a segment.
+pub(crate) struct Writer {
+    packer: BitPacker4x,
+}
+
+impl Writer {
+    pub(crate) fn new() -> Self {
+        Self { packer: BitPacker4x::new() }
+    }
+
+    /// Any numbers.
+    pub(crate) fn plain(&self, values: &[i64], out: &mut Vec<u8>) -> Column {
+        self.column(values.len(), false, out, |frame, heads, bits| {
+            for pack in values[frame].chunks(PACK) {
+                let base = pack.iter().copied().min().unwrap_or(0);
+                let mut low = [0_u32; PACK];
+                let mut high = [0_u32; PACK];
+                for (place, value) in pack.iter().enumerate() {
+                    let offset = value.wrapping_sub(base).cast_unsigned();
+                    low[place] = (offset & u64::from(u32::MAX)) as u32;
+                    high[place] = (offset >> 32) as u32;
+                }
+                let upper = self.packer.num_bits(&high);
+                let lower = if upper > 0 { 32 } else { self.packer.num_bits(&low) };
+                heads.push((lower + upper, base));
+                self.put(&low, lower, bits);
+                self.put(&high, upper, bits);
+            }
+        })
+    }
+
+    /// Ascending numbers; equal ones may follow one another.
+    pub(crate) fn sorted(&self, values: &[u32], out: &mut Vec<u8>) -> Column {
+        self.column(values.len(), true, out, |frame, heads, bits| {
+            for pack in values[frame].chunks(PACK) {
+                let base = pack[0];
+                let mut all = [pack[pack.len() - 1]; PACK];
+                all[..pack.len()].copy_from_slice(pack);
+                let width = self.packer.num_bits_sorted(base, &all);
+                heads.push((width, i64::from(base)));
+                let start = bits.len();
+                bits.resize(start + usize::from(width) * PACK / 8, 0);
+                self.packer.compress_sorted(base, &all, &mut bits[start..], width);
+            }
+        })
+    }
+
+    fn put(&self, values: &[u32; PACK], width: u8, bits: &mut Vec<u8>) {
+        let start = bits.len();
+        bits.resize(start + usize::from(width) * PACK / 8, 0);
+        self.packer.compress(values, &mut bits[start..], width);
+    }
+
+    fn column(
+        &self,
+        rows: usize,
+        sorted: bool,
+        out: &mut Vec<u8>,
+        mut frame: impl FnMut(std::ops::Range<usize>, &mut Vec<(u8, i64)>, &mut Vec<u8>),
+    ) -> Column {
+        let mut column =
+            Column { rows: u32::try_from(rows).unwrap_or(u32::MAX), sorted, at: out.len() as u64, frames: Vec::new() };
+        let (mut heads, mut bits) = (Vec::new(), Vec::new());
+        for start in (0..rows).step_by(FRAME * PACK) {
+            heads.clear();
+            bits.clear();
+            frame(start..rows.min(start + FRAME * PACK), &mut heads, &mut bits);
+            let from = out.len();
+            out.extend(heads.iter().map(|(width, _)| *width));
+            out.extend(heads.iter().flat_map(|(_, base)| base.to_le_bytes()));
+            out.extend_from_slice(&bits);
+            column.frames.push(u32::try_from(out.len() - from).unwrap_or(u32::MAX));
+        }
+        column
+    }
+}
+
+/// One column of an open segment, with the frame that was read last.
+pub(crate) struct Reader<'a> {
+    stream: &'a dyn Stream,
+    column: &'a Column,
+    packer: BitPacker4x,
+    /// The number of the frame in `bytes`.
+    frame: Option<usize>,
+    bytes: Vec<u8>,
+    /// Where each pack's bits begin in `bytes`.
+    starts: Vec<u32>,
+    /// Where the frame that is read next begins, when it follows the one before.
+    offsets: Option<Vec<u64>>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(stream: &'a dyn Stream, column: &'a Column) -> Self {
+        Self {
+            stream,
+            column,
+            packer: BitPacker4x::new(),
+            frame: None,
+            bytes: Vec::new(),
+            starts: Vec::new(),
+            offsets: None,
+        }
+    }
+
+    fn seek(&mut self, pack: usize) -> Result<usize, Corrupt> {
+        let frame = pack / FRAME;
+        if self.frame == Some(frame) {
+            return Ok(pack % FRAME);
+        }
+        let damaged = || Corrupt::new("a column is shorter than its header says");
+        let column = self.column;
+        let offsets = self.offsets.get_or_insert_with(|| {
+            let mut at = column.at;
+            column
+                .frames
+                .iter()
+                .map(|length| {
+                    let start = at;
+                    at = at.saturating_add(u64::from(*length));
+                    start
+                })
+                .collect()
+        });
+        let (Some(at), Some(length)) = (offsets.get(frame), self.column.frames.get(frame)) else {
+            return Err(damaged());
+        };
+        self.frame = None;
+        read_into(self.stream, *at, *length, &mut self.bytes)?;
+        let rows = self.column.rows as usize - (frame * FRAME * PACK).min(self.column.rows as usize);
+        let packs = rows.div_ceil(PACK).min(FRAME);
+        let mut start = packs * (1 + BASE);
+        self.starts.clear();
+        for pack in 0..packs {
+            let width = *self.bytes.get(pack).ok_or_else(damaged)?;
+            if width > if self.column.sorted { 32 } else { 64 } {
+                return Err(Corrupt::new("a pack is wider than its values"));
+            }
+            self.starts.push(u32::try_from(start).unwrap_or(u32::MAX));
+            start += usize::from(width) * PACK / 8;
+        }
+        if start > self.bytes.len() {
+            return Err(damaged());
+        }
+        self.frame = Some(frame);
+        let within = pack % FRAME;
+        if within < packs { Ok(within) } else { Err(damaged()) }
+    }
+
+    fn base(&self, within: usize) -> i64 {
+        let at = self.starts.len() + within * BASE;
+        let bytes = self.bytes.get(at..at + BASE).and_then(|bytes| bytes.try_into().ok());
+        i64::from_le_bytes(bytes.unwrap_or_default())
+    }
+
+    /// The first value of a pack of a sorted column.
+    pub(crate) fn first(&mut self, pack: usize) -> Result<u32, Corrupt> {
+        let within = self.seek(pack)?;
+        Ok(low_half(self.base(within)))
+    }
+
+    /// The values of a pack of a column whose values fit in 32 bits. Behind the last row they have no meaning.
+    pub(crate) fn small(&mut self, pack: usize, values: &mut [u32; PACK]) -> Result<(), Corrupt> {
+        let within = self.seek(pack)?;
+        let (width, base) = (self.bytes[within], low_half(self.base(within)));
+        if width > 32 {
+            return Err(Corrupt::new("a pack is wider than its values"));
+        }
+        let bits = &self.bytes[self.starts[within] as usize..];
+        if self.column.sorted {
+            self.packer.decompress_sorted(base, bits, values, width);
+            return Ok(());
+        }
+        self.packer.decompress(bits, values, width);
+        if base != 0 {
+            for value in values {
+                *value = value.wrapping_add(base);
+            }
+        }
+        Ok(())
+    }
+
+    /// The values of a pack of any column that is not sorted. Behind the last row they have no meaning.
+    pub(crate) fn large(&mut self, pack: usize, values: &mut [i64; PACK]) -> Result<(), Corrupt> {
+        let within = self.seek(pack)?;
+        let (width, base) = (self.bytes[within], self.base(within));
+        let bits = &self.bytes[self.starts[within] as usize..];
+        let mut layer = [0_u32; PACK];
+        self.packer.decompress(bits, &mut layer, width.min(32));
+        for (value, low) in values.iter_mut().zip(&layer) {
+            *value = base.wrapping_add(i64::from(*low));
+        }
+        if width > 32 {
+            self.packer.decompress(&bits[32 * PACK / 8..], &mut layer, width - 32);
+            for (value, high) in values.iter_mut().zip(&layer) {
+                *value = value.wrapping_add((u64::from(*high) << 32).cast_signed());
+            }
+        }
+        Ok(())
+    }
+
+    /// All values.
+    pub(crate) fn all(&mut self) -> Result<Vec<i64>, Corrupt> {
+        let rows = self.column.rows as usize;
+        let mut values = Vec::new();
+        let mut pack = [0_i64; PACK];
+        for number in 0..rows.div_ceil(PACK) {
+            self.large(number, &mut pack)?;
+            values.extend_from_slice(&pack[..PACK.min(rows - number * PACK)]);
+        }
+        Ok(values)
+    }
+
+    /// One value of a column that is not sorted.
+    pub(crate) fn get(&mut self, row: u32) -> Result<i64, Corrupt> {
+        let mut pack = [0_i64; PACK];
+        self.large(row as usize / PACK, &mut pack)?;
+        Ok(pack[row as usize % PACK])
+    }
+}
+
+/// The low half of a base: columns whose values fit in 32 bits have no other.
+fn low_half(base: i64) -> u32 {
+    (base & i64::from(u32::MAX)) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn plain_columns_come_back(values in prop::collection::vec(prop_oneof![any::<i64>(), 0..1000_i64], 0..20_000)) {
+            let mut bytes = vec![7; 13];
+            let column = Writer::new().plain(&values, &mut bytes);
+            let read = Reader::new(&bytes, &column).all();
+            prop_assert_eq!(read, Ok(values));
+        }
+
+        #[test]
+        fn sorted_columns_come_back(mut values in prop::collection::vec(any::<u32>(), 0..20_000)) {
+            values.sort_unstable();
+            let mut bytes = Vec::new();
+            let column = Writer::new().sorted(&values, &mut bytes);
+            let mut reader = Reader::new(&bytes, &column);
+            let mut pack = [0; PACK];
+            for (number, expected) in values.chunks(PACK).enumerate() {
+                prop_assert_eq!(reader.first(number), Ok(expected[0]));
+                prop_assert_eq!(reader.small(number, &mut pack), Ok(()));
+                prop_assert_eq!(&pack[..expected.len()], expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! The distinct values of one path in one group, and their codes.
+//!
+//! Code 0 is "no value". Then come, in this order: `false`, `true`, the numbers by value, the numbers that fit no
+//! 64-bit mantissa at the dictionary's scale, the strings by their bytes, and the JSON texts by their bytes. So a range
+//! of numbers or a prefix of strings is a range of codes.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::column::{Column, Reader, Writer};
+use super::item::{Decimal, Item};
+use super::stream::{Corrupt, Span, Stream, read_into};
+
+/// The code of "no value".
+pub const MISSING: u32 = 0;
+
+/// Where a dictionary lies.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Dictionary {
+    has_false: bool,
+    has_true: bool,
+    /// Digits behind the point of every number in `numbers`.
+    scale: u8,
+    numbers: Column,
+    bigs: u32,
+    texts: u32,
+    jsons: u32,
+    /// Where each of the texts ends in `bytes`.
+    ends: Column,
+    bytes: Span,
+    /// Whether any string may be read as a number.
+    pub(crate) numeric_texts: bool,
+}
+
+impl Dictionary {
+    fn bools(&self) -> u32 {
+        u32::from(self.has_false) + u32::from(self.has_true)
+    }
+
+    /// How many values there are; codes go from 1 to this number.
+    pub(crate) fn len(&self) -> u32 {
+        [self.numbers.rows, self.bigs, self.texts, self.jsons]
+            .iter()
+            .fold(self.bools(), |all, n| all.saturating_add(*n))
+    }
+
+    /// The codes of the two booleans, where they occur.
+    pub(crate) fn bool_code(&self, value: bool) -> Option<u32> {
+        match value {
+            false => self.has_false.then_some(1),
+            true => self.has_true.then_some(1 + u32::from(self.has_false)),
+        }
+    }
+
+    /// The codes of the numbers that fit.
+    pub(crate) fn numbers(&self) -> Range<u32> {
+        let start = 1 + self.bools();
+        start..start.saturating_add(self.numbers.rows)
+    }
+
+    /// The codes of the numbers that do not.
+    pub(crate) fn bigs(&self) -> Range<u32> {
+        let start = self.numbers().end;
+        start..start.saturating_add(self.bigs)
+    }
+
+    /// The codes of the strings.
+    pub(crate) fn texts(&self) -> Range<u32> {
+        let start = self.bigs().end;
+        start..start.saturating_add(self.texts)
+    }
+
+    /// The codes of the JSON texts.
+    pub(crate) fn jsons(&self) -> Range<u32> {
+        let start = self.texts().end;
+        start..start.saturating_add(self.jsons)
+    }
+
+    /// The digits behind the point of the numbers that fit.
+    pub(crate) fn scale(&self) -> u8 {
+        self.scale.min(super::item::MAX_SCALE)
+    }
+
+    /// The numbers that fit, ascending, as mantissas at [`Self::scale`].
+    pub(crate) fn mantissas(&self, stream: &dyn Stream) -> Result<Vec<i64>, Corrupt> {
+        Reader::new(stream, &self.numbers).all()
+    }
+
+    /// The code of a string, if it is there: a binary search that reads what it compares only.
+    pub(crate) fn find_text(&self, stream: &dyn Stream, wanted: &str) -> Result<Option<u32>, Corrupt> {
+        let mut ends = Reader::new(stream, &self.ends);
+        let (mut low, mut high) = (self.bigs, self.bigs.saturating_add(self.texts));
+        let mut bytes = Vec::new();
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let start = if middle == 0 { 0 } else { ends.get(middle - 1)? };
+            let end = ends.get(middle)?;
+            let length = u32::try_from(end.saturating_sub(start)).map_err(|_| damaged())?;
+            read_into(stream, self.bytes.at.saturating_add(start.max(0).cast_unsigned()), length, &mut bytes)?;
+            match bytes.as_slice().cmp(wanted.as_bytes()) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => return Ok(Some(self.bigs().start + middle)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads all of it into memory.
+    pub(crate) fn load(&self, stream: &dyn Stream) -> Result<Loaded<'_>, Corrupt> {
+        let mantissas = self.mantissas(stream)?;
+        let bytes = self.bytes.read(stream)?;
+        let mut previous = 0_usize;
+        let mut ends = Vec::new();
+        for end in Reader::new(stream, &self.ends).all()? {
+            let end = usize::try_from(end).ok().filter(|end| *end >= previous && *end <= bytes.len());
+            previous = end.ok_or_else(damaged)?;
+            ends.push(previous);
+        }
+        let text = String::from_utf8(bytes).map_err(|_| damaged())?;
+        if ends.iter().any(|end| !text.is_char_boundary(*end)) {
+            return Err(damaged());
+        }
+        if ends.len() as u64 != u64::from(self.bigs) + u64::from(self.texts) + u64::from(self.jsons) {
+            return Err(damaged());
+        }
+        Ok(Loaded { dictionary: self, mantissas, text, ends })
+    }
+}
+
+fn damaged() -> Corrupt {
+    Corrupt::new("a dictionary is not as its header says")
+}
+
+/// A dictionary in memory.
+pub(crate) struct Loaded<'a> {
+    dictionary: &'a Dictionary,
+    mantissas: Vec<i64>,
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Loaded<'_> {
+    /// The value of a code; `None` for [`MISSING`] and for codes that do not exist.
+    pub(crate) fn item(&self, code: u32) -> Option<Item<'_>> {
+        let dictionary = self.dictionary;
+        let numbers = dictionary.numbers();
+        if code == MISSING {
+            return None;
+        }
+        if code < numbers.start {
+            return Some(Item::Bool(dictionary.bool_code(true) == Some(code)));
+        }
+        if code < numbers.end {
+            let mantissa = *self.mantissas.get((code - numbers.start) as usize)?;
+            return Decimal::new(mantissa, u32::from(dictionary.scale())).map(Item::Number);
+        }
+        let place = (code - numbers.end) as usize;
+        let start = if place == 0 { 0 } else { *self.ends.get(place - 1)? };
+        let text = self.text.get(start..*self.ends.get(place)?)?;
+        Some(if code < dictionary.bigs().end {
+            Item::Big(text)
+        } else if code < dictionary.texts().end {
+            Item::Text(text)
+        } else {
+            Item::Json(text)
+        })
+    }
+}
+
+/// A dictionary as it grows: values get provisional codes in the order in which they come.
+#[derive(Default)]
+pub(crate) struct Builder {
+    bools: [Option<u32>; 2],
+    numbers: HashMap<Decimal, u32>,
+    bigs: HashMap<Box<str>, u32>,
+    texts: HashMap<Box<str>, u32>,
+    jsons: HashMap<Box<str>, u32>,
+    codes: u32,
+}
+
+impl Builder {
+    /// The provisional code of a value.
+    pub(crate) fn code(&mut self, item: Item) -> u32 {
+        let next = self.codes + 1;
+        let code = match item {
+            Item::Bool(value) => *self.bools[usize::from(value)].get_or_insert(next),
+            Item::Number(number) => *self.numbers.entry(number).or_insert(next),
+            Item::Big(text) => text_code(&mut self.bigs, text, next),
+            Item::Text(text) => text_code(&mut self.texts, text, next),
+            Item::Json(text) => text_code(&mut self.jsons, text, next),
+        };
+        self.codes = self.codes.max(code);
+        code
+    }
+
+    /// Writes the dictionary; gives it and, by provisional code, the codes in order.
+    pub(crate) fn finish(self, writer: &Writer, out: &mut Vec<u8>) -> (Dictionary, Vec<u32>) {
+        let mut final_codes = vec![MISSING; self.codes as usize + 1];
+        let mut next = 0;
+        let mut place = |provisional: u32| {
+            next += 1;
+            final_codes[provisional as usize] = next;
+        };
+        let mut dictionary = Dictionary {
+            has_false: self.bools[0].is_some(),
+            has_true: self.bools[1].is_some(),
+            ..Dictionary::default()
+        };
+        self.bools.into_iter().flatten().for_each(&mut place);
+
+        // One scale for all: the largest that occurs. What then exceeds a mantissa joins the large numbers.
+        let scale = self.numbers.keys().map(|number| number.scale).max().unwrap_or(0);
+        let (mut numbers, mut bigs) = (Vec::new(), Vec::new());
+        for (number, code) in self.numbers {
+            match i64::try_from(number.at_scale(scale)) {
+                Ok(mantissa) => numbers.push((mantissa, code)),
+                Err(_) => bigs.push((crate::value::plain(&number.exact()).into_boxed_str(), code)),
+            }
+        }
+        numbers.sort_unstable();
+        numbers.iter().for_each(|(_, code)| place(*code));
+        let mantissas: Vec<i64> = numbers.iter().map(|(mantissa, _)| *mantissa).collect();
+        dictionary.scale = scale;
+        dictionary.numbers = writer.plain(&mantissas, out);
+
+        bigs.extend(self.bigs);
+        dictionary.bigs = count(&bigs);
+        let sorted = |map: HashMap<Box<str>, u32>| {
+            let mut texts: Vec<(Box<str>, u32)> = map.into_iter().collect();
+            texts.sort_unstable();
+            texts
+        };
+        let (texts, jsons) = (sorted(self.texts), sorted(self.jsons));
+        dictionary.texts = count(&texts);
+        dictionary.jsons = count(&jsons);
+        dictionary.numeric_texts = texts.iter().any(|(text, _)| {
+            text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+                && Item::Text(text).numeric().is_some()
+        });
+        let (mut ends, start) = (Vec::new(), out.len());
+        for (text, code) in bigs.iter().chain(&texts).chain(&jsons) {
+            place(*code);
+            out.extend_from_slice(text.as_bytes());
+            ends.push(i64::try_from(out.len() - start).unwrap_or(i64::MAX));
+        }
+        dictionary.bytes = Span { at: start as u64, length: u32::try_from(out.len() - start).unwrap_or(u32::MAX) };
+        dictionary.ends = writer.plain(&ends, out);
+        (dictionary, final_codes)
+    }
+}
+
+fn text_code(map: &mut HashMap<Box<str>, u32>, text: &str, next: u32) -> u32 {
+    // Looked up before it is copied: most values were seen before.
+    match map.get(text) {
+        Some(code) => *code,
+        None => *map.entry(text.into()).or_insert(next),
+    }
+}
+
+fn count(texts: &[(Box<str>, u32)]) -> u32 {
+    u32::try_from(texts.len()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Debug, Clone)]
+    enum Owned {
+        Bool(bool),
+        Number(i64, u32),
+        Text(String),
+        Json(String),
+    }
+
+    impl Owned {
+        fn item(&self) -> Item<'_> {
+            match self {
+                Self::Bool(value) => Item::Bool(*value),
+                Self::Number(mantissa, scale) => {
+                    Decimal::new(*mantissa, *scale).map_or(Item::Big("99999999999999999999"), Item::Number)
+                }
+                Self::Text(text) => Item::Text(text),
+                Self::Json(text) => Item::Json(text),
+            }
+        }
+    }
+
+    fn values() -> impl Strategy<Value = Vec<Owned>> {
+        let one = prop_oneof![
+            any::<bool>().prop_map(Owned::Bool),
+            (any::<i64>(), 0..20_u32).prop_map(|(mantissa, scale)| Owned::Number(mantissa, scale)),
+            (-50..50_i64, 0..3_u32).prop_map(|(mantissa, scale)| Owned::Number(mantissa, scale)),
+            ".{0,4}".prop_map(Owned::Text),
+            ".{0,4}".prop_map(Owned::Json),
+        ];
+        prop::collection::vec(one, 0..300)
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_has_its_code(values in values()) {
+            let mut builder = Builder::default();
+            let provisional: Vec<u32> = values.iter().map(|value| builder.code(value.item())).collect();
+            let mut bytes = Vec::new();
+            let (dictionary, codes) = builder.finish(&Writer::new(), &mut bytes);
+            let loaded = dictionary.load(&bytes).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            for (value, provisional) in values.iter().zip(provisional) {
+                let code = codes[provisional as usize];
+                let found = loaded.item(code);
+                match (value.item(), found) {
+                    (Item::Number(number), Some(Item::Big(text))) => prop_assert_eq!(Decimal::parse(text), Some(number)),
+                    (item, found) => prop_assert_eq!(Some(item), found),
+                }
+                if let Owned::Text(text) = value {
+                    prop_assert_eq!(dictionary.find_text(&bytes, text), Ok(Some(code)));
+                }
+            }
+            prop_assert_eq!(dictionary.find_text(&bytes, "not there at all"), Ok(None));
+        }
+    }
+}

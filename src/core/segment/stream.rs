@@ -1,0 +1,70 @@
+//! Where a segment's bytes come from, and what is said when they make no sense.
+
+use std::fmt;
+
+/// Bytes that are no segment, or not the one that its header describes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Corrupt(pub String);
+
+impl Corrupt {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
+impl fmt::Display for Corrupt {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Corrupt {}
+
+/// The bytes of one segment, read by position.
+pub trait Stream {
+    /// Fills `into` with the bytes from `at` on.
+    ///
+    /// # Errors
+    /// When the segment has no such bytes.
+    fn read(&self, at: u64, into: &mut [u8]) -> Result<(), Corrupt>;
+}
+
+impl Stream for Vec<u8> {
+    fn read(&self, at: u64, into: &mut [u8]) -> Result<(), Corrupt> {
+        let start = usize::try_from(at).unwrap_or(usize::MAX);
+        let bytes = start.checked_add(into.len()).and_then(|end| self.get(start..end));
+        into.copy_from_slice(bytes.ok_or_else(|| Corrupt::new("the segment is shorter than its header says"))?);
+        Ok(())
+    }
+}
+
+/// A stretch of a segment's bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Span {
+    /// Where it begins.
+    pub at: u64,
+    /// How many bytes it has.
+    pub length: u32,
+}
+
+impl Span {
+    /// Reads the whole stretch. Its length comes from a header that may be damaged, so memory is taken as bytes arrive.
+    pub(crate) fn read(self, stream: &dyn Stream) -> Result<Vec<u8>, Corrupt> {
+        let mut bytes = Vec::new();
+        read_into(stream, self.at, self.length, &mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// Replaces `bytes` by a stretch of the stream, in steps that a wrong length cannot make large.
+pub(crate) fn read_into(stream: &dyn Stream, at: u64, length: u32, bytes: &mut Vec<u8>) -> Result<(), Corrupt> {
+    const STEP: usize = 1 << 20;
+    bytes.clear();
+    let length = length as usize;
+    while bytes.len() < length {
+        let from = bytes.len();
+        bytes.resize(length.min(from + STEP), 0);
+        stream.read(at + from as u64, &mut bytes[from..])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Questions answered: by the index where it can, by plain SQL where it cannot.
+
+use cohort_core::plain_sql;
+use cohort_core::rule::{Condition, Rule};
+use roaring::RoaringBitmap;
+
+use super::calendar::ServerCalendar;
+use super::errors::Fallible;
+use super::index::{self, Ask, Evaluated};
+use super::spi::{self, Snapshot};
+use super::store::Question;
+use super::time;
+
+/// Customer ids, kept close together: a cohort may have millions.
+#[derive(Default)]
+pub(crate) struct Ids {
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Ids {
+    fn push(&mut self, id: &str) {
+        self.text.push_str(id);
+        self.ends.push(self.text.len());
+    }
+
+    /// Gives them out one by one.
+    pub(crate) fn into_iter(self) -> impl Iterator<Item = String> {
+        let mut start = 0;
+        (0..self.ends.len()).map(move |place| {
+            let id = self.text[start..self.ends[place]].to_owned();
+            start = self.ends[place];
+            id
+        })
+    }
+}
+
+fn evaluate(question: &Question, ask: Ask) -> Fallible<Option<Evaluated>> {
+    if index::refusal()?.is_some() {
+        return Ok(None);
+    }
+    let as_of = question.instant();
+    question.planned(&ServerCalendar, as_of, |plan| index::evaluate(plan, as_of, ask)).map(Some)
+}
+
+/// The members' ids.
+pub(crate) fn members(question: &Question) -> Fallible<Ids> {
+    let mut ids = Ids::default();
+    if let Some(found) = evaluate(question, Ask::default())? {
+        found.ids_of(&found.answer.members, &mut |id| ids.push(id))?;
+    } else {
+        let sql = question.ask(None, plain_sql::members)?;
+        spi::run(Snapshot::Callers, &sql, &[], |row| {
+            ids.push(&row.need::<String>(1)?);
+            Ok(())
+        })?;
+    }
+    Ok(ids)
+}
+
+/// How many members there are.
+pub(crate) fn size(question: &Question) -> Fallible<i64> {
+    if let Some(found) = evaluate(question, Ask::default())? {
+        return Ok(i64::try_from(found.answer.members.len()).unwrap_or(i64::MAX));
+    }
+    let sql = question.ask(None, plain_sql::members)?;
+    spi::one(Snapshot::Callers, &format!("SELECT count(*) FROM (\n{sql}\n) AS members"), &[], |row| row.need(1))
+}
+
+/// Whether one customer is a member.
+pub(crate) fn contains(question: &Question, customer: &str) -> Fallible<bool> {
+    if index::refusal()?.is_none() {
+        let as_of = question.instant();
+        return question.planned(&ServerCalendar, as_of, |plan| index::contains(plan, customer));
+    }
+    let sql = question.ask(Some("$1"), plain_sql::members)?;
+    spi::one(Snapshot::Callers, &format!("SELECT EXISTS (\n{sql}\n)"), &[customer.into()], |row| row.need(1))
+}
+
+/// How many members there are, of how many, and the first few in byte order.
+pub(crate) fn preview(question: &Question, sample: usize) -> Fallible<(i64, i64, Vec<String>)> {
+    if let Some(found) = evaluate(question, Ask { universe: true, ..Ask::default() })? {
+        let mut first = std::collections::BinaryHeap::new();
+        found.ids_of(&found.answer.members, &mut |id| {
+            if first.len() < sample {
+                first.push(id.to_owned());
+            } else if first.peek().is_some_and(|last: &String| id < last.as_str()) {
+                first.pop();
+                first.push(id.to_owned());
+            }
+        })?;
+        let count = |set: &RoaringBitmap| i64::try_from(set.len()).unwrap_or(i64::MAX);
+        let universe = found.universe.as_ref().map_or(0, count);
+        return Ok((count(&found.answer.members), universe, first.into_sorted_vec()));
+    }
+    let sql = format!(
+        "WITH members AS MATERIALIZED (\n{}\n)\n\
+         SELECT (SELECT count(*) FROM members), (SELECT count(*) FROM (\n{}\n) AS everyone),\n\
+         ARRAY(SELECT customer_id FROM members ORDER BY customer_id COLLATE \"C\" LIMIT $1)",
+        question.ask(None, plain_sql::members)?,
+        question.universe()
+    );
+    let sample = i64::try_from(sample).unwrap_or(i64::MAX);
+    spi::one(Snapshot::Callers, &sql, &[sample.into()], |row| Ok((row.need(1)?, row.need(2)?, row.need(3)?)))
+}
+
+/// One condition of a rule, answered by itself.
+pub(crate) struct Explained {
+    pub(crate) customers: i64,
+    pub(crate) events: Option<i64>,
+    pub(crate) how: String,
+}
+
+/// Answers one condition of a question by itself; says how. `None` when plain SQL must answer, with the reason.
+pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Result<Explained, String>> {
+    if let Some(reason) = index::refusal()? {
+        return Ok(Err(reason));
+    }
+    let counted = matches!(condition, Condition::Did(_) | Condition::DidNot(_));
+    let part = question.part(condition.clone());
+    let as_of = question.instant();
+    let ask = Ask { events: counted, ..Ask::default() };
+    let found = part.planned(&ServerCalendar, as_of, |plan| index::evaluate(plan, as_of, ask))?;
+    let what = match condition {
+        Condition::And(_) => "all of its conditions",
+        Condition::Or(_) => "any of its conditions",
+        Condition::Not(_) => "everyone but those of its condition",
+        Condition::Did(did) | Condition::DidNot(did) => match (&did.aggregate, did.occurrence, &did.count, &did.filter)
+        {
+            (Some(_), ..) => "figures added up",
+            (_, Some(_), ..) => "one event a customer",
+            (_, _, Some(_), _) => "events counted",
+            (.., Some(_)) => "rows that match",
+            _ if did.time.is_some() => "rows in the window",
+            _ => "bitmaps of customers",
+        },
+        Condition::Profile(_) => "profiles that match",
+        Condition::Cohort(_) => "the cohort's own rule",
+        Condition::Sequence(_) => "events in order",
+    };
+    let mut how = format!("index: {what}; {} segments", found.segments);
+    if counted {
+        how = format!("index: {what}; {} groups read, {} skipped", found.answer.groups, found.answer.skipped);
+    }
+    if found.tail > 0 {
+        how = format!("{how}; {} rows of the tail", found.tail);
+    }
+    Ok(Ok(Explained {
+        customers: i64::try_from(found.answer.members.len()).unwrap_or(i64::MAX),
+        events: counted.then(|| i64::try_from(found.answer.events).unwrap_or(i64::MAX)),
+        how,
+    }))
+}
+
+/// For each combination of questions (bits of the index), how many customers are in exactly those.
+pub(crate) fn overlap(names: &[String], as_of: cohort_core::time::Micros) -> Fallible<Option<Vec<(usize, i64)>>> {
+    if index::refusal()?.is_some() {
+        return Ok(None);
+    }
+    // One rule that names them all keeps the ordinals the same: each cohort is asked as a part of it.
+    let all: Vec<Condition> = names.iter().map(|name| Condition::Cohort(name.clone())).collect();
+    let whole = Rule { version: None, timezone: None, condition: Condition::Or(all) };
+    let question = Question::of_rule(Snapshot::Callers, whole, as_of)?;
+    let at = time::to_postgres(as_of);
+    let ask = Ask { cohorts: true, ..Ask::default() };
+    let sets = question.planned(&ServerCalendar, at, |plan| index::evaluate(plan, at, ask))?.cohorts;
+    let mut exact: std::collections::HashMap<usize, i64> = std::collections::HashMap::new();
+    let union = sets.iter().fold(RoaringBitmap::new(), |all, set| all | set);
+    let mut masks: Vec<u16> = vec![0; union.max().map_or(0, |most| most as usize + 1)];
+    for (bit, set) in sets.iter().enumerate() {
+        for ordinal in set {
+            masks[ordinal as usize] |= 1 << bit;
+        }
+    }
+    for mask in masks.into_iter().filter(|mask| *mask != 0) {
+        *exact.entry(usize::from(mask)).or_default() += 1;
+    }
+    Ok(Some(exact.into_iter().collect()))
+}

@@ -1,0 +1,267 @@
+//! Whether the index says what the tables say.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use cohort_core::segment::item::Item;
+use cohort_core::segment::{CustomersHeader, Header, RowKey, Stream};
+use roaring::RoaringBitmap;
+
+use super::directory::Directory;
+use super::events::{self, Intake, PROFILES};
+use super::pages::{PageStream, Pages};
+use super::store::{self, Kind};
+use super::{bury, cache, damaged, dead_rows, interrupts, tables};
+use crate::pg::errors::Fallible;
+use crate::pg::spi::Snapshot;
+
+/// Something that is wrong.
+pub(crate) struct Problem {
+    /// Where.
+    pub(crate) place: String,
+    /// What.
+    pub(crate) problem: String,
+}
+
+/// Rows of one event type, whatever their order: how many, and the sum of their hashes.
+#[derive(Default, PartialEq, Eq, Clone, Copy)]
+struct Sum {
+    rows: u64,
+    hashes: u64,
+}
+
+/// The rows of one group on their way into a sum.
+struct Rows {
+    hashes: Vec<(u64, bool)>,
+}
+
+/// Compares the index with the tables, as the active snapshot sees both. Reads everything.
+pub(crate) fn check() -> Fallible<Vec<Problem>> {
+    let mut problems = Vec::new();
+    let tables = tables()?;
+    let state = store::state(Snapshot::Callers)?;
+    let segments = store::segments(Snapshot::Callers)?;
+    let pages = Pages::open(tables.internals)?;
+
+    // The bytes.
+    let mut whole = true;
+    for segment in &segments {
+        let stream = PageStream::new(&pages, segment.id);
+        let result = match segment.kind {
+            Kind::Customers => CustomersHeader::verify(&stream, &interrupts),
+            Kind::Events | Kind::Profiles => Header::verify(&stream, &interrupts),
+        };
+        if let Err(corrupt) = result {
+            whole = false;
+            problems.push(Problem { place: format!("segment {}", segment.id), problem: corrupt.to_string() });
+        }
+    }
+    if !whole {
+        return Ok(problems);
+    }
+
+    // Who has which ordinal.
+    let directory = Directory::open(&state, &segments, &pages)?;
+    let mut names: Vec<Box<str>> = Vec::new();
+    let mut ordered = true;
+    directory.all_ids(&mut |ordinal, id| {
+        ordered &= ordinal as usize == names.len();
+        names.push(id.into());
+    })?;
+    if !ordered || names.len() != state.customers as usize {
+        problems.push(Problem {
+            place: "customers".to_owned(),
+            problem: format!("{} ordinals are given out, segments know {}", state.customers, names.len()),
+        });
+        return Ok(problems);
+    }
+    for batch in names.chunks(100_000) {
+        let first = batch.as_ptr().addr().wrapping_sub(names.as_ptr().addr()) / size_of::<Box<str>>();
+        for (place, found) in directory.find(batch)?.into_iter().enumerate() {
+            if !batch[place].is_empty() && found.map(|ordinal| ordinal as usize) != Some(first + place) {
+                problems.push(Problem {
+                    place: "customers".to_owned(),
+                    problem: format!("ordinal {} is not found by its customer's hash", first + place),
+                });
+            }
+        }
+    }
+
+    // What segments hold.
+    let removed = store::removed_events(state.watermark, None)?;
+    let mut opened = Vec::new();
+    for segment in segments.iter().filter(|segment| segment.kind == Kind::Events) {
+        let stream = PageStream::new(&pages, segment.id);
+        opened.push((segment.clone(), cache::header(segment.id, &stream).map_err(damaged)?, stream));
+    }
+    let mut dead = dead_rows(&segments)?;
+    bury(&removed, &opened, &directory, &mut dead)?;
+    let mut indexed: BTreeMap<String, Sum> = BTreeMap::new();
+    for (segment, header, stream) in &opened {
+        let of_segment = dead.get(&segment.id);
+        for group in &header.groups {
+            let dead = of_segment.and_then(|groups| groups.get(&group.name));
+            let sum = indexed.entry(format!("events of type \"{}\"", group.name)).or_default();
+            add(group, stream, &|row| dead.is_none_or(|dead| !dead.contains(row)), &names, sum)?;
+        }
+    }
+    let mut newer = RoaringBitmap::new();
+    let mut profiles = Sum::default();
+    for segment in segments.iter().rev().filter(|segment| segment.kind == Kind::Profiles) {
+        let stream = PageStream::new(&pages, segment.id);
+        let header = cache::header(segment.id, &stream).map_err(damaged)?;
+        let mut ordinals = Vec::new();
+        if let Some(group) = header.group(PROFILES) {
+            group.keys(&stream, |_, key| ordinals.push(key.ordinal)).map_err(damaged)?;
+            let live = |row: u32| !newer.contains(ordinals[row as usize]);
+            add(group, &stream, &live, &names, &mut profiles)?;
+        }
+        newer.extend(ordinals.iter().copied());
+        newer |= header.all_removed(&stream).map_err(damaged)?;
+    }
+    // Profiles that changed since: their sealed rows stand for nothing, so they are left out on both sides.
+    drop(opened);
+
+    // What the tables hold below the watermark.
+    let mut intake = Intake::new(usize::MAX);
+    let mut stored: BTreeMap<String, Sum> = BTreeMap::new();
+    let mut full = |intake: &mut Intake| {
+        if intake.len() >= 100_000 {
+            count(std::mem::replace(intake, Intake::new(usize::MAX)), "events", &mut stored)?;
+        }
+        Ok(())
+    };
+    events::read_all_events(&tables, state.watermark, &mut intake, &mut full)?;
+    count(intake, "events", &mut stored)?;
+    let mut sealed_profiles: BTreeMap<String, Sum> = BTreeMap::new();
+    let mut intake = Intake::new(usize::MAX);
+    events::read_profiles(&tables, (0, state.watermark), None, &mut intake, &mut |_| Ok(()))?;
+    count(intake, "profiles", &mut sealed_profiles)?;
+    let moved = moved_profiles(&tables, &state, &directory, &newer)?;
+    if moved == 0 {
+        let table = sealed_profiles.remove("profiles").unwrap_or_default();
+        compare("profiles", profiles, table, &mut problems);
+    }
+    let mut all: HashMap<String, (Sum, Sum)> = HashMap::new();
+    for (name, sum) in indexed {
+        all.entry(name).or_default().0 = sum;
+    }
+    for (name, sum) in stored {
+        all.entry(name).or_default().1 = sum;
+    }
+    let mut all: Vec<(String, (Sum, Sum))> = all.into_iter().collect();
+    all.sort_by(|left, right| left.0.cmp(&right.0));
+    for (name, (index, table)) in all {
+        compare(&name, index, table, &mut problems);
+    }
+    Ok(problems)
+}
+
+fn compare(name: &str, index: Sum, table: Sum, problems: &mut Vec<Problem>) {
+    let problem = if index.rows != table.rows {
+        format!("the index has {} rows, the table {}", index.rows, table.rows)
+    } else if index.hashes != table.hashes {
+        format!("of {} rows some differ between index and table", index.rows)
+    } else {
+        return;
+    };
+    problems.push(Problem { place: name.to_owned(), problem });
+}
+
+/// How many sealed profiles were changed or removed since.
+fn moved_profiles(
+    tables: &events::Tables,
+    state: &store::State,
+    directory: &Directory,
+    sealed: &RoaringBitmap,
+) -> Fallible<u64> {
+    let mut intake = Intake::new(usize::MAX);
+    events::read_profiles(tables, (state.watermark, u64::MAX), Some(&[]), &mut intake, &mut |_| Ok(()))?;
+    let mut ids: Vec<String> = intake.customers.iter().map(ToString::to_string).collect();
+    ids.extend(store::removed_profiles()?);
+    let found = directory.find(&ids)?;
+    Ok(found.into_iter().flatten().filter(|ordinal| sealed.contains(*ordinal)).count() as u64)
+}
+
+/// Adds the live rows of a group to a sum.
+fn add(
+    group: &cohort_core::segment::Group,
+    stream: &dyn Stream,
+    live: &dyn Fn(u32) -> bool,
+    names: &[Box<str>],
+    sum: &mut Sum,
+) -> Fallible<()> {
+    pgrx::check_for_interrupts!();
+    let mut rows = Rows { hashes: Vec::new() };
+    let mut known = true;
+    group
+        .keys(stream, |row, key| {
+            let name = names.get(key.ordinal as usize);
+            known &= name.is_some();
+            rows.hashes.push((key_hash(name.map_or("", |name| name), key), live(row)));
+        })
+        .map_err(damaged)?;
+    if !known {
+        return Err(damaged(cohort_core::segment::Corrupt("an ordinal belongs to nobody".to_owned())));
+    }
+    group
+        .values(stream, |row, path, item| {
+            let hash = &mut rows.hashes[row as usize].0;
+            if path.is_empty() {
+                // Values beyond the limit of paths, one by one, as if they had columns.
+                if let Item::Json(text) = item {
+                    cohort_core::eval::rest_values(text, &mut |path, item| {
+                        *hash = hash.wrapping_add(value_hash(path, item))
+                    });
+                }
+            } else {
+                *hash = hash.wrapping_add(value_hash(path, item));
+            }
+        })
+        .map_err(damaged)?;
+    for (hash, _) in rows.hashes.iter().filter(|(_, live)| *live) {
+        sum.rows += 1;
+        // Mixed once more, so that a value that moved from one row to another is seen.
+        sum.hashes = sum.hashes.wrapping_add(mixed(*hash));
+    }
+    Ok(())
+}
+
+/// Adds the rows of an intake to the sums of their types.
+fn count(intake: Intake, what: &str, sums: &mut BTreeMap<String, Sum>) -> Fallible<()> {
+    let names = intake.customers;
+    let bytes = intake.builder.finish();
+    let header = Header::open(&bytes).map_err(damaged)?;
+    for group in &header.groups {
+        let name = if what == "events" { format!("events of type \"{}\"", group.name) } else { what.to_owned() };
+        add(group, &bytes, &|_| true, &names, sums.entry(name).or_default())?;
+    }
+    Ok(())
+}
+
+fn mixed(hash: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hash.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn key_hash(customer: &str, key: RowKey) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (customer, key.at, key.event_id).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn value_hash(path: &[String], item: Item<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    match item {
+        Item::Bool(value) => (0, value).hash(&mut hasher),
+        // A number may stand as digits or as text: its text is the same.
+        Item::Number(_) | Item::Big(_) => {
+            (1, item.numeric().map(|number| cohort_core::value::plain(&number.exact()))).hash(&mut hasher);
+        }
+        Item::Text(text) => (2, text).hash(&mut hasher),
+        Item::Json(text) => (3, text).hash(&mut hasher),
+    }
+    hasher.finish()
+}

@@ -1,0 +1,111 @@
+//! Ordinals of customers, both ways.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use cohort_core::segment::{CustomersHeader, Key, customer_hash};
+use roaring::RoaringBitmap;
+
+use super::cache;
+use super::pages::{PageStream, Pages};
+use super::store::{Kind, Segment, State};
+use super::{Damaged, damaged};
+use crate::pg::errors::Fallible;
+
+/// The most customers whose ordinals a backend remembers: 48 bytes each.
+const MOST_KNOWN: usize = 200_000;
+
+thread_local! {
+    /// Ordinals that were looked up before, and the key of the index that gave them out. An ordinal stays a customer's
+    /// as long as the index lives.
+    static KNOWN: RefCell<(Key, HashMap<u128, u32>)> = RefCell::new(([0; 16], HashMap::new()));
+}
+
+/// The customers that segments know.
+pub(super) struct Directory {
+    key: Key,
+    /// Whether what is found may be remembered: not what this transaction itself gave out and may yet take back.
+    lasting: bool,
+    customers: u32,
+    parts: Vec<(Rc<CustomersHeader>, PageStream)>,
+}
+
+impl Directory {
+    pub(super) fn open(state: &State, segments: &[Segment], pages: &Rc<Pages>) -> Fallible<Self> {
+        let mut parts = Vec::new();
+        for segment in segments.iter().filter(|segment| segment.kind == Kind::Customers) {
+            let stream = PageStream::new(pages, segment.id);
+            parts.push((cache::customers(segment.id, &stream).in_segment(segment.id)?, stream));
+        }
+        parts.sort_by_key(|(header, _)| header.first);
+        Ok(Self { key: state.key, lasting: !state.own, customers: state.customers, parts })
+    }
+
+    /// How many ordinals are given out.
+    pub(super) fn customers(&self) -> u32 {
+        self.customers
+    }
+
+    /// The ordinals of customers, where they have one.
+    pub(super) fn find<S: AsRef<str>>(&self, ids: &[S]) -> Fallible<Vec<Option<u32>>> {
+        let mut found = vec![None; ids.len()];
+        let mut wanted: Vec<(u128, usize)> = Vec::new();
+        let hashes = ids.iter().map(|id| customer_hash(&self.key, id.as_ref()));
+        if self.lasting {
+            KNOWN.with_borrow_mut(|(key, known)| {
+                if *key != self.key {
+                    *key = self.key;
+                    known.clear();
+                }
+                for (place, hash) in hashes.enumerate() {
+                    // A snapshot may be older than what was found under another one.
+                    match known.get(&hash).filter(|ordinal| **ordinal < self.customers) {
+                        Some(ordinal) => found[place] = Some(*ordinal),
+                        None => wanted.push((hash, place)),
+                    }
+                }
+            });
+        } else {
+            wanted.extend(hashes.enumerate().map(|(place, hash)| (hash, place)));
+        }
+        if wanted.is_empty() {
+            return Ok(found);
+        }
+        wanted.sort_unstable();
+        let hashes: Vec<u128> = wanted.iter().map(|(hash, _)| *hash).collect();
+        for (header, stream) in &self.parts {
+            pgrx::check_for_interrupts!();
+            let result = header.find(stream, &hashes, |place, ordinal| found[wanted[place].1] = Some(ordinal));
+            result.map_err(damaged)?;
+        }
+        if self.lasting {
+            KNOWN.with_borrow_mut(|(_, known)| {
+                if known.len() + wanted.len() > MOST_KNOWN {
+                    known.clear();
+                }
+                let new = wanted.iter().filter_map(|(hash, place)| found[*place].map(|ordinal| (*hash, ordinal)));
+                known.extend(new.take(MOST_KNOWN));
+            });
+        }
+        Ok(found)
+    }
+
+    /// Hands out the ids of some ordinals, ascending.
+    pub(super) fn ids(&self, wanted: &RoaringBitmap, each: &mut dyn FnMut(&str)) -> Fallible<()> {
+        for (header, stream) in &self.parts {
+            pgrx::check_for_interrupts!();
+            header.ids(stream, Some(wanted), &mut |_, id| each(id)).map_err(damaged)?;
+        }
+        Ok(())
+    }
+
+    /// The id of every ordinal.
+    pub(super) fn all_ids(&self, each: &mut dyn FnMut(u32, &str)) -> Fallible<()> {
+        for (header, stream) in &self.parts {
+            pgrx::check_for_interrupts!();
+            header.ids(stream, None, each).map_err(damaged)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,268 @@
+//! Rows of `cohort_event` and `cohort_customer` as the index takes them in.
+
+use std::collections::HashMap;
+
+use cohort_core::segment::{GroupBuilder, RowKey, SegmentBuilder};
+use pgrx::pg_sys;
+
+use super::scan::{IndexScan, Key, Relation, Scratch, TableScan, Tuple, find};
+use super::walk;
+use crate::pg::errors::Fallible;
+
+/// Columns of `cohort_event`, counted from 1, as `sql/tables.sql` creates it.
+mod event {
+    pub(super) const EVENT_ID: usize = 1;
+    pub(super) const CUSTOMER_ID: usize = 2;
+    pub(super) const EVENT_TYPE: usize = 3;
+    pub(super) const OCCURRED_AT: usize = 4;
+    pub(super) const DATA: usize = 5;
+    pub(super) const STAMP: usize = 6;
+}
+
+/// Columns of `cohort_customer`.
+mod customer {
+    pub(super) const CUSTOMER_ID: usize = 1;
+    pub(super) const PROFILE: usize = 2;
+    pub(super) const STAMP: usize = 5;
+}
+
+/// The name of the one group of profiles.
+pub(super) const PROFILES: &str = "";
+
+/// The OIDs of the tables that are read, and of their indexes.
+#[derive(Clone, Copy)]
+pub(crate) struct Tables {
+    pub(super) internals: pg_sys::Oid,
+    pub(super) event: pg_sys::Oid,
+    pub(super) customer: pg_sys::Oid,
+    schema: pg_sys::Oid,
+}
+
+impl Tables {
+    pub(super) fn new(schema: pg_sys::Oid, internals: pg_sys::Oid) -> Fallible<Self> {
+        Ok(Self {
+            internals,
+            event: find(schema, c"cohort_event")?,
+            customer: find(schema, c"cohort_customer")?,
+            schema,
+        })
+    }
+
+    fn events_by(&self, index: &std::ffi::CStr, columns: usize) -> Fallible<IndexScan> {
+        let index = Relation::index(find(self.schema, index)?);
+        Ok(IndexScan::new(Relation::table(self.event), index, columns))
+    }
+
+    fn customers_by(&self, index: &std::ffi::CStr) -> Fallible<IndexScan> {
+        let index = Relation::index(find(self.schema, index)?);
+        Ok(IndexScan::new(Relation::table(self.customer), index, 1))
+    }
+}
+
+/// Rows on their way into a segment: customers have provisional ordinals, in the order in which they come.
+pub(super) struct Intake {
+    pub(super) builder: SegmentBuilder,
+    pub(super) customers: Vec<Box<str>>,
+    ordinals: HashMap<Box<str>, u32>,
+    scratch: Scratch,
+    rows: usize,
+}
+
+impl Intake {
+    pub(super) fn new(most_paths: usize) -> Self {
+        Self {
+            builder: SegmentBuilder::new(most_paths),
+            customers: Vec::new(),
+            ordinals: HashMap::new(),
+            scratch: Scratch::new(),
+            rows: 0,
+        }
+    }
+
+    /// The provisional ordinal of a customer.
+    pub(super) fn customer(&mut self, id: &str) -> u32 {
+        if let Some(known) = self.ordinals.get(id) {
+            return *known;
+        }
+        let ordinal = u32::try_from(self.customers.len()).unwrap_or(u32::MAX);
+        self.customers.push(id.into());
+        self.ordinals.insert(id.into(), ordinal);
+        ordinal
+    }
+
+    /// How many rows came in.
+    pub(super) fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Takes a row of `cohort_event` in; of its data, the properties below some keys, or all.
+    fn event(&mut self, row: &Tuple<'_>, event_type: &str, data: bool, keys: Option<&[&str]>) {
+        let ordinal = self.customer(row.bytes(event::CUSTOMER_ID).as_str());
+        let key = RowKey {
+            ordinal,
+            at: row.word(event::OCCURRED_AT).cast_signed(),
+            event_id: row.word(event::EVENT_ID).cast_signed(),
+        };
+        let group = self.builder.group(event_type);
+        group.row(key);
+        if let Some(datum) = row.datum(event::DATA).filter(|_| data) {
+            fill(&self.scratch, datum, keys, group);
+        }
+        self.taken();
+    }
+
+    fn profile(&mut self, row: &Tuple<'_>, keys: Option<&[&str]>) {
+        let ordinal = self.customer(row.bytes(customer::CUSTOMER_ID).as_str());
+        let group = self.builder.group(PROFILES);
+        group.row(RowKey { ordinal, at: 0, event_id: 0 });
+        if let Some(datum) = row.datum(customer::PROFILE) {
+            fill(&self.scratch, datum, keys, group);
+        }
+        self.taken();
+    }
+
+    fn taken(&mut self) {
+        self.rows += 1;
+        if self.rows.is_multiple_of(256) {
+            pgrx::check_for_interrupts!();
+            self.scratch.clear();
+        }
+    }
+}
+
+fn fill(scratch: &Scratch, datum: pg_sys::Datum, keys: Option<&[&str]>, group: &mut GroupBuilder) {
+    // SAFETY: the column is a jsonb; what the walk allocates goes with the scratch context.
+    scratch.run(|| unsafe { walk::values(datum, keys, group) });
+}
+
+/// What of the tail an evaluation needs.
+pub(super) struct Wanted<'a> {
+    /// The event types; all if `None`.
+    pub(super) types: Option<Vec<&'a str>>,
+    /// The types whose properties matter; all if `None`.
+    pub(super) with_data: Option<Vec<&'a str>>,
+    /// The outermost keys of the properties that matter; all if `None`.
+    pub(super) keys: Option<Vec<&'a str>>,
+}
+
+impl Wanted<'_> {
+    pub(super) const ALL: Wanted<'static> = Wanted { types: None, with_data: None, keys: None };
+
+    fn data(&self, event_type: &str) -> bool {
+        self.keys.as_ref().is_none_or(|keys| !keys.is_empty())
+            && self.with_data.as_ref().is_none_or(|types| types.contains(&event_type))
+    }
+}
+
+/// Takes in the events stamped from `from` up to `to` (not included), and hands the intake to `full` when it asks.
+pub(super) fn read_events(
+    tables: &Tables,
+    (from, to): (u64, u64),
+    wanted: &Wanted<'_>,
+    intake: &mut Intake,
+    full: &mut dyn FnMut(&mut Intake) -> Fallible<()>,
+) -> Fallible<()> {
+    let names: Vec<String> = match &wanted.types {
+        Some(types) => types.iter().map(|name| (*name).to_owned()).collect(),
+        None => event_types(tables)?,
+    };
+    let mut scan = tables.events_by(c"cohort_event_type_stamp", 2)?;
+    for name in names {
+        let data = wanted.data(&name);
+        scan.seek(&[Key::TextEquals(&name), Key::Xid8From(from)]);
+        while let Some(row) = scan.next() {
+            // The index gives them in the order of stamps.
+            if row.word(event::STAMP) >= to {
+                break;
+            }
+            intake.event(&row, &name, data, wanted.keys.as_deref());
+            full(intake)?;
+        }
+    }
+    Ok(())
+}
+
+/// The same for all events, in physical order, which is mostly that of time. `progress` hears of pages read.
+pub(super) fn read_all_events(
+    tables: &Tables,
+    to: u64,
+    intake: &mut Intake,
+    full: &mut dyn FnMut(&mut Intake) -> Fallible<()>,
+) -> Fallible<()> {
+    let mut scan = TableScan::new(Relation::table(tables.event))?;
+    while let Some(row) = scan.next() {
+        if row.word(event::STAMP) >= to {
+            continue;
+        }
+        let name = row.bytes(event::EVENT_TYPE);
+        intake.event(&row, name.as_str(), true, None);
+        full(intake)?;
+    }
+    Ok(())
+}
+
+/// Takes in the events of one customer.
+pub(super) fn read_events_of(tables: &Tables, id: &str, wanted: &Wanted<'_>, intake: &mut Intake) -> Fallible<()> {
+    let mut scan = tables.events_by(c"cohort_event_customer", 1)?;
+    scan.seek(&[Key::TextEquals(id)]);
+    while let Some(row) = scan.next() {
+        let name = row.bytes(event::EVENT_TYPE);
+        let name = name.as_str();
+        if wanted.types.as_ref().is_none_or(|types| types.contains(&name)) {
+            intake.event(&row, name, wanted.data(name), wanted.keys.as_deref());
+        }
+    }
+    Ok(())
+}
+
+/// Takes in the profiles stamped from `from` up to `to` (not included).
+pub(super) fn read_profiles(
+    tables: &Tables,
+    (from, to): (u64, u64),
+    keys: Option<&[&str]>,
+    intake: &mut Intake,
+    full: &mut dyn FnMut(&mut Intake) -> Fallible<()>,
+) -> Fallible<()> {
+    let mut scan = tables.customers_by(c"cohort_customer_stamp")?;
+    scan.seek(&[Key::Xid8From(from)]);
+    while let Some(row) = scan.next() {
+        if row.word(customer::STAMP) >= to {
+            break;
+        }
+        intake.profile(&row, keys);
+        full(intake)?;
+    }
+    Ok(())
+}
+
+/// Takes in the profile of one customer.
+pub(super) fn read_profile_of(tables: &Tables, id: &str, keys: Option<&[&str]>, intake: &mut Intake) -> Fallible<()> {
+    let mut scan = tables.customers_by(c"cohort_customer_pkey")?;
+    scan.seek(&[Key::TextEquals(id)]);
+    while let Some(row) = scan.next() {
+        intake.profile(&row, keys);
+    }
+    Ok(())
+}
+
+/// The event types that occur: the index is asked for the next one each time.
+fn event_types(tables: &Tables) -> Fallible<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    let mut scan = tables.events_by(c"cohort_event_type_stamp", 1)?;
+    loop {
+        pgrx::check_for_interrupts!();
+        scan.seek(&[Key::TextAbove(names.last().map_or("", String::as_str))]);
+        match scan.next() {
+            Some(row) => names.push(row.bytes(event::EVENT_TYPE).as_str().to_owned()),
+            None => return Ok(names),
+        }
+    }
+}
+
+/// Says that profiles of these customers are gone.
+pub(super) fn remove_profiles(ids: &[String], intake: &mut Intake) {
+    for id in ids {
+        let ordinal = intake.customer(id);
+        intake.builder.remove_profile(ordinal);
+    }
+}

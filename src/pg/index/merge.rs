@@ -1,0 +1,169 @@
+//! Merging: neighbouring segments of about one size become one, so that there are few, and what is gone from them takes
+//! no room.
+
+use std::collections::HashMap;
+
+use cohort_core::segment::{CustomersBuilder, Header, SegmentBuilder, customer_hash};
+use roaring::RoaringBitmap;
+
+use super::events::PROFILES;
+use super::pages::{PageStream, Pages};
+use super::store::{self, Kind, Segment, State};
+use super::{Damaged, cache, damaged, dead_rows, interrupts, tables};
+use crate::pg::errors::Fallible;
+use crate::pg::settings;
+use crate::pg::spi::Snapshot;
+
+/// How many segments are merged into one.
+const TOGETHER: usize = 8;
+/// The most rows of a segment of profiles or customers.
+const MOST_OTHERS: i64 = 1 << 25;
+
+/// Merges until nothing is left to merge. Runs under a snapshot that is newer than the last sealing's.
+pub(super) fn merge(state: &State) -> Fallible<()> {
+    loop {
+        pgrx::check_for_interrupts!();
+        let segments = store::segments(Snapshot::Fresh)?;
+        let chosen = [Kind::Events, Kind::Profiles, Kind::Customers].into_iter().find_map(|kind| {
+            let of_kind: Vec<&Segment> = segments.iter().filter(|segment| segment.kind == kind).collect();
+            choose(&of_kind, most(kind))
+        });
+        let Some(chosen) = chosen else { return Ok(()) };
+        let oldest = segments.iter().find(|segment| segment.kind == chosen[0].kind).map(|segment| segment.id);
+        let with_oldest = oldest == Some(chosen[0].id);
+        let chosen: Vec<Segment> = chosen.into_iter().cloned().collect();
+        crate::pg::spi::with_snapshot(|| one(state, &chosen, with_oldest))?;
+    }
+}
+
+fn most(kind: Kind) -> i64 {
+    match kind {
+        Kind::Events => i64::try_from(settings::segment_rows()).unwrap_or(i64::MAX),
+        Kind::Profiles | Kind::Customers => MOST_OTHERS,
+    }
+}
+
+/// The segments to merge next, oldest first: neighbours of which none is much larger than the others, or one of which a
+/// quarter is gone.
+fn choose<'a>(segments: &[&'a Segment], most: i64) -> Option<Vec<&'a Segment>> {
+    if let Some(worn) = segments.iter().find(|segment| segment.dead > 0 && segment.dead * 4 >= segment.rows) {
+        return Some(vec![worn]);
+    }
+    // Sizes in steps of eight below the largest.
+    for limit in [most / 512, most / 64, most / 8, most / 2] {
+        let mut run: Vec<&Segment> = Vec::new();
+        for segment in segments {
+            if segment.rows > limit.max(1) || segment.rows >= most {
+                run.clear();
+                continue;
+            }
+            run.push(segment);
+            if run.len() < TOGETHER {
+                continue;
+            }
+            let mut rows = 0;
+            run.retain(|segment| {
+                rows += segment.rows;
+                rows <= most
+            });
+            if run.len() >= 2 {
+                return Some(run);
+            }
+            run.clear();
+        }
+    }
+    None
+}
+
+fn one(state: &State, segments: &[Segment], with_oldest: bool) -> Fallible<()> {
+    let pages = Pages::open(tables()?.internals)?;
+    let stamps = (
+        segments.iter().map(|segment| segment.stamps.0).min().unwrap_or(0),
+        segments.iter().map(|segment| segment.stamps.1).max().unwrap_or(0),
+    );
+    let kind = segments[0].kind;
+    let position = segments.last().map(|segment| segment.position);
+    let (rows, times, bytes) = match kind {
+        Kind::Customers => customers(state, segments, &pages)?,
+        Kind::Events => events(segments, &pages)?,
+        Kind::Profiles => profiles(segments, &pages, with_oldest)?,
+    };
+    let ids: Vec<i64> = segments.iter().map(|segment| segment.id).collect();
+    store::remove_segments(&ids)?;
+    if rows > 0 {
+        store::add_segment(kind, position, stamps, rows, times, &bytes)?;
+    }
+    Ok(())
+}
+
+type Merged = (u64, Option<(i64, i64)>, Vec<u8>);
+
+fn finished(builder: SegmentBuilder, keep_empty: bool) -> Fallible<Merged> {
+    let rows = builder.rows() as u64;
+    let bytes = builder.finish();
+    let times = Header::open(&bytes).map_err(damaged)?.times();
+    Ok((if keep_empty { rows.max(1) } else { rows }, times, bytes))
+}
+
+fn events(segments: &[Segment], pages: &std::rc::Rc<Pages>) -> Fallible<Merged> {
+    let dead = dead_rows(segments)?;
+    let mut builder = SegmentBuilder::new(settings::max_indexed_paths());
+    for segment in segments {
+        let stream = PageStream::new(pages, segment.id);
+        let header = cache::header(segment.id, &stream).in_segment(segment.id)?;
+        let of_segment = dead.get(&segment.id);
+        let dead = |name: &str| of_segment.and_then(|groups| groups.get(name)).cloned();
+        builder.append(&header, &stream, &dead, &interrupts).in_segment(segment.id)?;
+    }
+    finished(builder, false)
+}
+
+/// Of profiles a newer segment's row stands for those in older ones, and so does a newer removal.
+fn profiles(segments: &[Segment], pages: &std::rc::Rc<Pages>, with_oldest: bool) -> Fallible<Merged> {
+    let mut builder = SegmentBuilder::new(settings::max_indexed_paths());
+    let (mut newer, mut gone) = (RoaringBitmap::new(), RoaringBitmap::new());
+    for segment in segments.iter().rev() {
+        let stream = PageStream::new(pages, segment.id);
+        let header = cache::header(segment.id, &stream).in_segment(segment.id)?;
+        let (mut dead, mut here) = (RoaringBitmap::new(), RoaringBitmap::new());
+        if let Some(group) = header.group(PROFILES) {
+            let keys = group.keys(&stream, |row, key| {
+                here.insert(key.ordinal);
+                if newer.contains(key.ordinal) {
+                    dead.insert(row);
+                }
+            });
+            keys.in_segment(segment.id)?;
+        }
+        builder.append(&header, &stream, &|_| Some(dead.clone()), &interrupts).in_segment(segment.id)?;
+        let removed = header.all_removed(&stream).in_segment(segment.id)? - &here;
+        gone |= &removed - &newer;
+        newer |= here | removed;
+    }
+    // Behind the oldest segment there is nothing left to be removed.
+    if !with_oldest {
+        for ordinal in &gone {
+            builder.remove_profile(ordinal);
+        }
+    }
+    finished(builder, !with_oldest && !gone.is_empty())
+}
+
+fn customers(state: &State, segments: &[Segment], pages: &std::rc::Rc<Pages>) -> Fallible<Merged> {
+    let mut parts = HashMap::new();
+    for segment in segments {
+        let stream = PageStream::new(pages, segment.id);
+        let header = cache::customers(segment.id, &stream).in_segment(segment.id)?;
+        parts.insert(header.first, (segment.id, header, stream));
+    }
+    let mut firsts: Vec<u32> = parts.keys().copied().collect();
+    firsts.sort_unstable();
+    let mut builder = CustomersBuilder::new(firsts.first().copied().unwrap_or(0));
+    for first in firsts {
+        let (id, header, stream) = &parts[&first];
+        let ids = header.ids(stream, None, &mut |_, id| builder.push(id, customer_hash(&state.key, id)));
+        ids.in_segment(*id)?;
+    }
+    let count = builder.len() as u64;
+    Ok((count, None, builder.finish()))
+}

@@ -1,0 +1,364 @@
+//! The index in this database: what a snapshot sees of it, with the tail, as a source for the evaluation.
+
+mod cache;
+mod check;
+mod directory;
+mod events;
+mod merge;
+mod pages;
+mod scan;
+mod seal;
+mod store;
+mod walk;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use cohort_core::eval::{self, Answer, Part, Plan, Source};
+use cohort_core::segment::{Corrupt, Header};
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
+use roaring::RoaringBitmap;
+
+pub(crate) use check::check;
+pub(crate) use seal::{Sealed, reindex, seal};
+
+use directory::Directory;
+use events::{Intake, Tables, Wanted};
+use pages::{PageStream, Pages};
+use store::Kind;
+
+use super::errors::{Fallible, SqlState, failure};
+use super::extension;
+use super::settings;
+use super::spi::Snapshot;
+
+/// The error of an index that is damaged.
+fn damaged(corrupt: Corrupt) -> ErrorReport {
+    failure(SqlState::ERRCODE_INDEX_CORRUPTED, format!("the cohort index is damaged: {corrupt}"))
+        .set_detail("The tables of events and customers are not concerned: the index is made from them.")
+        .set_hint("SELECT cohort_reindex(); until then SET kursaha_cohort.engine = 'sql' answers without the index.")
+}
+
+/// Names the segment in the error of one that is damaged.
+trait Damaged<T> {
+    fn in_segment(self, segment: i64) -> Fallible<T>;
+}
+
+impl<T> Damaged<T> for Result<T, Corrupt> {
+    fn in_segment(self, segment: i64) -> Fallible<T> {
+        self.map_err(|corrupt| damaged(Corrupt(format!("segment {segment}: {corrupt}"))))
+    }
+}
+
+fn interrupts() {
+    pgrx::check_for_interrupts!();
+}
+
+/// Why the index cannot answer the current user here, if it cannot.
+pub(crate) fn refusal() -> Fallible<Option<String>> {
+    if !settings::engine_is_bitmap() {
+        return Ok(Some("kursaha_cohort.engine is sql".to_owned()));
+    }
+    let tables = tables()?;
+    for (oid, name) in [(tables.event, "cohort_event"), (tables.customer, "cohort_customer")] {
+        // SAFETY: catalog look-ups inside a transaction.
+        unsafe {
+            let user = pg_sys::GetUserId();
+            let allowed =
+                pg_sys::pg_class_aclcheck(oid, user, pg_sys::ACL_SELECT.into()) == pg_sys::AclResult::ACLCHECK_OK;
+            if !allowed {
+                return Ok(Some(format!("no SELECT on all of {name}")));
+            }
+            if pg_sys::check_enable_rls(oid, pg_sys::InvalidOid, true)
+                == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
+            {
+                return Ok(Some(format!("row-level security of {name}")));
+            }
+            if scan::Relation::table(oid).has_subclass() {
+                return Ok(Some(format!("tables inherit from {name}")));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn tables() -> Fallible<Tables> {
+    let (schema, internals) = extension::schema_oids()?;
+    Tables::new(schema, internals)
+}
+
+/// The tail as a segment in memory.
+struct Memory {
+    header: Header,
+    bytes: Vec<u8>,
+}
+
+impl Memory {
+    fn new(intake: Intake) -> Fallible<Self> {
+        let bytes = intake.builder.finish();
+        Ok(Self { header: Header::open(&bytes).map_err(damaged)?, bytes })
+    }
+
+    fn part(&self) -> Part<'_> {
+        Part { header: &self.header, stream: &self.bytes, dead: HashMap::new() }
+    }
+}
+
+/// What one evaluation saw.
+pub(crate) struct Evaluated {
+    /// What the rule selects.
+    pub(crate) answer: Answer,
+    /// Everyone, where it was asked for.
+    pub(crate) universe: Option<RoaringBitmap>,
+    /// The members of each cohort, where they were asked for.
+    pub(crate) cohorts: Vec<RoaringBitmap>,
+    /// Rows of the tail that were read.
+    pub(crate) tail: usize,
+    /// Segments of events.
+    pub(crate) segments: usize,
+    directory: Directory,
+    /// How many ordinals segments gave out; those above are the tail's.
+    sealed: u32,
+    strangers: Vec<Box<str>>,
+}
+
+impl Evaluated {
+    /// Hands out the ids of some ordinals.
+    pub(crate) fn ids_of(&self, members: &RoaringBitmap, each: &mut dyn FnMut(&str)) -> Fallible<()> {
+        self.directory.ids(members, each)?;
+        for ordinal in members.range(self.sealed..) {
+            if let Some(id) = self.strangers.get((ordinal - self.sealed) as usize) {
+                each(id);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is asked of an evaluation besides the members.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ask {
+    /// Also everyone.
+    pub(crate) universe: bool,
+    /// Count the matching events of every condition exactly.
+    pub(crate) events: bool,
+    /// Also the members of each cohort that the rule names, in the order in which it names them.
+    pub(crate) cohorts: bool,
+}
+
+/// Evaluates a plan over the segments and the tail, as the active snapshot sees them.
+pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Evaluated> {
+    let tables = tables()?;
+    let wanted = wanted(plan, ask.universe);
+    let profiles = ask.universe || plan.needs_profiles();
+    let state = store::state(Snapshot::Callers)?;
+    let segments = store::segments(Snapshot::Callers)?;
+    let pages = Pages::open(tables.internals)?;
+    let directory = Directory::open(&state, &segments, &pages)?;
+
+    // The tail.
+    let tail = (state.watermark, u64::MAX);
+    let mut events = Intake::new(usize::MAX);
+    events::read_events(&tables, tail, &wanted, &mut events, &mut |_| Ok(()))?;
+    let mut newest = Intake::new(usize::MAX);
+    let profile_keys = plan.profile_keys();
+    let mut removed_profiles = Vec::new();
+    if profiles {
+        events::read_profiles(&tables, tail, Some(&profile_keys), &mut newest, &mut |_| Ok(()))?;
+        removed_profiles = store::removed_profiles()?;
+        events::remove_profiles(&removed_profiles, &mut newest);
+    }
+    let tail_rows = events.len() + newest.len();
+    let mut strangers = Strangers { sealed: state.customers, ordinals: HashMap::new(), ids: Vec::new() };
+    strangers.number(&mut events, &directory)?;
+    strangers.number(&mut newest, &directory)?;
+    let (events, newest) = (Memory::new(events)?, Memory::new(newest)?);
+
+    // What is gone from sealed segments.
+    let removed = store::removed_events(state.watermark, wanted.types.as_deref())?;
+    let mut dead = dead_rows(&segments)?;
+    let mut opened = Vec::new();
+    for segment in segments.iter().filter(|segment| segment.kind == Kind::Events) {
+        let stream = PageStream::new(&pages, segment.id);
+        opened.push((segment.clone(), cache::header(segment.id, &stream).in_segment(segment.id)?, stream));
+    }
+    bury(&removed, &opened, &directory, &mut dead)?;
+
+    let mut profile_parts = Vec::new();
+    if profiles {
+        for segment in segments.iter().rev().filter(|segment| segment.kind == Kind::Profiles) {
+            let stream = PageStream::new(&pages, segment.id);
+            profile_parts.push((cache::header(segment.id, &stream).in_segment(segment.id)?, stream));
+        }
+    }
+    let mut source = Source {
+        customers: state.customers.saturating_add(u32::try_from(strangers.ids.len()).unwrap_or(u32::MAX)),
+        everyone: !state.removed && removed.is_empty() && removed_profiles.is_empty(),
+        ..Source::default()
+    };
+    for (segment, header, stream) in &opened {
+        let dead = dead.remove(&segment.id).unwrap_or_default();
+        source.events.push(Part { header, stream, dead });
+    }
+    source.events.push(events.part());
+    source.profiles.push(newest.part());
+    for (header, stream) in &profile_parts {
+        source.profiles.push(Part { header, stream, dead: HashMap::new() });
+    }
+    for list in plan.lists() {
+        let members = store::list_members(list)?;
+        let known = directory.find(&members)?;
+        let ordinals = members.iter().zip(known).filter_map(|(id, known)| known.or_else(|| strangers.known(id)));
+        source.lists.insert(list, ordinals.collect());
+    }
+    let answer = eval::evaluate(plan, &source, ask.events, &interrupts).map_err(damaged)?;
+    let cohorts = match ask.cohorts {
+        true => eval::cohorts(plan, &source, &interrupts).map_err(damaged)?,
+        false => Vec::new(),
+    };
+    let universe = match ask.universe {
+        true => Some(eval::universe(&source, as_of, &interrupts).map_err(damaged)?),
+        false => None,
+    };
+    Ok(Evaluated {
+        answer,
+        universe,
+        cohorts,
+        tail: tail_rows,
+        segments: opened.len(),
+        directory,
+        sealed: state.customers,
+        strangers: strangers.ids,
+    })
+}
+
+fn wanted<'a>(plan: &'a Plan<'_>, everything: bool) -> Wanted<'a> {
+    Wanted {
+        types: if everything { None } else { plan.types() },
+        with_data: plan.types_with_data(),
+        keys: Some(plan.event_keys()),
+    }
+}
+
+/// Customers of the tail that no segment knows: they get ordinals above the last.
+struct Strangers {
+    sealed: u32,
+    ordinals: HashMap<Box<str>, u32>,
+    ids: Vec<Box<str>>,
+}
+
+impl Strangers {
+    fn known(&self, id: &str) -> Option<u32> {
+        self.ordinals.get(id).copied()
+    }
+
+    /// Gives the customers of an intake their ordinals.
+    fn number(&mut self, intake: &mut Intake, directory: &Directory) -> Fallible<()> {
+        let found = directory.find(&intake.customers)?;
+        let ordinals: Vec<u32> = intake
+            .customers
+            .iter()
+            .zip(found)
+            .map(|(id, known)| {
+                known.unwrap_or_else(|| {
+                    *self.ordinals.entry(id.clone()).or_insert_with(|| {
+                        self.ids.push(id.clone());
+                        self.sealed + u32::try_from(self.ids.len() - 1).unwrap_or(0)
+                    })
+                })
+            })
+            .collect();
+        intake.builder.renumber(&ordinals);
+        Ok(())
+    }
+}
+
+/// The rows that are gone from sealed segments, by segment and event type.
+fn dead_rows(segments: &[store::Segment]) -> Fallible<HashMap<i64, HashMap<String, RoaringBitmap>>> {
+    let mut dead: HashMap<i64, HashMap<String, RoaringBitmap>> = HashMap::new();
+    if segments.iter().any(|segment| segment.dead > 0) {
+        for (segment, event_type, rows) in store::dead_rows(Snapshot::Callers)? {
+            dead.entry(segment).or_default().insert(event_type, rows);
+        }
+    }
+    Ok(dead)
+}
+
+/// Marks removed events dead in the segment where each is; gives the groups that changed.
+fn bury(
+    removed: &[store::Removed],
+    segments: &[(store::Segment, Rc<Header>, PageStream)],
+    directory: &Directory,
+    dead: &mut HashMap<i64, HashMap<String, RoaringBitmap>>,
+) -> Fallible<HashMap<(i64, String), u64>> {
+    let mut changed: HashMap<(i64, String), u64> = HashMap::new();
+    if removed.is_empty() {
+        return Ok(changed);
+    }
+    let ids: Vec<&str> = removed.iter().map(|event| event.customer_id.as_str()).collect();
+    let ordinals = directory.find(&ids)?;
+    // By the groups in which they may be, so that each group is gone through once.
+    let mut by_group: HashMap<(usize, &str), HashMap<(u32, i64), ()>> = HashMap::new();
+    for (event, ordinal) in removed.iter().zip(ordinals) {
+        let Some(ordinal) = ordinal else { continue };
+        for (place, (segment, header, _)) in segments.iter().enumerate() {
+            let inside = segment.stamps.0 <= event.stamp && event.stamp < segment.stamps.1;
+            if inside && header.group(&event.event_type).is_some() {
+                by_group.entry((place, &event.event_type)).or_default().insert((ordinal, event.event_id), ());
+            }
+        }
+    }
+    for ((place, event_type), wanted) in by_group {
+        /// Beyond so many, reading all keys is cheaper than looking each up.
+        const FEW: usize = 500;
+        pgrx::check_for_interrupts!();
+        let (segment, header, stream) = &segments[place];
+        let Some(group) = header.group(event_type) else { continue };
+        let mut rows = RoaringBitmap::new();
+        if wanted.len() <= FEW {
+            for (ordinal, event_id) in wanted.keys() {
+                rows.extend(group.find(stream, *ordinal, *event_id).in_segment(segment.id)?);
+            }
+        } else {
+            let result = group.keys(stream, |row, key| {
+                if wanted.contains_key(&(key.ordinal, key.event_id)) {
+                    rows.insert(row);
+                }
+            });
+            result.in_segment(segment.id)?;
+        }
+        if !rows.is_empty() {
+            let all = dead.entry(segment.id).or_default().entry(event_type.to_owned()).or_default();
+            let before = all.len();
+            *all |= rows;
+            *changed.entry((segment.id, event_type.to_owned())).or_default() += all.len() - before;
+        }
+    }
+    Ok(changed)
+}
+
+/// Whether a plan selects one customer: reads that customer's rows only.
+pub(crate) fn contains(plan: &Plan<'_>, customer: &str) -> Fallible<bool> {
+    let tables = tables()?;
+    let wanted = wanted(plan, false);
+    let mut events = Intake::new(usize::MAX);
+    let mut profile = Intake::new(usize::MAX);
+    events.customer(customer);
+    profile.customer(customer);
+    events::read_events_of(&tables, customer, &wanted, &mut events)?;
+    if plan.needs_profiles() {
+        events::read_profile_of(&tables, customer, Some(&plan.profile_keys()), &mut profile)?;
+    }
+    let (events, profile) = (Memory::new(events)?, Memory::new(profile)?);
+    let mut source = Source { customers: 1, ..Source::default() };
+    source.events.push(events.part());
+    source.profiles.push(profile.part());
+    for list in plan.lists() {
+        if store::on_list(list, customer)? {
+            source.lists.insert(list, [0].into_iter().collect());
+        }
+    }
+    let answer = eval::evaluate(plan, &source, false, &interrupts).map_err(damaged)?;
+    Ok(answer.members.contains(0))
+}

@@ -1,0 +1,88 @@
+//! The pages of segments in `kursaha_cohort.segment_page`, as streams of bytes.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use cohort_core::segment::{Corrupt, PAGE, Stream};
+use pgrx::pg_sys;
+
+use super::scan::{IndexScan, Key, Relation, find};
+use crate::pg::errors::Fallible;
+use crate::pg::spi;
+
+/// The open table of pages, under the snapshot that was active when it was opened.
+pub(super) struct Pages(RefCell<IndexScan>);
+
+impl Pages {
+    /// Opens the table in the schema `kursaha_cohort`.
+    pub(super) fn open(internals: pg_sys::Oid) -> Fallible<Rc<Self>> {
+        let table = Relation::table(find(internals, c"segment_page")?);
+        let index = Relation::index(find(internals, c"segment_page_pkey")?);
+        Ok(Rc::new(Self(RefCell::new(IndexScan::new(table, index, 2)))))
+    }
+
+    fn read(&self, segment: i64, page: i32, into: &mut Vec<u8>) -> Result<(), Corrupt> {
+        let mut scan = self.0.borrow_mut();
+        scan.seek(&[Key::Int8Equals(segment), Key::Int4Equals(page)]);
+        let Some(row) = scan.next() else {
+            return Err(Corrupt(format!("segment {segment} has no page {page}")));
+        };
+        into.clear();
+        into.extend_from_slice(row.bytes(3).as_bytes());
+        Ok(())
+    }
+}
+
+/// One segment's bytes.
+pub(super) struct PageStream {
+    pages: Rc<Pages>,
+    segment: i64,
+    /// The page that was read last: columns are read in small steps.
+    last: RefCell<(i32, Vec<u8>)>,
+}
+
+impl PageStream {
+    pub(super) fn new(pages: &Rc<Pages>, segment: i64) -> Self {
+        Self { pages: Rc::clone(pages), segment, last: RefCell::new((-1, Vec::new())) }
+    }
+}
+
+impl Stream for PageStream {
+    fn read(&self, at: u64, mut into: &mut [u8]) -> Result<(), Corrupt> {
+        let short = || Corrupt(format!("segment {} is shorter than its header says", self.segment));
+        let mut at = usize::try_from(at).map_err(|_| short())?;
+        let mut last = self.last.borrow_mut();
+        while !into.is_empty() {
+            let page = i32::try_from(at / PAGE).map_err(|_| short())?;
+            if last.0 != page {
+                last.0 = -1;
+                self.pages.read(self.segment, page, &mut last.1)?;
+                last.0 = page;
+            }
+            let bytes = last.1.get(at % PAGE..).filter(|bytes| !bytes.is_empty()).ok_or_else(short)?;
+            let length = bytes.len().min(into.len());
+            let (now, later) = into.split_at_mut(length);
+            now.copy_from_slice(&bytes[..length]);
+            into = later;
+            at += length;
+        }
+        Ok(())
+    }
+}
+
+/// Stores the bytes of a segment.
+pub(super) fn store(segment: i64, bytes: &[u8]) -> Fallible<()> {
+    /// Pages stored by one statement: 2 MB.
+    const TOGETHER: usize = 256;
+    for (number, pages) in bytes.chunks(PAGE * TOGETHER).enumerate() {
+        pgrx::check_for_interrupts!();
+        let first = i64::try_from(number * TOGETHER).unwrap_or(i64::MAX);
+        let pages: Vec<Vec<u8>> = pages.chunks(PAGE).map(<[u8]>::to_vec).collect();
+        spi::touch(
+            "INSERT INTO kursaha_cohort.segment_page (segment_id, page, bytes) \
+             SELECT $1, ($2 + p.number - 1)::integer, p.bytes FROM unnest($3) WITH ORDINALITY AS p (bytes, number)",
+            &[segment.into(), first.into(), pages.into()],
+        )?;
+    }
+    Ok(())
+}

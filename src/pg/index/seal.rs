@@ -1,0 +1,196 @@
+//! Sealing: what the tail holds becomes segments.
+//!
+//! With the snapshot S, whose oldest running transaction is X, every row stamped below X is decided: its transaction has
+//! ended, and S sees it or it is gone. Those from the old watermark to X become segments, X becomes the watermark, in one
+//! transaction. The logs' entries that S sees speak of rows that are not among them: they are applied to the segments
+//! that were there before, and taken out. Entries that come after S speak of rows that S saw, and stay for later.
+
+use std::collections::HashMap;
+
+use cohort_core::segment::{CustomersBuilder, Header, customer_hash};
+use pgrx::pg_sys;
+
+use super::directory::Directory;
+use super::events::{self, Intake, Wanted};
+use super::pages::{PageStream, Pages};
+use super::store::{self, Kind, State};
+use super::{Damaged, bury, cache, damaged, dead_rows, merge, tables};
+use crate::pg::errors::Fallible;
+use crate::pg::settings;
+use crate::pg::spi::{self, Snapshot};
+
+/// What a sealing did.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Sealed {
+    /// Events that came into the index.
+    pub(crate) events: u64,
+    /// Profiles that came into it.
+    pub(crate) profiles: u64,
+    /// Events and profiles that were taken out.
+    pub(crate) removed: u64,
+    /// Segments that the index has now.
+    pub(crate) segments: u64,
+}
+
+/// Takes everything out of the index and seals anew.
+pub(crate) fn reindex() -> Fallible<Sealed> {
+    lock_tables()?;
+    let mut state = store::lock_state()?;
+    let ids: Vec<i64> = store::segments(Snapshot::Fresh)?.iter().map(|segment| segment.id).collect();
+    store::remove_segments(&ids)?;
+    state.watermark = 0;
+    state.customers = 0;
+    state.removed = false;
+    state.key = store::new_key()?;
+    store::set_state(&state)?;
+    seal_locked(state)
+}
+
+/// Seals all that can be sealed, and merges.
+pub(crate) fn seal() -> Fallible<Sealed> {
+    lock_tables()?;
+    let state = store::lock_state()?;
+    seal_locked(state)
+}
+
+/// Locks are taken in the order in which TRUNCATE takes them: the tables first, then the index's state.
+fn lock_tables() -> Fallible<()> {
+    let tables = tables()?;
+    for (oid, name) in [(tables.event, "cohort_event"), (tables.customer, "cohort_customer")] {
+        // SAFETY: inside a transaction; the lock is kept until it ends.
+        unsafe {
+            if pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), pg_sys::ACL_SELECT.into())
+                != pg_sys::AclResult::ACLCHECK_OK
+            {
+                return Err(crate::pg::errors::failure(
+                    crate::pg::errors::SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                    format!("permission denied for table {name}"),
+                ));
+            }
+            pg_sys::LockRelationOid(oid, pg_sys::AccessShareLock.cast_signed());
+        }
+    }
+    Ok(())
+}
+
+fn seal_locked(mut state: State) -> Fallible<Sealed> {
+    let mut sealed = Sealed::default();
+    spi::with_snapshot(|| {
+        let from = state.watermark;
+        let to = store::snapshot_xmin()?;
+        let tables = tables()?;
+        let old = store::segments(Snapshot::Callers)?;
+        let pages = Pages::open(tables.internals)?;
+        let mut register = Register {
+            directory: Directory::open(&state, &old, &pages)?,
+            new: HashMap::new(),
+            builder: CustomersBuilder::new(state.customers),
+            key: state.key,
+        };
+
+        // What is gone from the segments that are there.
+        let (event_entries, removed) = store::removed_events_log()?;
+        let (profile_entries, removed_profiles) = store::removed_profiles_log()?;
+        let mut opened = Vec::new();
+        if !removed.is_empty() {
+            for segment in old.iter().filter(|segment| segment.kind == Kind::Events) {
+                let stream = PageStream::new(&pages, segment.id);
+                opened.push((segment.clone(), cache::header(segment.id, &stream).in_segment(segment.id)?, stream));
+            }
+        }
+        let mut dead = if removed.is_empty() { HashMap::new() } else { dead_rows(&old)? };
+        for ((segment, event_type), more) in bury(&removed, &opened, &register.directory, &mut dead)? {
+            if let Some(rows) = dead.get(&segment).and_then(|groups| groups.get(&event_type)) {
+                store::set_dead_rows(segment, &event_type, rows, more)?;
+                sealed.removed += more;
+            }
+        }
+        drop(opened);
+
+        // Events.
+        let batch = if from == 0 { settings::segment_rows() } else { settings::seal_batch() };
+        let paths = settings::max_indexed_paths();
+        let mut events = Intake::new(paths);
+        let mut full = |intake: &mut Intake| {
+            if intake.len() >= batch {
+                let whole = std::mem::replace(intake, Intake::new(paths));
+                sealed.events += write(whole, Kind::Events, (from, to), &mut register)?;
+            }
+            Ok(())
+        };
+        if from == 0 {
+            events::read_all_events(&tables, to, &mut events, &mut full)?;
+        } else {
+            events::read_events(&tables, (from, to), &Wanted::ALL, &mut events, &mut full)?;
+        }
+        sealed.events += write(events, Kind::Events, (from, to), &mut register)?;
+
+        // Profiles. All in one segment: a row and a removal of one customer must not lie in two of one sealing.
+        let mut profiles = Intake::new(paths);
+        events::read_profiles(&tables, (from, to), None, &mut profiles, &mut |_| Ok(()))?;
+        let known = removed_profiles.iter().filter(|_| from > 0).cloned().collect::<Vec<_>>();
+        let present: Vec<bool> = register.directory.find(&known)?.iter().map(Option::is_some).collect();
+        let gone: Vec<String> =
+            known.into_iter().zip(present).filter(|(_, present)| *present).map(|(id, _)| id).collect();
+        sealed.removed += gone.len() as u64;
+        state.removed |= sealed.removed > 0;
+        events::remove_profiles(&gone, &mut profiles);
+        sealed.profiles += write(profiles, Kind::Profiles, (from, to), &mut register)?;
+
+        if !register.builder.is_empty() {
+            let count = register.builder.len();
+            let bytes = register.builder.finish();
+            store::add_segment(Kind::Customers, None, (from, to), count as u64, None, &bytes)?;
+            state.customers += u32::try_from(count).unwrap_or(u32::MAX);
+        }
+        store::forget_removed(event_entries, profile_entries)?;
+        state.watermark = to;
+        store::set_state(&state)
+    })?;
+    spi::with_snapshot(|| merge::merge(&state))?;
+    sealed.segments = store::segments(Snapshot::Fresh)?.len() as u64;
+    Ok(sealed)
+}
+
+/// Writes an intake as a segment; gives how many rows it has.
+fn write(mut intake: Intake, kind: Kind, stamps: (u64, u64), register: &mut Register) -> Fallible<u64> {
+    let rows = intake.len() as u64;
+    if intake.customers.is_empty() {
+        return Ok(0);
+    }
+    let ordinals = register.ordinals(&intake.customers)?;
+    intake.builder.renumber(&ordinals);
+    let bytes = intake.builder.finish();
+    let times = Header::open(&bytes).map_err(damaged)?.times();
+    store::add_segment(kind, None, stamps, rows, times, &bytes)?;
+    Ok(rows)
+}
+
+/// Gives customers their ordinals: those they have, or the next ones.
+struct Register {
+    directory: Directory,
+    /// Ordinals given out by this sealing.
+    new: HashMap<u128, u32>,
+    builder: CustomersBuilder,
+    key: cohort_core::segment::Key,
+}
+
+impl Register {
+    fn ordinals(&mut self, ids: &[Box<str>]) -> Fallible<Vec<u32>> {
+        let known = self.directory.find(ids)?;
+        let first = self.directory.customers();
+        Ok(ids
+            .iter()
+            .zip(known)
+            .map(|(id, known)| {
+                known.unwrap_or_else(|| {
+                    let hash = customer_hash(&self.key, id);
+                    *self.new.entry(hash).or_insert_with(|| {
+                        self.builder.push(id, hash);
+                        first + u32::try_from(self.builder.len() - 1).unwrap_or(0)
+                    })
+                })
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,282 @@
+//! The index's own tables: all SQL text about them, as typed functions.
+
+use cohort_core::segment::Key;
+use roaring::RoaringBitmap;
+
+use super::scan::Xid8;
+use crate::pg::errors::{Fallible, SqlState, failure};
+use crate::pg::spi::{self, Row, Snapshot};
+
+/// What the index says about itself.
+pub(super) struct State {
+    /// Rows stamped below are in segments, rows from it on are the tail.
+    pub(super) watermark: u64,
+    /// Ordinals that are given out.
+    pub(super) customers: u32,
+    /// The secret of the customers' hashes.
+    pub(super) key: Key,
+    /// Whether events or profiles were ever taken out.
+    pub(super) removed: bool,
+    /// Whether this very transaction changed it, so that it may yet be undone.
+    pub(super) own: bool,
+}
+
+impl State {
+    fn read(row: &Row) -> Fallible<Self> {
+        let key: Vec<u8> = row.need(3)?;
+        Ok(Self {
+            watermark: row.need::<Xid8>(1)?.0,
+            customers: u32::try_from(row.need::<i64>(2)?).unwrap_or(u32::MAX),
+            key: key.try_into().map_err(|_| failure(SqlState::ERRCODE_DATA_CORRUPTED, "the index's key is damaged"))?,
+            removed: row.need(4)?,
+            own: row.need(5)?,
+        })
+    }
+}
+
+const STATE: &str = "watermark, customers, hash_key, removed, \
+    pg_catalog.pg_current_xact_id_if_assigned()::xid IS NOT DISTINCT FROM xmin";
+
+/// The state as a snapshot has it.
+pub(super) fn state(snapshot: Snapshot) -> Fallible<State> {
+    spi::one(snapshot, &format!("SELECT {STATE} FROM kursaha_cohort.index_state"), &[], State::read)
+}
+
+/// Takes the state's row for this transaction, so that sealing, merging and clearing come one after the other. A
+/// snapshot older than the last change is refused with 40001.
+pub(super) fn lock_state() -> Fallible<State> {
+    let sql = format!("UPDATE kursaha_cohort.index_state SET changes = changes + 1 RETURNING {STATE}");
+    spi::one(Snapshot::Fresh, &sql, &[], State::read)
+}
+
+/// Writes the state back.
+pub(super) fn set_state(state: &State) -> Fallible<()> {
+    spi::touch(
+        "UPDATE kursaha_cohort.index_state SET watermark = $1, customers = $2, removed = $3, sealed_at = pg_catalog.clock_timestamp()",
+        &[Xid8(state.watermark).into(), i64::from(state.customers).into(), state.removed.into()],
+    )?;
+    Ok(())
+}
+
+/// Gives the index a new key: all ordinals are given out anew.
+pub(super) fn new_key() -> Fallible<Key> {
+    let sql = "UPDATE kursaha_cohort.index_state SET hash_key = pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) RETURNING hash_key";
+    let key: Vec<u8> = spi::one(Snapshot::Fresh, sql, &[], |row| row.need(1))?;
+    key.try_into().map_err(|_| failure(SqlState::ERRCODE_INTERNAL_ERROR, "a key has 16 bytes"))
+}
+
+/// What a segment holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Events,
+    Profiles,
+    Customers,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Profiles => "profiles",
+            Self::Customers => "customers",
+        }
+    }
+
+    fn of(name: &str) -> Self {
+        match name {
+            "events" => Self::Events,
+            "profiles" => Self::Profiles,
+            _ => Self::Customers,
+        }
+    }
+}
+
+/// One segment.
+#[derive(Debug, Clone)]
+pub(super) struct Segment {
+    pub(super) id: i64,
+    pub(super) kind: Kind,
+    /// Newer segments have higher positions.
+    pub(super) position: i64,
+    /// Its rows' stamps: from one, up to the other, not included.
+    pub(super) stamps: (u64, u64),
+    pub(super) rows: i64,
+    pub(super) dead: i64,
+}
+
+/// All segments of a snapshot, oldest first.
+pub(super) fn segments(snapshot: Snapshot) -> Fallible<Vec<Segment>> {
+    spi::run(
+        snapshot,
+        "SELECT segment_id, kind, position, stamp_from, stamp_to, rows, dead FROM kursaha_cohort.segment ORDER BY position",
+        &[],
+        |row| {
+            Ok(Segment {
+                id: row.need(1)?,
+                kind: Kind::of(&row.need::<String>(2)?),
+                position: row.need(3)?,
+                stamps: (row.need::<Xid8>(4)?.0, row.need::<Xid8>(5)?.0),
+                rows: row.need(6)?,
+                dead: row.need(7)?,
+            })
+        },
+    )
+}
+
+/// Adds a segment; `position` is that of a segment that it replaces, or a new one.
+pub(super) fn add_segment(
+    kind: Kind,
+    position: Option<i64>,
+    stamps: (u64, u64),
+    rows: u64,
+    times: Option<(i64, i64)>,
+    bytes: &[u8],
+) -> Fallible<i64> {
+    let id: i64 = spi::one(
+        Snapshot::Fresh,
+        "INSERT INTO kursaha_cohort.segment (segment_id, kind, position, stamp_from, stamp_to, rows, bytes, first_at, last_at) \
+         SELECT n.id, $1, coalesce($2, n.id), $3, $4, $5, $6, $7, $8 \
+         FROM (SELECT pg_catalog.nextval('kursaha_cohort.segment_id')) AS n (id) RETURNING segment_id",
+        &[
+            kind.name().into(),
+            position.into(),
+            Xid8(stamps.0).into(),
+            Xid8(stamps.1).into(),
+            i64::try_from(rows).unwrap_or(i64::MAX).into(),
+            i64::try_from(bytes.len()).unwrap_or(i64::MAX).into(),
+            times.map(|(first, _)| pgrx::prelude::TimestampWithTimeZone::try_from(first).ok()).unwrap_or(None).into(),
+            times.map(|(_, last)| pgrx::prelude::TimestampWithTimeZone::try_from(last).ok()).unwrap_or(None).into(),
+        ],
+        |row| row.need(1),
+    )?;
+    super::pages::store(id, bytes)?;
+    Ok(id)
+}
+
+/// Removes segments with all that belongs to them.
+pub(super) fn remove_segments(ids: &[i64]) -> Fallible<()> {
+    for table in ["segment_dead", "segment_page", "segment"] {
+        let sql = format!("DELETE FROM kursaha_cohort.{table} WHERE segment_id = ANY ($1)");
+        spi::touch(&sql, &[ids.to_vec().into()])?;
+    }
+    Ok(())
+}
+
+/// The rows that are gone from sealed segments: segment, event type and rows.
+pub(super) fn dead_rows(snapshot: Snapshot) -> Fallible<Vec<(i64, String, RoaringBitmap)>> {
+    spi::run(snapshot, "SELECT segment_id, event_type, rows FROM kursaha_cohort.segment_dead", &[], |row| {
+        let bytes: Vec<u8> = row.need(3)?;
+        let rows = RoaringBitmap::deserialize_from(bytes.as_slice())
+            .map_err(|_| failure(SqlState::ERRCODE_DATA_CORRUPTED, "the rows gone from a segment are damaged"))?;
+        Ok((row.need(1)?, row.need(2)?, rows))
+    })
+}
+
+/// Sets the rows that are gone from a segment's group.
+pub(super) fn set_dead_rows(segment: i64, event_type: &str, rows: &RoaringBitmap, more: u64) -> Fallible<()> {
+    let mut bytes = Vec::new();
+    rows.serialize_into(&mut bytes)
+        .map_err(|error| failure(SqlState::ERRCODE_INTERNAL_ERROR, format!("a bitmap cannot be written: {error}")))?;
+    spi::touch(
+        "INSERT INTO kursaha_cohort.segment_dead (segment_id, event_type, rows) VALUES ($1, $2, $3) \
+         ON CONFLICT (segment_id, event_type) DO UPDATE SET rows = excluded.rows",
+        &[segment.into(), event_type.into(), bytes.into()],
+    )?;
+    spi::touch(
+        "UPDATE kursaha_cohort.segment SET dead = dead + $2 WHERE segment_id = $1",
+        &[segment.into(), i64::try_from(more).unwrap_or(i64::MAX).into()],
+    )?;
+    Ok(())
+}
+
+/// An event row that is gone.
+pub(super) struct Removed {
+    pub(super) event_id: i64,
+    pub(super) event_type: String,
+    pub(super) customer_id: String,
+    pub(super) stamp: u64,
+}
+
+impl Removed {
+    fn read(row: &Row) -> Fallible<Self> {
+        Ok(Self {
+            event_id: row.need(1)?,
+            event_type: row.need(2)?,
+            customer_id: row.need(3)?,
+            stamp: row.need::<Xid8>(4)?.0,
+        })
+    }
+}
+
+/// Sealed event rows of some types (of all, if none are named) that are gone and whose removal is not sealed.
+pub(super) fn removed_events(watermark: u64, types: Option<&[&str]>) -> Fallible<Vec<Removed>> {
+    let types: Option<Vec<String>> = types.map(|types| types.iter().map(|name| (*name).to_owned()).collect());
+    spi::run(
+        Snapshot::Callers,
+        "SELECT event_id, event_type, customer_id, stamp FROM kursaha_cohort.event_removed \
+         WHERE stamp < $1 AND ($2 IS NULL OR event_type = ANY ($2))",
+        &[Xid8(watermark).into(), types.into()],
+        Removed::read,
+    )
+}
+
+/// Every entry of a log that the active snapshot sees: where it lies, and what it says.
+fn log<T>(sql: &str, mut read: impl FnMut(&Row) -> Fallible<T>) -> Fallible<(Vec<String>, Vec<T>)> {
+    let entries = spi::run(Snapshot::Callers, sql, &[], |row| Ok((row.need::<String>(1)?, read(row)?)))?;
+    Ok(entries.into_iter().unzip())
+}
+
+/// The log of removed events.
+pub(super) fn removed_events_log() -> Fallible<(Vec<String>, Vec<Removed>)> {
+    log("SELECT ctid::text, event_id, event_type, customer_id, stamp FROM kursaha_cohort.event_removed", |row| {
+        Ok(Removed {
+            event_id: row.need(2)?,
+            event_type: row.need(3)?,
+            customer_id: row.need(4)?,
+            stamp: row.need::<Xid8>(5)?.0,
+        })
+    })
+}
+
+/// The log of removed profiles.
+pub(super) fn removed_profiles_log() -> Fallible<(Vec<String>, Vec<String>)> {
+    log("SELECT ctid::text, customer_id FROM kursaha_cohort.customer_removed", |row| row.need(2))
+}
+
+/// Takes entries out of both logs, those and no others: what came later than the snapshot that read them stays.
+pub(super) fn forget_removed(events: Vec<String>, profiles: Vec<String>) -> Fallible<()> {
+    for (table, entries) in [("event_removed", events), ("customer_removed", profiles)] {
+        if !entries.is_empty() {
+            let sql = format!("DELETE FROM kursaha_cohort.{table} WHERE ctid = ANY ($1::tid[])");
+            spi::touch(&sql, &[entries.into()])?;
+        }
+    }
+    Ok(())
+}
+
+/// Customers whose profile is gone and whose removal is not sealed.
+pub(super) fn removed_profiles() -> Fallible<Vec<String>> {
+    spi::run(Snapshot::Callers, "SELECT customer_id FROM kursaha_cohort.customer_removed", &[], |row| row.need(1))
+}
+
+/// The oldest transaction that runs, as the active snapshot sees it.
+pub(super) fn snapshot_xmin() -> Fallible<u64> {
+    let sql = "SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())";
+    spi::one(Snapshot::Callers, sql, &[], |row| row.need::<Xid8>(1)).map(|xid| xid.0)
+}
+
+/// The members of a fixed list.
+pub(super) fn list_members(cohort: i64) -> Fallible<Vec<String>> {
+    let sql = "SELECT customer_id FROM kursaha_cohort.list_member WHERE cohort_id = $1";
+    spi::run(Snapshot::Callers, sql, &[cohort.into()], |row| row.need(1))
+}
+
+/// Whether a customer is on a fixed list.
+pub(super) fn on_list(cohort: i64, customer: &str) -> Fallible<bool> {
+    spi::one(
+        Snapshot::Callers,
+        "SELECT EXISTS (SELECT 1 FROM kursaha_cohort.list_member WHERE cohort_id = $1 AND customer_id = $2)",
+        &[cohort.into(), customer.into()],
+        |row| row.need(1),
+    )
+}
