@@ -209,9 +209,11 @@ BEGIN
         END;
     END IF;
 
-    -- Captures whose backfill was never called keep their list of rows no longer than it could have been.
-    DELETE FROM kursaha_cohort.captured d USING kursaha_cohort.capture c
-    WHERE c.capture_id = d.capture_id AND c.backfill_until < now();
+    -- Captures whose backfill was never called keep their list of rows no longer than it could have been. A release
+    -- with an old snapshot may have left rows, too.
+    DELETE FROM kursaha_cohort.captured d
+    WHERE NOT EXISTS (SELECT FROM kursaha_cohort.capture c
+                      WHERE c.capture_id = d.capture_id AND c.backfill_until >= now());
 
     INSERT INTO kursaha_cohort.capture (source, event_type, customer_column, occurred_at_column, data_columns, data_keys)
     VALUES (cohort_capture.source, cohort_capture.event_type, cohort_capture.customer_column,

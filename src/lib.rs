@@ -10,6 +10,7 @@ pgrx::extension_sql_file!("../sql/tables.sql", name = "tables", bootstrap);
 pgrx::extension_sql_file!("../sql/helpers.sql", name = "helpers", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/index.sql", name = "index", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/triggers.sql", name = "triggers", requires = ["tables", "index"]);
+pgrx::extension_sql_file!("../sql/cascade.sql", name = "cascade", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/views.sql", name = "views", requires = ["tables", "triggers"]);
 pgrx::extension_sql_file!("../sql/track.sql", name = "track", requires = ["tables", "triggers"]);
 pgrx::extension_sql_file!("../sql/capture.sql", name = "capture", requires = ["tables", "triggers", "track"]);

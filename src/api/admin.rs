@@ -68,6 +68,7 @@ const SETS: &[PrivilegeSet] = &[
                 "kursaha_cohort.cohort, kursaha_cohort.cohort_version, kursaha_cohort.reference",
             ),
             ("SELECT", "kursaha_cohort.cohort_version"),
+            ("SELECT, UPDATE", "kursaha_cohort.definition_lock"),
             ("INSERT, UPDATE, DELETE", "kursaha_cohort.list_member, kursaha_cohort.member"),
             ("INSERT, UPDATE, DELETE", "kursaha_cohort.refresh, kursaha_cohort.membership_change"),
         ],

@@ -74,9 +74,15 @@ pub(crate) fn get_for_change(name: &str) -> Fallible<Cohort> {
 
 /// The cohort of a name for its owner's refresh, its row locked until the transaction ends.
 pub(crate) fn get_for_refresh(name: &str) -> Fallible<Cohort> {
-    let cohort = get_owned(name)?;
-    spi::touch("SELECT FROM kursaha_cohort.cohort WHERE cohort_id = $1 FOR NO KEY UPDATE", &[cohort.id.into()])?;
-    get(Snapshot::Fresh, name) // as it is now that the lock is held
+    loop {
+        let found = get_owned(name)?;
+        spi::touch("SELECT FROM kursaha_cohort.cohort WHERE cohort_id = $1 FOR NO KEY UPDATE", &[found.id.into()])?;
+        let cohort = get_owned(name)?; // as it is now that the lock is held
+        if cohort.id == found.id {
+            return Ok(cohort);
+        }
+        // Another cohort has the name by now, and its row is not the one that was locked.
+    }
 }
 
 fn get_owned(name: &str) -> Fallible<Cohort> {
@@ -88,10 +94,20 @@ fn get_owned(name: &str) -> Fallible<Cohort> {
 }
 
 /// Holds other changes of definitions off until the transaction ends, so that two of them cannot close a cycle or
-/// drop what the other begins to name. Reading is not held up.
+/// drop what the other begins to name. Reading is not held up. A transaction whose snapshot misses such a change gets
+/// 40001.
 pub(crate) fn lock_definitions() -> Fallible<()> {
-    const LOCK: i64 = 0x6b75_7273_6168_6101; // "kursaha", 1
-    spi::touch("SELECT pg_advisory_xact_lock($1)", &[LOCK.into()]).map(|_| ())
+    // A transaction that holds the row leaves it: thousands of changes would pile up as many versions of it, each to be
+    // stepped over by the next.
+    spi::one(
+        Snapshot::Fresh,
+        "WITH held AS (UPDATE kursaha_cohort.definition_lock SET holder = pg_current_xact_id() \
+                       WHERE holder <> pg_current_xact_id()) \
+         SELECT here FROM kursaha_cohort.definition_lock",
+        &[],
+        |row| row.need::<bool>(1),
+    )
+    .map(|_| ())
 }
 
 /// All names, in byte order.

@@ -291,10 +291,12 @@ class History:
             elif step < 0.9:
                 # The second session's transaction stays open over what the others do.
                 tally["second session"] += 1
+                self.in_transaction = True
                 if not other:
                     self.do("b", b, f"{self.begin()}\n{self.write()}")
                 else:
                     self.do("b", b, rng.choice((self.write(), "COMMIT;", "COMMIT;", "ROLLBACK;")))
+                self.in_transaction = False
                 answers = b.ask("", [("open", "SELECT pg_current_xact_id_if_assigned() IS NOT NULL AND now() <> statement_timestamp();")])
                 other = answers["open"] == ["t"]
                 self.ask(b, 1)

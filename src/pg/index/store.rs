@@ -1,6 +1,7 @@
 //! The index's own tables: all SQL text about them, as typed functions.
 
 use cohort_core::segment::Key;
+use pgrx::pg_sys;
 use roaring::RoaringBitmap;
 
 use super::scan::Xid8;
@@ -29,13 +30,14 @@ impl State {
             customers: u32::try_from(row.need::<i64>(2)?).unwrap_or(u32::MAX),
             key: key.try_into().map_err(|_| failure(SqlState::ERRCODE_DATA_CORRUPTED, "the index's key is damaged"))?,
             removed: row.need(4)?,
-            own: row.need(5)?,
+            // A savepoint has an id of its own, which this asks about too.
+            // SAFETY: looks at the current transaction's state.
+            own: unsafe { pg_sys::TransactionIdIsCurrentTransactionId(row.need(5)?) },
         })
     }
 }
 
-const STATE: &str = "watermark, customers, hash_key, removed, \
-    pg_catalog.pg_current_xact_id_if_assigned()::xid IS NOT DISTINCT FROM xmin";
+const STATE: &str = "watermark, customers, hash_key, removed, xmin";
 
 /// The state as a snapshot has it.
 pub(super) fn state(snapshot: Snapshot) -> Fallible<State> {

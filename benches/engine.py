@@ -1,0 +1,187 @@
+"""Measures the index against its peers and prints one table; see benches/run.
+
+Usage: engine.py CSV EVENTS DIRECTORY
+Leaves the raw numbers in DIRECTORY/results.json. The Postgres is the one psql finds; its table `plain` has the events.
+"""
+
+import json
+import os
+import random
+import statistics
+import sys
+import time
+from pathlib import Path
+
+from peers import ClickHouse, DuckDB, PlainSQL, Psql, timed
+from queries import AS_OF, QUERIES
+
+RUNS = int(os.environ.get("RUNS", "7"))
+TAIL = int(os.environ.get("TAIL", "50000"))
+
+
+def say(text):
+    print(f"== {text}", flush=True)
+
+
+def memory(psql):
+    """Peak resident memory of the backend above what it shares, in MB."""
+    pid = psql("SELECT pg_backend_pid()")
+    status = Path(f"/proc/{pid}/status").read_text()
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    anonymous = int(fields["RssAnon"].split()[0])
+    return anonymous / 1024
+
+
+def geometric_mean(values):
+    return statistics.geometric_mean(values)
+
+
+def median_ms(psql, sql, runs=RUNS):
+    return timed(lambda: psql(sql), runs)
+
+
+def load(psql, events):
+    """The extension's tables, from the table `plain`; gives seconds."""
+    say("Events into cohort_event")
+    psql("CREATE EXTENSION IF NOT EXISTS kursaha_cohort")
+    began = time.perf_counter()
+    psql(
+        "INSERT INTO cohort_event (customer_id, event_type, occurred_at, data) SELECT customer_id, event_type, occurred_at, "
+        "jsonb_build_object('price', price, 'brand', brand, 'productId', \"productId\", 'category', category, "
+        "'quantity', quantity) FROM plain"
+    )
+    took = time.perf_counter() - began
+    psql("VACUUM ANALYZE cohort_event")
+    for name, (_, rule, _) in QUERIES.items():
+        psql(f"SELECT cohort_create('{name}', '{json.dumps(rule)}')")
+    return took
+
+
+def main():
+    csv, events, directory = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    psql = Psql()
+    out = {"events": events, "runs": RUNS, "queries": {}}
+    if psql("SELECT count(*) FROM pg_extension WHERE extname = 'kursaha_cohort'") == "0" or (
+        psql("SELECT count(*) FROM (SELECT FROM cohort_event LIMIT 1) x") == "0"
+    ):
+        out["insert_s"] = load(psql, events)
+    say("Sealing")
+    began = time.perf_counter()
+    psql("SELECT * FROM cohort_reindex()")
+    seconds = time.perf_counter() - began
+    out["seal_events_per_s"] = events / seconds
+    size = psql(
+        "SELECT pg_total_relation_size('kursaha_cohort.segment_page') + pg_total_relation_size('kursaha_cohort.segment')"
+    )
+    out["stored_bytes_per_event"] = int(psql("SELECT sum(bytes) FROM kursaha_cohort.segment")) / events
+    out["relation_bytes_per_event"] = int(size) / events
+    psql("VACUUM ANALYZE kursaha_cohort.segment_page")
+
+    say("Peers")
+    peers = [DuckDB(csv, directory / "duckdb"), ClickHouse(csv, directory / "clickhouse"), PlainSQL(psql)]
+    fast = peers[:2]
+    for name, (words, _, template) in QUERIES.items():
+        ours = f"SELECT cohort_count('{name}', '{AS_OF}')"
+        psql(ours)
+        row = {"words": words}
+        mine, answer, _ = median_ms(psql, ours)
+        row["kursaha_cohort"] = mine
+        for peer in peers:
+            peer.ask(template)
+            row[peer.name], found, row[f"{peer.name} runs"] = timed(lambda peer=peer: peer.ask(template), RUNS)
+            if int(found) != int(answer):
+                raise SystemExit(f"{name}: kursaha_cohort finds {answer}, {peer.name} {found}")
+        row["answer"] = int(answer)
+        row["fastest"] = min(row[peer.name] for peer in fast)
+        out["queries"][name] = row
+        print(name, {key: round(value, 2) if isinstance(value, float) else value for key, value in row.items()}, flush=True)
+
+    say("A new backend")
+    for name in QUERIES:
+        firsts = []
+        for _ in range(3):
+            fresh = Psql()
+            fresh("SELECT cohort_count('none') FROM generate_series(1, 0)")
+            firsts.append(timed(lambda: fresh(f"SELECT cohort_count('{name}', '{AS_OF}')"), 1)[0])
+            fresh.close()
+        out["queries"][name]["first"] = statistics.median(firsts)
+
+    say("Memory")
+    fresh = Psql()
+    fresh("SELECT 1")
+    base = memory(fresh)
+    for name in QUERIES:
+        fresh(f"SELECT cohort_count('{name}', '{AS_OF}')")
+        out["queries"][name]["memory_mb"] = memory(fresh) - base
+    fresh.close()
+
+    say("One customer")
+    rng = random.Random(7)
+    customers = max(10, events // 11)
+    ids = [f"cust-{int(rng.random() ** 1.6 * customers):08d}" for _ in range(1000)]
+    times = []
+    for number, customer in enumerate(ids):
+        name = f"Q{1 + number % 8}"
+        times.append(timed(lambda: psql(f"SELECT cohort_contains('{name}', '{customer}', '{AS_OF}')"), 1)[0])
+    times.sort()
+    out["contains_p50_ms"], out["contains_p99_ms"] = times[500], times[990]
+    out["round_trip_ms"] = timed(lambda: psql("SELECT true"), 201)[0]
+
+    say("Handing out ids")
+    took, _, _ = median_ms(psql, f"SELECT count(*) FROM cohort_run('Q8', '{AS_OF}')")
+    out["run_ms"], out["run_ids"] = took, out["queries"]["Q8"]["answer"]
+
+    say(f"{TAIL} unsealed events")
+    psql(
+        "INSERT INTO cohort_event (customer_id, event_type, occurred_at, data) SELECT customer_id, event_type, "
+        "occurred_at, jsonb_build_object('price', price, 'brand', brand, 'productId', \"productId\", 'category', category, "
+        f"'quantity', quantity) FROM plain ORDER BY occurred_at DESC LIMIT {TAIL}"
+    )
+    for name in QUERIES:
+        ours = f"SELECT cohort_count('{name}', '{AS_OF}')"
+        psql(ours)
+        out["queries"][name]["with tail"] = median_ms(psql, ours)[0]
+    psql(f"DELETE FROM cohort_event WHERE event_id > (SELECT max(event_id) - {TAIL} FROM cohort_event)")
+    psql("SELECT * FROM cohort_seal()")
+    (directory / "results.json").write_text(json.dumps(out, indent=1))
+    report(out)
+
+
+def report(out):
+    queries = out["queries"]
+    print(f"\n{out['events']:,} events; medians of {out['runs']} runs, milliseconds, whole statements\n")
+    head = f"{'':3} {'question':58} {'plain SQL':>10} {'ClickHouse':>10} {'DuckDB':>8} {'ours':>8} {'ratio':>6} {'tail':>8} {'ratio':>6} {'new':>8} {'MB':>5}"
+    print(head)
+    for name, row in queries.items():
+        ours, fastest = row["kursaha_cohort"], row["fastest"]
+        print(
+            f"{name:3} {row['words'][:58]:58} {row['plain SQL']:10.1f} {row['ClickHouse']:10.1f} {row['DuckDB']:8.1f} {ours:8.2f} "
+            f"{fastest / ours:6.1f} {row['with tail']:8.2f} {fastest / row['with tail']:6.1f} {row['first']:8.2f} {row['memory_mb']:5.1f}"
+        )
+    mean = geometric_mean
+    rows = queries.values()
+    against = mean([row["fastest"] / row["kursaha_cohort"] for row in rows])
+    tail = mean([row["fastest"] / row["with tail"] for row in rows])
+    plain = mean([row["plain SQL"] / row["kursaha_cohort"] for row in rows])
+    first = mean([row["first"] / row["kursaha_cohort"] for row in rows])
+    worst = min(row["fastest"] / row["kursaha_cohort"] for row in rows)
+    table = [
+        ("slowest of Q1-Q8 against the fastest peer", f"{worst:.1f} times", "3", "10"),
+        ("geometric mean of the eight", f"{against:.1f} times", "12", "30"),
+        ("the same with unsealed events", f"{tail:.1f} times", "4", "10"),
+        ("against plain SQL, geometric mean", f"{plain:.0f} times", "150", "500"),
+        ("first evaluation in a new backend", f"{first:.2f} times", "3", "1.3"),
+        ("cohort_contains, p50 and p99, with the round trip", f"{out['contains_p50_ms']:.2f} and {out['contains_p99_ms']:.2f} ms", "2 ms", "0.3 ms"),
+        ("an empty round trip", f"{out['round_trip_ms']:.2f} ms", "", ""),
+        (f"cohort_run handing out {out['run_ids']:,} ids", f"{out['run_ms'] / 1000:.2f} s", "1 s", "0.3 s"),
+        ("sealing, from heap to index", f"{out['seal_events_per_s']:,.0f} events/s", "150,000", "500,000"),
+        ("index size, bytes an event", f"{out['relation_bytes_per_event']:.1f} (segments {out['stored_bytes_per_event']:.1f})", "20", "12"),
+        ("memory of an evaluation", f"{max(row['memory_mb'] for row in rows):.0f} MB", "64 MB", "32 MB"),
+    ]
+    print(f"\n{'figure':52} {'measured':>28} {'at least':>10} {'aim':>10}")
+    for what, measured, least, aim in table:
+        print(f"{what:52} {measured:>28} {least:>10} {aim:>10}")
+
+
+if __name__ == "__main__":
+    main()

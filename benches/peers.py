@@ -1,0 +1,130 @@
+"""The peers on the same data: DuckDB and ClickHouse (chdb), in this process, and plain SQL in the same Postgres."""
+
+import statistics
+import subprocess
+import time
+
+from queries import peer_sql
+
+
+class DuckDB:
+    name = "DuckDB"
+
+    def __init__(self, csv, path):
+        import duckdb
+
+        self.base = duckdb.connect(str(path), config={"threads": 2})
+        if not self.base.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'e'").fetchone():
+            self.base.execute(
+                f"""
+                CREATE TYPE kind AS ENUM ('view', 'click', 'cart', 'purchase', 'signup');
+                CREATE TABLE e AS
+                SELECT cast(substr(customer_id, 6) AS integer) AS customer, cast(event_type AS kind) AS type,
+                       cast(occurred_at AS timestamptz) AS at, cast(price AS decimal(8, 2)) AS price, brand,
+                       "productId", category, cast(quantity AS tinyint) AS quantity
+                FROM read_csv('{csv}', header = true, all_varchar = true) ORDER BY type, customer, at
+                """
+            )
+        self.base.execute("SET TimeZone = 'UTC'")
+
+    def sql(self, template):
+        return peer_sql(template, lambda days: f"(TIMESTAMPTZ '2026-11-01 00:00:00+00' - INTERVAL {days} DAY)")
+
+    def ask(self, template):
+        return self.base.execute(self.sql(template)).fetchone()[0]
+
+
+class ClickHouse:
+    name = "ClickHouse"
+
+    def __init__(self, csv, path):
+        from chdb import session
+
+        self.session = session.Session(str(path))
+        if self.query("EXISTS TABLE bench.e") != "1":
+            self.query("CREATE DATABASE IF NOT EXISTS bench")
+            self.query("DROP TABLE IF EXISTS bench.e")
+            self.query(
+                "CREATE TABLE bench.e (customer UInt32, type LowCardinality(String), at DateTime64(6, 'UTC'), "
+                "price Decimal(8, 2), brand LowCardinality(String), productId LowCardinality(String), "
+                "category LowCardinality(String), quantity UInt8) ENGINE = MergeTree ORDER BY (type, customer, at)"
+            )
+            self.query(
+                "INSERT INTO bench.e SELECT toUInt32(substring(customer_id, 6)), event_type, "
+                "parseDateTime64BestEffort(occurred_at, 6, 'UTC'), price, brand, productId, category, quantity "
+                f"FROM file('{csv}', CSVWithNames, 'customer_id String, event_type String, occurred_at String, "
+                "price Decimal(8, 2), brand String, productId String, category String, quantity UInt8')"
+            )
+            self.query("OPTIMIZE TABLE bench.e FINAL")
+
+    def query(self, sql):
+        return str(self.session.query(sql, "TabSeparated")).strip()
+
+    def ask(self, template):
+        sql = peer_sql(
+            template, lambda days: f"(toDateTime64('2026-11-01 00:00:00', 6, 'UTC') - INTERVAL {days} DAY)"
+        ).replace("FROM e ", "FROM bench.e ")
+        sql = sql.replace("EXCEPT SELECT", "EXCEPT DISTINCT SELECT").replace("INTERSECT SELECT", "INTERSECT DISTINCT SELECT")
+        return int(self.query(sql + " SETTINGS max_threads = 2"))
+
+
+class PlainSQL:
+    name = "plain SQL"
+
+    def __init__(self, psql):
+        self.psql = psql
+        if psql("SELECT to_regclass('e') IS NOT NULL") != "t":
+            psql(
+                """
+                CREATE TYPE kind AS ENUM ('view', 'click', 'cart', 'purchase', 'signup');
+                CREATE TABLE e AS
+                SELECT cast(substr(customer_id, 6) AS integer) AS customer, event_type::kind AS type, occurred_at AS at,
+                       price, brand, "productId", category, quantity
+                FROM plain ORDER BY 2, 1, 3;
+                CREATE INDEX ON e (type, customer, at) INCLUDE (price, brand);
+                CREATE INDEX ON e (type, at) INCLUDE (customer, price, brand);
+                VACUUM ANALYZE e;
+                """
+            )
+
+    def sql(self, template):
+        return peer_sql(template, lambda days: f"(timestamptz '2026-11-01 00:00:00+00' - interval '{days} days')")
+
+    def ask(self, template):
+        return int(self.psql(self.sql(template)))
+
+
+def timed(ask, runs, budget=20.0):
+    """The median time in milliseconds, and the answer. Slow questions are asked fewer times."""
+    times, spent = [], 0.0
+    answer = None
+    while len(times) < runs and (spent < budget or len(times) < 2):
+        began = time.perf_counter()
+        answer = ask()
+        took = time.perf_counter() - began
+        times.append(took * 1000)
+        spent += took
+    return statistics.median(times), answer, len(times)
+
+
+class Psql:
+    """One backend. Statements that are timed are timed by psql, around the whole statement."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            ["psql", "-qXAt", "-v", "ON_ERROR_STOP=1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __call__(self, sql):
+        self.process.stdin.write(f"{sql.rstrip().rstrip(';')};\n\\echo @@\n")
+        self.process.stdin.flush()
+        lines = []
+        while (line := self.process.stdout.readline()) != "@@\n":
+            if not line:
+                raise SystemExit(f"psql ended at: {sql[:200]}")
+            lines.append(line.rstrip("\n"))
+        return "\n".join(lines)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()

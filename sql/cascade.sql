@@ -1,0 +1,58 @@
+-- What goes when the row goes that it belongs to. These are triggers and no foreign keys, because pg_restore -j fills
+-- the tables in any order, so that a row may come before the one it belongs to. That a row is written for one that is
+-- there, and stays there, is up to the functions: they hold the definition lock or the cohort's row.
+-- Definer's rights: the policies of the tables ask for the cohort, which is gone by now.
+
+CREATE FUNCTION kursaha_cohort.cohorts_deleted() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    named text;
+BEGIN
+    DELETE FROM kursaha_cohort.reference r USING gone WHERE r.cohort_id = gone.cohort_id;
+    SELECT gone.name INTO named FROM gone JOIN kursaha_cohort.reference r ON r.referenced_id = gone.cohort_id LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('cannot delete cohort "%s" because other cohorts name it', named),
+            HINT = 'Drop or change these cohorts first.';
+    END IF;
+    DELETE FROM kursaha_cohort.cohort_version v USING gone WHERE v.cohort_id = gone.cohort_id;
+    DELETE FROM kursaha_cohort.list_member m USING gone WHERE m.cohort_id = gone.cohort_id;
+    DELETE FROM kursaha_cohort.member m USING gone WHERE m.cohort_id = gone.cohort_id;
+    DELETE FROM kursaha_cohort.refresh r USING gone WHERE r.cohort_id = gone.cohort_id;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.cohorts_deleted() IS 'Removes all that belongs to deleted cohorts; refuses if another cohort names one';
+
+CREATE TRIGGER deleted AFTER DELETE ON kursaha_cohort.cohort REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.cohorts_deleted();
+COMMENT ON TRIGGER deleted ON kursaha_cohort.cohort IS 'Removes all that belongs to deleted cohorts';
+
+CREATE FUNCTION kursaha_cohort.refreshes_deleted() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM kursaha_cohort.membership_change m USING gone WHERE m.refresh_id = gone.refresh_id;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.refreshes_deleted() IS 'Removes the membership changes of deleted refreshes';
+
+CREATE TRIGGER deleted AFTER DELETE ON kursaha_cohort.refresh REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.refreshes_deleted();
+COMMENT ON TRIGGER deleted ON kursaha_cohort.refresh IS 'Removes the membership changes of deleted refreshes';
+
+CREATE FUNCTION kursaha_cohort.captures_deleted() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM kursaha_cohort.captured d USING gone WHERE d.capture_id = gone.capture_id;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.captures_deleted() IS 'Removes the captured rows of deleted captures';
+
+CREATE TRIGGER deleted AFTER DELETE ON kursaha_cohort.capture REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.captures_deleted();
+COMMENT ON TRIGGER deleted ON kursaha_cohort.capture IS 'Removes the captured rows of deleted captures';
