@@ -3,6 +3,7 @@
 
 mod api;
 mod pg;
+mod worker;
 
 pgrx::pg_module_magic!();
 
@@ -12,6 +13,7 @@ pgrx::extension_sql_file!("../sql/index.sql", name = "index", requires = ["table
 pgrx::extension_sql_file!("../sql/triggers.sql", name = "triggers", requires = ["tables", "index"]);
 pgrx::extension_sql_file!("../sql/cascade.sql", name = "cascade", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/views.sql", name = "views", requires = ["tables", "triggers"]);
+pgrx::extension_sql_file!("../sql/status.sql", name = "status", requires = ["index", "views"]);
 pgrx::extension_sql_file!("../sql/track.sql", name = "track", requires = ["tables", "triggers"]);
 pgrx::extension_sql_file!("../sql/capture.sql", name = "capture", requires = ["tables", "triggers", "track"]);
 pgrx::extension_sql_file!("../sql/finish.sql", name = "finish", finalize);
@@ -20,4 +22,8 @@ pgrx::extension_sql_file!("../sql/finish.sql", name = "finish", finalize);
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     pg::settings::register();
+    // SAFETY: reads a variable of the server, which has one thread here.
+    if unsafe { pgrx::pg_sys::process_shared_preload_libraries_in_progress } {
+        worker::register();
+    }
 }

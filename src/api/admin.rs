@@ -24,6 +24,7 @@ const SETS: &[PrivilegeSet] = &[
         relations: &[
             ("SELECT", "{s}.cohort_event, {s}.cohort_customer, {s}.cohort_event_type"),
             ("SELECT", "{s}.cohort_definition, {s}.cohort_definition_version"),
+            ("SELECT", "{s}.cohort_index_status, {s}.cohort_worker_status, {s}.cohort_progress"),
             ("SELECT", "kursaha_cohort.cohort, kursaha_cohort.reference, kursaha_cohort.list_member"),
             ("SELECT", "kursaha_cohort.member, kursaha_cohort.refresh, kursaha_cohort.membership_change"),
             // What the index is made of, but for its pages: those hold events, and are read by the functions only.

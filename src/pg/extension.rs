@@ -59,6 +59,15 @@ pub(crate) fn schema_oids() -> Fallible<(pg_sys::Oid, pg_sys::Oid)> {
     Ok((schema, internals))
 }
 
+/// The table of the index's pages; invalid when it is missing.
+pub(crate) fn page_table() -> pg_sys::Oid {
+    match schema_oids() {
+        // SAFETY: reads the catalog inside a transaction.
+        Ok((_, internals)) => unsafe { pg_sys::get_relname_relid(c"segment_page".as_ptr(), internals) },
+        Err(_) => pg_sys::InvalidOid,
+    }
+}
+
 fn missing() -> ErrorReport {
     failure(SqlState::ERRCODE_UNDEFINED_OBJECT, "the extension kursaha_cohort is not in this database")
         .set_hint("CREATE EXTENSION kursaha_cohort;")

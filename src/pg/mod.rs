@@ -2,10 +2,12 @@
 
 pub(crate) mod answer;
 mod calendar;
+pub(crate) mod databases;
 pub(crate) mod errors;
 pub(crate) mod extension;
 pub(crate) mod index;
 pub(crate) mod jsonb;
+pub(crate) mod progress;
 pub(crate) mod settings;
 pub(crate) mod spi;
 pub(crate) mod stamp;

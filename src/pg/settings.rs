@@ -1,5 +1,7 @@
 //! Settings (GUCs), all under `kursaha_cohort.`.
 
+use std::time::Duration;
+
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::prelude::PostgresGucEnum;
 
@@ -23,6 +25,13 @@ static SEAL_BATCH: GucSetting<i32> = GucSetting::<i32>::new(131_072);
 static SEGMENT_ROWS: GucSetting<i32> = GucSetting::<i32>::new(1_048_576);
 static MAX_INDEXED_PATHS: GucSetting<i32> = GucSetting::<i32>::new(256);
 
+/// Whether the workers work.
+static ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
+/// Events of the tail at which a worker seals at once.
+static SEAL_ROWS: GucSetting<i32> = GucSetting::<i32>::new(50_000);
+/// Milliseconds after which a worker seals what there is.
+static SEAL_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5_000);
+
 /// Registers every setting with the server.
 pub(crate) fn register() {
     GucRegistry::define_int_guc(
@@ -42,6 +51,34 @@ pub(crate) fn register() {
         &ENGINE,
         GucContext::Userset,
         GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"kursaha_cohort.enabled",
+        c"Whether background workers seal and merge.",
+        c"They run when kursaha_cohort is among shared_preload_libraries.",
+        &ENABLED,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"kursaha_cohort.seal_rows",
+        c"How many unsealed events make the background worker seal at once.",
+        c"Rules read unsealed events one by one: exact, and slower the more there are.",
+        &SEAL_ROWS,
+        1,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"kursaha_cohort.seal_interval",
+        c"How long events stay unsealed when they are few.",
+        c"The background worker seals after this time whatever there is.",
+        &SEAL_INTERVAL,
+        100,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
     );
     let sizes = [
         (
@@ -94,4 +131,19 @@ pub(crate) fn max_indexed_paths() -> usize {
 /// Minutes for which refreshes and their entered and exited customers are kept.
 pub(crate) fn history_retention_minutes() -> i32 {
     HISTORY_RETENTION.get()
+}
+
+/// Whether the workers work.
+pub(crate) fn enabled() -> bool {
+    ENABLED.get()
+}
+
+/// Events of the tail at which a worker seals at once.
+pub(crate) fn seal_rows() -> usize {
+    usize::try_from(SEAL_ROWS.get()).unwrap_or(1)
+}
+
+/// The time after which a worker seals what there is.
+pub(crate) fn seal_interval() -> Duration {
+    Duration::from_millis(u64::try_from(SEAL_INTERVAL.get()).unwrap_or(100))
 }

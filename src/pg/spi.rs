@@ -1,6 +1,8 @@
 //! The one file that speaks SPI. Every statement runs with `search_path = pg_catalog, pg_temp`, so that no object of
 //! the caller's path can stand in for one that the statement means.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::CString;
 
 use pgrx::datum::DatumWithOid;
@@ -120,15 +122,19 @@ fn execute(
     unsafe {
         check(pg_sys::SPI_connect())?;
         let nest = pinned_settings();
-        let status = pg_sys::SPI_execute_with_args(
-            command.as_ptr(),
-            count,
-            types.as_mut_ptr(),
-            values.as_mut_ptr(),
-            nulls.as_ptr(),
-            snapshot == Snapshot::Callers,
-            0,
-        );
+        let read_only = snapshot == Snapshot::Callers;
+        let status = match kept_plan(sql, &command, &mut types)? {
+            Some(plan) => pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), read_only, 0),
+            None => pg_sys::SPI_execute_with_args(
+                command.as_ptr(),
+                count,
+                types.as_mut_ptr(),
+                values.as_mut_ptr(),
+                nulls.as_ptr(),
+                read_only,
+                0,
+            ),
+        };
         check(status)?;
         let touched = pg_sys::SPI_processed;
         let table = pg_sys::SPI_tuptable;
@@ -149,6 +155,43 @@ fn execute(
         check(pg_sys::SPI_finish())?;
         outcome.map(|()| touched)
     }
+}
+
+/// The plan of a statement, made once in a backend. Not of the SQL of rules, which is long and rarely comes twice.
+///
+/// # Safety
+/// Only between `SPI_connect` and `SPI_finish`.
+unsafe fn kept_plan(sql: &str, command: &CString, types: &mut [pg_sys::Oid]) -> Fallible<Option<pg_sys::SPIPlanPtr>> {
+    /// The longest statement kept, and the most: the extension's own are some eighty.
+    const LONGEST: usize = 1_000;
+    const MOST: usize = 200;
+    thread_local! {
+        static PLANS: RefCell<HashMap<(String, Vec<pg_sys::Oid>), pg_sys::SPIPlanPtr>> = RefCell::new(HashMap::new());
+    }
+    // A utility statement has no plan to speak of, and GRANT names what it grants in its text.
+    if sql.len() > LONGEST || sql.starts_with("GRANT") {
+        return Ok(None);
+    }
+    let key = (sql.to_owned(), types.to_vec());
+    if let Some(known) = PLANS.with_borrow(|plans| plans.get(&key).copied()) {
+        return Ok(Some(known));
+    }
+    if PLANS.with_borrow(HashMap::len) >= MOST {
+        return Ok(None);
+    }
+    let count = i32::try_from(types.len()).unwrap_or(i32::MAX);
+    // SAFETY: the types are as many as counted; a kept plan lives as long as the backend, and the server makes it anew
+    // when what it depends on changes.
+    let plan = unsafe {
+        let plan = pg_sys::SPI_prepare(command.as_ptr(), count, types.as_mut_ptr());
+        if plan.is_null() {
+            return Err(failure(SqlState::ERRCODE_INTERNAL_ERROR, "an internal statement cannot be prepared"));
+        }
+        check(pg_sys::SPI_keepplan(plan))?;
+        plan
+    };
+    PLANS.with_borrow_mut(|plans| plans.insert(key, plan));
+    Ok(Some(plan))
 }
 
 /// Opens a nest of settings in which `search_path` is pinned and `jit` is off (compiling the SQL of a rule with many

@@ -192,7 +192,7 @@ class History:
         for place, query in enumerate(queries):
             index, sql = answers[f"index {place}"], answers[f"sql {place}"]
             failed = isinstance(index, Failure) or isinstance(sql, Failure)
-            if failed and str(index).startswith(EXPECTED) and (str(sql)[:5] == str(index)[:5] or index.startswith("55P03")):
+            if failed and str(index).startswith(EXPECTED) and (str(sql)[:5] == str(index)[:5] or index.startswith(("55P03", "40001"))):
                 continue  # the index looks at both tables, plain SQL may need one, and that one is not locked
             self.tally["triples"] += 1
             if failed or index != sql:

@@ -1,5 +1,6 @@
 //! Which codes of a column satisfy a test.
 
+use super::bits::pack_rows;
 use super::clock::Clock;
 use super::json;
 use super::test::{Equal, Exact, Kind, Range, Test};
@@ -35,25 +36,15 @@ impl Codes {
 
     /// Which of a pack's codes are in the set, as bits.
     pub(crate) fn mask(&self, codes: &[u32; crate::segment::PACK]) -> u128 {
-        let half = |codes: &[u32]| match self {
+        match self {
             Self::Range(first, last) => {
                 let width = last - first;
-                let mut mask = 0_u64;
-                for (bit, code) in codes.iter().enumerate() {
-                    mask |= u64::from(code.wrapping_sub(*first) <= width) << bit;
-                }
-                mask
+                pack_rows(codes, |code| code.wrapping_sub(*first) <= width)
             }
             Self::Bits(bits) => {
-                let mut mask = 0_u64;
-                for (bit, code) in codes.iter().enumerate() {
-                    let word = bits.get(*code as usize / 64).copied().unwrap_or(0);
-                    mask |= (word >> (code % 64) & 1) << bit;
-                }
-                mask
+                pack_rows(codes, |code| bits.get(code as usize / 64).is_some_and(|word| word >> (code % 64) & 1 == 1))
             }
-        };
-        u128::from(half(&codes[..64])) | u128::from(half(&codes[64..])) << 64
+        }
     }
 }
 
@@ -198,19 +189,18 @@ fn numbers_within(
     if dictionary.numbers().is_empty() {
         return Ok(0..0);
     }
-    let (mantissas, scale) = (dictionary.mantissas(stream)?, dictionary.scale());
+    let scale = dictionary.scale();
     let below = |bound: &Exact, included: bool| {
-        mantissas.partition_point(|mantissa| match bound.compare_mantissa(*mantissa, scale) {
+        dictionary.numbers_below(stream, |mantissa| match bound.compare_mantissa(mantissa, scale) {
             std::cmp::Ordering::Less => true,
             std::cmp::Ordering::Equal => included,
             std::cmp::Ordering::Greater => false,
         })
     };
-    let low = range.low.as_ref().map_or(0, |(bound, included)| below(bound, !*included));
-    let high = range.high.as_ref().map_or(mantissas.len(), |(bound, included)| below(bound, *included));
-    let start = dictionary.numbers().start;
-    let code = |place: usize| start.saturating_add(u32::try_from(place).unwrap_or(u32::MAX));
-    Ok(code(low)..code(high.max(low)))
+    let low = range.low.as_ref().map_or(Ok(0), |(bound, included)| below(bound, !*included))?;
+    let all = dictionary.numbers();
+    let high = range.high.as_ref().map_or(Ok(all.end - all.start), |(bound, included)| below(bound, *included))?;
+    Ok(all.start.saturating_add(low)..all.start.saturating_add(high.max(low)))
 }
 
 fn equal_codes(
@@ -227,10 +217,14 @@ fn equal_codes(
         .filter_map(|value| dictionary.bool_code(value))
         .collect();
     if !equal.numbers.is_empty() && !dictionary.numbers().is_empty() {
-        let (mantissas, scale, start) = (dictionary.mantissas(stream)?, dictionary.scale(), dictionary.numbers().start);
+        let (scale, start) = (dictionary.scale(), dictionary.numbers().start);
         for number in &equal.numbers {
-            if let Ok(place) = mantissas.binary_search_by(|mantissa| number.compare_mantissa(*mantissa, scale)) {
-                codes.push(start + u32::try_from(place).unwrap_or(0));
+            let below =
+                dictionary.numbers_below(stream, |mantissa| number.compare_mantissa(mantissa, scale).is_lt())?;
+            let not_above =
+                dictionary.numbers_below(stream, |mantissa| number.compare_mantissa(mantissa, scale).is_le())?;
+            if below < not_above {
+                codes.push(start + below);
             }
         }
     }

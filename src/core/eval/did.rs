@@ -7,7 +7,7 @@ use super::rows::{Bound, Rows, Times, ones};
 use super::source::{Part, Source};
 use crate::rule::Occurrence;
 use crate::segment::column::Reader;
-use crate::segment::{CHUNK, Corrupt, PACK};
+use crate::segment::{CHUNK, CHUNK_MASK, Corrupt, PACK};
 
 /// A condition bound to every group that it looks at.
 pub(crate) struct Did<'a> {
@@ -37,6 +37,15 @@ pub(crate) fn groups<'a>(
 ) -> impl Iterator<Item = &'a crate::segment::Group> {
     let wanted: Option<Vec<String>> = types.map(<[String]>::to_vec);
     part.header.groups.iter().filter(move |group| wanted.as_ref().is_none_or(|types| types.contains(&group.name)))
+}
+
+/// Does something for each row of a mask; full packs, which are common, go without looking for bits.
+fn for_each(rows: u128, mut each: impl FnMut(usize)) {
+    if rows == u128::MAX {
+        (0..PACK).for_each(each);
+    } else {
+        ones(rows).for_each(&mut each);
+    }
 }
 
 impl<'a> Did<'a> {
@@ -100,7 +109,8 @@ impl<'a> Did<'a> {
     fn exists(&mut self, chunk: u16, wanted: Option<&Bits>) -> Result<Bits, Corrupt> {
         let mut bits = Bits::none();
         for matching in &mut self.groups {
-            if !self.exactly && matches!(matching.filter, Bound::All) && matching.rows.whole() {
+            let stored = matching.rows.group.has_set(chunk);
+            if !self.exactly && stored && matches!(matching.filter, Bound::All) && matching.rows.whole() {
                 if let Some(set) = matching.rows.group.customers(chunk, matching.rows.stream)? {
                     bits.add(&set);
                 }
@@ -110,7 +120,7 @@ impl<'a> Did<'a> {
             matching.rows.scan(chunk, wanted, |pack, ordinals, rows| {
                 let rows = filter.mask(pack, rows)?;
                 *events += u64::from(rows.count_ones());
-                ones(rows).for_each(|place| bits.insert(ordinals[place]));
+                for_each(rows, |place| bits.insert(ordinals[place]));
                 Ok(())
             })?;
         }
@@ -118,8 +128,13 @@ impl<'a> Did<'a> {
     }
 
     fn counted(&mut self, chunk: u16, wanted: Option<&Bits>) -> Result<Bits, Corrupt> {
-        self.counters.clear();
-        self.counters.resize(CHUNK, 0);
+        let plan = self.plan;
+        // Figures count for themselves, unless how many events there are is asked as well.
+        let count = self.figures.is_none() || plan.count.is_some();
+        if count {
+            self.counters.clear();
+            self.counters.resize(CHUNK, 0);
+        }
         if let Some(figures) = &mut self.figures {
             figures.begin();
         }
@@ -127,30 +142,37 @@ impl<'a> Did<'a> {
             let (filter, events) = (&mut matching.filter, &mut self.events);
             let (counters, figures) = (&mut self.counters, &mut self.figures);
             matching.rows.scan(chunk, wanted, |pack, ordinals, rows| {
-                let rows = filter.mask(pack, rows)?;
+                let mut rows = filter.mask(pack, rows)?;
                 *events += u64::from(rows.count_ones());
-                if rows == u128::MAX {
-                    for ordinal in ordinals {
-                        counters[*ordinal as usize] += 1;
+                if count {
+                    for_each(rows, |place| counters[(ordinals[place] & CHUNK_MASK) as usize] += 1);
+                }
+                if let Some(figures) = figures {
+                    if let Some(wanted) = wanted {
+                        for place in ones(rows) {
+                            if !wanted.contains(ordinals[place]) {
+                                rows &= !(1 << place);
+                            }
+                        }
                     }
-                } else {
-                    for place in ones(rows) {
-                        counters[ordinals[place] as usize] += 1;
+                    if rows != 0 {
+                        figures.add(number, pack, ordinals, rows)?;
                     }
                 }
-                match figures {
-                    Some(figures) if rows != 0 => figures.add(number, pack, ordinals, rows),
-                    _ => Ok(()),
-                }
+                Ok(())
             })?;
         }
-        let plan = self.plan;
+        let by_count = |counters: &[u32]| {
+            let (low, high, outside) = plan.bounds();
+            let width = high.wrapping_sub(low);
+            Bits::of_values(counters, |events| (events.wrapping_sub(low) <= width) != outside)
+        };
         match &mut self.figures {
-            None => Ok(Bits::of_values(&self.counters, |events| plan.counts(u64::from(events)))),
+            None => Ok(by_count(&self.counters)),
             Some(figures) => {
                 let mut bits = figures.satisfied()?;
-                if plan.count.is_some() {
-                    bits.intersect(&Bits::of_values(&self.counters, |events| plan.counts(u64::from(events))));
+                if count {
+                    bits.intersect(&by_count(&self.counters));
                 }
                 Ok(bits)
             }

@@ -18,9 +18,9 @@ use super::rows::ones;
 use super::test::Equal;
 use crate::rule::{Comparison, Figure};
 use crate::segment::column::Reader;
-use crate::segment::dictionary::Loaded;
+use crate::segment::dictionary::{Loaded, Mantissas};
 use crate::segment::item::{Item, Numeric};
-use crate::segment::{CHUNK, Corrupt, PACK};
+use crate::segment::{CHUNK, CHUNK_MASK, Corrupt, PACK};
 use crate::value::{Number, plain};
 
 /// A figure bound to the groups of a condition.
@@ -93,7 +93,7 @@ impl<'a> Figures<'a> {
 struct Values<'a> {
     reader: Reader<'a>,
     first: u32,
-    mantissas: Vec<i64>,
+    mantissas: Mantissas,
     digits: u8,
     /// Codes outside `mantissas`: strings that are numbers, numbers that do not fit, arrays.
     others: HashMap<u32, Vec<Numeric>>,
@@ -118,8 +118,8 @@ impl Values<'_> {
     /// The largest magnitude at a scale.
     fn most(&self, scale: u8) -> Option<i128> {
         let shift = 10_i128.checked_pow(u32::from(scale.saturating_sub(self.digits)))?;
-        let ends = self.mantissas.first().into_iter().chain(self.mantissas.last());
-        let mut most = ends.map(|mantissa| i128::from(*mantissa).abs()).max().unwrap_or(0).checked_mul(shift)?;
+        let (first, last) = self.mantissas.ends().unwrap_or_default();
+        let mut most = i128::from(first).abs().max(i128::from(last).abs()).checked_mul(shift)?;
         for value in self.others.values().flatten() {
             if let Numeric::Small(number) = value {
                 most = most.max(number.at_scale(scale).abs());
@@ -138,7 +138,7 @@ fn values_of<'a>(aggregate: &AggregatePlan, matching: &Matching<'a>) -> Result<V
         let mut values = Values {
             reader: Reader::new(stream, &property.codes),
             first: dictionary.numbers().start,
-            mantissas: Vec::new(),
+            mantissas: Mantissas::List(Vec::new()),
             digits: dictionary.scale(),
             others: HashMap::new(),
             elements: 1,
@@ -195,42 +195,68 @@ fn each_item(loaded: &Loaded, code: u32, path: &[String], aggregate: &AggregateP
     }
 }
 
+/// The numeric values of one column at the common scale.
+struct Scaled<'a, T> {
+    reader: Reader<'a>,
+    /// The code of the first number.
+    first: u32,
+    numbers: ScaledNumbers<T>,
+    others: HashMap<u32, Vec<T>>,
+}
+
+/// Numbers by their place among the codes of numbers.
+enum ScaledNumbers<T> {
+    List(Vec<T>),
+    /// As many from the smallest on, each so much above the one before.
+    Run {
+        smallest: T,
+        step: T,
+        codes: u32,
+    },
+}
+
 /// Sums, averages and extremes in whole numbers.
 pub(crate) struct Numbers<'a, T> {
     figure: &'a Figure,
-    /// By group: readers, the code of the first value, values at the common scale, and the values of other codes.
-    columns: Vec<Vec<(Reader<'a>, u32, Vec<T>, HashMap<u32, Vec<T>>)>>,
+    /// By group.
+    columns: Vec<Vec<Scaled<'a, T>>>,
     scale: u8,
+    /// By ordinal: the figure so far.
     accumulators: Vec<T>,
+    /// Who has a value at all.
+    touched: Bits,
+    /// By ordinal, of averages only: how many values.
     counts: Vec<u32>,
 }
 
-impl<'a, T: Copy + Ord + Default + std::ops::AddAssign + Into<i128>> Numbers<'a, T> {
+impl<'a, T: Width> Numbers<'a, T> {
     fn new(aggregate: &'a AggregatePlan, columns: Vec<Vec<Values<'a>>>, scale: u8, narrow: impl Fn(i128) -> T) -> Self {
-        let columns = columns.into_iter().map(|group| {
-            group
-                .into_iter()
-                .map(|column| {
-                    let shift = 10_i128.pow(u32::from(scale.saturating_sub(column.digits)));
-                    let values =
-                        column.mantissas.iter().map(|mantissa| narrow(i128::from(*mantissa) * shift)).collect();
-                    let others = column.others.iter().map(|(code, values)| {
-                        let values = values.iter().map(|value| match value {
-                            Numeric::Small(number) => narrow(number.at_scale(scale)),
-                            Numeric::Large(_) => narrow(0), // told apart before: these are exact numbers' work
-                        });
-                        (*code, values.collect())
-                    });
-                    let others = others.collect();
-                    (column.reader, column.first, values, others)
-                })
-                .collect()
-        });
+        let scaled = |column: Values<'a>| {
+            let shift = 10_i128.pow(u32::from(scale.saturating_sub(column.digits)));
+            let numbers = match column.mantissas {
+                Mantissas::Run(smallest, codes) => {
+                    ScaledNumbers::Run { smallest: narrow(i128::from(smallest) * shift), step: narrow(shift), codes }
+                }
+                Mantissas::List(list) => {
+                    ScaledNumbers::List(list.into_iter().map(|mantissa| narrow(i128::from(mantissa) * shift)).collect())
+                }
+            };
+            let others = column.others.into_iter().map(|(code, values)| {
+                let values = values.into_iter().map(|value| match value {
+                    Numeric::Small(number) => narrow(number.at_scale(scale)),
+                    Numeric::Large(_) => narrow(0), // told apart before: these are exact numbers' work
+                });
+                (code, values.collect())
+            });
+            let others = others.collect();
+            Scaled { reader: column.reader, first: column.first, numbers, others }
+        };
         Self {
             figure: &aggregate.figure,
-            columns: columns.collect(),
+            columns: columns.into_iter().map(|group| group.into_iter().map(scaled).collect()).collect(),
             scale,
             accumulators: Vec::new(),
+            touched: Bits::none(),
             counts: Vec::new(),
         }
     }
@@ -238,54 +264,134 @@ impl<'a, T: Copy + Ord + Default + std::ops::AddAssign + Into<i128>> Numbers<'a,
     fn begin(&mut self) {
         self.accumulators.clear();
         self.accumulators.resize(CHUNK, T::default());
-        self.counts.clear();
-        self.counts.resize(CHUNK, 0);
+        self.touched = Bits::none();
+        if matches!(self.figure, Figure::Avg(_)) {
+            self.counts.clear();
+            self.counts.resize(CHUNK, 0);
+        }
     }
 
     fn add(&mut self, group: usize, pack: usize, ordinals: &[u32; PACK], rows: u128) -> Result<(), Corrupt> {
-        let (accumulators, counts) = (&mut self.accumulators, &mut self.counts);
-        let figure = self.figure;
-        let mut put = |ordinal: usize, value: T| {
-            let accumulator = &mut accumulators[ordinal];
-            match figure {
-                Figure::Min(_) if counts[ordinal] > 0 => *accumulator = value.min(*accumulator),
-                Figure::Max(_) if counts[ordinal] > 0 => *accumulator = value.max(*accumulator),
-                _ => *accumulator += value,
-            }
-            counts[ordinal] += 1;
-        };
-        let mut codes = [0_u32; PACK];
-        for (reader, first, values, others) in &mut self.columns[group] {
-            reader.small(pack, &mut codes)?;
-            for place in ones(rows) {
-                let ordinal = ordinals[place] as usize;
-                if let Some(value) = values.get(codes[place].wrapping_sub(*first) as usize) {
-                    put(ordinal, *value);
-                } else if let Some(more) = others.get(&codes[place]) {
-                    more.iter().for_each(|value| put(ordinal, *value));
-                }
-            }
+        let (accumulators, touched, counts) = (&mut self.accumulators, &mut self.touched, &mut self.counts);
+        let columns = &mut self.columns[group];
+        let slot = |ordinal: u32| (ordinal & CHUNK_MASK) as usize;
+        match self.figure {
+            Figure::Min(_) => each_value(columns, pack, ordinals, rows, |ordinal, value| {
+                let so_far = &mut accumulators[slot(ordinal)];
+                *so_far = if touched.contains(ordinal) { value.min(*so_far) } else { value };
+                touched.insert(ordinal);
+            }),
+            Figure::Max(_) => each_value(columns, pack, ordinals, rows, |ordinal, value| {
+                let so_far = &mut accumulators[slot(ordinal)];
+                *so_far = if touched.contains(ordinal) { value.max(*so_far) } else { value };
+                touched.insert(ordinal);
+            }),
+            Figure::Avg(_) => each_value(columns, pack, ordinals, rows, |ordinal, value| {
+                accumulators[slot(ordinal)] += value;
+                counts[slot(ordinal)] += 1;
+                touched.insert(ordinal);
+            }),
+            _ => each_value(columns, pack, ordinals, rows, |ordinal, value| {
+                accumulators[slot(ordinal)] += value;
+                touched.insert(ordinal);
+            }),
         }
-        Ok(())
     }
 
     fn satisfied(&self) -> Bits {
-        let mut bits = Bits::none();
-        let average = matches!(self.figure, Figure::Avg(_));
         let Some(limits) = comparison(self.figure).map(|comparison| Limits::new(comparison, self.scale)) else {
-            return bits;
+            return Bits::none();
         };
-        for (ordinal, (value, count)) in (0_u32..).zip(self.accumulators.iter().zip(&self.counts)) {
-            if *count == 0 {
-                continue;
+        if matches!(self.figure, Figure::Avg(_)) {
+            let mut bits = Bits::none();
+            for ordinal in self.touched.iter() {
+                let (sum, count) = (self.accumulators[ordinal as usize], self.counts[ordinal as usize]);
+                if limits.average(sum.into(), count) {
+                    bits.insert(ordinal);
+                }
             }
-            let value: i128 = (*value).into();
-            let holds = if average { limits.average(value, *count) } else { limits.holds(value) };
-            if holds {
-                bits.insert(ordinal);
+            return bits;
+        }
+        // The limits in the accumulators' own width; a limit beyond it is none.
+        let (low, high) = (T::saturated(limits.low), T::saturated(limits.high));
+        let nobody = limits.low > high.into() || limits.high < low.into();
+        let outside = limits.outside;
+        let mut bits =
+            Bits::of_values(&self.accumulators, |value| (!nobody && low <= value && value <= high) != outside);
+        bits.intersect(&self.touched);
+        bits
+    }
+}
+
+/// Hands out the values of some rows of a pack.
+fn each_value<T: Width>(
+    columns: &mut [Scaled<'_, T>],
+    pack: usize,
+    ordinals: &[u32; PACK],
+    rows: u128,
+    mut each: impl FnMut(u32, T),
+) -> Result<(), Corrupt> {
+    let mut codes = [0_u32; PACK];
+    for Scaled { reader, first, numbers, others } in columns {
+        reader.small(pack, &mut codes)?;
+        let other = |place: usize, each: &mut dyn FnMut(u32, T)| {
+            if !others.is_empty()
+                && let Some(more) = others.get(&codes[place])
+            {
+                more.iter().for_each(|value| each(ordinals[place], *value));
+            }
+        };
+        match numbers {
+            ScaledNumbers::List(list) => {
+                for place in ones(rows) {
+                    match list.get(codes[place].wrapping_sub(*first) as usize) {
+                        Some(value) => each(ordinals[place], *value),
+                        None => other(place, &mut each),
+                    }
+                }
+            }
+            ScaledNumbers::Run { smallest, step, codes: count } => {
+                for place in ones(rows) {
+                    let number = codes[place].wrapping_sub(*first);
+                    if number < *count {
+                        each(ordinals[place], *smallest + step.times(number));
+                    } else {
+                        other(place, &mut each);
+                    }
+                }
             }
         }
-        bits
+    }
+    Ok(())
+}
+
+/// A width in which figures are added up.
+pub(crate) trait Width:
+    Copy + Ord + Default + std::ops::Add<Output = Self> + std::ops::AddAssign + Into<i128>
+{
+    /// The number, or the nearest one that there is.
+    fn saturated(wide: i128) -> Self;
+    /// The product. What it reaches was bounded before.
+    fn times(self, factor: u32) -> Self;
+}
+
+impl Width for i64 {
+    fn saturated(wide: i128) -> Self {
+        Self::try_from(wide).unwrap_or(if wide < 0 { Self::MIN } else { Self::MAX })
+    }
+
+    fn times(self, factor: u32) -> Self {
+        self.wrapping_mul(Self::from(factor))
+    }
+}
+
+impl Width for i128 {
+    fn saturated(wide: i128) -> Self {
+        wide
+    }
+
+    fn times(self, factor: u32) -> Self {
+        self.wrapping_mul(Self::from(factor))
     }
 }
 
@@ -430,8 +536,8 @@ impl ExactNumbers<'_> {
         for column in &mut self.columns[group] {
             column.reader.small(pack, &mut codes)?;
             for place in ones(rows) {
-                if let Some(mantissa) = column.mantissas.get(codes[place].wrapping_sub(column.first) as usize) {
-                    put(ordinals[place], BigDecimal::new(BigInt::from(*mantissa), i64::from(column.digits)));
+                if let Some(mantissa) = column.mantissas.get(codes[place].wrapping_sub(column.first)) {
+                    put(ordinals[place], BigDecimal::new(BigInt::from(mantissa), i64::from(column.digits)));
                 } else if let Some(more) = column.others.get(&codes[place]) {
                     more.iter().for_each(|value| put(ordinals[place], value.exact()));
                 }
@@ -510,8 +616,8 @@ pub(crate) struct Scalars<'a> {
     scalars: Vec<Scalar>,
     /// The scalars of each value that was met.
     lists: Vec<Vec<u32>>,
-    /// (ordinal, scalar) of the chunk's matching events.
-    pairs: Vec<(u16, u32)>,
+    /// Ordinal (high half) and scalar (low half) of the chunk's matching events: one number sorts faster than a pair.
+    pairs: Vec<u64>,
 }
 
 impl<'a> Scalars<'a> {
@@ -567,8 +673,8 @@ impl<'a> Scalars<'a> {
                     *known = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
                     self.lists.push(list);
                 }
-                let low = (ordinals[place] & 0xffff) as u16;
-                self.pairs.extend(self.lists[*known as usize].iter().map(|scalar| (low, *scalar)));
+                let high = u64::from(ordinals[place]) << 32;
+                self.pairs.extend(self.lists[*known as usize].iter().map(|scalar| high | u64::from(*scalar)));
             }
         }
         Ok(())
@@ -579,12 +685,12 @@ impl<'a> Scalars<'a> {
         let mut bits = Bits::none();
         let wanted = wanted(&self.aggregate.figure).map(|scalars| Equal::new(scalars, false));
         let limits = comparison(&self.aggregate.figure).map(|comparison| Limits::new(comparison, 0));
-        for one in self.pairs.chunk_by(|left, right| left.0 == right.0) {
+        for one in self.pairs.chunk_by(|left, right| left >> 32 == right >> 32) {
             let mut distinct = 0_i128;
             let mut best: Option<(usize, &Scalar)> = None;
             for times in one.chunk_by(|left, right| left == right) {
                 distinct += 1;
-                let scalar = &self.scalars[times[0].1 as usize];
+                let scalar = &self.scalars[(times[0] & u64::from(u32::MAX)) as usize];
                 // The most frequent; then the smallest text; then boolean before number before string.
                 let better = best.is_none_or(|(most, old)| {
                     times.len().cmp(&most).then_with(|| (old.text(), old).cmp(&(scalar.text(), scalar))).is_gt()
@@ -599,7 +705,7 @@ impl<'a> Scalars<'a> {
                 _ => false,
             };
             if holds {
-                bits.insert(u32::from(one[0].0));
+                bits.insert((one[0] >> 32) as u32);
             }
         }
         bits

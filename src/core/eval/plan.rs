@@ -76,6 +76,28 @@ impl DidPlan {
         }
     }
 
+    /// The same as numbers of events from one to another, both included, or all others.
+    pub(crate) fn bounds(&self) -> (u32, u32, bool) {
+        // No customer has more events than that in a chunk's counters.
+        let near = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        match self.count {
+            None => (1, u32::MAX, false),
+            Some(Comparison::Eq(number)) => (near(number), near(number), false),
+            Some(Comparison::Neq(number)) => (near(number), near(number), true),
+            Some(Comparison::Gt(number)) => match near(number).checked_add(1) {
+                Some(low) => (low, u32::MAX, false),
+                None => (0, u32::MAX, true),
+            },
+            Some(Comparison::Gte(number)) => (near(number), u32::MAX, false),
+            Some(Comparison::Lt(number)) => match near(number).checked_sub(1) {
+                Some(high) => (0, high, false),
+                None => (0, u32::MAX, true),
+            },
+            Some(Comparison::Lte(number)) => (0, near(number), false),
+            Some(Comparison::Between(low, high)) => (near(low), near(high), false), // the lower comes first
+        }
+    }
+
     /// Whether it only matters if there is a matching event: then what is the answer when there is one.
     pub(crate) fn existence(&self) -> Option<bool> {
         if self.aggregate.is_some() || self.occurrence.is_some() {

@@ -2,7 +2,7 @@
 
 use roaring::RoaringBitmap;
 
-use super::bits::Bits;
+use super::bits::{Bits, pack_rows};
 use super::clock::Clock;
 use super::codes::{self, Codes};
 use super::plan::Pred;
@@ -115,30 +115,31 @@ impl<'a> Times<'a> {
 
     /// Which of some rows lie between two instants, both included.
     fn mask(&mut self, pack: usize, rows: u128, (first, last): (i64, i64)) -> Result<u128, Corrupt> {
-        let mut seconds = [0_i64; PACK];
-        self.seconds.large(pack, &mut seconds)?;
         // The seconds decide, but for rows in the very seconds of the two ends.
         let (from, to) = (first.div_euclid(SECOND), last.div_euclid(SECOND));
-        let half = |seconds: &[i64], holds: &dyn Fn(i64) -> bool| {
-            let mut mask = 0_u64;
-            for (bit, second) in seconds.iter().enumerate() {
-                mask |= u64::from(holds(*second)) << bit;
+        let mut offsets = [0_u32; PACK];
+        let (mut inside, certain) = if let Some(base) = self.seconds.offsets(pack, &mut offsets)? {
+            // Everything is within 32 bits of the base; an end beyond that is no end here.
+            let most = base.saturating_add(i64::from(u32::MAX));
+            if from > most || to < base {
+                return Ok(0);
             }
-            u128::from(mask)
+            let near = |second: i64| (second.clamp(base, most) - base) as u32;
+            let (low, high) = (near(from), near(to));
+            let inside = pack_rows(&offsets, |offset| offset.wrapping_sub(low) <= high - low);
+            let certain = pack_rows(&offsets, |offset| (offset > low || from < base) && (offset < high || to > most));
+            (inside & rows, certain)
+        } else {
+            let mut seconds = [0_i64; PACK];
+            self.seconds.large(pack, &mut seconds)?;
+            let inside = pack_rows(&seconds, |second| second >= from && second <= to);
+            (inside & rows, pack_rows(&seconds, |second| second > from && second < to))
         };
-        let mut inside = within(&seconds[..64], from, to) | within(&seconds[64..], from, to) << 64;
-        let edge = |second: i64| second == from || second == to;
-        inside &= rows;
-        if inside == 0 {
-            return Ok(0);
-        }
-        let edges = (half(&seconds[..64], &edge) | half(&seconds[64..], &edge) << 64) & inside;
+        let edges = inside & !certain;
         if edges != 0 {
-            let mut micros = [0_i64; PACK];
-            self.micros.large(pack, &mut micros)?;
+            let at = self.all(pack)?;
             for place in ones(edges) {
-                let at = seconds[place].wrapping_mul(SECOND).wrapping_add(micros[place]);
-                if at < first || at > last {
+                if at[place] < first || at[place] > last {
                     inside &= !(1 << place);
                 }
             }
@@ -158,23 +159,18 @@ impl<'a> Times<'a> {
     }
 }
 
-fn within(seconds: &[i64], from: i64, to: i64) -> u128 {
-    let mut mask = 0_u64;
-    for (bit, second) in seconds.iter().enumerate() {
-        mask |= u64::from(*second >= from && *second <= to) << bit;
-    }
-    u128::from(mask)
-}
-
 /// The places of the bits that are set.
-pub(crate) fn ones(mut mask: u128) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        if mask == 0 {
-            return None;
-        }
-        let place = mask.trailing_zeros() as usize;
-        mask &= mask - 1;
-        Some(place)
+pub(crate) fn ones(mask: u128) -> impl Iterator<Item = usize> {
+    let halves = [(mask & u128::from(u64::MAX)) as u64, (mask >> 64) as u64];
+    halves.into_iter().zip([0, 64]).flat_map(|(mut half, start)| {
+        std::iter::from_fn(move || {
+            if half == 0 {
+                return None;
+            }
+            let place = half.trailing_zeros() as usize;
+            half &= half - 1;
+            Some(start + place)
+        })
     })
 }
 

@@ -11,6 +11,9 @@ use super::item::{Decimal, Item};
 use super::stream::{Corrupt, Span, Stream};
 use super::{CHUNK_BITS, Chunk, ChunkSet, Group, Header, PREFIX, Property, RowKey, SECOND};
 
+/// From so many customers on, a chunk's set is stored: a bitmap of 8 kB, added to another in no time.
+const DENSE: u64 = 8_192;
+
 /// One column of a group as it grows.
 struct Growing {
     path: Vec<String>,
@@ -258,7 +261,7 @@ impl GroupBuilder {
         self.nodes[node].column
     }
 
-    fn finish(mut self, name: String, writer: &Writer, out: &mut Vec<u8>) -> (Group, Vec<(u16, RoaringBitmap)>) {
+    fn finish(mut self, name: String, writer: &Writer, out: &mut Vec<u8>) -> Group {
         self.flush();
         let mut order: Vec<(RowKey, u32)> = self.rows.iter().copied().zip(0..).collect();
         order.sort_unstable();
@@ -288,7 +291,10 @@ impl GroupBuilder {
             }
         }
         for (chunk, (_, set)) in group.chunks.iter_mut().zip(&sets) {
-            chunk.customers = write_set(set, out);
+            // Of a few customers the column of ordinals tells as fast, in fewer bytes.
+            if set.len() >= DENSE {
+                chunk.customers = write_set(set, out);
+            }
         }
         self.columns.sort_by(|left, right| left.path.cmp(&right.path));
         for column in self.columns {
@@ -299,7 +305,7 @@ impl GroupBuilder {
                 .collect();
             group.properties.push(Property { path: column.path, codes: writer.plain(&values, out), dictionary });
         }
-        (group, sets)
+        group
     }
 }
 
@@ -426,20 +432,11 @@ impl SegmentBuilder {
         let writer = Writer::new();
         let mut out = vec![0; PREFIX];
         let mut header = Header::default();
-        let mut any: HashMap<u16, RoaringBitmap> = HashMap::new();
         let mut groups: Vec<(String, GroupBuilder)> = self.groups.into_iter().collect();
         groups.sort_by(|left, right| left.0.cmp(&right.0));
         for (name, group) in groups.into_iter().filter(|(_, group)| !group.is_empty()) {
-            let (group, sets) = group.finish(name, &writer, &mut out);
-            for (number, set) in sets {
-                *any.entry(number).or_default() |= set;
-            }
-            header.groups.push(group);
+            header.groups.push(group.finish(name, &writer, &mut out));
         }
-        let mut any: Vec<(u16, RoaringBitmap)> = any.into_iter().collect();
-        any.sort_by_key(|(number, _)| *number);
-        header.any =
-            any.iter().map(|(number, set)| ChunkSet { number: *number, set: write_set(set, &mut out) }).collect();
         let mut removed: HashMap<u16, RoaringBitmap> = HashMap::new();
         for ordinal in self.removed {
             removed.entry((ordinal >> CHUNK_BITS) as u16).or_default().insert(ordinal & super::CHUNK_MASK);

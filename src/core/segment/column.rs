@@ -229,6 +229,34 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// The values of a pack of a column that is not sorted as differences from a number, where 32 bits hold them.
+    pub(crate) fn offsets(&mut self, pack: usize, values: &mut [u32; PACK]) -> Result<Option<i64>, Corrupt> {
+        let within = self.seek(pack)?;
+        let (width, base) = (self.bytes[within], self.base(within));
+        if width > 32 {
+            return Ok(None);
+        }
+        self.packer.decompress(&self.bytes[self.starts[within] as usize..], values, width);
+        Ok(Some(base))
+    }
+
+    /// How many values come before the first of which `before` does not hold, in a plain column whose values ascend.
+    pub(crate) fn partition_point(&mut self, before: impl Fn(i64) -> bool) -> Result<u32, Corrupt> {
+        let rows = self.column.rows as usize;
+        // A pack's base is its smallest value: its first.
+        let (mut low, mut high) = (0, rows.div_ceil(PACK));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let within = self.seek(middle)?;
+            if before(self.base(within)) { low = middle + 1 } else { high = middle }
+        }
+        let Some(last) = low.checked_sub(1) else { return Ok(0) };
+        let mut pack = [0_i64; PACK];
+        self.large(last, &mut pack)?;
+        let here = pack[..PACK.min(rows - last * PACK)].partition_point(|value| before(*value));
+        Ok(u32::try_from(last * PACK + here).unwrap_or(u32::MAX))
+    }
+
     /// All values.
     pub(crate) fn all(&mut self) -> Result<Vec<i64>, Corrupt> {
         let rows = self.column.rows as usize;
@@ -266,6 +294,15 @@ mod tests {
             let column = Writer::new().plain(&values, &mut bytes);
             let read = Reader::new(&bytes, &column).all();
             prop_assert_eq!(read, Ok(values));
+        }
+
+        #[test]
+        fn bounds_are_found(mut values in prop::collection::vec(-1_000..1_000_i64, 0..2_000), bound in -1_100..1_100_i64) {
+            values.sort_unstable();
+            let mut bytes = Vec::new();
+            let column = Writer::new().plain(&values, &mut bytes);
+            let found = Reader::new(&bytes, &column).partition_point(|value| value < bound);
+            prop_assert_eq!(found.map(|found| found as usize), Ok(values.partition_point(|value| *value < bound)));
         }
 
         #[test]

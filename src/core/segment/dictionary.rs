@@ -3,6 +3,9 @@
 //! Code 0 is "no value". Then come, in this order: `false`, `true`, the numbers by value, the numbers that fit no
 //! 64-bit mantissa at the dictionary's scale, the strings by their bytes, and the JSON texts by their bytes. So a range
 //! of numbers or a prefix of strings is a range of codes.
+//!
+//! Where the numbers lie close together, every mantissa from the smallest to the largest has a code, whether it occurs
+//! or not: then code and number are a subtraction apart, and no list of numbers is stored or looked up.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -24,6 +27,8 @@ pub struct Dictionary {
     /// Digits behind the point of every number in `numbers`.
     scale: u8,
     numbers: Column,
+    /// Where no list is stored: the smallest mantissa, and how many codes there are from it on.
+    run: Option<(i64, u32)>,
     bigs: u32,
     texts: u32,
     jsons: u32,
@@ -41,7 +46,7 @@ impl Dictionary {
 
     /// How many values there are; codes go from 1 to this number.
     pub(crate) fn len(&self) -> u32 {
-        [self.numbers.rows, self.bigs, self.texts, self.jsons]
+        [self.number_codes(), self.bigs, self.texts, self.jsons]
             .iter()
             .fold(self.bools(), |all, n| all.saturating_add(*n))
     }
@@ -57,7 +62,11 @@ impl Dictionary {
     /// The codes of the numbers that fit.
     pub(crate) fn numbers(&self) -> Range<u32> {
         let start = 1 + self.bools();
-        start..start.saturating_add(self.numbers.rows)
+        start..start.saturating_add(self.number_codes())
+    }
+
+    fn number_codes(&self) -> u32 {
+        self.run.map_or(self.numbers.rows, |(_, codes)| codes)
     }
 
     /// The codes of the numbers that do not.
@@ -83,9 +92,26 @@ impl Dictionary {
         self.scale.min(super::item::MAX_SCALE)
     }
 
-    /// The numbers that fit, ascending, as mantissas at [`Self::scale`].
-    pub(crate) fn mantissas(&self, stream: &dyn Stream) -> Result<Vec<i64>, Corrupt> {
-        Reader::new(stream, &self.numbers).all()
+    /// The numbers that fit, as mantissas at [`Self::scale`].
+    pub(crate) fn mantissas(&self, stream: &dyn Stream) -> Result<Mantissas, Corrupt> {
+        Ok(match self.run {
+            Some((smallest, codes)) => Mantissas::Run(smallest, codes),
+            None => Mantissas::List(Reader::new(stream, &self.numbers).all()?),
+        })
+    }
+
+    /// How many of the numbers come before the first of which `before` does not hold: a binary search that reads what it
+    /// compares only.
+    pub(crate) fn numbers_below(&self, stream: &dyn Stream, before: impl Fn(i64) -> bool) -> Result<u32, Corrupt> {
+        let Some((smallest, codes)) = self.run else {
+            return Reader::new(stream, &self.numbers).partition_point(before);
+        };
+        let (mut low, mut high) = (0, codes);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if before(smallest.saturating_add(i64::from(middle))) { low = middle + 1 } else { high = middle }
+        }
+        Ok(low)
     }
 
     /// The code of a string, if it is there: a binary search that reads what it compares only.
@@ -134,10 +160,41 @@ fn damaged() -> Corrupt {
     Corrupt::new("a dictionary is not as its header says")
 }
 
+/// Numbers by their place among the codes of numbers.
+pub(crate) enum Mantissas {
+    /// Ascending.
+    List(Vec<i64>),
+    /// From one on, as many as there are.
+    Run(i64, u32),
+}
+
+impl Mantissas {
+    pub(crate) fn get(&self, place: u32) -> Option<i64> {
+        match self {
+            Self::List(list) => list.get(place as usize).copied(),
+            Self::Run(smallest, codes) => (place < *codes).then(|| smallest.wrapping_add(i64::from(place))),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends().is_none()
+    }
+
+    /// The smallest and the largest.
+    pub(crate) fn ends(&self) -> Option<(i64, i64)> {
+        match self {
+            Self::List(list) => Some((*list.first()?, *list.last()?)),
+            Self::Run(smallest, codes) => {
+                codes.checked_sub(1).map(|last| (*smallest, smallest.saturating_add(i64::from(last))))
+            }
+        }
+    }
+}
+
 /// A dictionary in memory.
 pub(crate) struct Loaded<'a> {
     dictionary: &'a Dictionary,
-    mantissas: Vec<i64>,
+    mantissas: Mantissas,
     text: String,
     ends: Vec<usize>,
 }
@@ -154,7 +211,7 @@ impl Loaded<'_> {
             return Some(Item::Bool(dictionary.bool_code(true) == Some(code)));
         }
         if code < numbers.end {
-            let mantissa = *self.mantissas.get((code - numbers.start) as usize)?;
+            let mantissa = self.mantissas.get(code - numbers.start)?;
             return Decimal::new(mantissa, u32::from(dictionary.scale())).map(Item::Number);
         }
         let place = (code - numbers.end) as usize;
@@ -198,18 +255,13 @@ impl Builder {
 
     /// Writes the dictionary; gives it and, by provisional code, the codes in order.
     pub(crate) fn finish(self, writer: &Writer, out: &mut Vec<u8>) -> (Dictionary, Vec<u32>) {
-        let mut final_codes = vec![MISSING; self.codes as usize + 1];
-        let mut next = 0;
-        let mut place = |provisional: u32| {
-            next += 1;
-            final_codes[provisional as usize] = next;
-        };
+        let mut codes = Codes { by_provisional: vec![MISSING; self.codes as usize + 1], next: 0 };
         let mut dictionary = Dictionary {
             has_false: self.bools[0].is_some(),
             has_true: self.bools[1].is_some(),
             ..Dictionary::default()
         };
-        self.bools.into_iter().flatten().for_each(&mut place);
+        self.bools.into_iter().flatten().for_each(|code| codes.place(code));
 
         // One scale for all: the largest that occurs. What then exceeds a mantissa joins the large numbers.
         let scale = self.numbers.keys().map(|number| number.scale).max().unwrap_or(0);
@@ -221,10 +273,19 @@ impl Builder {
             }
         }
         numbers.sort_unstable();
-        numbers.iter().for_each(|(_, code)| place(*code));
-        let mantissas: Vec<i64> = numbers.iter().map(|(mantissa, _)| *mantissa).collect();
         dictionary.scale = scale;
-        dictionary.numbers = writer.plain(&mantissas, out);
+        dictionary.run = run(&numbers);
+        if let Some((smallest, count)) = dictionary.run {
+            for (mantissa, code) in &numbers {
+                let place = u32::try_from(mantissa.wrapping_sub(smallest)).unwrap_or(0);
+                codes.by_provisional[*code as usize] = codes.next + 1 + place;
+            }
+            codes.next += count;
+        } else {
+            numbers.iter().for_each(|(_, code)| codes.place(*code));
+            let mantissas: Vec<i64> = numbers.iter().map(|(mantissa, _)| *mantissa).collect();
+            dictionary.numbers = writer.plain(&mantissas, out);
+        }
 
         bigs.extend(self.bigs);
         dictionary.bigs = count(&bigs);
@@ -242,14 +303,37 @@ impl Builder {
         });
         let (mut ends, start) = (Vec::new(), out.len());
         for (text, code) in bigs.iter().chain(&texts).chain(&jsons) {
-            place(*code);
+            codes.place(*code);
             out.extend_from_slice(text.as_bytes());
             ends.push(i64::try_from(out.len() - start).unwrap_or(i64::MAX));
         }
         dictionary.bytes = Span { at: start as u64, length: u32::try_from(out.len() - start).unwrap_or(u32::MAX) };
         dictionary.ends = writer.plain(&ends, out);
-        (dictionary, final_codes)
+        (dictionary, codes.by_provisional)
     }
+}
+
+/// Final codes as they are given out.
+struct Codes {
+    by_provisional: Vec<u32>,
+    next: u32,
+}
+
+impl Codes {
+    fn place(&mut self, provisional: u32) {
+        self.next += 1;
+        self.by_provisional[provisional as usize] = self.next;
+    }
+}
+
+/// The run of ascending numbers, if they lie close enough together for every number between to have a code.
+fn run(numbers: &[(i64, u32)]) -> Option<(i64, u32)> {
+    /// Codes for each number that occurs: four bits more a row, at most, than a list's codes, and no list.
+    const SPREAD: usize = 16;
+    let (smallest, largest) = (numbers.first()?.0, numbers.last()?.0);
+    let codes = largest.checked_sub(smallest)?.checked_add(1)?;
+    let codes = u32::try_from(codes).ok()?;
+    (codes as usize <= numbers.len().saturating_mul(SPREAD)).then_some((smallest, codes))
 }
 
 fn text_code(map: &mut HashMap<Box<str>, u32>, text: &str, next: u32) -> u32 {

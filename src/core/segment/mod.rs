@@ -56,8 +56,6 @@ pub struct RowKey {
 pub struct Header {
     /// By name.
     pub groups: Vec<Group>,
-    /// The customers of any group.
-    any: Vec<ChunkSet>,
     /// Of profiles: customers whose profile is gone.
     removed: Vec<ChunkSet>,
 }
@@ -87,7 +85,7 @@ pub(crate) struct Chunk {
     pub(crate) number: u16,
     /// Its first row.
     pub(crate) start: u32,
-    /// Who has rows: a roaring bitmap of ordinals within the chunk.
+    /// Who has rows, where they are many: a roaring bitmap of ordinals within the chunk.
     customers: Span,
 }
 
@@ -224,7 +222,13 @@ impl Header {
 
     /// The customers of a chunk in any group.
     pub(crate) fn any(&self, chunk: u16, stream: &dyn Stream) -> Result<Option<RoaringBitmap>, Corrupt> {
-        chunk_set(&self.any, chunk, stream)
+        let mut all: Option<RoaringBitmap> = None;
+        for group in &self.groups {
+            if let Some(set) = group.customers(chunk, stream)? {
+                *all.get_or_insert_default() |= set;
+            }
+        }
+        Ok(all)
     }
 
     /// The customers of a chunk whose profile is gone.
@@ -272,12 +276,35 @@ impl Group {
         Some((self.chunks[place].start, end))
     }
 
+    /// Whether who has rows in a chunk is stored as a set.
+    pub(crate) fn has_set(&self, chunk: u16) -> bool {
+        let place = self.chunks.binary_search_by_key(&chunk, |chunk| chunk.number);
+        place.is_ok_and(|place| self.chunks[place].customers.length > 0)
+    }
+
     /// Who has rows in a chunk.
     pub(crate) fn customers(&self, chunk: u16, stream: &dyn Stream) -> Result<Option<RoaringBitmap>, Corrupt> {
         match self.chunks.binary_search_by_key(&chunk, |chunk| chunk.number) {
-            Ok(place) => read_set(self.chunks[place].customers, stream).map(Some),
+            Ok(place) if self.chunks[place].customers.length > 0 => {
+                read_set(self.chunks[place].customers, stream).map(Some)
+            }
+            Ok(_) => self.customers_by_rows(chunk, stream).map(Some),
             Err(_) => Ok(None),
         }
+    }
+
+    fn customers_by_rows(&self, chunk: u16, stream: &dyn Stream) -> Result<RoaringBitmap, Corrupt> {
+        let mut set = RoaringBitmap::new();
+        let Some((start, end)) = self.chunk_rows(chunk) else { return Ok(set) };
+        let (start, end) = (start as usize, end as usize);
+        let mut ordinals = Reader::new(stream, &self.ordinals);
+        let mut pack = [0_u32; PACK];
+        for number in start / PACK..end.div_ceil(PACK) {
+            ordinals.small(number, &mut pack)?;
+            let rows = start.saturating_sub(number * PACK)..PACK.min(end - number * PACK);
+            set.extend(pack[rows].iter().map(|ordinal| ordinal & CHUNK_MASK));
+        }
+        Ok(set)
     }
 
     /// Hands out the keys of all rows in order.

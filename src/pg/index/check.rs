@@ -13,6 +13,7 @@ use super::pages::{PageStream, Pages};
 use super::store::{self, Kind};
 use super::{bury, cache, damaged, dead_rows, interrupts, tables};
 use crate::pg::errors::Fallible;
+use crate::pg::progress::{Phase, Progress};
 use crate::pg::spi::Snapshot;
 
 /// Something that is wrong.
@@ -38,7 +39,9 @@ struct Rows {
 /// Compares the index with the tables, as the active snapshot sees both. Reads everything.
 pub(crate) fn check() -> Fallible<Vec<Problem>> {
     let mut problems = Vec::new();
+    let progress = Progress::begin(Phase::Checking);
     let tables = tables()?;
+    progress.total(tables.events_about());
     let state = store::state(Snapshot::Callers)?;
     let segments = store::segments(Snapshot::Callers)?;
     let pages = Pages::open(tables.internals)?;
@@ -125,8 +128,11 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
     // What the tables hold below the watermark.
     let mut intake = Intake::new(usize::MAX);
     let mut stored: BTreeMap<String, Sum> = BTreeMap::new();
+    let mut read = 0;
     let mut full = |intake: &mut Intake| {
+        progress.done(read + intake.len() as u64);
         if intake.len() >= 100_000 {
+            read += intake.len() as u64;
             count(std::mem::replace(intake, Intake::new(usize::MAX)), "events", &mut stored)?;
         }
         Ok(())

@@ -48,6 +48,11 @@ impl Tables {
         })
     }
 
+    /// How many events there are, as the last VACUUM or ANALYZE counted.
+    pub(super) fn events_about(&self) -> u64 {
+        Relation::table(self.event).rows_about()
+    }
+
     fn events_by(&self, index: &std::ffi::CStr, columns: usize) -> Fallible<IndexScan> {
         let index = Relation::index(find(self.schema, index)?);
         Ok(IndexScan::new(Relation::table(self.event), index, columns))
@@ -243,6 +248,24 @@ pub(super) fn read_profile_of(tables: &Tables, id: &str, keys: Option<&[&str]>, 
         intake.profile(&row, keys);
     }
     Ok(())
+}
+
+/// How many events and profiles are stamped from `from` up to `to` (not included), counted up to a number.
+pub(super) fn count(tables: &Tables, (from, to): (u64, u64), most: usize) -> Fallible<usize> {
+    let mut found = 0;
+    let mut scan = tables.events_by(c"cohort_event_type_stamp", 2)?;
+    for name in event_types(tables)? {
+        scan.seek(&[Key::TextEquals(&name), Key::Xid8From(from)]);
+        while found < most && scan.next().is_some_and(|row| row.word(event::STAMP) < to) {
+            found += 1;
+        }
+    }
+    let mut scan = tables.customers_by(c"cohort_customer_stamp")?;
+    scan.seek(&[Key::Xid8From(from)]);
+    while found < most && scan.next().is_some_and(|row| row.word(customer::STAMP) < to) {
+        found += 1;
+    }
+    Ok(found)
 }
 
 /// The event types that occur: the index is asked for the next one each time.

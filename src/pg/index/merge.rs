@@ -11,29 +11,40 @@ use super::pages::{PageStream, Pages};
 use super::store::{self, Kind, Segment, State};
 use super::{Damaged, cache, damaged, dead_rows, interrupts, tables};
 use crate::pg::errors::Fallible;
+use crate::pg::progress::{Phase, Progress};
 use crate::pg::settings;
-use crate::pg::spi::Snapshot;
+use crate::pg::spi::{self, Snapshot};
 
 /// How many segments are merged into one.
 const TOGETHER: usize = 8;
 /// The most rows of a segment of profiles or customers.
 const MOST_OTHERS: i64 = 1 << 25;
 
-/// Merges until nothing is left to merge. Runs under a snapshot that is newer than the last sealing's.
-pub(super) fn merge(state: &State) -> Fallible<()> {
-    loop {
-        pgrx::check_for_interrupts!();
-        let segments = store::segments(Snapshot::Fresh)?;
-        let chosen = [Kind::Events, Kind::Profiles, Kind::Customers].into_iter().find_map(|kind| {
-            let of_kind: Vec<&Segment> = segments.iter().filter(|segment| segment.kind == kind).collect();
-            choose(&of_kind, most(kind))
-        });
-        let Some(chosen) = chosen else { return Ok(()) };
-        let oldest = segments.iter().find(|segment| segment.kind == chosen[0].kind).map(|segment| segment.id);
-        let with_oldest = oldest == Some(chosen[0].id);
-        let chosen: Vec<Segment> = chosen.into_iter().cloned().collect();
-        crate::pg::spi::with_snapshot(|| one(state, &chosen, with_oldest))?;
-    }
+/// Whether there is something to merge.
+pub(super) fn is_due() -> Fallible<bool> {
+    Ok(choice()?.is_some())
+}
+
+/// Merges once, if there is something to merge; says whether there was. Runs under a snapshot that is newer than the
+/// last sealing's.
+pub(super) fn next(state: &State) -> Fallible<bool> {
+    let Some((chosen, with_oldest)) = choice()? else { return Ok(false) };
+    let progress = Progress::begin(Phase::Merging);
+    progress.total(chosen.iter().map(|segment| segment.rows.unsigned_abs()).sum());
+    spi::with_snapshot(|| one(state, &chosen, with_oldest, &progress))?;
+    Ok(true)
+}
+
+/// The segments to merge next, and whether the oldest of their kind is among them.
+fn choice() -> Fallible<Option<(Vec<Segment>, bool)>> {
+    pgrx::check_for_interrupts!();
+    let segments = store::segments(Snapshot::Fresh)?;
+    Ok([Kind::Events, Kind::Profiles, Kind::Customers].into_iter().find_map(|kind| {
+        let of_kind: Vec<&Segment> = segments.iter().filter(|segment| segment.kind == kind).collect();
+        let chosen = choose(&of_kind, most(kind))?;
+        let with_oldest = of_kind.first().map(|segment| segment.id) == chosen.first().map(|segment| segment.id);
+        Some((chosen.into_iter().cloned().collect(), with_oldest))
+    }))
 }
 
 fn most(kind: Kind) -> i64 {
@@ -75,7 +86,7 @@ fn choose<'a>(segments: &[&'a Segment], most: i64) -> Option<Vec<&'a Segment>> {
     None
 }
 
-fn one(state: &State, segments: &[Segment], with_oldest: bool) -> Fallible<()> {
+fn one(state: &State, segments: &[Segment], with_oldest: bool, progress: &Progress) -> Fallible<()> {
     let pages = Pages::open(tables()?.internals)?;
     let stamps = (
         segments.iter().map(|segment| segment.stamps.0).min().unwrap_or(0),
@@ -85,7 +96,7 @@ fn one(state: &State, segments: &[Segment], with_oldest: bool) -> Fallible<()> {
     let position = segments.last().map(|segment| segment.position);
     let (rows, times, bytes) = match kind {
         Kind::Customers => customers(state, segments, &pages)?,
-        Kind::Events => events(segments, &pages)?,
+        Kind::Events => events(segments, &pages, progress)?,
         Kind::Profiles => profiles(segments, &pages, with_oldest)?,
     };
     let ids: Vec<i64> = segments.iter().map(|segment| segment.id).collect();
@@ -105,7 +116,7 @@ fn finished(builder: SegmentBuilder, keep_empty: bool) -> Fallible<Merged> {
     Ok((if keep_empty { rows.max(1) } else { rows }, times, bytes))
 }
 
-fn events(segments: &[Segment], pages: &std::rc::Rc<Pages>) -> Fallible<Merged> {
+fn events(segments: &[Segment], pages: &std::rc::Rc<Pages>, progress: &Progress) -> Fallible<Merged> {
     let dead = dead_rows(segments)?;
     let mut builder = SegmentBuilder::new(settings::max_indexed_paths());
     for segment in segments {
@@ -114,6 +125,7 @@ fn events(segments: &[Segment], pages: &std::rc::Rc<Pages>) -> Fallible<Merged> 
         let of_segment = dead.get(&segment.id);
         let dead = |name: &str| of_segment.and_then(|groups| groups.get(name)).cloned();
         builder.append(&header, &stream, &dead, &interrupts).in_segment(segment.id)?;
+        progress.done(builder.rows() as u64);
     }
     finished(builder, false)
 }

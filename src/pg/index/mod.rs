@@ -21,7 +21,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use roaring::RoaringBitmap;
 
 pub(crate) use check::check;
-pub(crate) use seal::{Sealed, reindex, seal};
+pub(crate) use seal::{Sealed, merge_next, pending, reindex, seal, seal_only};
 
 use directory::Directory;
 use events::{Intake, Tables, Wanted};

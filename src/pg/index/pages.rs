@@ -1,6 +1,6 @@
 //! The pages of segments in `kursaha_cohort.segment_page`, as streams of bytes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use cohort_core::segment::{Corrupt, PAGE, Stream};
@@ -11,25 +11,35 @@ use crate::pg::errors::Fallible;
 use crate::pg::spi;
 
 /// The open table of pages, under the snapshot that was active when it was opened.
-pub(super) struct Pages(RefCell<IndexScan>);
+pub(super) struct Pages {
+    scan: RefCell<IndexScan>,
+    /// The segment and page that the scan gives next, if it goes on.
+    next: Cell<(i64, i32)>,
+}
 
 impl Pages {
     /// Opens the table in the schema `kursaha_cohort`.
     pub(super) fn open(internals: pg_sys::Oid) -> Fallible<Rc<Self>> {
         let table = Relation::table(find(internals, c"segment_page")?);
         let index = Relation::index(find(internals, c"segment_page_pkey")?);
-        Ok(Rc::new(Self(RefCell::new(IndexScan::new(table, index, 2)))))
+        Ok(Rc::new(Self { scan: RefCell::new(IndexScan::new(table, index, 2)), next: Cell::new((-1, -1)) }))
     }
 
-    fn read(&self, segment: i64, page: i32, into: &mut Vec<u8>) -> Result<(), Corrupt> {
-        let mut scan = self.0.borrow_mut();
-        scan.seek(&[Key::Int8Equals(segment), Key::Int4Equals(page)]);
-        let Some(row) = scan.next() else {
-            return Err(Corrupt(format!("segment {segment} has no page {page}")));
-        };
-        into.clear();
-        into.extend_from_slice(row.bytes(3).as_bytes());
-        Ok(())
+    /// Hands the bytes of a page to something, in place.
+    fn read<T>(&self, segment: i64, page: i32, take: impl FnOnce(&[u8]) -> Result<T, Corrupt>) -> Result<T, Corrupt> {
+        let mut scan = self.scan.borrow_mut();
+        // From one page to the next the scan goes on; elsewhere the index is searched from its root.
+        if self.next.get() != (segment, page) {
+            scan.seek(&[Key::Int8Equals(segment), Key::Int4From(page)]);
+        }
+        self.next.set((-1, -1));
+        match scan.next() {
+            Some(row) if row.word(2) as i32 == page => {
+                self.next.set((segment, page + 1));
+                take(row.bytes(3).as_bytes())
+            }
+            _ => Err(Corrupt(format!("segment {segment} has no page {page}"))),
+        }
     }
 }
 
@@ -54,16 +64,29 @@ impl Stream for PageStream {
         let mut last = self.last.borrow_mut();
         while !into.is_empty() {
             let page = i32::try_from(at / PAGE).map_err(|_| short())?;
-            if last.0 != page {
+            let start = at % PAGE;
+            let copy = |bytes: &[u8], into: &mut [u8]| {
+                let bytes = bytes.get(start..).filter(|bytes| !bytes.is_empty()).ok_or_else(short)?;
+                let length = bytes.len().min(into.len());
+                into[..length].copy_from_slice(&bytes[..length]);
+                Ok(length)
+            };
+            let length = if last.0 == page {
+                copy(&last.1, into)?
+            } else if start + into.len() >= PAGE {
+                // Read to its end: nobody will come back for the rest.
+                self.pages.read(self.segment, page, |bytes| copy(bytes, into))?
+            } else {
                 last.0 = -1;
-                self.pages.read(self.segment, page, &mut last.1)?;
+                self.pages.read(self.segment, page, |bytes| {
+                    last.1.clear();
+                    last.1.extend_from_slice(bytes);
+                    Ok(())
+                })?;
                 last.0 = page;
-            }
-            let bytes = last.1.get(at % PAGE..).filter(|bytes| !bytes.is_empty()).ok_or_else(short)?;
-            let length = bytes.len().min(into.len());
-            let (now, later) = into.split_at_mut(length);
-            now.copy_from_slice(&bytes[..length]);
-            into = later;
+                copy(&last.1, into)?
+            };
+            into = &mut into[length..];
             at += length;
         }
         Ok(())

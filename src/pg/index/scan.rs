@@ -29,6 +29,13 @@ impl Relation {
         unsafe { (*(*self.0).rd_rel).relhassubclass }
     }
 
+    /// How many rows the last VACUUM or ANALYZE counted.
+    pub(super) fn rows_about(&self) -> u64 {
+        // SAFETY: the relation is open.
+        let rows = unsafe { (*(*self.0).rd_rel).reltuples };
+        if rows > 0.0 { rows as u64 } else { 0 }
+    }
+
     fn collation(&self, column: usize) -> pg_sys::Oid {
         // SAFETY: an index relation has a collation for each of its columns.
         unsafe { *(*self.0).rd_indcollation.add(column) }
@@ -63,7 +70,7 @@ pub(super) enum Key<'a> {
     TextEquals(&'a str),
     TextAbove(&'a str),
     Int8Equals(i64),
-    Int4Equals(i32),
+    Int4From(i32),
     Xid8From(u64),
 }
 
@@ -107,7 +114,9 @@ impl IndexScan {
                     Key::TextEquals(text) => (pg_sys::BTEqualStrategyNumber, pg_sys::F_TEXTEQ, text.into_datum()),
                     Key::TextAbove(text) => (pg_sys::BTGreaterStrategyNumber, pg_sys::F_TEXT_GT, text.into_datum()),
                     Key::Int8Equals(number) => (pg_sys::BTEqualStrategyNumber, pg_sys::F_INT8EQ, number.into_datum()),
-                    Key::Int4Equals(number) => (pg_sys::BTEqualStrategyNumber, pg_sys::F_INT4EQ, number.into_datum()),
+                    Key::Int4From(number) => {
+                        (pg_sys::BTGreaterEqualStrategyNumber, pg_sys::F_INT4GE, number.into_datum())
+                    }
                     Key::Xid8From(stamp) => {
                         (pg_sys::BTGreaterEqualStrategyNumber, pg_sys::F_XID8GE, Some(pg_sys::Datum::from(*stamp)))
                     }

@@ -16,6 +16,7 @@ use super::pages::{PageStream, Pages};
 use super::store::{self, Kind, State};
 use super::{Damaged, bury, cache, damaged, dead_rows, merge, tables};
 use crate::pg::errors::Fallible;
+use crate::pg::progress::{Phase, Progress};
 use crate::pg::settings;
 use crate::pg::spi::{self, Snapshot};
 
@@ -43,14 +44,50 @@ pub(crate) fn reindex() -> Fallible<Sealed> {
     state.removed = false;
     state.key = store::new_key()?;
     store::set_state(&state)?;
-    seal_locked(state)
+    with_merges(seal_locked(state)?)
 }
 
 /// Seals all that can be sealed, and merges.
 pub(crate) fn seal() -> Fallible<Sealed> {
     lock_tables()?;
     let state = store::lock_state()?;
-    seal_locked(state)
+    with_merges(seal_locked(state)?)
+}
+
+/// Seals all that can be sealed.
+pub(crate) fn seal_only() -> Fallible<()> {
+    lock_tables()?;
+    let state = store::lock_state()?;
+    seal_locked(state).map(drop)
+}
+
+/// Merges once, if there is something to merge; says whether there was.
+pub(crate) fn merge_next() -> Fallible<bool> {
+    lock_tables()?;
+    // Taken only when there is something to do: an idle server's row is left alone.
+    if !merge::is_due()? {
+        return Ok(false);
+    }
+    let state = store::lock_state()?;
+    merge::next(&state)
+}
+
+fn with_merges((mut sealed, state): (Sealed, State)) -> Fallible<Sealed> {
+    while merge::next(&state)? {}
+    sealed.segments = store::segments(Snapshot::Fresh)?.len() as u64;
+    Ok(sealed)
+}
+
+/// How many rows of the tail there are that could be sealed, counted up to a number.
+pub(crate) fn pending(most: usize) -> Fallible<usize> {
+    spi::with_snapshot(|| {
+        let state = store::state(Snapshot::Callers)?;
+        let tail = (state.watermark, store::snapshot_xmin()?);
+        let tables = tables()?;
+        let rows = events::count(&tables, tail, most)?;
+        let removed = if rows < most { store::removed_count(most)? } else { 0 };
+        Ok(rows + removed)
+    })
 }
 
 /// Locks are taken in the order in which TRUNCATE takes them: the tables first, then the index's state.
@@ -73,7 +110,8 @@ fn lock_tables() -> Fallible<()> {
     Ok(())
 }
 
-fn seal_locked(mut state: State) -> Fallible<Sealed> {
+fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
+    let progress = Progress::begin(Phase::Sealing);
     let mut sealed = Sealed::default();
     spi::with_snapshot(|| {
         let from = state.watermark;
@@ -111,7 +149,9 @@ fn seal_locked(mut state: State) -> Fallible<Sealed> {
         let batch = if from == 0 { settings::segment_rows() } else { settings::seal_batch() };
         let paths = settings::max_indexed_paths();
         let mut events = Intake::new(paths);
+        progress.total(if from == 0 { tables.events_about() } else { 0 });
         let mut full = |intake: &mut Intake| {
+            progress.done(sealed.events + intake.len() as u64);
             if intake.len() >= batch {
                 let whole = std::mem::replace(intake, Intake::new(paths));
                 sealed.events += write(whole, Kind::Events, (from, to), &mut register)?;
@@ -147,9 +187,8 @@ fn seal_locked(mut state: State) -> Fallible<Sealed> {
         state.watermark = to;
         store::set_state(&state)
     })?;
-    spi::with_snapshot(|| merge::merge(&state))?;
-    sealed.segments = store::segments(Snapshot::Fresh)?.len() as u64;
-    Ok(sealed)
+    drop(progress);
+    Ok((sealed, state))
 }
 
 /// Writes an intake as a segment; gives how many rows it has.

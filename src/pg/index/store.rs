@@ -267,6 +267,18 @@ pub(super) fn snapshot_xmin() -> Fallible<u64> {
     spi::one(Snapshot::Callers, sql, &[], |row| row.need::<Xid8>(1)).map(|xid| xid.0)
 }
 
+/// How many entries the logs of removed rows have, counted up to a number.
+pub(super) fn removed_count(most: usize) -> Fallible<usize> {
+    let count: i64 = spi::one(
+        Snapshot::Callers,
+        "SELECT count(*) FROM (SELECT FROM kursaha_cohort.event_removed UNION ALL \
+         SELECT FROM kursaha_cohort.customer_removed LIMIT $1) AS entries",
+        &[i64::try_from(most).unwrap_or(i64::MAX).into()],
+        |row| row.need(1),
+    )?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
 /// The members of a fixed list.
 pub(super) fn list_members(cohort: i64) -> Fallible<Vec<String>> {
     let sql = "SELECT customer_id FROM kursaha_cohort.list_member WHERE cohort_id = $1";

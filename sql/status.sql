@@ -1,0 +1,65 @@
+-- How the index stands, for those who operate it.
+
+CREATE VIEW cohort_index_status AS
+WITH state AS (
+    SELECT watermark, customers, sealed_at FROM kursaha_cohort.index_state
+), segments AS (
+    SELECT count(*) AS segments,
+        coalesce(sum(rows) FILTER (WHERE kind = 'events'), 0)::bigint AS rows,
+        coalesce(sum(dead) FILTER (WHERE kind = 'events'), 0)::bigint AS dead,
+        coalesce(sum(bytes), 0)::bigint AS bytes
+    FROM kursaha_cohort.segment
+), tail AS (
+    SELECT count(*) AS events FROM cohort_event e, state WHERE e.stamp >= state.watermark
+), holders AS (
+    SELECT format('transaction %s of process %s (%s, since %s)', a.backend_xid, a.pid, a.state, a.xact_start) AS holder,
+        age(a.backend_xid) AS age
+    FROM pg_stat_activity a WHERE a.backend_xid IS NOT NULL AND a.pid <> pg_backend_pid()
+    UNION ALL
+    SELECT format('prepared transaction "%s" (since %s)', p.gid, p.prepared), age(p.transaction)
+    FROM pg_prepared_xacts p
+)
+SELECT segments.segments, segments.rows - segments.dead AS events, segments.dead, segments.bytes,
+    tail.events AS tail,
+    (SELECT count(*) FROM kursaha_cohort.event_removed) + (SELECT count(*) FROM kursaha_cohort.customer_removed) AS removals,
+    state.customers, state.watermark, state.sealed_at,
+    CASE WHEN tail.events > 0 THEN (SELECT holder FROM holders ORDER BY age DESC LIMIT 1) END AS held_back_by
+FROM state, segments, tail;
+COMMENT ON VIEW cohort_index_status IS 'The bitmap index: what it holds, how long the tail is, and what keeps the tail from being sealed';
+COMMENT ON COLUMN cohort_index_status.segments IS 'Segments of events, profiles and customers';
+COMMENT ON COLUMN cohort_index_status.events IS 'Events in segments, without those that are gone';
+COMMENT ON COLUMN cohort_index_status.dead IS 'Events in segments that are gone; merging drops them';
+COMMENT ON COLUMN cohort_index_status.bytes IS 'Size of all segments';
+COMMENT ON COLUMN cohort_index_status.tail IS 'Events that are not sealed: rules read them one by one';
+COMMENT ON COLUMN cohort_index_status.removals IS 'Updates and deletes that are not sealed';
+COMMENT ON COLUMN cohort_index_status.customers IS 'Customers with an ordinal';
+COMMENT ON COLUMN cohort_index_status.watermark IS 'Rows written by transactions below are in segments';
+COMMENT ON COLUMN cohort_index_status.sealed_at IS 'When it was last sealed';
+COMMENT ON COLUMN cohort_index_status.held_back_by IS 'The oldest transaction that runs and writes, where there is a tail: rows of it and of later ones wait for its end';
+
+CREATE VIEW cohort_worker_status AS
+SELECT a.backend_type AS worker, a.pid, a.datname AS database, a.backend_start AS started_at, a.state
+FROM pg_stat_activity a
+WHERE a.backend_type LIKE 'kursaha\_cohort %';
+COMMENT ON VIEW cohort_worker_status IS 'The background workers that run; no row unless kursaha_cohort is among shared_preload_libraries';
+COMMENT ON COLUMN cohort_worker_status.worker IS 'What it does: launcher or sealer';
+COMMENT ON COLUMN cohort_worker_status.pid IS 'Its process';
+COMMENT ON COLUMN cohort_worker_status.database IS 'Its database; none for the launcher';
+COMMENT ON COLUMN cohort_worker_status.started_at IS 'When it started';
+COMMENT ON COLUMN cohort_worker_status.state IS 'Whether it is at work';
+
+-- The counters are those of COPY; src/pg/progress.rs says where ours stand.
+CREATE VIEW cohort_progress AS
+SELECT p.pid, d.datname AS database,
+    CASE p.param11 WHEN 1 THEN 'sealing' WHEN 2 THEN 'merging' WHEN 3 THEN 'checking' END AS phase,
+    p.param3 AS done, nullif(p.param12, 0) AS total
+FROM pg_stat_get_progress_info('COPY') p
+LEFT JOIN pg_database d ON d.oid = p.datid
+WHERE p.relid = 'kursaha_cohort.segment_page'::regclass AND p.param11 BETWEEN 1 AND 3
+  AND d.datname = current_database();
+COMMENT ON VIEW cohort_progress IS 'Sealing, merging and checking that run now, here';
+COMMENT ON COLUMN cohort_progress.pid IS 'The process at work';
+COMMENT ON COLUMN cohort_progress.database IS 'Its database';
+COMMENT ON COLUMN cohort_progress.phase IS 'What it does: sealing, merging or checking';
+COMMENT ON COLUMN cohort_progress.done IS 'Rows done';
+COMMENT ON COLUMN cohort_progress.total IS 'Rows in all, about; null when that is not known';

@@ -1,0 +1,66 @@
+//! How far long work is, for the view `cohort_progress`: kept in the server's own progress counters, which others see
+//! while it runs and which an error or the backend's end clears. The counters are those of COPY, into the table of
+//! pages, with a phase of our own in a place that COPY does not use.
+
+use pgrx::pg_sys;
+
+/// What is being done. The view names the numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Reading new rows and writing segments.
+    Sealing = 1,
+    /// Making one segment of several.
+    Merging = 2,
+    /// Comparing the index with the tables.
+    Checking = 3,
+}
+
+/// Places of the counters; the view reads them by these numbers plus one.
+mod place {
+    /// Rows done: COPY's own counter of rows.
+    pub(super) const DONE: i32 = 2;
+    pub(super) const PHASE: i32 = 10;
+    pub(super) const TOTAL: i32 = 11;
+}
+
+/// Work under way; ends when dropped.
+pub(crate) struct Progress(());
+
+impl Progress {
+    /// Begins.
+    pub(crate) fn begin(phase: Phase) -> Self {
+        let pages = super::extension::page_table();
+        // SAFETY: writes this backend's own counters.
+        unsafe {
+            pg_sys::pgstat_progress_start_command(pg_sys::ProgressCommandType::PROGRESS_COMMAND_COPY, pages);
+            pg_sys::pgstat_progress_update_param(place::PHASE, phase as i64);
+        }
+        Self(())
+    }
+
+    /// How many rows there will be; 0 when that is not known.
+    pub(crate) fn total(&self, rows: u64) {
+        set(place::TOTAL, rows);
+    }
+
+    /// How many rows are done.
+    pub(crate) fn done(&self, rows: u64) {
+        if rows.is_multiple_of(1024) {
+            set(place::DONE, rows);
+        }
+    }
+}
+
+fn set(place: i32, rows: u64) {
+    // SAFETY: writes this backend's own counters.
+    unsafe { pg_sys::pgstat_progress_update_param(place, i64::try_from(rows).unwrap_or(i64::MAX)) }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: as above; an error ends the command by itself.
+            unsafe { pg_sys::pgstat_progress_end_command() }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The launcher: keeps one sealer per database that has the extension.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use pgrx::bgworkers::{
+    BackgroundWorker, BackgroundWorkerBuilder, BackgroundWorkerStatus, BgWorkerStartTime, DynamicBackgroundWorker,
+    SignalWakeFlags,
+};
+use pgrx::pg_guard;
+use pgrx::pg_sys;
+
+use crate::pg::databases;
+use crate::pg::settings;
+
+/// How often databases are looked at.
+const NAP: Duration = Duration::from_secs(2);
+/// How long a database is left alone after its worker ended: it has no extension, or something is wrong there.
+const REST: Duration = Duration::from_secs(10);
+
+pub(super) fn register() {
+    BackgroundWorkerBuilder::new("kursaha_cohort launcher")
+        .set_type("kursaha_cohort launcher")
+        .set_library("kursaha_cohort")
+        .set_function("kursaha_cohort_launcher")
+        .enable_shmem_access(None)
+        .enable_spi_access()
+        // Not on a standby, where nothing can be sealed; a promotion starts it.
+        .set_start_time(BgWorkerStartTime::RecoveryFinished)
+        .set_restart_time(Some(Duration::from_secs(5)))
+        .load();
+}
+
+/// The launcher's main function.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn kursaha_cohort_launcher(_argument: pg_sys::Datum) {
+    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
+    // No database: the list of databases is shared.
+    BackgroundWorker::connect_worker_to_spi(None, None);
+    let mut workers: HashMap<pg_sys::Oid, (Option<DynamicBackgroundWorker>, Instant)> = HashMap::new();
+    while BackgroundWorker::wait_latch(Some(NAP)) {
+        if BackgroundWorker::sighup_received() {
+            // SAFETY: a worker's main loop may reread the settings.
+            unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) }
+        }
+        if !settings::enabled() {
+            continue;
+        }
+        let found = BackgroundWorker::transaction(databases::all);
+        workers.retain(|database, (worker, started)| {
+            let gone =
+                worker.as_ref().is_none_or(|worker| matches!(worker.pid(), Err(BackgroundWorkerStatus::Stopped)));
+            found.contains(database) && !(gone && started.elapsed() >= REST)
+        });
+        for database in found {
+            // Without a free slot there is no worker now, and another try after the rest.
+            workers.entry(database).or_insert_with(|| (start(database), Instant::now()));
+        }
+    }
+    // SAFETY: ends the process; the postmaster starts the launcher again unless the server shuts down.
+    unsafe { pg_sys::proc_exit(1) }
+}
+
+fn start(database: pg_sys::Oid) -> Option<DynamicBackgroundWorker> {
+    BackgroundWorkerBuilder::new("kursaha_cohort sealer")
+        .set_type("kursaha_cohort sealer")
+        .set_library("kursaha_cohort")
+        .set_function("kursaha_cohort_sealer")
+        .enable_shmem_access(None)
+        .enable_spi_access()
+        .set_start_time(BgWorkerStartTime::RecoveryFinished)
+        .set_restart_time(None)
+        .set_argument(Some(pg_sys::Datum::from(database)))
+        .load_dynamic()
+        .ok()
+}
