@@ -20,9 +20,9 @@ class DuckDB:
                 CREATE TYPE kind AS ENUM ('view', 'click', 'cart', 'purchase', 'signup');
                 CREATE TABLE e AS
                 SELECT cast(substr(customer_id, 6) AS integer) AS customer, cast(event_type AS kind) AS type,
-                       cast(occurred_at AS timestamptz) AS at, cast(price AS decimal(8, 2)) AS price, brand,
+                       cast(occurred_at AS timestamptz) AS happened, cast(price AS decimal(8, 2)) AS price, brand,
                        "productId", category, cast(quantity AS tinyint) AS quantity
-                FROM read_csv('{csv}', header = true, all_varchar = true) ORDER BY type, customer, at
+                FROM read_csv('{csv}', header = true, all_varchar = true) ORDER BY type, customer, happened
                 """
             )
         self.base.execute("SET TimeZone = 'UTC'")
@@ -45,9 +45,9 @@ class ClickHouse:
             self.query("CREATE DATABASE IF NOT EXISTS bench")
             self.query("DROP TABLE IF EXISTS bench.e")
             self.query(
-                "CREATE TABLE bench.e (customer UInt32, type LowCardinality(String), at DateTime64(6, 'UTC'), "
+                "CREATE TABLE bench.e (customer UInt32, type LowCardinality(String), happened DateTime64(6, 'UTC'), "
                 "price Decimal(8, 2), brand LowCardinality(String), productId LowCardinality(String), "
-                "category LowCardinality(String), quantity UInt8) ENGINE = MergeTree ORDER BY (type, customer, at)"
+                "category LowCardinality(String), quantity UInt8) ENGINE = MergeTree ORDER BY (type, customer, happened)"
             )
             self.query(
                 "INSERT INTO bench.e SELECT toUInt32(substring(customer_id, 6)), event_type, "
@@ -78,11 +78,11 @@ class PlainSQL:
                 """
                 CREATE TYPE kind AS ENUM ('view', 'click', 'cart', 'purchase', 'signup');
                 CREATE TABLE e AS
-                SELECT cast(substr(customer_id, 6) AS integer) AS customer, event_type::kind AS type, occurred_at AS at,
+                SELECT cast(substr(customer_id, 6) AS integer) AS customer, event_type::kind AS type, occurred_at AS happened,
                        price, brand, "productId", category, quantity
                 FROM plain ORDER BY 2, 1, 3;
-                CREATE INDEX ON e (type, customer, at) INCLUDE (price, brand);
-                CREATE INDEX ON e (type, at) INCLUDE (customer, price, brand);
+                CREATE INDEX ON e (type, customer, happened) INCLUDE (price, brand);
+                CREATE INDEX ON e (type, happened) INCLUDE (customer, price, brand);
                 VACUUM ANALYZE e;
                 """
             )

@@ -150,7 +150,11 @@ fn leading(
         Kind::Exists => return Ok(everything(dictionary)),
         Kind::Never => return Ok(None),
         Kind::Numbers(range) => {
-            codes.extend(numbers_within(range, dictionary, stream)?);
+            let numbers = numbers_within(range, dictionary, stream)?;
+            if dictionary.bigs().is_empty() && !dictionary.numeric_texts {
+                return Ok((!numbers.is_empty()).then(|| Codes::Range(numbers.start, numbers.end - 1)));
+            }
+            codes.extend(numbers);
             if !dictionary.bigs().is_empty() || dictionary.numeric_texts {
                 let loaded = dictionary.load(stream)?;
                 general(&loaded, dictionary.bigs(), &mut codes);

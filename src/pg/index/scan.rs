@@ -71,6 +71,8 @@ pub(super) enum Key<'a> {
     TextAbove(&'a str),
     Int8Equals(i64),
     Int4From(i32),
+    /// An upper end for the same column as the key before.
+    Int4To(i32),
     Xid8From(u64),
 }
 
@@ -82,7 +84,10 @@ pub(super) struct IndexScan {
     keys: Vec<pg_sys::ScanKeyData>,
     /// Texts that the keys point to.
     texts: Vec<pg_sys::Datum>,
-    _table: Relation,
+    table: Relation,
+    snapshot: pg_sys::Snapshot,
+    /// Pages of the table when it was opened.
+    blocks: u32,
 }
 
 impl IndexScan {
@@ -97,7 +102,8 @@ impl IndexScan {
             let scan = pg_sys::index_beginscan(table.0, index.0, snapshot, count, 0);
             #[cfg(feature = "pg18")]
             let scan = pg_sys::index_beginscan(table.0, index.0, snapshot, std::ptr::null_mut(), count, 0);
-            Self { index, scan, slot, keys: Vec::new(), texts: Vec::new(), _table: table }
+            let blocks = pg_sys::RelationGetNumberOfBlocksInFork(table.0, pg_sys::ForkNumber::MAIN_FORKNUM);
+            Self { index, scan, slot, keys: Vec::new(), texts: Vec::new(), table, snapshot, blocks }
         }
     }
 
@@ -117,6 +123,7 @@ impl IndexScan {
                     Key::Int4From(number) => {
                         (pg_sys::BTGreaterEqualStrategyNumber, pg_sys::F_INT4GE, number.into_datum())
                     }
+                    Key::Int4To(number) => (pg_sys::BTLessEqualStrategyNumber, pg_sys::F_INT4LE, number.into_datum()),
                     Key::Xid8From(stamp) => {
                         (pg_sys::BTGreaterEqualStrategyNumber, pg_sys::F_XID8GE, Some(pg_sys::Datum::from(*stamp)))
                     }
@@ -125,6 +132,7 @@ impl IndexScan {
                 if matches!(key, Key::TextEquals(_) | Key::TextAbove(_)) {
                     self.texts.push(argument);
                 }
+                let column = if matches!(key, Key::Int4To(_)) { column - 1 } else { column };
                 let mut entry = pg_sys::ScanKeyData::default();
                 pg_sys::ScanKeyInit(
                     &raw mut entry,
@@ -139,6 +147,23 @@ impl IndexScan {
             let count = i32::try_from(self.keys.len()).unwrap_or(0);
             pg_sys::index_rescan(self.scan, self.keys.as_mut_ptr(), count, std::ptr::null_mut(), 0);
         }
+    }
+
+    /// The row at a place of the table, if one is there that the snapshot sees. The scan can go on after it.
+    pub(super) fn at(&mut self, (block, offset): (u32, u16)) -> Option<Tuple<'_>> {
+        // Places are remembered from one transaction to another, and the table may have been cut off between; while it
+        // is open it is not.
+        if block >= self.blocks {
+            return None;
+        }
+        let mut place = pg_sys::ItemPointerData::default();
+        pgrx::itemptr::item_pointer_set_all(&mut place, block, offset);
+        // SAFETY: the table and the slot are open, the block exists; a row that the snapshot does not see is none.
+        let found = unsafe {
+            let fetch = (*(*self.table.0).rd_tableam).tuple_fetch_row_version?;
+            fetch(self.table.0, &raw mut place, self.snapshot, self.slot)
+        };
+        found.then(|| Tuple::new(self.slot))
     }
 
     /// The next row, valid until the next call.
@@ -229,6 +254,11 @@ impl Tuple<'_> {
             }
             Self { slot: &*slot }
         }
+    }
+
+    /// Where the row lies: block and offset.
+    pub(super) fn place(&self) -> (u32, u16) {
+        pgrx::itemptr::item_pointer_get_both(self.slot.tts_tid)
     }
 
     /// The datum of a column, counted from 1.
