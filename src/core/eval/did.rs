@@ -117,8 +117,7 @@ impl<'a> Did<'a> {
                 continue;
             }
             let (filter, events) = (&mut matching.filter, &mut self.events);
-            matching.rows.scan(chunk, wanted, |pack, ordinals, rows| {
-                let rows = filter.mask(pack, rows)?;
+            matching.rows.scan(chunk, wanted, Some(filter), |_, ordinals, rows| {
                 *events += u64::from(rows.count_ones());
                 for_each(rows, |place| bits.insert(ordinals[place]));
                 Ok(())
@@ -141,8 +140,7 @@ impl<'a> Did<'a> {
         for (number, matching) in self.groups.iter_mut().enumerate() {
             let (filter, events) = (&mut matching.filter, &mut self.events);
             let (counters, figures) = (&mut self.counters, &mut self.figures);
-            matching.rows.scan(chunk, wanted, |pack, ordinals, rows| {
-                let mut rows = filter.mask(pack, rows)?;
+            matching.rows.scan(chunk, wanted, Some(filter), |pack, ordinals, mut rows| {
                 *events += u64::from(rows.count_ones());
                 if count {
                     for_each(rows, |place| counters[(ordinals[place] & CHUNK_MASK) as usize] += 1);
@@ -186,7 +184,7 @@ impl<'a> Did<'a> {
         for matching in &mut self.groups {
             let Some((times, ids)) = &mut matching.order else { continue };
             let filter = &mut matching.filter;
-            matching.rows.scan(chunk, wanted, |pack, ordinals, rows| {
+            matching.rows.scan(chunk, wanted, None, |pack, ordinals, rows| {
                 let matches = filter.mask(pack, rows)?;
                 let at = times.all(pack)?;
                 let mut id = [0_i64; PACK];

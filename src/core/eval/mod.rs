@@ -148,7 +148,7 @@ fn universe_of_chunk(source: &Source<'_>, as_of: i64, chunk: u16) -> Result<Bits
             let Some(mut rows) = Rows::new(group, part.stream, part.dead.get(&group.name), (i64::MIN, as_of)) else {
                 continue;
             };
-            rows.scan(chunk, None, |_, ordinals, rows| {
+            rows.scan(chunk, None, None, |_, ordinals, rows| {
                 ones(rows).for_each(|place| bits.insert(ordinals[place]));
                 Ok(())
             })?;
@@ -282,8 +282,8 @@ impl<'a> Run<'a> {
         for (part, bound) in self.source.profiles.iter().zip(&mut self.profiles[number].parts) {
             if let Some((rows, bound)) = bound {
                 let newer = &newer;
-                rows.scan(chunk, None, |pack, ordinals, rows| {
-                    for place in ones(bound.mask(pack, rows)?) {
+                rows.scan(chunk, None, Some(bound), |_, ordinals, rows| {
+                    for place in ones(rows) {
                         if !newer.contains(ordinals[place]) {
                             found.insert(ordinals[place]);
                         }

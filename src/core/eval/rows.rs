@@ -206,11 +206,12 @@ impl<'a> Rows<'a> {
     }
 
     /// Hands out the packs that hold rows of a chunk whose customers are wanted: the pack, the ordinals within the
-    /// chunk, and the rows.
+    /// chunk, and the rows. With a filter, those of which it holds: who they belong to is read for them only.
     pub(crate) fn scan(
         &mut self,
         chunk: u16,
         wanted: Option<&Bits>,
+        mut filter: Option<&mut Bound<'a>>,
         mut each: impl FnMut(usize, &[u32; PACK], u128) -> Result<(), Corrupt>,
     ) -> Result<(), Corrupt> {
         let Some((start, end)) = self.group.chunk_rows(chunk) else { return Ok(()) };
@@ -240,6 +241,9 @@ impl<'a> Rows<'a> {
             }
             if let Some((times, window)) = &mut self.times {
                 rows = times.mask(pack, rows, *window)?;
+            }
+            if let Some(filter) = &mut filter {
+                rows = filter.mask(pack, rows)?;
             }
             if rows == 0 {
                 continue;

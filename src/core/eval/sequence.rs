@@ -228,7 +228,7 @@ impl<'a> Sequence<'a> {
             (self.check)();
             let Group { rows, times, ids, steps: filters, conditions: leaves, slots } = group;
             let (values, sequence) = (&mut self.values, self.plan);
-            rows.scan(chunk, some, |pack, ordinals, rows| {
+            rows.scan(chunk, some, None, |pack, ordinals, rows| {
                 let mut rows = rows;
                 for place in ones(rows) {
                     if !wanted.contains(ordinals[place]) {
