@@ -1,7 +1,7 @@
 # make help lists what there is. The work is done by scripts/, which can be called by themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build install test demo demo-stop check bench clean
+.PHONY: help setup build install test fuzz crash demo demo-stop check bench clean
 
 help: ## this list
 	@echo "kursaha_cohort: customer cohorts inside PostgreSQL"
@@ -19,6 +19,12 @@ install: setup ## install the extension into this machine's PostgreSQL 15 (root 
 
 test: ## everything: setup, format, lints, unit tests, build, tests on a private server
 	@scripts/test
+
+fuzz: build ## random histories without end: the index against plain SQL
+	@scripts/fuzz
+
+crash: build ## kill a server 100 times while it writes, seals and merges (KILLS=N)
+	@KILLS=$${KILLS:-100} tests/run.d/33-crash
 
 demo: build ## cohorts of a real shop's customers on a private server, which is left running
 	@scripts/demo

@@ -7,6 +7,7 @@ CREATE TABLE kursaha_cohort.index_state (
     customers bigint NOT NULL DEFAULT 0,
     hash_key bytea NOT NULL DEFAULT uuid_send(gen_random_uuid()),
     removed boolean NOT NULL DEFAULT false,
+    erasures bigint NOT NULL DEFAULT 0,
     changes bigint NOT NULL DEFAULT 0,
     sealed_at timestamptz
 );
@@ -17,6 +18,7 @@ COMMENT ON COLUMN kursaha_cohort.index_state.watermark IS 'Rows stamped below ar
 COMMENT ON COLUMN kursaha_cohort.index_state.customers IS 'How many ordinals are given out';
 COMMENT ON COLUMN kursaha_cohort.index_state.hash_key IS 'Key of the hashes by which segments find a customer';
 COMMENT ON COLUMN kursaha_cohort.index_state.removed IS 'Whether events or profiles were ever taken out, so that an ordinal may belong to nobody';
+COMMENT ON COLUMN kursaha_cohort.index_state.erasures IS 'Counts the times that customers lost their ordinals: what backends remember of ordinals is void then';
 COMMENT ON COLUMN kursaha_cohort.index_state.changes IS 'Counts what changed the index';
 COMMENT ON COLUMN kursaha_cohort.index_state.sealed_at IS 'When it was last sealed';
 
@@ -71,17 +73,33 @@ COMMENT ON COLUMN kursaha_cohort.segment_dead.segment_id IS 'The segment';
 COMMENT ON COLUMN kursaha_cohort.segment_dead.event_type IS 'The group of the segment';
 COMMENT ON COLUMN kursaha_cohort.segment_dead.rows IS 'The rows, a roaring bitmap in its portable form';
 
+CREATE TABLE kursaha_cohort.forgotten (
+    customer_id text NOT NULL
+);
+COMMENT ON TABLE kursaha_cohort.forgotten IS 'Customers that cohort_forget erased since the last sealing, which writes their segments anew and empties this';
+COMMENT ON COLUMN kursaha_cohort.forgotten.customer_id IS 'Who';
+
 -- Where all tables of a database are replicated, the subscriber keeps the index and the logs of its own: what arrives
 -- from another server's index is let go.
 CREATE FUNCTION kursaha_cohort.not_replicated() RETURNS trigger
-    LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+    LANGUAGE plpgsql AS $$
+BEGIN
+    -- What triggers of this server write for a replicated row (the logs, and what TRUNCATE clears) is its own, and stays.
+    IF pg_catalog.pg_trigger_depth() = 1 THEN
+        RETURN NULL;
+    ELSIF TG_OP = 'DELETE' THEN
+        RETURN OLD;
+    END IF;
+    RETURN NEW;
+END
+$$;
 COMMENT ON FUNCTION kursaha_cohort.not_replicated() IS 'Lets go of rows that logical replication brings: each server has an index of its own';
 
 DO $$
 DECLARE
     kept text;
 BEGIN
-    FOREACH kept IN ARRAY ARRAY['index_state', 'segment', 'segment_page', 'segment_dead', 'event_removed', 'customer_removed'] LOOP
+    FOREACH kept IN ARRAY ARRAY['index_state', 'segment', 'segment_page', 'segment_dead', 'forgotten', 'event_removed', 'customer_removed'] LOOP
         EXECUTE format('CREATE TRIGGER not_replicated BEFORE INSERT OR UPDATE OR DELETE ON kursaha_cohort.%I
             FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.not_replicated()', kept);
         EXECUTE format('ALTER TABLE kursaha_cohort.%I ENABLE REPLICA TRIGGER not_replicated', kept);

@@ -306,8 +306,9 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'the customer id is NULL',
             HINT = 'Pass the id of the customer to forget.';
     END IF;
-    -- The logs event_removed and customer_removed keep the id: an index that still holds the rows learns from them that
-    -- they are gone. Sealing empties the logs.
+    -- The logs event_removed and customer_removed keep the id until the next sealing, which learns from them what is
+    -- gone; the entry here makes it write the segments that hold this customer anew, without the rows and the id.
+    INSERT INTO kursaha_cohort.forgotten (customer_id) VALUES (cohort_forget.customer_id);
     WITH gone AS (
         DELETE FROM @extschema@.cohort_event e WHERE e.customer_id = cohort_forget.customer_id RETURNING e.event_id
     ), keys AS (
@@ -325,4 +326,4 @@ BEGIN
     syncs := 0;
 END
 $$;
-COMMENT ON FUNCTION cohort_forget(text) IS 'Erases a person: events, profile, event keys, list entries and stored memberships; returns what was erased';
+COMMENT ON FUNCTION cohort_forget(text) IS 'Erases a person: events, profile, event keys, list entries and stored memberships, and at the next sealing what the index holds; returns what was erased';

@@ -97,6 +97,7 @@ const SETS: &[PrivilegeSet] = &[
                 "kursaha_cohort.segment_dead, kursaha_cohort.event_removed, kursaha_cohort.customer_removed",
             ),
             ("SELECT, USAGE", "kursaha_cohort.segment_id"),
+            ("SELECT, INSERT, DELETE", "kursaha_cohort.forgotten"),
         ],
         functions: &[
             "cohort_forget",

@@ -1,356 +1,409 @@
 """Random histories: after every step random rules must give the same members by the index and by plain SQL.
 
-Usage: history.py [--triples N] [--seed S] [--forever]
+Usage: history.py [--triples N] [--seed S] [--forever] [--replay FILE]
 
-A case is a random data set (tests/model makes it, hostile on purpose) that comes in step by step: inserts, COPY, updates,
-deletes, TRUNCATE, profiles, sealing with tiny segments, reindexing, transactions that are rolled back, kept open or
-prepared, and a second and a third session with a transaction of its own. A triple is one rule asked in one state of the
-data after one history. The server is the one psql finds through PG*; it needs max_prepared_transactions.
+A history begins with an empty database and a random data set (tests/model makes it, hostile on purpose) that comes in
+step by step: inserts, COPY, updates, deletes, TRUNCATE, profiles, sealing with tiny segments, reindexing, transactions
+that are rolled back, kept open or prepared. Session a does most of it; b has transactions of its own that stay open
+meanwhile; c has snapshots and cursors that get older. A triple is one rule, asked both ways in one snapshot, in one state
+of the data, after one history. The server is the one psql finds through PG*; it needs max_prepared_transactions, and the
+database is the test's own: the extension in it is dropped and created again.
 """
 
 import argparse
 import json
 import random
 import sys
+import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "model"))
 
 from check_zones import utc_text  # noqa: E402
-from generate import make_case  # noqa: E402
-from psql_session import Failure, Psql, copy_field, literal  # noqa: E402
-from values import dumps  # noqa: E402
+from generate import Case, Pools, make_cohorts, make_data  # noqa: E402
+from generate_rules import RuleMaker  # noqa: E402
+from model import Data, Event  # noqa: E402
+from psql_session import Failure, Lost, literal  # noqa: E402
+from question import Question, array, jsonb  # noqa: E402
+from replay import SESSIONS, Server, Step, Wrong, replay, script, shrink  # noqa: E402
+from values import is_number, loads  # noqa: E402
+from writes import ALWAYS, WAITS, Change, Writer  # noqa: E402
 
-CLEAN = """
-ROLLBACK;
-SELECT format('ROLLBACK PREPARED %L', gid) FROM pg_prepared_xacts WHERE database = current_database() \\gexec
-DELETE FROM kursaha_cohort.reference;
-DELETE FROM kursaha_cohort.cohort;
-TRUNCATE cohort_event, cohort_customer;
-"""
-# Asked for by the history, and no failure: a snapshot too old, a row that is locked, a transaction that is aborted.
-EXPECTED = ("40001", "55P03", "25P02")
-
-
-def jsonb(value):
-    return literal(dumps(value)) + "::jsonb"
+RULES = 24
+DATA = """SELECT json_build_object('events', (SELECT json_agg(json_build_array(event_id, customer_id, event_type,
+    (extract(epoch FROM occurred_at) * 1000000)::bigint, data) ORDER BY event_id)
+    FROM (SELECT * FROM cohort_event ORDER BY md5(event_id::text) LIMIT 300) e),
+    'profiles', (SELECT json_object_agg(customer_id, profile) FROM cohort_customer));"""
+# Not there, when a shorter history has left out what made it, or a transaction failed before.
+MISSING = (*ALWAYS, "42704", "3B001", "25P01")
 
 
 class History:
-    def __init__(self, seed, tally):
-        self.rng = random.Random(seed)
-        self.tally = tally
-        self.case = make_case(seed, 30)
-        self.more = make_case(seed + 1_000_000, 1)
-        self.events = self.case.data.events + self.more.data.events
-        self.documents = [event.data for event in self.events] + list(self.case.data.profiles.values())
-        self.customers = sorted({event.customer for event in self.events} | set(self.case.data.profiles))
-        self.types = sorted({event.type for event in self.events})
-        self.as_ofs = [as_of for _, as_of in self.case.checks]
-        self.log = []
-        self.prepared = 0
-        self.in_transaction = False
-        # TRUNCATE is not for snapshots that are older, in PostgreSQL itself: they see neither the rows nor, in plain
-        # SQL, that they were there.
-        self.truncated = False
+    def __init__(self, seed, server, tally):
+        self.rng = random.Random(f"history {seed}")
+        self.server, self.tally = server, tally
+        self.steps = []
+        self.group = 0
+        self.open = dict.fromkeys(SESSIONS, False)
+        self.cursors = {name: {} for name in SESSIONS}
+        self.prepared = []
+        self.made = 0
+        self.pools = Pools(self.rng)
+        self.case = Case(make_data(self.pools))
+        make_cohorts(self.pools, self.case)
+        self.writer = Writer(self.pools, self.case)
+        self.rules = [self.new_rule() for _ in range(RULES)]
 
-    # What a step may write -------------------------------------------------------------------------------------------
+    # Taking steps ----------------------------------------------------------------------------------------------------
 
-    def insert(self):
-        events = self.rng.choices(self.events, k=self.rng.choice((1, 1, 3, 12)))
-        rows = ", ".join(
-            f"({literal(e.customer)}, {literal(e.type)}, {literal(utc_text(e.at))}, {jsonb(e.data)})" for e in events
-        )
-        return f"INSERT INTO cohort_event (customer_id, event_type, occurred_at, data) VALUES {rows};"
+    def take(self, session, what):
+        step = Step(session, what, self.group)
+        self.steps.append(step)
+        return self.server.run(step)
 
-    def copy(self):
-        lines = ["COPY cohort_event (customer_id, event_type, occurred_at, data) FROM STDIN;"]
-        for event in self.rng.choices(self.events, k=self.rng.choice((5, 40))):
-            fields = (event.customer, event.type, utc_text(event.at), dumps(event.data))
-            lines.append("\t".join(map(copy_field, fields)))
-        return "\n".join([*lines, "\\."])
+    def do(self, session, kind, text, expects=MISSING):
+        self.take(session, Change(kind, text, expects=expects))
 
-    def some_events(self):
-        return self.rng.choice(
-            (
-                f"event_id % 7 = {self.rng.randrange(7)}",
-                f"customer_id = {literal(self.rng.choice(self.customers))}",
-                f"event_type = {literal(self.rng.choice(self.types))} AND event_id % 3 = 0",
-                "event_id = (SELECT max(event_id) FROM cohort_event)",
-                f"event_id IN (SELECT event_id FROM cohort_event ORDER BY event_id LIMIT {self.rng.randrange(1, 9)})",
-            )
-        )
+    def change(self, session, change):
+        self.tally[change.kind] += 1
+        self.take(session, change)
 
-    def update(self):
-        change = self.rng.choice(
-            (
-                lambda: f"data = {jsonb(self.rng.choice(self.documents))}",
-                lambda: f"event_type = {literal(self.rng.choice(self.types))}",
-                lambda: f"customer_id = {literal(self.rng.choice(self.customers))}",
-                lambda: f"occurred_at = {literal(utc_text(self.rng.choice(self.events).at))}",
-                lambda: "data = data",
-            )
-        )()
-        return f"UPDATE cohort_event SET {change} WHERE {self.some_events()};"
+    def ends(self, session):
+        self.open[session] = False
+        self.cursors[session] = {}
 
-    def delete(self):
-        return f"DELETE FROM cohort_event WHERE {self.some_events()};"
+    def roll_back(self, session):
+        if self.open[session]:
+            self.do(session, "end", "ROLLBACK")
+            self.ends(session)
 
-    def replace(self):
-        """An event that is deleted and comes again under its id."""
-        return (
-            "WITH gone AS (DELETE FROM cohort_event WHERE event_id = (SELECT min(event_id) FROM cohort_event) RETURNING *) "
-            "SELECT event_id AS again, customer_id AS who, event_type AS what FROM gone \\gset\n"
-            "\\if :{?again}\n"
-            "INSERT INTO cohort_event (event_id, customer_id, event_type) VALUES (:again, :'who', :'what');\n\\endif\n"
-            "\\unset again"
-        )
+    def seal(self, session):
+        name = "cohort_reindex" if self.rng.random() < 0.06 else "cohort_seal"
+        text = f"SELECT json_build_array(events, profiles, removed, segments) FROM {name}()"
+        answers, _, _ = self.take(session, Change(name, text, expects=WAITS))
+        if isinstance(answers["change"], Failure):
+            self.tally[f"{name} refused"] += 1
+            return
+        events, profiles, removed, segments = json.loads(answers["change"][0])
+        self.tally[name] += 1
+        self.tally["sealed rows"] += events + profiles
+        self.tally["sealed removals"] += removed
+        self.tally["most segments"] = max(self.tally["most segments"], segments)
 
-    def profile(self):
-        customer, document = literal(self.rng.choice(self.customers)), jsonb(self.rng.choice(self.documents))
-        other = literal(self.rng.choice(self.customers))
-        return self.rng.choice(
-            (
-                f"INSERT INTO cohort_customer (customer_id, profile) VALUES ({customer}, {document}) "
-                "ON CONFLICT (customer_id) DO UPDATE SET profile = excluded.profile;",
-                f"INSERT INTO cohort_customer (customer_id, profile) VALUES ({customer}, {document}) ON CONFLICT DO NOTHING;",
-                f"UPDATE cohort_customer SET profile = {document} WHERE customer_id = {customer};",
-                f"DELETE FROM cohort_customer WHERE customer_id = {customer};",
-                f"UPDATE cohort_customer SET customer_id = {other} WHERE customer_id = {customer} "
-                f"AND NOT EXISTS (SELECT FROM cohort_customer WHERE customer_id = {other});",
-                f"DELETE FROM cohort_customer WHERE customer_id = {customer};\n"
-                f"INSERT INTO cohort_customer (customer_id, profile) VALUES ({customer}, {document});",
-            )
-        )
-
-    def forget(self):
-        return f"SELECT cohort_forget({literal(self.rng.choice(self.customers))}) \\g /dev/null"
-
-    def truncate(self):
-        self.truncated = True
-        return self.rng.choice(("TRUNCATE cohort_event;", "TRUNCATE cohort_customer;", "TRUNCATE cohort_event, cohort_customer;"))
-
-    def write(self):
-        kinds = [self.insert] * 4 + [self.copy] * 3 + [self.update] * 4 + [self.delete] * 2 + [self.replace]
-        kinds += [self.profile] * 4 + [self.forget]
-        # Not where it would lock everyone out until a prepared transaction ends.
-        if self.rng.random() < 0.04 and not self.in_transaction:
-            kinds = [self.truncate]
-        kind = self.rng.choice(kinds)
-        self.tally[kind.__name__] += 1
-        return kind()
-
-    def seal(self):
-        kind = "cohort_reindex" if self.rng.random() < 0.08 else "cohort_seal"
-        self.tally[kind] += 1
-        return f"SELECT {kind}() \\g /dev/null"
-
-    # Questions -------------------------------------------------------------------------------------------------------
-
-    def questions(self, count):
-        """Pairs of queries that must answer alike: one by the index, one by plain SQL."""
-        found = []
-        for _ in range(count):
-            rule, as_of = self.rng.choice(self.case.checks)
-            if self.rng.random() < 0.3:
-                as_of = self.rng.choice(self.as_ofs)
-            at = literal(utc_text(as_of)) + "::timestamptz"
-            text = jsonb(rule)
-            ids = "coalesce(json_agg(x ORDER BY x COLLATE \"C\"), '[]')"
-            kind = self.rng.random()
-            if kind < 0.75:
-                query = f"SELECT {ids} FROM cohort_evaluate({text}, {at}) AS x;"
-            elif kind < 0.83:
-                query = f"SELECT row_to_json(p) FROM cohort_preview({text}, 3, {at}) p;"
-            elif kind < 0.9:
-                query = f"SELECT json_agg(json_build_array(path, customers, events)) FROM cohort_explain({text}, {at});"
-            elif self.case.cohorts and kind < 0.93:
-                names = self.rng.sample(sorted(self.case.cohorts), min(3, len(self.case.cohorts)))
-                names = "ARRAY[" + ", ".join(map(literal, names)) + "]"
-                query = f"SELECT json_agg(o ORDER BY o.cohorts) FROM cohort_overlap({names}, {at}) o;"
-            elif self.case.cohorts:
-                name = literal(self.rng.choice(sorted(self.case.cohorts)))
-                people = "ARRAY[" + ", ".join(map(literal, [*self.customers[:15], "nobody"])) + "]"
-                query = (
-                    f"SELECT json_build_array(cohort_count({name}, {at}), "
-                    f"(SELECT json_agg(cohort_contains({name}, x, {at})) FROM unnest({people}) AS x));"
-                )
-            else:
-                query = f"SELECT {ids} FROM cohort_evaluate({text}, {at}) AS x;"
-            found.append(query)
-        return found
-
-    def ask(self, session, count):
-        queries = self.questions(count)
-        labelled = []
-        for place, query in enumerate(queries):
-            labelled.append((f"index {place}", f"SET kursaha_cohort.engine = bitmap;\n{query}"))
-            labelled.append((f"sql {place}", f"SET kursaha_cohort.engine = sql;\n{query}"))
-        answers = session.ask("", labelled, "SET kursaha_cohort.engine = bitmap;")
-        for place, query in enumerate(queries):
-            index, sql = answers[f"index {place}"], answers[f"sql {place}"]
-            failed = isinstance(index, Failure) or isinstance(sql, Failure)
-            if failed and str(index).startswith(EXPECTED) and (str(sql)[:5] == str(index)[:5] or index.startswith(("55P03", "40001"))):
-                continue  # the index looks at both tables, plain SQL may need one, and that one is not locked
-            self.tally["triples"] += 1
-            if failed or index != sql:
-                self.report(f"by the index: {index!r}\nby plain SQL: {sql!r}\n{query}")
-        return answers
-
-    def do(self, name, session, script):
-        self.log.append(f"-- {name}\n{script}")
-        answers = session.ask(script, [], "")
-        problem = answers["before"]
-        if isinstance(problem, Failure) and not problem.startswith(EXPECTED):
-            self.report(f"{name}: {problem}")
-
-    def report(self, what):
-        path = Path("history-failure.sql")
-        path.write_text("\n".join(self.log) + "\n", encoding="utf-8")
-        raise SystemExit(f"{what}\nThe history up to here is in {path.resolve()}")
-
-    def check(self, session):
-        self.tally["check"] += 1
-        answers = session.ask("", [("check", "SELECT place || ': ' || problem FROM cohort_check();")])
-        found = answers["check"]
-        if found and not (isinstance(found, Failure) and found.startswith(EXPECTED)):
-            self.report(f"cohort_check: {answers['check']!r}")
-
-    # The history -----------------------------------------------------------------------------------------------------
-
-    def settings(self):
+    def settings(self, session):
         rng = self.rng
         return (
             f"SET kursaha_cohort.seal_batch = {rng.choice((1, 7, 30, 1000))};\n"
-            f"SET kursaha_cohort.segment_rows = {rng.choice((20, 100, 5000))};\n"
-            f"SET kursaha_cohort.max_indexed_paths = {rng.choice((1, 2, 4, 256))};\n"
-            "SET lock_timeout = '100ms';"
+            f"SET kursaha_cohort.segment_rows = {rng.choice((1, 20, 100, 1000, 5000))};\n"
+            f"SET kursaha_cohort.max_indexed_paths = {rng.choice((1, 2, 4, 256, 256))};\n"
+            "SET lock_timeout = '100ms';\nSET statement_timeout = '8s';\n"
+            # on: psql lays a savepoint before each statement, and an error leaves the transaction usable.
+            f"\\set ON_ERROR_ROLLBACK {rng.choice(('on', 'off'))}\nSELECT 1 \\g /dev/null"
         )
 
-    def begin(self):
-        return f"BEGIN ISOLATION LEVEL {self.rng.choice(('READ COMMITTED', 'READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'))};"
+    # Rules and questions ---------------------------------------------------------------------------------------------
 
-    def transaction(self, a):
+    def new_rule(self):
+        rule = RuleMaker(self.pools, self.case, self.rng.choice(self.pools.as_ofs)).rule()
+        self.true_counts(rule)
+        return rule
+
+    def true_counts(self, part):
+        """Half of the counts become such as some customer really has, which may be far beyond the model's small ones."""
+        if isinstance(part, list):
+            for item in part:
+                self.true_counts(item)
+        if not isinstance(part, dict):
+            return
+        for key, value in part.items():
+            if key == "count" and self.rng.random() < 0.5 and any(map(is_number, value.values())):
+                types = part.get("did", part.get("did_not"))
+                types = types if isinstance(types, list) else [types]
+                counts = Counter(e.customer for e in self.case.data.events if "*" in types or e.type in types)
+                real = self.rng.choice(sorted(counts.values()) or [0]) + self.rng.choice((0, 0, 0, 1, -1))
+                part["count"] = {next(iter(value)): max(0, real)}
+            elif key not in ("where", "value"):
+                self.true_counts(value)
+
+    def look_at_data(self):
+        """Rules that come are about what is there now."""
+        answer = self.server.sessions["a"].ask("", [("data", DATA)])["data"]
+        if isinstance(answer, Failure):
+            return
+        found = loads(answer[0])
+        events = [Event(int(key), who, what, int(at), data) for key, who, what, at, data in found["events"] or []]
+        self.case.data = Data(events, found["profiles"] or {})
+
+    def as_of(self):
+        rng = self.rng
+        kind = rng.random()
+        if kind < 0.15:
+            return "NULL"
+        if kind < 0.2:
+            return rng.choice(("now() + interval '10 years'", "now() - interval '1 day'", "timestamptz '2100-01-01 00:00Z'"))
+        return literal(utc_text(rng.choice(self.pools.as_ofs) if kind < 0.7 else self.pools.instant()))
+
+    def question(self, session):
+        rng = self.rng
+        names = sorted(self.case.cohorts)
+        kind = rng.choices(
+            ("evaluate", "preview", "explain", "run", "count", "contains", "overlap"), (70, 8, 7, 4, 3, 5, 3)
+        )[0]
+        forms, weights = ("two", "one", "with", "after"), (60, 30, 4, 4)
+        as_of = self.as_of()
+        form = rng.choices(forms, weights)[0]
+        if form == "two" and "2100" not in as_of and not as_of.startswith("'"):
+            form = "one"  # now() is the same for both only within one statement
+        change = self.writer.plain_change() if form in ("with", "after") else None
+        if kind == "overlap":
+            chosen = tuple(rng.sample(names, rng.randint(1, min(3, len(names)))))
+            return Question(kind, names=chosen, as_of=as_of, form=form, change=change)
+        if kind in ("run", "count", "contains"):
+            ids = tuple(rng.sample(self.writer.customers, min(8, len(self.writer.customers)))) + ("nobody",)
+            return Question(kind, names=(rng.choice(names),), ids=ids, as_of=as_of, form=form, change=change)
+        return Question(kind, rule=rng.choice(self.rules), as_of=as_of, form=form, change=change)
+
+    def ask(self, session, count):
+        for _ in range(count):
+            self.put(session, self.question(session))
+
+    def put(self, session, question):
+        answers, answered, answer = self.take(session, question)
+        if not answered:
+            failures = [str(found)[:5] for found in answers.values() if isinstance(found, Failure)]
+            self.tally["unanswered " + " ".join(failures[:1])] += 1
+            # In a transaction that has failed nothing more is answered.
+            if any(found in ("25P02", "40001") for found in failures):
+                self.roll_back(session)
+            return None
+        self.tally["triples"] += 1
+        self.tally[f"by {question.kind}, {question.form}"] += 1
+        if question.kind == "evaluate":
+            nobody = json.loads(answer) == []
+            self.tally["nobody" if nobody else "somebody"] += 1
+            if question.rule in self.rules and self.rng.random() < (0.6 if nobody else 0.1):
+                self.rules[self.rules.index(question.rule)] = self.new_rule()
+        return answer
+
+    def declare(self, session):
+        """A cursor is asked now, and answers later as of now."""
+        self.made += 1
+        question = replace(self.question(session), form="declare", cursor=f"cursor_{self.made}")
+        answer = self.put(session, question)
+        if answer is not None:
+            self.cursors[session][question.cursor] = (question, answer)
+
+    def fetch(self, session):
+        name, (question, expected) = self.cursors[session].popitem()
+        answer = self.put(session, replace(question, form="fetch"))
+        if answer is not None and answer != expected:
+            raise Wrong(f"the cursor {name} answers {answer}, when it was declared the answer was {expected}")
+
+    def check(self, session):
+        self.tally["cohort_check"] += 1
+        self.take(session, Question("check"))
+
+    # The history -----------------------------------------------------------------------------------------------------
+
+    def begin(self, session, levels=("READ COMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")):
+        self.do(session, "begin", f"BEGIN ISOLATION LEVEL {self.rng.choice(levels)}")
+        self.open[session] = True
+
+    def truncate(self):
+        """Older snapshots than a TRUNCATE are none of PostgreSQL's promises, so there are none."""
+        for session in ("b", "c"):
+            self.roll_back(session)
+        inside = self.rng.random() < 0.3
+        if inside:
+            self.begin("a")
+        self.change("a", self.writer.truncate())
+        self.ask("a", 1)
+        if inside:
+            self.change("a", self.writer.insert())
+            self.ask("a", 1)
+            self.do("a", "end", self.rng.choice(("COMMIT", "ROLLBACK")))
+            self.ends("a")
+
+    def transaction(self, session):
         """A transaction that asks about what it wrote itself."""
         rng = self.rng
-        self.do("a", a, self.begin())
-        end = rng.choice(("COMMIT;", "COMMIT;", "ROLLBACK;", "PREPARE"))
-        self.in_transaction = end == "PREPARE"
+        self.begin(session)
         for _ in range(rng.randrange(1, 4)):
-            self.do("a", a, self.write())
+            self.change(session, self.writer.change())
             if rng.random() < 0.4:
-                self.do("a", a, f"SAVEPOINT s;\n{self.write()}")
-                self.ask(a, 1)
-                self.do("a", a, rng.choice(("ROLLBACK TO s;", "RELEASE s;")))
-            if rng.random() < 0.25:
-                self.do("a", a, self.seal())
-            self.ask(a, 2)
-        self.in_transaction = False
-        if end == "PREPARE":
-            self.prepared += 1
-            end = f"PREPARE TRANSACTION 'history {self.prepared}';"
-            self.tally["prepare"] += 1
-        self.do("a", a, end)
-        self.ask(a, 1)
+                self.do(session, "savepoint", "SAVEPOINT s")
+                self.change(session, self.writer.change())
+                self.ask(session, 1)
+                if rng.random() < 0.2:
+                    self.seal(session)
+                    self.ask(session, 1)
+                if self.open[session]:
+                    self.do(session, "savepoint", rng.choice(("ROLLBACK TO s", "ROLLBACK TO s", "RELEASE s")))
+            if rng.random() < 0.2:
+                self.seal(session)
+            self.ask(session, 2)
+            if not self.open[session]:
+                return
+        end = rng.choice(("COMMIT", "COMMIT", "ROLLBACK", "PREPARE"))
+        if end == "PREPARE" and len(self.prepared) < 2:
+            self.made += 1
+            self.prepared.append(f"history {self.made}")
+            self.tally["prepared"] += 1
+            self.do(session, "prepare", f"PREPARE TRANSACTION '{self.prepared[-1]}'")
+        else:
+            self.do(session, "end", end.replace("PREPARE", "COMMIT"))
+        self.ends(session)
+        self.ask(session, 1)
 
-    def finish_prepared(self, a):
+    def finish_prepared(self):
         if self.prepared:
-            word = self.rng.choice(("COMMIT", "ROLLBACK"))
-            self.do("a", a, f"{word} PREPARED 'history {self.prepared}';")
-            self.prepared -= 1
-            self.ask(a, 1)
+            name = self.prepared.pop(self.rng.randrange(len(self.prepared)))
+            self.do("a", "prepared", f"{self.rng.choice(('COMMIT', 'COMMIT', 'ROLLBACK'))} PREPARED '{name}'")
+            self.ask("a", 1)
 
-    def run(self, a, b, c, triples):
-        rng, tally = self.rng, self.tally
-        for name, session in (("a", a), ("b", b), ("c", c)):
-            self.do(name, session, "ROLLBACK;\n" + self.settings())
-        self.do("a", a, CLEAN)
-        saves = []
+    def other_session(self):
+        """The second session's transaction stays open over what the others do."""
+        rng = self.rng
+        if not self.open["b"]:
+            self.begin("b")
+            self.change("b", self.writer.change())
+        elif rng.random() < 0.4:
+            self.change("b", self.writer.change())
+        elif rng.random() < 0.2:
+            self.seal("b")
+        elif rng.random() < 0.2:
+            self.declare("b")
+        elif self.cursors["b"]:
+            self.fetch("b")
+        else:
+            self.do("b", "end", rng.choice(("COMMIT", "COMMIT", "ROLLBACK")))
+            self.ends("b")
+        self.ask("b", 1)
+
+    def old_snapshot(self):
+        """A snapshot that gets older while others seal and merge."""
+        rng = self.rng
+        if not self.open["c"]:
+            self.begin("c", ("REPEATABLE READ READ ONLY", "SERIALIZABLE READ ONLY", "READ COMMITTED", "REPEATABLE READ"))
+            self.declare("c")
+        elif rng.random() < 0.3:
+            self.do("c", "end", "COMMIT")
+            self.ends("c")
+        elif self.cursors["c"] and rng.random() < 0.6:
+            self.fetch("c")
+        else:
+            self.declare("c")
+        self.ask("c", 1)
+
+    def start(self):
+        for session in SESSIONS:
+            self.do(session, "settings", self.settings(session))
         for name, cohort in self.case.cohorts.items():
-            if isinstance(cohort, dict):
-                saves.append(f"SELECT cohort_create({literal(name)}, {jsonb(cohort)}) \\g /dev/null")
-            else:
-                ids = "ARRAY[" + ", ".join(map(literal, cohort)) + "]::text[]"
-                saves.append(f"SELECT cohort_import({literal(name)}, {ids}) \\g /dev/null")
-        self.do("a", a, "\n".join(saves))
-        self.do("a", a, "\n".join(self.copy() for _ in range(3)))
-        until = tally["triples"] + triples
-        other, old = False, False
-        while tally["triples"] < until:
-            step = rng.random()
-            if step < 0.35:
-                self.do("a", a, self.write())
-            elif step < 0.6:
-                self.do("a", a, self.seal())
-            elif step < 0.72:
-                self.transaction(a)
-            elif step < 0.76:
-                self.finish_prepared(a)
-            elif step < 0.9:
-                # The second session's transaction stays open over what the others do.
-                tally["second session"] += 1
-                self.in_transaction = True
-                if not other:
-                    self.do("b", b, f"{self.begin()}\n{self.write()}")
-                else:
-                    self.do("b", b, rng.choice((self.write(), "COMMIT;", "COMMIT;", "ROLLBACK;")))
-                self.in_transaction = False
-                answers = b.ask("", [("open", "SELECT pg_current_xact_id_if_assigned() IS NOT NULL AND now() <> statement_timestamp();")])
-                other = answers["open"] == ["t"]
-                self.ask(b, 1)
-                if isinstance(answers["open"], Failure):
-                    self.do("b", b, "ROLLBACK;")
-                    other = False
-            else:
-                # A snapshot that gets older while others seal and merge.
-                tally["old snapshot"] += 1
-                if not old:
-                    self.do("c", c, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;")
-                    self.truncated = False
-                    self.ask(c, 1)
-                    old = True
-                elif rng.random() < 0.5:
-                    self.do("c", c, "COMMIT;")
-                    old = False
-            if old and not self.truncated:
-                self.ask(c, 1)
-            self.ask(a, 2)
-            if rng.random() < 0.06:
-                self.check(a)
-        for name, session in (("b", b), ("c", c)):
-            self.do(name, session, "ROLLBACK;")
+            saved = f"create({literal(name)}, {jsonb(cohort)})"
+            if isinstance(cohort, list):
+                saved = f"import({literal(name)}, {array(cohort)})"
+            self.do("a", "cohort", f"SELECT cohort_{saved} \\g /dev/null")
+        for _ in range(self.rng.randrange(4)):
+            self.change("a", self.writer.copy())
+
+    def step(self):
+        rng = self.rng
+        self.group += 1
+        kind = rng.random()
+        if kind < 0.32:
+            if not self.open["a"]:
+                self.change("a", self.writer.change())
+        elif kind < 0.57:
+            self.seal("a")
+        elif kind < 0.67:
+            self.transaction("a")
+        elif kind < 0.71:
+            self.finish_prepared()
+        elif kind < 0.83:
+            self.other_session()
+        elif kind < 0.94:
+            self.old_snapshot()
+        elif kind < 0.95:
+            self.do("a", "settings", self.settings("a"))
+        elif kind < 0.96:
+            self.put("a", Question("refresh", names=(rng.choice(sorted(self.case.cohorts)),)))
+        elif kind < 0.97 and not self.prepared:
+            self.truncate()
+        elif kind < 0.985:
+            self.look_at_data()
+        self.group += 1
+        self.ask("a", 2)
+        if self.open["c"]:
+            self.ask("c", 1)
+        if rng.random() < 0.06:
+            self.check(rng.choice(SESSIONS))
+
+    def run(self, triples):
+        self.server.anew()
+        until = self.tally["triples"] + triples
+        self.start()
+        while self.tally["triples"] < until:
+            self.step()
+        self.group += 1
         while self.prepared:
-            self.finish_prepared(a)
-        self.ask(a, 3)
-        self.check(a)
+            self.finish_prepared()
+        for session in SESSIONS:
+            self.roll_back(session)
+        for _ in range(2):
+            self.ask("a", 3)
+            self.check("a")
+            self.seal("a")
+
+
+def report(seed, history, wrong):
+    last = history.steps.pop()
+    print(f"\nseed {seed}, step {len(history.steps)}, session {last.session}: {wrong.what}", flush=True)
+    for _, text in last.statements():
+        print(text)
+    history.server.close()
+    found = shrink(history.steps, last, lambda what: print(what, flush=True))
+    if found:
+        print(f"\nThe shortest history found: {found[2]}\nFor history.py --replay FILE:\n\n{script(*found[:2])}")
+    else:
+        path = Path(tempfile.gettempdir()) / f"history-{seed}.sql"
+        path.write_text(script(history.steps, last), encoding="utf-8")
+        print(f"\nIt does not go wrong on a new database. The whole history, for history.py --replay: {path}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--triples", type=int, default=3000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--each", type=int, default=60, help="triples of one case")
+    parser.add_argument("--triples", type=int, default=3000, help="how many to compare")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the first history; the next ones follow")
     parser.add_argument("--forever", action="store_true", help="go on until something is wrong")
+    parser.add_argument("--replay", metavar="FILE", help="run a history that a failure printed")
     args = parser.parse_args()
-    sessions = [Psql() for _ in range(3)]
-    tally, started, seed = Counter(), time.monotonic(), args.seed
-    try:
-        while args.forever or tally["triples"] < args.triples:
-            history = History(seed, tally)
-            try:
-                history.run(*sessions, args.each)
-            except SystemExit as failure:
-                raise SystemExit(f"seed {seed}: {failure}") from None
-            seed += 1
-            if (seed - args.seed) % 10 == 0:
-                print(f"{seed - args.seed} histories, {tally['triples']} triples, {time.monotonic() - started:.0f} s", flush=True)
-    except KeyboardInterrupt:
-        pass
-    print(json.dumps(dict(sorted(tally.items()))))
-    print(f"{tally['triples']} triples of rule, data and history agree; {time.monotonic() - started:.0f} s")
+    if args.replay:
+        return replay(args.replay)
+    server, tally, started, seed = Server(), Counter(), time.monotonic(), args.seed
+    told = started
+    while args.forever or tally["triples"] < args.triples:
+        history = History(seed, server, tally)
+        try:
+            history.run(history.rng.choice((40, 80, 80, 200)))
+        except (Wrong, Lost) as wrong:
+            report(seed, history, wrong if isinstance(wrong, Wrong) else Wrong(str(wrong)))
+            return 1
+        except KeyboardInterrupt:
+            break
+        seed += 1
+        if time.monotonic() - told > 30:
+            told = time.monotonic()
+            print(f"{seed - args.seed} histories, {tally['triples']} triples, {told - started:.0f} s", flush=True)
+    print(", ".join(f"{name} {count}" for name, count in sorted(tally.items())))
+    print(
+        f"{seed - args.seed} histories, {tally['triples']} triples of rule, data and history compared, 0 differ; "
+        f"{time.monotonic() - started:.0f} s"
+    )
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

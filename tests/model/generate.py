@@ -219,10 +219,9 @@ def make_data(pools):
     return data
 
 
-def make_case(seed, rules=30):
-    rng = random.Random(f"cohort {seed}")
-    pools = Pools(rng)
-    case = Case(make_data(pools))
+def make_cohorts(pools, case):
+    """Saved cohorts over the data of a case, each naming only those before it."""
+    rng = pools.rng
     ids = sorted({event.customer for event in case.data.events} | set(case.data.profiles))
     strangers = [name for name in CUSTOMERS if name not in ids] + ["nobody"]
     for number in range(rng.randint(2, 5)):
@@ -231,6 +230,13 @@ def make_case(seed, rules=30):
             case.cohorts[name] = rng.sample(ids, rng.randint(1, len(ids))) + rng.sample(strangers, 1)
         else:
             case.cohorts[name] = RuleMaker(pools, case, rng.choice(pools.as_ofs)).rule()
+
+
+def make_case(seed, rules=30):
+    rng = random.Random(f"cohort {seed}")
+    pools = Pools(rng)
+    case = Case(make_data(pools))
+    make_cohorts(pools, case)
     while len(case.checks) < rules:
         as_of = rng.choice(pools.as_ofs + [pools.instant()])
         rule = RuleMaker(pools, case, as_of).rule()

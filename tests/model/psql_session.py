@@ -1,5 +1,6 @@
 """One long-running psql, driven over pipes: scripts go in, the answer of each query comes back by its label."""
 
+import os
 import queue
 import subprocess
 import threading
@@ -13,13 +14,19 @@ class Failure(str):
     """What the server said instead of an answer."""
 
 
+class Lost(SystemExit):
+    """The session ended, or gives no answer."""
+
+
 class Psql:
-    def __init__(self):
+    def __init__(self, host=None):
+        """A session on the server that psql finds through PG*, or on another one by its socket's directory."""
         self.process = subprocess.Popen(
             ["psql", "-qXAt", "-v", "ON_ERROR_ROLLBACK=on", "-v", "VERBOSITY=terse", "-v", "FETCH_COUNT=0"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env={**os.environ, "PGHOST": host} if host else None,
             text=True,
             encoding="utf-8",
         )
@@ -52,9 +59,9 @@ class Psql:
                 line = self.lines.get(timeout=timeout)
             except queue.Empty:
                 self.process.kill()
-                raise SystemExit(f"no answer from psql within {timeout} s, waiting for {label!r}") from None
+                raise Lost(f"no answer from psql within {timeout} s, waiting for {label!r}") from None
             if line is None:
-                raise SystemExit(f"psql ended while answering {label!r}: is the server there, and did it survive?")
+                raise Lost(f"psql ended while answering {label!r}: is the server there, and did it survive?")
             if line == f"@@ end {self.batch}":
                 return answers
             if line.startswith("@@ "):

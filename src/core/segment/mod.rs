@@ -201,6 +201,21 @@ impl Header {
         Ok(self)
     }
 
+    /// Whether any of some customers has a row or a removal here.
+    ///
+    /// # Errors
+    /// When the segment is damaged.
+    pub fn holds(&self, customers: &RoaringBitmap, stream: &dyn Stream) -> Result<bool, Corrupt> {
+        for ordinal in customers {
+            let (chunk, low) = ((ordinal >> CHUNK_BITS) as u16, ordinal & CHUNK_MASK);
+            let any = self.any(chunk, stream)?.is_some_and(|set| set.contains(low));
+            if any || self.removed(chunk, stream)?.is_some_and(|set| set.contains(low)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// How many rows it has.
     #[must_use]
     pub fn rows(&self) -> u64 {

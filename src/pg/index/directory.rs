@@ -17,14 +17,15 @@ use crate::pg::errors::Fallible;
 const MOST_KNOWN: usize = 200_000;
 
 thread_local! {
-    /// Ordinals that were looked up before, and the key of the index that gave them out. An ordinal stays a customer's
-    /// as long as the index lives.
-    static KNOWN: RefCell<(Key, HashMap<u128, u32>)> = RefCell::new(([0; 16], HashMap::new()));
+    /// Ordinals that were looked up before, and the key of the index that gave them out with its count of erasures. As
+    /// long as neither changes, an ordinal stays a customer's.
+    static KNOWN: RefCell<((Key, i64), HashMap<u128, u32>)> = RefCell::new((([0; 16], 0), HashMap::new()));
 }
 
 /// The customers that segments know.
 pub(super) struct Directory {
     key: Key,
+    erasures: i64,
     /// Whether what is found may be remembered: not what this transaction itself gave out and may yet take back.
     lasting: bool,
     customers: u32,
@@ -39,7 +40,7 @@ impl Directory {
             parts.push((cache::customers(segment.id, &stream).in_segment(segment.id)?, stream));
         }
         parts.sort_by_key(|(header, _)| header.first);
-        Ok(Self { key: state.key, lasting: !state.own, customers: state.customers, parts })
+        Ok(Self { key: state.key, erasures: state.erasures, lasting: !state.own, customers: state.customers, parts })
     }
 
     /// How many ordinals are given out.
@@ -54,8 +55,8 @@ impl Directory {
         let hashes = ids.iter().map(|id| customer_hash(&self.key, id.as_ref()));
         if self.lasting {
             KNOWN.with_borrow_mut(|(key, known)| {
-                if *key != self.key {
-                    *key = self.key;
+                if *key != (self.key, self.erasures) {
+                    *key = (self.key, self.erasures);
                     known.clear();
                 }
                 for (place, hash) in hashes.enumerate() {

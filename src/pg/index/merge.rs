@@ -31,7 +31,7 @@ pub(super) fn next(state: &State) -> Fallible<bool> {
     let Some((chosen, with_oldest)) = choice()? else { return Ok(false) };
     let progress = Progress::begin(Phase::Merging);
     progress.total(chosen.iter().map(|segment| segment.rows.unsigned_abs()).sum());
-    spi::with_snapshot(|| one(state, &chosen, with_oldest, &progress))?;
+    spi::with_snapshot(|| one(state, &chosen, with_oldest, &Before::default(), &progress))?;
     Ok(true)
 }
 
@@ -86,7 +86,51 @@ fn choose<'a>(segments: &[&'a Segment], most: i64) -> Option<Vec<&'a Segment>> {
     None
 }
 
-fn one(state: &State, segments: &[Segment], with_oldest: bool, progress: &Progress) -> Fallible<()> {
+/// Writes the segments that hold some customers anew: without the rows that are gone, and without the ids of those who
+/// are erased. Runs under a snapshot that sees what is gone.
+pub(super) fn rewrite(state: &State, held: &RoaringBitmap, erased: &RoaringBitmap) -> Fallible<()> {
+    let progress = Progress::begin(Phase::Merging);
+    let segments = store::segments(Snapshot::Callers)?;
+    let pages = Pages::open(tables()?.internals)?;
+    // Of profiles: those for whom a newer segment speaks.
+    let mut newer = RoaringBitmap::new();
+    for segment in segments.iter().rev() {
+        pgrx::check_for_interrupts!();
+        let stream = PageStream::new(&pages, segment.id);
+        let holds = if segment.kind == Kind::Customers {
+            let header = cache::customers(segment.id, &stream).in_segment(segment.id)?;
+            erased.range_cardinality(header.first..header.first + header.count) > 0
+        } else {
+            let header = cache::header(segment.id, &stream).in_segment(segment.id)?;
+            header.holds(held, &stream).in_segment(segment.id)?
+        };
+        if holds {
+            let oldest = segments.iter().find(|other| other.kind == segment.kind).map(|other| other.id);
+            let before = Before { newer: newer.clone(), erased: erased.clone() };
+            one(state, std::slice::from_ref(segment), oldest == Some(segment.id), &before, &progress)?;
+            if segment.kind == Kind::Profiles {
+                let header = cache::header(segment.id, &stream).in_segment(segment.id)?;
+                for ordinal in held {
+                    if header.holds(&[ordinal].into_iter().collect(), &stream).in_segment(segment.id)? {
+                        newer.insert(ordinal);
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is known of customers before segments are written anew.
+#[derive(Default)]
+struct Before {
+    /// Those whose profile in newer segments, or its removal, stands for the ones here.
+    newer: RoaringBitmap,
+    /// Those whose ids go.
+    erased: RoaringBitmap,
+}
+
+fn one(state: &State, segments: &[Segment], with_oldest: bool, before: &Before, progress: &Progress) -> Fallible<()> {
     let pages = Pages::open(tables()?.internals)?;
     let stamps = (
         segments.iter().map(|segment| segment.stamps.0).min().unwrap_or(0),
@@ -95,9 +139,9 @@ fn one(state: &State, segments: &[Segment], with_oldest: bool, progress: &Progre
     let kind = segments[0].kind;
     let position = segments.last().map(|segment| segment.position);
     let (rows, times, bytes) = match kind {
-        Kind::Customers => customers(state, segments, &pages)?,
+        Kind::Customers => customers(state, segments, &pages, &before.erased)?,
         Kind::Events => events(segments, &pages, progress)?,
-        Kind::Profiles => profiles(segments, &pages, with_oldest)?,
+        Kind::Profiles => profiles(segments, &pages, with_oldest, &before.newer)?,
     };
     let ids: Vec<i64> = segments.iter().map(|segment| segment.id).collect();
     store::remove_segments(&ids)?;
@@ -131,9 +175,14 @@ fn events(segments: &[Segment], pages: &std::rc::Rc<Pages>, progress: &Progress)
 }
 
 /// Of profiles a newer segment's row stands for those in older ones, and so does a newer removal.
-fn profiles(segments: &[Segment], pages: &std::rc::Rc<Pages>, with_oldest: bool) -> Fallible<Merged> {
+fn profiles(
+    segments: &[Segment],
+    pages: &std::rc::Rc<Pages>,
+    with_oldest: bool,
+    newer: &RoaringBitmap,
+) -> Fallible<Merged> {
     let mut builder = SegmentBuilder::new(settings::max_indexed_paths());
-    let (mut newer, mut gone) = (RoaringBitmap::new(), RoaringBitmap::new());
+    let (mut newer, mut gone) = (newer.clone(), RoaringBitmap::new());
     for segment in segments.iter().rev() {
         let stream = PageStream::new(pages, segment.id);
         let header = cache::header(segment.id, &stream).in_segment(segment.id)?;
@@ -161,7 +210,12 @@ fn profiles(segments: &[Segment], pages: &std::rc::Rc<Pages>, with_oldest: bool)
     finished(builder, !with_oldest && !gone.is_empty())
 }
 
-fn customers(state: &State, segments: &[Segment], pages: &std::rc::Rc<Pages>) -> Fallible<Merged> {
+fn customers(
+    state: &State,
+    segments: &[Segment],
+    pages: &std::rc::Rc<Pages>,
+    erased: &RoaringBitmap,
+) -> Fallible<Merged> {
     let mut parts = HashMap::new();
     for segment in segments {
         let stream = PageStream::new(pages, segment.id);
@@ -173,7 +227,11 @@ fn customers(state: &State, segments: &[Segment], pages: &std::rc::Rc<Pages>) ->
     let mut builder = CustomersBuilder::new(firsts.first().copied().unwrap_or(0));
     for first in firsts {
         let (id, header, stream) = &parts[&first];
-        let ids = header.ids(stream, None, &mut |_, id| builder.push(id, customer_hash(&state.key, id)));
+        let ids = header.ids(stream, None, &mut |ordinal, id| {
+            // The ordinal stays, and belongs to nobody.
+            let id = if erased.contains(ordinal) { "" } else { id };
+            builder.push(id, customer_hash(&state.key, id));
+        });
         ids.in_segment(*id)?;
     }
     let count = builder.len() as u64;

@@ -16,6 +16,7 @@ use super::pages::{PageStream, Pages};
 use super::store::{self, Kind, State};
 use super::{Damaged, bury, cache, damaged, dead_rows, merge, tables};
 use crate::pg::errors::Fallible;
+use crate::pg::extension;
 use crate::pg::progress::{Phase, Progress};
 use crate::pg::settings;
 use crate::pg::spi::{self, Snapshot};
@@ -188,7 +189,27 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
         store::set_state(&state)
     })?;
     drop(progress);
+    erase(&state)?;
     Ok((sealed, state))
+}
+
+/// Takes forgotten customers out of all segments.
+fn erase(state: &State) -> Fallible<()> {
+    spi::with_snapshot(|| {
+        let (entries, forgotten) = store::forgotten(&extension::schema()?)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let segments = store::segments(Snapshot::Callers)?;
+        let directory = Directory::open(state, &segments, &Pages::open(tables()?.internals)?)?;
+        let ids: Vec<&str> = forgotten.iter().map(|(id, _)| id.as_str()).collect();
+        let found = directory.find(&ids)?;
+        let held = found.iter().flatten().copied().collect();
+        // Who has come back keeps the ordinal, which rows have by now.
+        let gone = forgotten.iter().zip(&found).filter(|((_, back), _)| !back).filter_map(|(_, ordinal)| *ordinal);
+        merge::rewrite(state, &held, &gone.collect())?;
+        store::forget_forgotten(entries)
+    })
 }
 
 /// Writes an intake as a segment; gives how many rows it has.

@@ -18,6 +18,8 @@ pub(super) struct State {
     pub(super) key: Key,
     /// Whether events or profiles were ever taken out.
     pub(super) removed: bool,
+    /// How often customers lost their ordinals.
+    pub(super) erasures: i64,
     /// Whether this very transaction changed it, so that it may yet be undone.
     pub(super) own: bool,
 }
@@ -30,6 +32,7 @@ impl State {
             customers: u32::try_from(row.need::<i64>(2)?).unwrap_or(u32::MAX),
             key: key.try_into().map_err(|_| failure(SqlState::ERRCODE_DATA_CORRUPTED, "the index's key is damaged"))?,
             removed: row.need(4)?,
+            erasures: row.need(6)?,
             // A savepoint has an id of its own, which this asks about too.
             // SAFETY: looks at the current transaction's state.
             own: unsafe { pg_sys::TransactionIdIsCurrentTransactionId(row.need(5)?) },
@@ -37,7 +40,7 @@ impl State {
     }
 }
 
-const STATE: &str = "watermark, customers, hash_key, removed, xmin";
+const STATE: &str = "watermark, customers, hash_key, removed, xmin, erasures";
 
 /// The state as a snapshot has it.
 pub(super) fn state(snapshot: Snapshot) -> Fallible<State> {
@@ -265,6 +268,21 @@ pub(super) fn removed_profiles() -> Fallible<Vec<String>> {
 pub(super) fn snapshot_xmin() -> Fallible<u64> {
     let sql = "SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())";
     spi::one(Snapshot::Callers, sql, &[], |row| row.need::<Xid8>(1)).map(|xid| xid.0)
+}
+
+/// Customers that were forgotten: where the entry lies, who, and whether there are rows of theirs again.
+pub(super) fn forgotten(schema: &str) -> Fallible<(Vec<String>, Vec<(String, bool)>)> {
+    let sql = format!(
+        "SELECT f.ctid::text, f.customer_id, EXISTS (SELECT FROM {schema}.cohort_event e WHERE e.customer_id = f.customer_id) \
+         OR EXISTS (SELECT FROM {schema}.cohort_customer c WHERE c.customer_id = f.customer_id) FROM kursaha_cohort.forgotten f"
+    );
+    log(&sql, |row| Ok((row.need(2)?, row.need(3)?)))
+}
+
+/// Takes entries off the list of forgotten customers, and says that ordinals are not what they were.
+pub(super) fn forget_forgotten(entries: Vec<String>) -> Fallible<()> {
+    spi::touch("DELETE FROM kursaha_cohort.forgotten WHERE ctid = ANY ($1::tid[])", &[entries.into()])?;
+    spi::touch("UPDATE kursaha_cohort.index_state SET erasures = erasures + 1", &[]).map(drop)
 }
 
 /// How many entries the logs of removed rows have, counted up to a number.
