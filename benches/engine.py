@@ -1,4 +1,4 @@
-"""Measures the index against its peers and prints one table; see benches/run.
+"""Measures the index against its peers and prints one table; benches/run calls it.
 
 Usage: engine.py CSV EVENTS DIRECTORY
 Leaves the raw numbers in DIRECTORY/results.json. The Postgres is the one psql finds; its table `plain` has the events.
@@ -70,6 +70,8 @@ def main():
     psql("SELECT * FROM cohort_reindex()")
     seconds = time.perf_counter() - began
     out["seal_events_per_s"] = events / seconds
+    # Without the pages of an index that was there before.
+    psql("VACUUM FULL kursaha_cohort.segment_page")
     size = psql(
         "SELECT pg_total_relation_size('kursaha_cohort.segment_page') + pg_total_relation_size('kursaha_cohort.segment')"
     )

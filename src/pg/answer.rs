@@ -1,5 +1,6 @@
 //! Questions answered: by the index where it can, by plain SQL where it cannot.
 
+use cohort_core::eval::Wish;
 use cohort_core::plain_sql;
 use cohort_core::rule::{Condition, Rule};
 use roaring::RoaringBitmap;
@@ -35,6 +36,8 @@ impl Ids {
     }
 }
 
+const MEMBERS: Wish = Wish { members: true, events: false };
+
 fn evaluate(question: &Question, ask: Ask) -> Fallible<Option<Evaluated>> {
     if index::refusal()?.is_some() {
         return Ok(None);
@@ -46,7 +49,7 @@ fn evaluate(question: &Question, ask: Ask) -> Fallible<Option<Evaluated>> {
 /// The members' ids.
 pub(crate) fn members(question: &Question) -> Fallible<Ids> {
     let mut ids = Ids::default();
-    if let Some(found) = evaluate(question, Ask::default())? {
+    if let Some(found) = evaluate(question, Ask { wish: MEMBERS, ..Ask::default() })? {
         found.ids_of(&found.answer.members, &mut |id| ids.push(id))?;
     } else {
         let sql = question.ask(None, plain_sql::members)?;
@@ -61,7 +64,7 @@ pub(crate) fn members(question: &Question) -> Fallible<Ids> {
 /// How many members there are.
 pub(crate) fn size(question: &Question) -> Fallible<i64> {
     if let Some(found) = evaluate(question, Ask::default())? {
-        return Ok(i64::try_from(found.answer.members.len()).unwrap_or(i64::MAX));
+        return Ok(i64::try_from(found.answer.size).unwrap_or(i64::MAX));
     }
     let sql = question.ask(None, plain_sql::members)?;
     spi::one(Snapshot::Callers, &format!("SELECT count(*) FROM (\n{sql}\n) AS members"), &[], |row| row.need(1))
@@ -79,7 +82,7 @@ pub(crate) fn contains(question: &Question, customer: &str) -> Fallible<bool> {
 
 /// How many members there are, of how many, and the first few in byte order.
 pub(crate) fn preview(question: &Question, sample: usize) -> Fallible<(i64, i64, Vec<String>)> {
-    if let Some(found) = evaluate(question, Ask { universe: true, ..Ask::default() })? {
+    if let Some(found) = evaluate(question, Ask { universe: true, wish: MEMBERS, ..Ask::default() })? {
         let mut first = std::collections::BinaryHeap::new();
         found.ids_of(&found.answer.members, &mut |id| {
             if first.len() < sample {
@@ -119,7 +122,7 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
     let counted = matches!(condition, Condition::Did(_) | Condition::DidNot(_));
     let part = question.part(condition.clone());
     let as_of = question.instant();
-    let ask = Ask { events: counted, ..Ask::default() };
+    let ask = Ask { wish: Wish { members: false, events: counted }, ..Ask::default() };
     let found = part.planned(&ServerCalendar, as_of, |plan| index::evaluate(plan, as_of, ask))?;
     let what = match condition {
         Condition::And(_) => "all of its conditions",
@@ -146,7 +149,7 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
         how = format!("{how}; {} rows of the tail", found.tail);
     }
     Ok(Ok(Explained {
-        customers: i64::try_from(found.answer.members.len()).unwrap_or(i64::MAX),
+        customers: i64::try_from(found.answer.size).unwrap_or(i64::MAX),
         events: counted.then(|| i64::try_from(found.answer.events).unwrap_or(i64::MAX)),
         how,
     }))

@@ -18,6 +18,7 @@ pub(crate) fn all() -> Vec<pg_sys::Oid> {
             if tuple.is_null() {
                 break;
             }
+            #[expect(clippy::cast_ptr_alignment, reason = "a row's columns begin aligned for any of them")]
             let row = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_database>();
             if row.datallowconn && !row.datistemplate {
                 found.push(row.oid);

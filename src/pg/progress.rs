@@ -39,11 +39,13 @@ impl Progress {
     }
 
     /// How many rows there will be; 0 when that is not known.
+    #[expect(clippy::unused_self, reason = "only work under way has a total")]
     pub(crate) fn total(&self, rows: u64) {
         set(place::TOTAL, rows);
     }
 
     /// How many rows are done.
+    #[expect(clippy::unused_self, reason = "only work under way gets on")]
     pub(crate) fn done(&self, rows: u64) {
         if rows.is_multiple_of(1024) {
             set(place::DONE, rows);

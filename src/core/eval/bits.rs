@@ -109,6 +109,11 @@ impl Bits {
 
     /// The same set as ordinals of a chunk.
     pub(crate) fn to_roaring(&self, chunk: u16) -> RoaringBitmap {
+        // A few ordinals one by one, many as the words that they are.
+        if self.len() < 4_096 {
+            let start = u32::from(chunk) << 16;
+            return self.iter().map(|low| start | low).collect();
+        }
         let bytes: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).collect();
         RoaringBitmap::from_lsb0_bytes(u32::from(chunk) << 16, &bytes)
     }
@@ -126,6 +131,7 @@ impl Bits {
 
 /// One bit for each of 64 values. The comparisons go to bytes first, which the compiler does many at once; a product
 /// then brings eight of these bytes, each 0 or 1, together in one.
+#[inline]
 pub(crate) fn pack<T: Copy>(values: &[T; 64], holds: impl Fn(T) -> bool) -> u64 {
     const GATHER: u64 = 0x0102_0408_1020_4080;
     let mut flags = [0_u8; 64];
@@ -140,6 +146,7 @@ pub(crate) fn pack<T: Copy>(values: &[T; 64], holds: impl Fn(T) -> bool) -> u64 
 }
 
 /// The same for a pack of rows.
+#[inline]
 pub(crate) fn pack_rows<T: Copy>(values: &[T; crate::segment::PACK], holds: impl Fn(T) -> bool) -> u128 {
     let halves = values.as_chunks::<64>().0;
     u128::from(pack(&halves[0], &holds)) | u128::from(pack(&halves[1], &holds)) << 64

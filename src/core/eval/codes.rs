@@ -93,9 +93,8 @@ pub(crate) fn find<'a>(
     for property in &group.properties {
         let dictionary = &property.dictionary;
         let codes = match relation(property, &test.keys, &test.inside) {
-            Relation::None => None,
             Relation::Below if matches!(test.kind, Kind::Exists) => everything(dictionary),
-            Relation::Below => None,
+            Relation::Below | Relation::None => None,
             Relation::Leads(below) => leading(test, &below, dictionary, stream, clock)?,
             Relation::Rest => {
                 let loaded = dictionary.load(stream)?;
@@ -103,7 +102,7 @@ pub(crate) fn find<'a>(
                     dictionary
                         .jsons()
                         .filter(|code| match loaded.item(*code) {
-                            Some(Item::Json(text)) => rest_holds(test, text, clock),
+                            Some(Item::Json(pairs)) => rest_holds(test, pairs, clock),
                             _ => false,
                         })
                         .collect(),
@@ -117,8 +116,8 @@ pub(crate) fn find<'a>(
     Ok(found)
 }
 
-fn rest_holds(test: &Test, text: &str, clock: &Clock) -> bool {
-    json::rest_pairs(text).any(|(path, value)| match relate(&path, &test.keys, &test.inside) {
+fn rest_holds(test: &Test, pairs: &str, clock: &Clock) -> bool {
+    json::rest_pairs(pairs).any(|(path, value)| match relate(&path, &test.keys, &test.inside) {
         Relation::Below => matches!(test.kind, Kind::Exists),
         Relation::Leads(below) => json::as_item(value, |item| test.holds(item, &below, clock)).unwrap_or(false),
         Relation::Rest | Relation::None => false,
@@ -207,11 +206,14 @@ fn numbers_within(
     Ok(all.start.saturating_add(low)..all.start.saturating_add(high.max(low)))
 }
 
+/// Tests the values of some codes one by one.
+type General<'a> = &'a dyn Fn(&Loaded, std::ops::Range<u32>, &mut Vec<u32>);
+
 fn equal_codes(
     equal: &Equal,
     dictionary: &Dictionary,
     stream: &dyn Stream,
-    general: &dyn Fn(&Loaded, std::ops::Range<u32>, &mut Vec<u32>),
+    general: General,
 ) -> Result<Option<Codes>, Corrupt> {
     /// Beyond so many strings, reading them all is cheaper than looking each up.
     const FEW: usize = 16;

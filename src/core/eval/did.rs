@@ -168,7 +168,7 @@ impl<'a> Did<'a> {
         match &mut self.figures {
             None => Ok(by_count(&self.counters)),
             Some(figures) => {
-                let mut bits = figures.satisfied()?;
+                let mut bits = figures.satisfied();
                 if count {
                     bits.intersect(&by_count(&self.counters));
                 }

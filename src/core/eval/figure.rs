@@ -3,6 +3,11 @@
 //! Numbers are whole: all values of the property, in all groups, are brought to one scale. Where that exceeds what 64
 //! or 128 bits hold, exact decimals take over, slower and without limit.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "ordinals and scalars are taken out of the halves of 64 bits that hold them"
+)]
+
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
@@ -79,13 +84,13 @@ impl<'a> Figures<'a> {
     }
 
     /// The customers whose figure satisfies the comparison.
-    pub(crate) fn satisfied(&mut self) -> Result<Bits, Corrupt> {
-        Ok(match self {
+    pub(crate) fn satisfied(&mut self) -> Bits {
+        match self {
             Self::Small(numbers) => numbers.satisfied(),
             Self::Wide(numbers) => numbers.satisfied(),
             Self::Exact(numbers) => numbers.satisfied(),
             Self::Scalars(scalars) => scalars.satisfied(),
-        })
+        }
     }
 }
 
@@ -338,7 +343,9 @@ fn each_value<T: Width>(
             if !others.is_empty()
                 && let Some(more) = others.get(&codes[place])
             {
-                more.iter().for_each(|value| each(ordinals[place], *value));
+                for value in more {
+                    each(ordinals[place], *value);
+                }
             }
         };
         match numbers {
@@ -539,7 +546,9 @@ impl ExactNumbers<'_> {
                 if let Some(mantissa) = column.mantissas.get(codes[place].wrapping_sub(column.first)) {
                     put(ordinals[place], BigDecimal::new(BigInt::from(mantissa), i64::from(column.digits)));
                 } else if let Some(more) = column.others.get(&codes[place]) {
-                    more.iter().for_each(|value| put(ordinals[place], value.exact()));
+                    for value in more {
+                        put(ordinals[place], value.exact());
+                    }
                 }
             }
         }
@@ -613,7 +622,7 @@ pub(crate) struct Scalars<'a> {
     aggregate: &'a AggregatePlan,
     columns: Vec<Vec<ScalarColumn<'a>>>,
     numbers: HashMap<Scalar, u32>,
-    scalars: Vec<Scalar>,
+    met: Vec<Scalar>,
     /// The scalars of each value that was met.
     lists: Vec<Vec<u32>>,
     /// Ordinal (high half) and scalar (low half) of the chunk's matching events: one number sorts faster than a pair.
@@ -638,14 +647,7 @@ impl<'a> Scalars<'a> {
             }
             columns.push(of_group);
         }
-        Ok(Self {
-            aggregate,
-            columns,
-            numbers: HashMap::new(),
-            scalars: Vec::new(),
-            lists: Vec::new(),
-            pairs: Vec::new(),
-        })
+        Ok(Self { aggregate, columns, numbers: HashMap::new(), met: Vec::new(), lists: Vec::new(), pairs: Vec::new() })
     }
 
     fn add(&mut self, group: usize, pack: usize, ordinals: &[u32; PACK], rows: u128) -> Result<(), Corrupt> {
@@ -660,7 +662,7 @@ impl<'a> Scalars<'a> {
                 let known =
                     column.known.get_mut(code as usize).ok_or_else(|| Corrupt::new("a code stands for no value"))?;
                 if *known == u32::MAX {
-                    let (numbers, scalars, mut list) = (&mut self.numbers, &mut self.scalars, Vec::new());
+                    let (numbers, scalars, mut list) = (&mut self.numbers, &mut self.met, Vec::new());
                     each_item(&column.loaded, code, column.path, self.aggregate, &mut |item| {
                         if let Some(scalar) = Scalar::of(item) {
                             let next = u32::try_from(scalars.len()).unwrap_or(u32::MAX);
@@ -690,7 +692,7 @@ impl<'a> Scalars<'a> {
             let mut best: Option<(usize, &Scalar)> = None;
             for times in one.chunk_by(|left, right| left == right) {
                 distinct += 1;
-                let scalar = &self.scalars[(times[0] & u64::from(u32::MAX)) as usize];
+                let scalar = &self.met[(times[0] & u64::from(u32::MAX)) as usize];
                 // The most frequent; then the smallest text; then boolean before number before string.
                 let better = best.is_none_or(|(most, old)| {
                     times.len().cmp(&most).then_with(|| (old.text(), old).cmp(&(scalar.text(), scalar))).is_gt()

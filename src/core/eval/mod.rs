@@ -33,8 +33,10 @@ use sequence::Sequence;
 /// What a rule selects, and what it took.
 #[derive(Debug, Default)]
 pub struct Answer {
-    /// The members' ordinals.
+    /// The members' ordinals, where they were asked for.
     pub members: RoaringBitmap,
+    /// How many members there are.
+    pub size: u64,
     /// Events that conditions counted.
     pub events: u64,
     /// Groups of events that were read.
@@ -60,18 +62,27 @@ struct Profile<'a> {
     parts: Vec<Option<(Rows<'a>, Bound<'a>)>>,
 }
 
-/// The customers that a rule selects. `exactly` counts the matching events of every condition, even where a stored set
-/// of customers would do. `check` is called often and may end the evaluation by unwinding.
+/// What an evaluation is to find out besides how many members there are.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish {
+    /// Who they are.
+    pub members: bool,
+    /// The exact number of matching events of every condition, even where a stored set of customers would do.
+    pub events: bool,
+}
+
+/// The customers that a rule selects. `check` is called often and may end the evaluation by unwinding.
 ///
 /// # Errors
 /// When a segment is damaged.
-pub fn evaluate(plan: &Plan<'_>, source: &Source<'_>, exactly: bool, check: &dyn Fn()) -> Result<Answer, Corrupt> {
-    let mut run = Run::new(plan, source, exactly, check)?;
+pub fn evaluate(plan: &Plan<'_>, source: &Source<'_>, wish: Wish, check: &dyn Fn()) -> Result<Answer, Corrupt> {
+    let mut run = Run::new(plan, source, wish.events, check)?;
     let mut answer = Answer::default();
     for chunk in 0..chunks(source) {
         check();
         let bits = run.chunk(chunk)?;
-        if !bits.is_empty() {
+        answer.size += bits.len();
+        if wish.members && !bits.is_empty() {
             answer.members |= bits.to_roaring(chunk);
         }
     }

@@ -416,13 +416,11 @@ impl<'a> Plan<'a> {
                 let Some(from) = from else { return Pred::Or(Vec::new()) };
                 let own = slot(&test.property.steps);
                 let theirs = slot(&reference.property.steps);
-                let other = match bound.iter().position(|known| known.step == from && known.slot == theirs) {
-                    Some(known) => known,
-                    None => {
-                        bound.push(Bound { step: from, slot: theirs, until: place });
-                        bound.len() - 1
-                    }
-                };
+                let known = bound.iter().position(|known| known.step == from && known.slot == theirs);
+                let other = known.unwrap_or_else(|| {
+                    bound.push(Bound { step: from, slot: theirs, until: place });
+                    bound.len() - 1
+                });
                 bound[other].until = place;
                 Pred::Same { own, other, ignore_case: test.ignore_case.unwrap_or(false) }
             };

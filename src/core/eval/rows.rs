@@ -1,5 +1,7 @@
 //! The rows of one group as a condition sees them, pack by pack.
 
+#![expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "values are brought into 32 bits before")]
+
 use roaring::RoaringBitmap;
 
 use super::bits::{Bits, pack_rows};

@@ -5,6 +5,7 @@
 //! all that the others do.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use super::bits::Bits;
 use super::clock::Clock;
@@ -472,7 +473,7 @@ fn slot_values(
                         Item::Text(text) => Value::Text(text.to_owned(), item.numeric()),
                         Item::Json(_) => return,
                     };
-                    key.push_str(&format!("{value:?}\u{0}"));
+                    let _ = write!(key, "{value:?}\u{0}");
                     list.push(value);
                 });
                 *known = values.number(key, list);

@@ -209,19 +209,16 @@ impl GroupBuilder {
                 if code != MISSING {
                     let damaged = || Corrupt::new("a code stands for no value");
                     let entry = known.get_mut(code as usize).ok_or_else(damaged)?;
-                    match column {
-                        Some(column) => {
-                            let column = &mut self.columns[column];
-                            if *entry == u32::MAX {
-                                *entry = column.dictionary.code(loaded.item(code).ok_or_else(damaged)?);
-                            }
-                            column.set(target, *entry);
+                    if let Some(column) = column {
+                        let column = &mut self.columns[column];
+                        if *entry == u32::MAX {
+                            *entry = column.dictionary.code(loaded.item(code).ok_or_else(damaged)?);
                         }
-                        None => {
-                            let item = loaded.item(code).ok_or_else(damaged)?;
-                            let rest = homeless.entry(target).or_default();
-                            append_rest(&property.path, item, rest);
-                        }
+                        column.set(target, *entry);
+                    } else {
+                        let item = loaded.item(code).ok_or_else(damaged)?;
+                        let rest = homeless.entry(target).or_default();
+                        append_rest(&property.path, item, rest);
                     }
                 }
                 target += 1;
@@ -380,11 +377,12 @@ impl SegmentBuilder {
     }
 
     /// The group of an event type (of the profiles: the empty name).
+    #[expect(clippy::missing_panics_doc, reason = "it cannot: the group is put in when it is missing")]
     pub fn group(&mut self, name: &str) -> &mut GroupBuilder {
         if !self.groups.contains_key(name) {
             self.groups.insert(name.to_owned(), GroupBuilder::new(self.most));
         }
-        self.groups.entry(name.to_owned()).or_insert_with(|| GroupBuilder::new(self.most))
+        self.groups.get_mut(name).expect("the group was put in above")
     }
 
     /// Says that a customer's profile is gone, whatever older segments say.

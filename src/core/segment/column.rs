@@ -4,6 +4,12 @@
 //! `bitpacking` lays them out. A value is its pack's base plus the bits (sorted columns: the running sum of the bits).
 //! A width above 32 means two layers, the low 32 bits and the rest.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the halves of 64 bits are packed by themselves"
+)]
+
 use bitpacking::{BitPacker, BitPacker4x};
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +47,7 @@ impl Writer {
 
     /// Any numbers.
     pub(crate) fn plain(&self, values: &[i64], out: &mut Vec<u8>) -> Column {
-        self.column(values.len(), false, out, |frame, heads, bits| {
+        Self::column(values.len(), false, out, |frame, heads, bits| {
             for pack in values[frame].chunks(PACK) {
                 let base = pack.iter().copied().min().unwrap_or(0);
                 let mut low = [0_u32; PACK];
@@ -62,7 +68,7 @@ impl Writer {
 
     /// Ascending numbers; equal ones may follow one another.
     pub(crate) fn sorted(&self, values: &[u32], out: &mut Vec<u8>) -> Column {
-        self.column(values.len(), true, out, |frame, heads, bits| {
+        Self::column(values.len(), true, out, |frame, heads, bits| {
             for pack in values[frame].chunks(PACK) {
                 let base = pack[0];
                 let mut all = [pack[pack.len() - 1]; PACK];
@@ -83,7 +89,6 @@ impl Writer {
     }
 
     fn column(
-        &self,
         rows: usize,
         sorted: bool,
         out: &mut Vec<u8>,

@@ -6,6 +6,8 @@
 //! key of the index: two ids with one hash do not happen (of a billion ids with a chance of one in 10^11), not even to
 //! someone who looks for them.
 
+#![expect(clippy::cast_possible_truncation, reason = "a bucket is the first bits of a hash; an entry has 16 bytes")]
+
 use std::hash::Hasher;
 
 use roaring::RoaringBitmap;
@@ -208,7 +210,7 @@ impl CustomersHeader {
             let place = ordinal - self.first;
             if !run.contains(&place) {
                 let from = place;
-                run = from..self.count.min(from + RUN);
+                run = from..self.count.min(from.saturating_add(RUN));
                 run_start = if from == 0 { 0 } else { end_of(from - 1)? };
                 let run_end = end_of(run.end - 1)?;
                 let length = u32::try_from(run_end.saturating_sub(run_start)).ok().filter(|n| *n <= self.ids.length);

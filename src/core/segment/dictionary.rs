@@ -16,6 +16,9 @@ use super::column::{Column, Reader, Writer};
 use super::item::{Decimal, Item};
 use super::stream::{Corrupt, Span, Stream, read_into};
 
+/// The most codes of a run for each number that occurs: four bits more a row, at most, than a list's, and no list.
+const SPREAD: usize = 16;
+
 /// The code of "no value".
 pub const MISSING: u32 = 0;
 
@@ -51,12 +54,14 @@ impl Dictionary {
             .fold(self.bools(), |all, n| all.saturating_add(*n))
     }
 
+    /// Whether so many rows can have made a run of numbers so long: readers take memory by it.
+    pub(crate) fn is_plausible(&self, rows: u32) -> bool {
+        self.run.is_none_or(|(_, codes)| codes as usize <= (rows as usize).saturating_mul(SPREAD))
+    }
+
     /// The codes of the two booleans, where they occur.
     pub(crate) fn bool_code(&self, value: bool) -> Option<u32> {
-        match value {
-            false => self.has_false.then_some(1),
-            true => self.has_true.then_some(1 + u32::from(self.has_false)),
-        }
+        if value { self.has_true.then_some(1 + u32::from(self.has_false)) } else { self.has_false.then_some(1) }
     }
 
     /// The codes of the numbers that fit.
@@ -261,7 +266,9 @@ impl Builder {
             has_true: self.bools[1].is_some(),
             ..Dictionary::default()
         };
-        self.bools.into_iter().flatten().for_each(|code| codes.place(code));
+        for code in self.bools.into_iter().flatten() {
+            codes.place(code);
+        }
 
         // One scale for all: the largest that occurs. What then exceeds a mantissa joins the large numbers.
         let scale = self.numbers.keys().map(|number| number.scale).max().unwrap_or(0);
@@ -282,7 +289,9 @@ impl Builder {
             }
             codes.next += count;
         } else {
-            numbers.iter().for_each(|(_, code)| codes.place(*code));
+            for (_, code) in &numbers {
+                codes.place(*code);
+            }
             let mantissas: Vec<i64> = numbers.iter().map(|(mantissa, _)| *mantissa).collect();
             dictionary.numbers = writer.plain(&mantissas, out);
         }
@@ -328,8 +337,6 @@ impl Codes {
 
 /// The run of ascending numbers, if they lie close enough together for every number between to have a code.
 fn run(numbers: &[(i64, u32)]) -> Option<(i64, u32)> {
-    /// Codes for each number that occurs: four bits more a row, at most, than a list's codes, and no list.
-    const SPREAD: usize = 16;
     let (smallest, largest) = (numbers.first()?.0, numbers.last()?.0);
     let codes = largest.checked_sub(smallest)?.checked_add(1)?;
     let codes = u32::try_from(codes).ok()?;

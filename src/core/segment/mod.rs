@@ -190,6 +190,9 @@ impl Header {
             if columns.into_iter().chain(codes).any(|column| column.rows != group.rows) {
                 return Err(Corrupt::new("a column has not as many values as its group has rows"));
             }
+            if group.properties.iter().any(|property| !property.dictionary.is_plausible(group.rows)) {
+                return Err(Corrupt::new("a dictionary has more codes than its rows can need"));
+            }
             let ascending =
                 group.chunks.windows(2).all(|two| two[0].number < two[1].number && two[0].start < two[1].start);
             let inside = group.chunks.first().is_none_or(|first| first.start == 0)
@@ -327,7 +330,7 @@ impl Group {
     /// # Errors
     /// When the segment is damaged.
     pub fn keys(&self, stream: &dyn Stream, mut each: impl FnMut(u32, RowKey)) -> Result<(), Corrupt> {
-        let mut keys = Keys::new(self, stream);
+        let mut keys = KeyReader::new(self, stream);
         for pack in 0..(self.rows as usize).div_ceil(PACK) {
             let from = pack * PACK;
             for (place, key) in keys.pack(pack)?.iter().enumerate().take(self.rows as usize - from) {
@@ -385,7 +388,7 @@ impl Group {
             let mut codes = Reader::new(stream, &property.codes);
             let mut pack = [0_u32; PACK];
             for row in 0..self.rows {
-                if row as usize % PACK == 0 {
+                if (row as usize).is_multiple_of(PACK) {
                     codes.small(row as usize / PACK, &mut pack)?;
                 }
                 let code = pack[row as usize % PACK];
@@ -400,7 +403,7 @@ impl Group {
 }
 
 /// The keys of a group's rows, pack by pack.
-struct Keys<'a> {
+struct KeyReader<'a> {
     ordinals: Reader<'a>,
     seconds: Reader<'a>,
     micros: Reader<'a>,
@@ -408,7 +411,7 @@ struct Keys<'a> {
     keys: [RowKey; PACK],
 }
 
-impl<'a> Keys<'a> {
+impl<'a> KeyReader<'a> {
     fn new(group: &'a Group, stream: &'a dyn Stream) -> Self {
         Self {
             ordinals: Reader::new(stream, &group.ordinals),

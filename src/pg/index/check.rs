@@ -37,6 +37,7 @@ struct Rows {
 }
 
 /// Compares the index with the tables, as the active snapshot sees both. Reads everything.
+#[expect(clippy::too_many_lines, reason = "one comparison after the other, each with what the one before read")]
 pub(crate) fn check() -> Fallible<Vec<Problem>> {
     let mut problems = Vec::new();
     let progress = Progress::begin(Phase::Checking);
@@ -217,7 +218,7 @@ fn add(
                 // Values beyond the limit of paths, one by one, as if they had columns.
                 if let Item::Json(text) = item {
                     cohort_core::eval::rest_values(text, &mut |path, item| {
-                        *hash = hash.wrapping_add(value_hash(path, item))
+                        *hash = hash.wrapping_add(value_hash(path, item));
                     });
                 }
             } else {

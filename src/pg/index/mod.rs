@@ -11,10 +11,10 @@ mod seal;
 mod store;
 mod walk;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use cohort_core::eval::{self, Answer, Part, Plan, Source};
+use cohort_core::eval::{self, Answer, Part, Plan, Source, Wish};
 use cohort_core::segment::{Corrupt, Header};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -34,6 +34,7 @@ use super::settings;
 use super::spi::Snapshot;
 
 /// The error of an index that is damaged.
+#[expect(clippy::needless_pass_by_value, reason = "it is the end of every map_err")]
 fn damaged(corrupt: Corrupt) -> ErrorReport {
     failure(SqlState::ERRCODE_INDEX_CORRUPTED, format!("the cohort index is damaged: {corrupt}"))
         .set_detail("The tables of events and customers are not concerned: the index is made from them.")
@@ -65,13 +66,12 @@ pub(crate) fn refusal() -> Fallible<Option<String>> {
         // SAFETY: catalog look-ups inside a transaction.
         unsafe {
             let user = pg_sys::GetUserId();
-            let allowed =
-                pg_sys::pg_class_aclcheck(oid, user, pg_sys::ACL_SELECT.into()) == pg_sys::AclResult::ACLCHECK_OK;
+            let allowed = pg_sys::pg_class_aclcheck(oid, user, pg_sys::ACL_SELECT) == pg_sys::AclResult::ACLCHECK_OK;
             if !allowed {
                 return Ok(Some(format!("no SELECT on all of {name}")));
             }
             if pg_sys::check_enable_rls(oid, pg_sys::InvalidOid, true)
-                == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
+                == pg_sys::CheckEnableRlsResult::RLS_ENABLED.cast_signed()
             {
                 return Ok(Some(format!("row-level security of {name}")));
             }
@@ -141,8 +141,8 @@ impl Evaluated {
 pub(crate) struct Ask {
     /// Also everyone.
     pub(crate) universe: bool,
-    /// Count the matching events of every condition exactly.
-    pub(crate) events: bool,
+    /// Who the members are, how many events matched.
+    pub(crate) wish: Wish,
     /// Also the members of each cohort that the rule names, in the order in which it names them.
     pub(crate) cohorts: bool,
 }
@@ -212,15 +212,10 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Evalua
         let ordinals = members.iter().zip(known).filter_map(|(id, known)| known.or_else(|| strangers.known(id)));
         source.lists.insert(list, ordinals.collect());
     }
-    let answer = eval::evaluate(plan, &source, ask.events, &interrupts).map_err(damaged)?;
-    let cohorts = match ask.cohorts {
-        true => eval::cohorts(plan, &source, &interrupts).map_err(damaged)?,
-        false => Vec::new(),
-    };
-    let universe = match ask.universe {
-        true => Some(eval::universe(&source, as_of, &interrupts).map_err(damaged)?),
-        false => None,
-    };
+    let answer = eval::evaluate(plan, &source, ask.wish, &interrupts).map_err(damaged)?;
+    let cohorts = if ask.cohorts { eval::cohorts(plan, &source, &interrupts).map_err(damaged)? } else { Vec::new() };
+    let universe =
+        if ask.universe { Some(eval::universe(&source, as_of, &interrupts).map_err(damaged)?) } else { None };
     Ok(Evaluated {
         answer,
         universe,
@@ -299,13 +294,13 @@ fn bury(
     let ids: Vec<&str> = removed.iter().map(|event| event.customer_id.as_str()).collect();
     let ordinals = directory.find(&ids)?;
     // By the groups in which they may be, so that each group is gone through once.
-    let mut by_group: HashMap<(usize, &str), HashMap<(u32, i64), ()>> = HashMap::new();
+    let mut by_group: HashMap<(usize, &str), HashSet<(u32, i64)>> = HashMap::new();
     for (event, ordinal) in removed.iter().zip(ordinals) {
         let Some(ordinal) = ordinal else { continue };
         for (place, (segment, header, _)) in segments.iter().enumerate() {
             let inside = segment.stamps.0 <= event.stamp && event.stamp < segment.stamps.1;
             if inside && header.group(&event.event_type).is_some() {
-                by_group.entry((place, &event.event_type)).or_default().insert((ordinal, event.event_id), ());
+                by_group.entry((place, &event.event_type)).or_default().insert((ordinal, event.event_id));
             }
         }
     }
@@ -317,12 +312,12 @@ fn bury(
         let Some(group) = header.group(event_type) else { continue };
         let mut rows = RoaringBitmap::new();
         if wanted.len() <= FEW {
-            for (ordinal, event_id) in wanted.keys() {
+            for (ordinal, event_id) in &wanted {
                 rows.extend(group.find(stream, *ordinal, *event_id).in_segment(segment.id)?);
             }
         } else {
             let result = group.keys(stream, |row, key| {
-                if wanted.contains_key(&(key.ordinal, key.event_id)) {
+                if wanted.contains(&(key.ordinal, key.event_id)) {
                     rows.insert(row);
                 }
             });
@@ -359,6 +354,6 @@ pub(crate) fn contains(plan: &Plan<'_>, customer: &str) -> Fallible<bool> {
             source.lists.insert(list, [0].into_iter().collect());
         }
     }
-    let answer = eval::evaluate(plan, &source, false, &interrupts).map_err(damaged)?;
-    Ok(answer.members.contains(0))
+    let answer = eval::evaluate(plan, &source, Wish::default(), &interrupts).map_err(damaged)?;
+    Ok(answer.size > 0)
 }

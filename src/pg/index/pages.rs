@@ -56,7 +56,7 @@ impl Pages {
         });
         if let Some(row) = known.and_then(|place| scan.at(place))
             && row.word(1).cast_signed() == segment
-            && row.word(2) as i32 == page
+            && row.int4(2) == page
         {
             return take(row.bytes(3).as_bytes());
         }
@@ -66,7 +66,7 @@ impl Pages {
         }
         self.next.set((-1, -1));
         match scan.next() {
-            Some(row) if row.word(2) as i32 == page => {
+            Some(row) if row.int4(2) == page => {
                 if page < last {
                     self.next.set((segment, page + 1));
                 }

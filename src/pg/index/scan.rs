@@ -33,7 +33,8 @@ impl Relation {
     pub(super) fn rows_about(&self) -> u64 {
         // SAFETY: the relation is open.
         let rows = unsafe { (*(*self.0).rd_rel).reltuples };
-        if rows > 0.0 { rows as u64 } else { 0 }
+        // Whole, and -1 where nothing was counted.
+        format!("{rows:.0}").parse().unwrap_or(0)
     }
 
     fn collation(&self, column: usize) -> pg_sys::Oid {
@@ -268,6 +269,12 @@ impl Tuple<'_> {
             let place = column - 1;
             (!*self.slot.tts_isnull.add(place)).then(|| *self.slot.tts_values.add(place))
         }
+    }
+
+    /// A column of four bytes.
+    pub(super) fn int4(&self, column: usize) -> i32 {
+        // SAFETY: the column is of type integer.
+        self.datum(column).and_then(|datum| unsafe { i32::from_datum(datum, false) }).unwrap_or(0)
     }
 
     /// A column of eight bytes.

@@ -97,8 +97,7 @@ fn lock_tables() -> Fallible<()> {
     for (oid, name) in [(tables.event, "cohort_event"), (tables.customer, "cohort_customer")] {
         // SAFETY: inside a transaction; the lock is kept until it ends.
         unsafe {
-            if pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), pg_sys::ACL_SELECT.into())
-                != pg_sys::AclResult::ACLCHECK_OK
+            if pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), pg_sys::ACL_SELECT) != pg_sys::AclResult::ACLCHECK_OK
             {
                 return Err(crate::pg::errors::failure(
                     crate::pg::errors::SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,

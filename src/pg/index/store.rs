@@ -149,8 +149,8 @@ pub(super) fn add_segment(
             Xid8(stamps.1).into(),
             i64::try_from(rows).unwrap_or(i64::MAX).into(),
             i64::try_from(bytes.len()).unwrap_or(i64::MAX).into(),
-            times.map(|(first, _)| pgrx::prelude::TimestampWithTimeZone::try_from(first).ok()).unwrap_or(None).into(),
-            times.map(|(_, last)| pgrx::prelude::TimestampWithTimeZone::try_from(last).ok()).unwrap_or(None).into(),
+            times.and_then(|(first, _)| pgrx::prelude::TimestampWithTimeZone::try_from(first).ok()).into(),
+            times.and_then(|(_, last)| pgrx::prelude::TimestampWithTimeZone::try_from(last).ok()).into(),
         ],
         |row| row.need(1),
     )?;
@@ -226,13 +226,16 @@ pub(super) fn removed_events(watermark: u64, types: Option<&[&str]>) -> Fallible
 }
 
 /// Every entry of a log that the active snapshot sees: where it lies, and what it says.
-fn log<T>(sql: &str, mut read: impl FnMut(&Row) -> Fallible<T>) -> Fallible<(Vec<String>, Vec<T>)> {
+fn log<T>(sql: &str, mut read: impl FnMut(&Row) -> Fallible<T>) -> Fallible<Log<T>> {
     let entries = spi::run(Snapshot::Callers, sql, &[], |row| Ok((row.need::<String>(1)?, read(row)?)))?;
     Ok(entries.into_iter().unzip())
 }
 
+/// The entries of a log: where they lie, and what they say.
+pub(super) type Log<T> = (Vec<String>, Vec<T>);
+
 /// The log of removed events.
-pub(super) fn removed_events_log() -> Fallible<(Vec<String>, Vec<Removed>)> {
+pub(super) fn removed_events_log() -> Fallible<Log<Removed>> {
     log("SELECT ctid::text, event_id, event_type, customer_id, stamp FROM kursaha_cohort.event_removed", |row| {
         Ok(Removed {
             event_id: row.need(2)?,
@@ -244,7 +247,7 @@ pub(super) fn removed_events_log() -> Fallible<(Vec<String>, Vec<Removed>)> {
 }
 
 /// The log of removed profiles.
-pub(super) fn removed_profiles_log() -> Fallible<(Vec<String>, Vec<String>)> {
+pub(super) fn removed_profiles_log() -> Fallible<Log<String>> {
     log("SELECT ctid::text, customer_id FROM kursaha_cohort.customer_removed", |row| row.need(2))
 }
 
@@ -271,7 +274,7 @@ pub(super) fn snapshot_xmin() -> Fallible<u64> {
 }
 
 /// Customers that were forgotten: where the entry lies, who, and whether there are rows of theirs again.
-pub(super) fn forgotten(schema: &str) -> Fallible<(Vec<String>, Vec<(String, bool)>)> {
+pub(super) fn forgotten(schema: &str) -> Fallible<Log<(String, bool)>> {
     let sql = format!(
         "SELECT f.ctid::text, f.customer_id, EXISTS (SELECT FROM {schema}.cohort_event e WHERE e.customer_id = f.customer_id) \
          OR EXISTS (SELECT FROM {schema}.cohort_customer c WHERE c.customer_id = f.customer_id) FROM kursaha_cohort.forgotten f"

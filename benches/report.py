@@ -1,0 +1,84 @@
+"""Writes the figures of a run as a page and as a picture.
+
+Usage: report.py RESULTS.json PAGE.md PICTURE.svg
+"""
+
+import contextlib
+import io
+import json
+import math
+import sys
+from pathlib import Path
+
+from engine import report
+
+COLOURS = {"kursaha_cohort": "#0b6e4f", "DuckDB": "#e0a526", "ClickHouse": "#c8553d", "plain SQL": "#7a8ca3"}
+WIDTH, LEFT, ROW, BAR = 860, 250, 74, 14
+
+
+def picture(results):
+    """Bars on a logarithmic scale, one group a question."""
+    queries = results["queries"]
+    low, high = 0.5, max(row[name] for row in queries.values() for name in COLOURS) * 1.3
+    scale = (WIDTH - LEFT - 90) / (math.log10(high) - math.log10(low))
+    place = lambda value: LEFT + (math.log10(max(value, low)) - math.log10(low)) * scale
+    height = 70 + ROW * len(queries)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
+        'font-family="sans-serif" font-size="12">',
+        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
+        f'<text x="12" y="22" font-size="15" font-weight="bold">{results["events"]:,} events: milliseconds a question '
+        "(logarithmic; shorter is better)</text>",
+    ]
+    for number, (name, colour) in enumerate(COLOURS.items()):
+        x = 12 + number * 150
+        parts.append(f'<rect x="{x}" y="34" width="12" height="12" fill="{colour}"/><text x="{x + 17}" y="45">{name}</text>')
+    power = 0
+    while 10**power < high:
+        x = place(10**power)
+        parts.append(f'<line x1="{x:.1f}" y1="56" x2="{x:.1f}" y2="{height - 8}" stroke="#ddd"/>')
+        parts.append(f'<text x="{x + 3:.1f}" y="{height - 10}" fill="#999" font-size="10">{10**power:,} ms</text>')
+        power += 1
+    for number, (name, row) in enumerate(queries.items()):
+        top = 62 + number * ROW
+        parts.append(f'<text x="12" y="{top + 20}" font-weight="bold">{name}</text>')
+        words, line, lines = row["words"].replace("<", "&lt;").replace(">=", "≥").replace(">", "&gt;").split(), "", []
+        for word in words:
+            if len(line) + len(word) > 34:
+                lines.append(line)
+                line = ""
+            line = f"{line} {word}".strip()
+        for place_, text in enumerate([*lines, line]):
+            parts.append(f'<text x="40" y="{top + 20 + place_ * 14}" font-size="11" fill="#444">{text}</text>')
+        for bar, (peer, colour) in enumerate(COLOURS.items()):
+            y, end = top + bar * (BAR + 2), place(row[peer])
+            parts.append(f'<rect x="{LEFT}" y="{y}" width="{max(end - LEFT, 1):.1f}" height="{BAR}" fill="{colour}"/>')
+            parts.append(f'<text x="{end + 4:.1f}" y="{y + 11}" font-size="10" fill="#333">{row[peer]:,.1f}</text>')
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def main():
+    results = json.loads(Path(sys.argv[1]).read_text())
+    table = io.StringIO()
+    with contextlib.redirect_stdout(table):
+        report(results)
+    page = f"""# The benchmark
+
+`make bench` makes the events (seeded), loads the extension and its peers, checks that all find the same numbers, and
+measures. What follows is one run on a shared machine of two cores: ratios are what holds. The peers have an integer
+customer, enumerated types, typed columns, and rows sorted by type, customer and time; plain SQL has two covering indexes
+on such a table. DuckDB and ClickHouse use both cores, the extension one backend. *new* is a backend's first evaluation,
+*tail* the time with unsealed events, *MB* what the backend's memory grew by so far; slow questions were asked fewer times.
+
+```
+{table.getvalue().strip()}
+```
+
+![the same as bars](benchmark.svg)
+"""
+    Path(sys.argv[2]).write_text(page)
+    Path(sys.argv[3]).write_text(picture(results))
+
+
+if __name__ == "__main__":
+    main()

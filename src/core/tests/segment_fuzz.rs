@@ -1,0 +1,251 @@
+//! Segments come back as they were built, however often they are merged; and damaged bytes give an error or an answer,
+//! never a panic.
+
+use std::collections::BTreeMap;
+
+use chrono::{NaiveDate, NaiveDateTime};
+use cohort_core::eval::{Calendar, Part, Plan, Source, Wish, evaluate, universe};
+use cohort_core::rule;
+use cohort_core::segment::item::{Decimal, Item};
+use cohort_core::segment::{CustomersBuilder, CustomersHeader, Header, RowKey, SegmentBuilder, customer_hash};
+use cohort_core::time::{Interval, Micros, Zones};
+use proptest::prelude::*;
+
+/// UTC alone: what a zone makes of times is tested elsewhere.
+struct Utc;
+
+impl Zones for Utc {
+    fn contains(&self, name: &str) -> bool {
+        name == "UTC"
+    }
+
+    fn nearest(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn day_start(&self, date: NaiveDate, _: &str) -> Micros {
+        Micros(date.and_hms_opt(0, 0, 0).unwrap().and_utc().timestamp_micros())
+    }
+
+    fn instant(&self, local: NaiveDateTime, _: &str) -> Micros {
+        Micros(local.and_utc().timestamp_micros())
+    }
+}
+
+impl Calendar for Utc {
+    fn day_start(&self, day: NaiveDate, zone: &str) -> Micros {
+        Zones::day_start(self, day, zone)
+    }
+
+    fn instant(&self, local: NaiveDateTime, zone: &str) -> Micros {
+        Zones::instant(self, local, zone)
+    }
+
+    fn day(&self, _: i64, _: &str) -> Option<NaiveDate> {
+        NaiveDate::from_ymd_opt(2026, 1, 1)
+    }
+
+    fn add(&self, at: i64, interval: &Interval, _: &str) -> i64 {
+        at.saturating_add(i64::try_from(interval.nominal()).unwrap_or(i64::MAX))
+    }
+
+    fn subtract(&self, at: i64, interval: &Interval, _: &str) -> i64 {
+        at.saturating_sub(i64::try_from(interval.nominal()).unwrap_or(i64::MAX))
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Row {
+    key: RowKey,
+    group: usize,
+    price: Option<i64>,
+    name: Option<String>,
+    deep: Option<bool>,
+}
+
+fn rows() -> impl Strategy<Value = Vec<Row>> {
+    let row = (
+        prop_oneof![0..40_u32, 65_500..65_600_u32, 0..4_000_000_u32],
+        prop_oneof![0..1_000_i64, any::<i64>()],
+        0..3_usize,
+        prop::option::of(prop_oneof![0..50_i64, any::<i64>()]),
+        prop::option::of("[a-c\"\\\\é]{0,3}"),
+        prop::option::of(any::<bool>()),
+    );
+    prop::collection::vec(row, 1..400).prop_map(|rows| {
+        let with_ids = rows.into_iter().zip(1..);
+        with_ids
+            .map(|((ordinal, at, group, price, name, deep), event_id)| Row {
+                key: RowKey { ordinal, at, event_id },
+                group,
+                price,
+                name,
+                deep,
+            })
+            .collect()
+    })
+}
+
+const GROUPS: [&str; 3] = ["view", "cart", "buy"];
+
+fn build(rows: &[Row], most: usize) -> Vec<u8> {
+    let mut builder = SegmentBuilder::new(most);
+    for row in rows {
+        let group = builder.group(GROUPS[row.group]);
+        group.row(row.key);
+        if let Some(price) = row.price {
+            group.enter("price");
+            group.value(Decimal::new(price, 2).map_or(Item::Big("99999999999999999999"), Item::Number));
+            group.leave();
+        }
+        group.enter("of");
+        if let Some(name) = &row.name {
+            group.enter("name");
+            group.value(Item::Text(name));
+            group.leave();
+        }
+        if let Some(deep) = row.deep {
+            group.enter("deep");
+            group.value(Item::Bool(deep));
+            group.leave();
+        }
+        group.leave();
+    }
+    builder.finish()
+}
+
+/// Everything that a segment holds, as text: by event id, its key and its values by path.
+fn contents(bytes: &Vec<u8>) -> BTreeMap<i64, String> {
+    let header = Header::open(bytes).unwrap();
+    Header::verify(bytes, &|| ()).unwrap();
+    let mut all = BTreeMap::new();
+    for group in &header.groups {
+        let mut keys = Vec::new();
+        group.keys(bytes, |_, key| keys.push(key)).unwrap();
+        assert!(keys.is_sorted());
+        let mut values: Vec<Vec<String>> = vec![Vec::new(); keys.len()];
+        group
+            .values(bytes, |row, path, item| {
+                let values = &mut values[row as usize];
+                match item {
+                    Item::Json(rest) if path.is_empty() => {
+                        cohort_core::eval::rest_values(rest, &mut |path, item| {
+                            values.push(format!("{path:?} {item:?}"))
+                        });
+                    }
+                    item => values.push(format!("{path:?} {item:?}")),
+                }
+            })
+            .unwrap();
+        for ((row, key), mut values) in (0..).zip(&keys).zip(values) {
+            values.sort();
+            assert_eq!(group.find(bytes, key.ordinal, key.event_id).unwrap(), Some(row));
+            all.insert(key.event_id, format!("{} {key:?} {values:?}", group.name));
+        }
+    }
+    all
+}
+
+const RULES: [&str; 6] = [
+    r#"{"did": "view", "count": {"gte": 2}, "where": {"property": "price", "operator": "gt", "value": 0.1}}"#,
+    r#"{"did": ["cart", "buy"], "aggregate": {"fn": "sum", "property": "price", "gte": 1}, "count": {"lt": 5}}"#,
+    r#"{"or": [{"did_not": "*"}, {"did": "buy", "occurrence": "last", "where": {"property": "of.name", "operator": "contains", "value": "a"}}]}"#,
+    r#"{"sequence": [{"did": "view", "as": "v"}, {"did_not": "buy"}, {"did": "cart", "where": {"property": "of.name", "operator": "eq", "ref": "v.of.name"}}]}"#,
+    r#"{"did": "*", "aggregate": {"fn": "most_frequent", "property": "of.name", "in": ["a", "b"]}}"#,
+    r#"{"not": {"did": "view", "where": {"property": "of", "operator": "exists"}}}"#,
+];
+
+fn answers(bytes: &[Vec<u8>]) -> Result<Vec<Vec<u32>>, String> {
+    let headers = bytes.iter().map(|bytes| Header::open(bytes).map_err(|error| error.to_string()));
+    let headers = headers.collect::<Result<Vec<_>, _>>()?;
+    let mut source = Source { customers: 4_000_000, ..Source::default() };
+    for (header, stream) in headers.iter().zip(bytes) {
+        source.events.push(Part { header, stream, dead: std::collections::HashMap::new() });
+    }
+    let mut all = Vec::new();
+    for text in RULES {
+        let rule = rule::parse_text(text, &Utc).unwrap();
+        let plan = Plan::new(&rule, i64::MAX - 1, &Utc, &|_| None).unwrap();
+        let found = evaluate(&plan, &source, Wish { members: true, events: false }, &|| ())
+            .map_err(|error| error.to_string())?;
+        all.push(found.members.iter().collect());
+    }
+    all.push(universe(&source, i64::MAX - 1, &|| ()).map_err(|error| error.to_string())?.iter().collect());
+    Ok(all)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn segments_hold_what_they_were_given(rows in rows(), cut in 0..400_usize, most in 1..5_usize) {
+        let whole = build(&rows, usize::MAX);
+        let expected = contents(&whole);
+        prop_assert_eq!(expected.len(), rows.len());
+        // Cut in two and merged again, with and without columns for all paths.
+        let (left, right) = rows.split_at(cut.min(rows.len()));
+        let parts = [build(left, most), build(right, usize::MAX)];
+        let mut builder = SegmentBuilder::new(most);
+        for part in &parts {
+            builder.append(&Header::open(part).unwrap(), part, &|_| None, &|| ()).unwrap();
+        }
+        let merged = builder.finish();
+        prop_assert_eq!(&contents(&merged), &expected);
+        let by_whole = answers(std::slice::from_ref(&whole)).unwrap();
+        prop_assert_eq!(&answers(&[merged]).unwrap(), &by_whole);
+        prop_assert_eq!(&answers(&parts).unwrap(), &by_whole);
+    }
+
+    #[test]
+    fn damaged_bytes_give_an_answer_or_an_error(
+        rows in rows(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = build(&rows, 2);
+        for (place, byte) in damage {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let _ = answers(std::slice::from_ref(&bytes));
+        let _ = Header::verify(&bytes, &|| ());
+        // Past the header's checksum, which an accident does not pass: the sum is put right.
+        let at = usize::try_from(u64::from_le_bytes(bytes.get(8..16).map_or([0; 8], |at| at.try_into().unwrap()))).unwrap_or(0);
+        if let Some(header) = bytes.get(at..).filter(|_| bytes.len() >= 24) {
+            let (length, sum) = (u32::try_from(header.len()).unwrap(), crc32fast::hash(header));
+            bytes[16..20].copy_from_slice(&length.to_le_bytes());
+            bytes[20..24].copy_from_slice(&sum.to_le_bytes());
+            let _ = answers(std::slice::from_ref(&bytes));
+            if let Ok(header) = Header::open(&bytes) {
+                let _ = SegmentBuilder::new(3).append(&header, &bytes, &|_| None, &|| ());
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_customers_give_an_answer_or_an_error(place in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut builder = CustomersBuilder::new(5);
+        for number in 0..600 {
+            let id = format!("customer {number}");
+            builder.push(&id, customer_hash(&[1; 16], &id));
+        }
+        let mut bytes = builder.finish();
+        let place = place.index(bytes.len());
+        bytes[place] = byte;
+        let at = usize::try_from(u64::from_le_bytes(bytes[8..16].try_into().unwrap())).unwrap_or(0);
+        if let Some(header) = bytes.get(at..) {
+            let (length, sum) = (u32::try_from(header.len()).unwrap(), crc32fast::hash(header));
+            bytes[16..20].copy_from_slice(&length.to_le_bytes());
+            bytes[20..24].copy_from_slice(&sum.to_le_bytes());
+        }
+        if let Ok(header) = CustomersHeader::open(&bytes) {
+            let mut hashes: Vec<u128> = (0..600).map(|number| customer_hash(&[1; 16], &format!("customer {number}"))).collect();
+            hashes.sort_unstable();
+            let _ = header.find(&bytes, &hashes, |_, _| ());
+            let _ = header.ids(&bytes, None, &mut |_, _| ());
+        }
+    }
+}
