@@ -135,18 +135,18 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
             (_, _, Some(_), _) => "events counted",
             (.., Some(_)) => "rows that match",
             _ if did.time.is_some() => "rows in the window",
-            _ => "bitmaps of customers",
+            _ => "everyone with such an event",
         },
         Condition::Profile(_) => "profiles that match",
         Condition::Cohort(_) => "the cohort's own rule",
         Condition::Sequence(_) => "events in order",
     };
-    let mut how = format!("index: {what}; {} segments", found.segments);
+    let mut how = format!("index: {what}; segments: {}", found.segments);
     if counted {
-        how = format!("index: {what}; {} groups read, {} skipped", found.answer.groups, found.answer.skipped);
+        how = format!("index: {what}; groups read: {}, skipped: {}", found.answer.groups, found.answer.skipped);
     }
     if found.tail > 0 {
-        how = format!("{how}; {} rows of the tail", found.tail);
+        how = format!("{how}; rows of the tail: {}", found.tail);
     }
     Ok(Ok(Explained {
         customers: i64::try_from(found.answer.size).unwrap_or(i64::MAX),
