@@ -24,7 +24,7 @@ impl Zones for Utc {
     }
 
     fn day_start(&self, date: NaiveDate, _: &str) -> Micros {
-        Micros(date.and_hms_opt(0, 0, 0).unwrap().and_utc().timestamp_micros())
+        Micros(date.and_hms_opt(0, 0, 0).expect("what was built can be read").and_utc().timestamp_micros())
     }
 
     fn instant(&self, local: NaiveDateTime, _: &str) -> Micros {
@@ -116,12 +116,12 @@ fn build(rows: &[Row], most: usize) -> Vec<u8> {
 
 /// Everything that a segment holds, as text: by event id, its key and its values by path.
 fn contents(bytes: &Vec<u8>) -> BTreeMap<i64, String> {
-    let header = Header::open(bytes).unwrap();
-    Header::verify(bytes, &|| ()).unwrap();
+    let header = Header::open(bytes).expect("what was built can be read");
+    Header::verify(bytes, &|| ()).expect("what was built can be read");
     let mut all = BTreeMap::new();
     for group in &header.groups {
         let mut keys = Vec::new();
-        group.keys(bytes, |_, key| keys.push(key)).unwrap();
+        group.keys(bytes, |_, key| keys.push(key)).expect("what was built can be read");
         assert!(keys.is_sorted());
         let mut values: Vec<Vec<String>> = vec![Vec::new(); keys.len()];
         group
@@ -130,16 +130,16 @@ fn contents(bytes: &Vec<u8>) -> BTreeMap<i64, String> {
                 match item {
                     Item::Json(rest) if path.is_empty() => {
                         cohort_core::eval::rest_values(rest, &mut |path, item| {
-                            values.push(format!("{path:?} {item:?}"))
+                            values.push(format!("{path:?} {item:?}"));
                         });
                     }
                     item => values.push(format!("{path:?} {item:?}")),
                 }
             })
-            .unwrap();
+            .expect("what was built can be read");
         for ((row, key), mut values) in (0..).zip(&keys).zip(values) {
             values.sort();
-            assert_eq!(group.find(bytes, key.ordinal, key.event_id).unwrap(), Some(row));
+            assert_eq!(group.find(bytes, key.ordinal, key.event_id).expect("what was built can be read"), Some(row));
             all.insert(key.event_id, format!("{} {key:?} {values:?}", group.name));
         }
     }
@@ -164,8 +164,8 @@ fn answers(bytes: &[Vec<u8>]) -> Result<Vec<Vec<u32>>, String> {
     }
     let mut all = Vec::new();
     for text in RULES {
-        let rule = rule::parse_text(text, &Utc).unwrap();
-        let plan = Plan::new(&rule, i64::MAX - 1, &Utc, &|_| None).unwrap();
+        let rule = rule::parse_text(text, &Utc).expect("what was built can be read");
+        let plan = Plan::new(&rule, i64::MAX - 1, &Utc, &|_| None).expect("what was built can be read");
         let found = evaluate(&plan, &source, Wish { members: true, events: false }, &|| ())
             .map_err(|error| error.to_string())?;
         all.push(found.members.iter().collect());
@@ -187,13 +187,13 @@ proptest! {
         let parts = [build(left, most), build(right, usize::MAX)];
         let mut builder = SegmentBuilder::new(most);
         for part in &parts {
-            builder.append(&Header::open(part).unwrap(), part, &|_| None, &|| ()).unwrap();
+            builder.append(&Header::open(part).expect("what was built can be read"), part, &|_| None, &|| ()).expect("what was built can be read");
         }
         let merged = builder.finish();
         prop_assert_eq!(&contents(&merged), &expected);
-        let by_whole = answers(std::slice::from_ref(&whole)).unwrap();
-        prop_assert_eq!(&answers(&[merged]).unwrap(), &by_whole);
-        prop_assert_eq!(&answers(&parts).unwrap(), &by_whole);
+        let by_whole = answers(std::slice::from_ref(&whole)).expect("what was built can be read");
+        prop_assert_eq!(&answers(&[merged]).expect("what was built can be read"), &by_whole);
+        prop_assert_eq!(&answers(&parts).expect("what was built can be read"), &by_whole);
     }
 
     #[test]
@@ -213,9 +213,9 @@ proptest! {
         let _ = answers(std::slice::from_ref(&bytes));
         let _ = Header::verify(&bytes, &|| ());
         // Past the header's checksum, which an accident does not pass: the sum is put right.
-        let at = usize::try_from(u64::from_le_bytes(bytes.get(8..16).map_or([0; 8], |at| at.try_into().unwrap()))).unwrap_or(0);
+        let at = usize::try_from(u64::from_le_bytes(bytes.get(8..16).map_or([0; 8], |at| at.try_into().expect("what was built can be read")))).unwrap_or(0);
         if let Some(header) = bytes.get(at..).filter(|_| bytes.len() >= 24) {
-            let (length, sum) = (u32::try_from(header.len()).unwrap(), crc32fast::hash(header));
+            let (length, sum) = (u32::try_from(header.len()).expect("what was built can be read"), crc32fast::hash(header));
             bytes[16..20].copy_from_slice(&length.to_le_bytes());
             bytes[20..24].copy_from_slice(&sum.to_le_bytes());
             let _ = answers(std::slice::from_ref(&bytes));
@@ -235,9 +235,9 @@ proptest! {
         let mut bytes = builder.finish();
         let place = place.index(bytes.len());
         bytes[place] = byte;
-        let at = usize::try_from(u64::from_le_bytes(bytes[8..16].try_into().unwrap())).unwrap_or(0);
+        let at = usize::try_from(u64::from_le_bytes(bytes[8..16].try_into().expect("what was built can be read"))).unwrap_or(0);
         if let Some(header) = bytes.get(at..) {
-            let (length, sum) = (u32::try_from(header.len()).unwrap(), crc32fast::hash(header));
+            let (length, sum) = (u32::try_from(header.len()).expect("what was built can be read"), crc32fast::hash(header));
             bytes[16..20].copy_from_slice(&length.to_le_bytes());
             bytes[20..24].copy_from_slice(&sum.to_le_bytes());
         }
