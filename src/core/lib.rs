@@ -3,10 +3,13 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod destination;
 pub mod eval;
 pub mod plain_sql;
 pub mod rule;
+pub mod schedule;
 pub mod segment;
+pub mod sync;
 pub mod text;
 pub mod time;
 pub mod value;

@@ -1,0 +1,287 @@
+//! Objects in a bucket of any S3-compatible store: for each run what changed, then the whole set, then a manifest.
+//! Requests are presigned (Signature Version 4), so nothing but the address carries the signature.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
+use serde_json::{Map, Value, json};
+
+use super::config::{BadConfig, Config, bad};
+use super::normalise;
+use super::{
+    Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Row, Skip, included,
+    key_of, redact,
+};
+
+/// How long a signature is good for.
+const VALID: Duration = Duration::from_mins(10);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Csv,
+    Ndjson,
+}
+
+#[derive(Debug)]
+struct S3 {
+    endpoint: String,
+    bucket: Bucket,
+    prefix: String,
+    format: Format,
+    rows: usize,
+    include: Vec<String>,
+}
+
+pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadConfig> {
+    let endpoint = config.url("endpoint")?.ok_or_else(|| {
+        bad("endpoint", "is missing", "The store's address: \"endpoint\": \"https://s3.eu-central-1.amazonaws.com\".")
+    })?;
+    let name = config.need("bucket", "The name of a bucket that exists.")?;
+    let region = config.text("region")?.unwrap_or_else(|| "us-east-1".to_owned());
+    let address = endpoint
+        .parse()
+        .map_err(|_| bad("endpoint", "is no address", "Write for example https://minio.example.com."))?;
+    let bucket = Bucket::new(address, UrlStyle::Path, name, region)
+        .map_err(|error| bad("bucket", format!("cannot be addressed: {error}"), "Check endpoint and bucket."))?;
+    let prefix = config.text("prefix")?.unwrap_or_default();
+    let prefix = prefix.trim_matches('/').to_owned();
+    if prefix.chars().any(|c| !(c.is_ascii_alphanumeric() || "/-_.=".contains(c))) {
+        return Err(bad(
+            "prefix",
+            "has other characters than letters, digits and / - _ . =",
+            "Write for example exports/cohorts.",
+        ));
+    }
+    let format = match config.text("format")?.as_deref() {
+        None | Some("csv") => Format::Csv,
+        Some("ndjson") => Format::Ndjson,
+        Some(_) => return Err(bad("format", "is not known", "csv or ndjson.")),
+    };
+    Ok(Box::new(S3 {
+        endpoint,
+        bucket,
+        prefix,
+        format,
+        rows: config.number("batch_rows", (1, 100_000), 50_000)?,
+        include: config.texts("include")?,
+    }))
+}
+
+impl S3 {
+    fn credentials(secret: &str) -> Credentials {
+        let (id, key) = secret.trim().split_once(':').unwrap_or((secret, ""));
+        Credentials::new(id, key)
+    }
+
+    /// The key of an object of a run: `prefix/cohort/run-000000000042/name`.
+    fn key(&self, context: &Context, name: &str) -> String {
+        // A cohort's name may have any characters; what a path takes stays, and a digest keeps two names apart.
+        let plain: String = context
+            .cohort
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
+            .take(100)
+            .collect();
+        let cohort = if plain == context.cohort { plain } else { format!("{plain}-{:016x}", key_of(&context.cohort)) };
+        let slash = if self.prefix.is_empty() { "" } else { "/" };
+        format!("{}{slash}{cohort}/run-{:012}/{name}", self.prefix, context.run)
+    }
+
+    fn put(&self, key: &str, body: Vec<u8>, context: &Context, secret: &str) -> Request {
+        let credentials = Self::credentials(secret);
+        let now = Timestamp::from_second(context.now).unwrap_or(Timestamp::UNIX_EPOCH);
+        let url = self.bucket.put_object(Some(&credentials), key).sign_with_time(VALID, &now);
+        let kind = match self.format {
+            _ if key.ends_with("_SUCCESS") => "application/json",
+            Format::Csv => "text/csv; charset=utf-8",
+            Format::Ndjson => "application/x-ndjson",
+        };
+        Request { method: "PUT", url: url.to_string(), headers: Vec::new(), body }.with("Content-Type", kind)
+    }
+
+    fn extension(&self) -> &'static str {
+        match self.format {
+            Format::Csv => "csv",
+            Format::Ndjson => "ndjson",
+        }
+    }
+
+    /// Rows in the format; with an action for each in a delta.
+    fn write(&self, rows: &[Row], action: Option<Action>) -> Vec<u8> {
+        let mut out = String::with_capacity(rows.len() * 40);
+        if self.format == Format::Csv {
+            let mut head: Vec<&str> = action.iter().map(|_| "action").collect();
+            head.push("customer_id");
+            head.extend(self.include.iter().map(String::as_str));
+            let head: Vec<String> = head.into_iter().map(csv).collect();
+            out.push_str(&head.join(","));
+            out.push_str("\r\n");
+        }
+        for row in rows {
+            let properties: Map<String, Value> =
+                row.properties.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+            match self.format {
+                Format::Csv => {
+                    if let Some(action) = action {
+                        out.push_str(action.name());
+                        out.push(',');
+                    }
+                    out.push_str(&csv(&row.customer));
+                    for name in &self.include {
+                        out.push(',');
+                        match properties.get(name) {
+                            None | Some(Value::Null) => {}
+                            Some(Value::String(text)) => out.push_str(&csv(text)),
+                            Some(other) => out.push_str(&csv(&other.to_string())),
+                        }
+                    }
+                    out.push_str("\r\n");
+                }
+                Format::Ndjson => {
+                    let mut line = Map::new();
+                    if let Some(action) = action {
+                        line.insert("action".to_owned(), action.name().into());
+                    }
+                    line.insert("customer_id".to_owned(), row.customer.as_str().into());
+                    if !self.include.is_empty() {
+                        line.insert("properties".to_owned(), Value::Object(properties));
+                    }
+                    let _ = writeln!(out, "{}", Value::Object(line));
+                }
+            }
+        }
+        out.into_bytes()
+    }
+}
+
+/// A field of CSV (RFC 4180).
+fn csv(text: &str) -> String {
+    if text.contains([',', '"', '\r', '\n']) || text.starts_with(' ') || text.ends_with(' ') {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
+impl Destination for S3 {
+    fn keeps(&self) -> Keeps {
+        Keeps::Objects
+    }
+
+    fn batch_rows(&self, _action: Action) -> usize {
+        self.rows
+    }
+
+    fn wants_profile(&self) -> bool {
+        !self.include.is_empty()
+    }
+
+    fn fingerprint(&self) -> i64 {
+        key_of(&self.include.join("\n"))
+    }
+
+    fn secret(&self) -> Option<&'static str> {
+        Some("ACCESS_KEY_ID:SECRET_ACCESS_KEY")
+    }
+
+    fn url(&self) -> Option<String> {
+        Some(self.endpoint.clone())
+    }
+
+    fn render(
+        &self,
+        _customer: &str,
+        profile: Option<&Map<String, Value>>,
+    ) -> Result<(Identity, Option<String>), Skip> {
+        let properties = included(profile, &self.include);
+        let bytes = properties.as_ref().map_or_else(Vec::new, |text| normalise::digest(text)[..16].to_vec());
+        Ok((Identity { bytes, keys: Vec::new() }, properties))
+    }
+
+    fn request(&self, batch: &Batch<'_>, _state: &Map<String, Value>, context: &Context, secret: &str) -> Request {
+        let name = format!("delta-{:0>8}-{}.{}", context.batch, batch.action.name(), self.extension());
+        self.put(&self.key(context, &name), self.write(batch.rows, Some(batch.action)), context, secret)
+    }
+
+    fn read(&self, _action: Action, answer: &Response, now: i64) -> Outcome {
+        let body = String::from_utf8_lossy(&answer.body);
+        let said =
+            body.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map_or("", |(code, _)| code);
+        let why = format!("status {}{}{}", answer.status, if said.is_empty() { "" } else { ": " }, redact(said, &[]));
+        match answer.status {
+            200..=299 => Outcome::done(),
+            429 | 503 => Outcome::Wait { why, seconds: answer.retry_after(now) },
+            301 | 307 => Outcome::attention(why, "The bucket is in another region: set region and endpoint to it."),
+            401 | 403 => Outcome::attention(
+                why,
+                "Check the secret (ACCESS_KEY_ID:SECRET_ACCESS_KEY), the right to PutObject, and this server's clock, then cohort_sync_resume.",
+            ),
+            404 => {
+                Outcome::attention(why, "Create the bucket, or set bucket to one that exists, then cohort_sync_resume.")
+            }
+            _ => Outcome::again(why),
+        }
+    }
+
+    fn probes(&self, _state: &Map<String, Value>, context: &Context, secret: &str) -> Vec<Probe> {
+        let slash = if self.prefix.is_empty() { "" } else { "/" };
+        let key = format!("{}{slash}kursaha_cohort-test", self.prefix);
+        vec![Probe { what: "an object can be written", request: self.put(&key, b"test\n".to_vec(), context, secret) }]
+    }
+
+    fn snapshot(&self, rows: &[Row], part: usize, context: &Context, secret: &str) -> Option<Request> {
+        let name = format!("snapshot-{part:08}.{}", self.extension());
+        Some(self.put(&self.key(context, &name), self.write(rows, None), context, secret))
+    }
+
+    fn manifest(&self, parts: &Value, context: &Context, secret: &str) -> Option<Request> {
+        let body = json!({"cohort": context.cohort, "run": context.run, "format": self.extension(), "parts": parts});
+        Some(self.put(&self.key(context, "_SUCCESS"), body.to_string().into_bytes(), context, secret))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context() -> Context {
+        Context { cohort: "gold".to_owned(), run: 7, batch: "2".to_owned(), now: 1_700_000_000, ..Context::default() }
+    }
+
+    #[test]
+    fn objects_of_a_run() {
+        let config = json!({"endpoint": "https://s3.example.com", "bucket": "b", "prefix": "/x/", "include": ["city"]});
+        let s3 = super::super::open("s3", &config).unwrap();
+        let profile = json!({"city": "Pune, \"MH\""});
+        let (_, properties) = s3.render("c1", profile.as_object()).unwrap();
+        let rows = [
+            Row { customer: "c1".to_owned(), properties, ..Row::default() },
+            Row { customer: "c,2".to_owned(), ..Row::default() },
+        ];
+        let request = s3.request(&Batch { action: Action::Add, rows: &rows }, &Map::new(), &context(), "id:key");
+        assert_eq!(request.method, "PUT");
+        assert!(
+            request.url.starts_with("https://s3.example.com/b/x/gold/run-000000000007/delta-00000002-add.csv?X-Amz-")
+        );
+        assert_eq!(
+            String::from_utf8_lossy(&request.body),
+            "action,customer_id,city\r\nadd,c1,\"Pune, \"\"MH\"\"\"\r\nadd,\"c,2\",\r\n"
+        );
+        let whole = s3.snapshot(&rows, 1, &context(), "id:key").unwrap();
+        assert!(whole.url.contains("/snapshot-00000001.csv?"));
+        assert!(!format!("{request:?}").contains("X-Amz"), "a signature in a log");
+    }
+
+    #[test]
+    fn lines_of_json_and_names_that_are_no_path() {
+        let config = json!({"endpoint": "https://s3.example.com", "bucket": "b", "format": "ndjson"});
+        let s3 = super::super::open("s3", &config).unwrap();
+        let rows = [Row { customer: "c1".to_owned(), ..Row::default() }];
+        let odd = Context { cohort: "../gold é".to_owned(), ..context() };
+        let request = s3.request(&Batch { action: Action::Remove, rows: &rows }, &Map::new(), &odd, "id:key");
+        assert!(request.url.contains("/b/.._gold__-"), "{}", request.url);
+        assert_eq!(request.body, b"{\"action\":\"remove\",\"customer_id\":\"c1\"}\n");
+    }
+}

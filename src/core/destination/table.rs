@@ -1,0 +1,76 @@
+//! A table of this database: one row a member, written in the transaction that records it.
+
+use serde_json::{Map, Value};
+
+use super::config::{BadConfig, Config, bad};
+use super::{Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Skip, key_of};
+
+#[derive(Debug)]
+struct Table {
+    name: String,
+    column: String,
+    rows: usize,
+}
+
+pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadConfig> {
+    let name = config.need("table", "The table's name, with its schema: \"table\": \"crm.audience\".")?;
+    let column = config.text("customer_column")?.unwrap_or_else(|| "customer_id".to_owned());
+    if column.len() > 63 {
+        return Err(bad("customer_column", "is too long for a column's name", "At most 63 bytes."));
+    }
+    Ok(Box::new(Table { name, column, rows: config.number("batch_rows", (1, 100_000), 10_000)? }))
+}
+
+impl Destination for Table {
+    fn keeps(&self) -> Keeps {
+        Keeps::Rows
+    }
+
+    fn batch_rows(&self, _action: Action) -> usize {
+        self.rows
+    }
+
+    fn wants_profile(&self) -> bool {
+        false
+    }
+
+    fn fingerprint(&self) -> i64 {
+        0
+    }
+
+    fn shared(&self) -> bool {
+        true
+    }
+
+    fn secret(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn url(&self) -> Option<String> {
+        None
+    }
+
+    fn render(
+        &self,
+        customer: &str,
+        _profile: Option<&Map<String, Value>>,
+    ) -> Result<(Identity, Option<String>), Skip> {
+        Ok((Identity { bytes: Vec::new(), keys: vec![key_of(customer)] }, None))
+    }
+
+    fn request(&self, _batch: &Batch<'_>, _state: &Map<String, Value>, _context: &Context, _secret: &str) -> Request {
+        Request::get(String::new())
+    }
+
+    fn read(&self, _action: Action, _answer: &Response, _now: i64) -> Outcome {
+        Outcome::done()
+    }
+
+    fn probes(&self, _state: &Map<String, Value>, _context: &Context, _secret: &str) -> Vec<Probe> {
+        Vec::new()
+    }
+
+    fn table(&self) -> Option<(&str, &str)> {
+        Some((&self.name, &self.column))
+    }
+}
