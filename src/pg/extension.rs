@@ -1,61 +1,64 @@
 //! Where the extension lives in this database.
 
 use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 
 use super::errors::{Fallible, SqlState, failure};
-use super::spi::{self, Snapshot};
+use super::index::public_schema;
 
 thread_local! {
-    /// The extension's OID and the quoted schema of its public objects. A new CREATE EXTENSION has a new OID, and the
-    /// extension is not relocatable, so an entry never goes stale.
+    /// The OID of the schema of the internal objects and the quoted schema of the public ones. The script makes the one
+    /// and the other does not move after it, so an entry never goes stale.
     static SCHEMA: RefCell<Option<(pg_sys::Oid, String)>> = const { RefCell::new(None) };
+}
+
+/// The OID of the schema of the internal objects; invalid where there is none. Other than the extension's own it comes
+/// from a cache of the server's.
+fn internals() -> pg_sys::Oid {
+    // SAFETY: a catalog look-up inside a transaction; missing_ok avoids an error without a hint.
+    unsafe { pg_sys::get_namespace_oid(c"kursaha_cohort".as_ptr(), true) }
 }
 
 /// The schema that `CREATE EXTENSION` chose for the public objects, quoted for use in SQL.
 pub(crate) fn schema() -> Fallible<String> {
-    // SAFETY: a catalog look-up inside a transaction; missing_ok avoids an error without a hint.
-    let extension = unsafe { pg_sys::get_extension_oid(c"kursaha_cohort".as_ptr(), true) };
+    let internals = internals();
     if let Some(known) = SCHEMA
-        .with_borrow(|entry| entry.as_ref().filter(|(oid, _)| *oid == extension).map(|(_, schema)| schema.clone()))
+        .with_borrow(|entry| entry.as_ref().filter(|(oid, _)| *oid == internals).map(|(_, schema)| schema.clone()))
     {
         return Ok(known);
     }
-    let schema = spi::first(
-        Snapshot::Callers,
-        "SELECT quote_ident(n.nspname) FROM pg_catalog.pg_extension e \
-         JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.oid = $1",
-        &[extension.into()],
-        |row| row.need::<String>(1),
-    )?
-    .ok_or_else(missing)?;
-    SCHEMA.set(Some((extension, schema.clone())));
+    let public = public_schema().ok_or_else(missing)?;
+    // SAFETY: both give a string in the current context, or the one that they got; a schema may be gone by now.
+    let schema = unsafe {
+        let name = pg_sys::get_namespace_name(public);
+        if name.is_null() {
+            return Err(missing());
+        }
+        CStr::from_ptr(pg_sys::quote_identifier(name)).to_string_lossy().into_owned()
+    };
+    SCHEMA.set(Some((internals, schema.clone())));
     Ok(schema)
 }
 
 /// The OIDs of the schema of the public objects and of that of the internal ones.
 pub(crate) fn schema_oids() -> Fallible<(pg_sys::Oid, pg_sys::Oid)> {
     thread_local! {
-        static OIDS: Cell<Option<(pg_sys::Oid, pg_sys::Oid, pg_sys::Oid)>> = const { Cell::new(None) };
+        static OIDS: Cell<Option<(pg_sys::Oid, pg_sys::Oid)>> = const { Cell::new(None) };
     }
-    // SAFETY: a catalog look-up inside a transaction; missing_ok avoids an error without a hint.
-    let extension = unsafe { pg_sys::get_extension_oid(c"kursaha_cohort".as_ptr(), true) };
-    if let Some((of, schema, internals)) = OIDS.get()
-        && of == extension
+    let internals = internals();
+    if let Some((schema, of)) = OIDS.get()
+        && of == internals
     {
         return Ok((schema, internals));
     }
-    let found = spi::first(
-        Snapshot::Callers,
-        "SELECT e.extnamespace, n.oid FROM pg_catalog.pg_extension e, pg_catalog.pg_namespace n \
-         WHERE e.oid = $1 AND n.nspname = 'kursaha_cohort'",
-        &[extension.into()],
-        |row| Ok((row.need::<pg_sys::Oid>(1)?, row.need::<pg_sys::Oid>(2)?)),
-    )?;
-    let (schema, internals) = found.ok_or_else(missing)?;
-    OIDS.set(Some((extension, schema, internals)));
+    if internals == pg_sys::InvalidOid {
+        return Err(missing());
+    }
+    let schema = public_schema().ok_or_else(missing)?;
+    OIDS.set(Some((schema, internals)));
     Ok((schema, internals))
 }
 

@@ -10,6 +10,7 @@ use cohort_core::time::Micros;
 
 use super::errors::{Fallible, SqlState, failure, invalid, invalid_rule};
 use super::extension;
+use super::index::{self, Definition};
 use super::jsonb::Jsonb;
 use super::spi::{self, Row, Snapshot};
 use super::time;
@@ -51,6 +52,18 @@ const COLUMNS: &str = "c.cohort_id, c.name, c.rule, c.version, kursaha_cohort.ow
 pub(crate) fn find(snapshot: Snapshot, name: &str) -> Fallible<Option<Cohort>> {
     let sql = format!("SELECT {COLUMNS} FROM kursaha_cohort.cohort c WHERE c.name = $1");
     spi::first(snapshot, &sql, &[name.into()], Cohort::read)
+}
+
+/// What a question needs of the cohort of a name, if there is one.
+fn definition(snapshot: Snapshot, name: &str) -> Fallible<Option<(i64, Option<String>)>> {
+    if snapshot == Snapshot::Callers {
+        match index::definition(name)? {
+            Definition::Is(id, rule) => return Ok(Some((id, rule))),
+            Definition::None => return Ok(None),
+            Definition::Ask => {}
+        }
+    }
+    Ok(find(snapshot, name)?.map(|cohort| (cohort.id, cohort.rule)))
 }
 
 /// The cohort of a name.
@@ -168,14 +181,14 @@ impl Question {
             if cohorts.contains_key(&name) {
                 continue;
             }
-            let Some(cohort) = find(snapshot, &name)? else { continue };
-            let source = match &cohort.rule {
+            let Some((id, rule)) = definition(snapshot, &name)? else { continue };
+            let source = match &rule {
                 Some(text) => {
                     let rule = parse(text)?;
                     open.extend(named_by(&rule));
                     Source::Rule(rule)
                 }
-                None => Source::List(cohort.id),
+                None => Source::List(id),
             };
             cohorts.insert(name, source);
         }
@@ -184,15 +197,24 @@ impl Question {
 
     /// A saved cohort at an instant. A fixed list is asked as the rule that names it.
     pub(crate) fn of_cohort(snapshot: Snapshot, name: &str, as_of: Micros) -> Fallible<Self> {
-        Self::of_rule(snapshot, Self::rule_of(&get(snapshot, name)?)?, as_of)
+        let rule = match definition(snapshot, name)? {
+            Some((_, Some(rule))) => parse(&rule)?,
+            Some((_, None)) => Self::rule_of_list(name),
+            None => Self::rule_of(&get(snapshot, name)?)?, // which says what is wrong
+        };
+        Self::of_rule(snapshot, rule, as_of)
     }
 
     /// The rule of a saved cohort.
     pub(crate) fn rule_of(cohort: &Cohort) -> Fallible<Rule> {
         match &cohort.rule {
             Some(text) => parse(text),
-            None => Ok(Rule { version: None, timezone: None, condition: rule::Condition::Cohort(cohort.name.clone()) }),
+            None => Ok(Self::rule_of_list(&cohort.name)),
         }
+    }
+
+    fn rule_of_list(name: &str) -> Rule {
+        Rule { version: None, timezone: None, condition: rule::Condition::Cohort(name.to_owned()) }
     }
 
     /// Asks the translation for something, with every name resolved.

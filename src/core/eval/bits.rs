@@ -66,6 +66,18 @@ impl Bits {
         self.0.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
+    /// Whether there are fewer than so many.
+    pub(crate) fn fewer_than(&self, many: u64) -> bool {
+        let mut count = 0;
+        for words in self.0.chunks(64) {
+            count += words.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
+            if count >= many {
+                return false;
+            }
+        }
+        true
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }
@@ -181,5 +193,6 @@ mod tests {
         assert_eq!(bits.to_roaring(2).iter().collect::<Vec<_>>(), [131_072 + 63, 131_072 + 640]);
         assert_eq!(Bits::of_chunk(&bits.to_roaring(2), 2).len(), 2);
         assert_eq!(Bits::first(65).len(), 65);
+        assert!(Bits::first(65).fewer_than(66) && !Bits::first(65).fewer_than(65));
     }
 }

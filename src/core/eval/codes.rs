@@ -34,16 +34,35 @@ impl Codes {
         Some(Self::Bits(bits))
     }
 
-    /// Which of a pack's codes are in the set, as bits.
-    pub(crate) fn mask(&self, codes: &[u32; crate::segment::PACK]) -> u128 {
+    /// Whether a code is in the set.
+    pub(crate) fn contains(&self, code: u32) -> bool {
         match self {
+            Self::Range(first, last) => (*first..=*last).contains(&code),
+            Self::Bits(bits) => bits.get(code as usize / 64).is_some_and(|word| word >> (code % 64) & 1 == 1),
+        }
+    }
+
+    /// How many codes there are.
+    pub(crate) fn len(&self) -> u32 {
+        match self {
+            Self::Range(first, last) => last - first + 1,
+            Self::Bits(bits) => bits.iter().map(|word| word.count_ones()).sum(),
+        }
+    }
+
+    /// Which of a pack's codes are in the set, as bits. The codes are given as differences from `base`.
+    pub(crate) fn mask(&self, offsets: &[u32; crate::segment::PACK], base: u32) -> u128 {
+        match self {
+            Self::Range(_, last) if *last < base => 0,
             Self::Range(first, last) => {
-                let width = last - first;
-                pack_rows(codes, |code| code.wrapping_sub(*first) <= width)
+                let low = first.saturating_sub(base);
+                let width = last - base - low;
+                pack_rows(offsets, |offset| offset.wrapping_sub(low) <= width)
             }
-            Self::Bits(bits) => {
-                pack_rows(codes, |code| bits.get(code as usize / 64).is_some_and(|word| word >> (code % 64) & 1 == 1))
-            }
+            Self::Bits(bits) => pack_rows(offsets, |offset| {
+                let code = offset.wrapping_add(base);
+                bits.get(code as usize / 64).is_some_and(|word| word >> (code % 64) & 1 == 1)
+            }),
         }
     }
 }

@@ -88,7 +88,7 @@ impl<'a> Did<'a> {
 
     /// Those of the wanted customers of a chunk for whom the condition holds.
     pub(crate) fn chunk(&mut self, chunk: u16, wanted: &Bits) -> Result<Bits, Corrupt> {
-        let some = (wanted.len() < CHUNK as u64 / 8).then_some(wanted);
+        let some = wanted.fewer_than(CHUNK as u64 / 8).then_some(wanted);
         let mut bits = match (self.plan.occurrence, self.plan.existence()) {
             (Some(occurrence), _) => self.one(chunk, some, occurrence)?,
             (None, Some(exists)) => {

@@ -11,6 +11,9 @@ use super::plan::Pred;
 use crate::segment::column::Reader;
 use crate::segment::{CHUNK_MASK, Corrupt, Group, PACK, SECOND, Stream};
 
+/// So many rows of a pack are looked at one by one rather than with all others.
+const FEW: u32 = 12;
+
 /// A predicate bound to the columns of a group.
 pub(crate) enum Bound<'a> {
     All,
@@ -18,7 +21,8 @@ pub(crate) enum Bound<'a> {
     And(Vec<Bound<'a>>),
     Or(Vec<Bound<'a>>),
     Not(Box<Bound<'a>>),
-    Codes(Reader<'a>, Codes),
+    /// A column, the codes that satisfy it, and of a thousand codes how many those are.
+    Codes(Reader<'a>, Codes, u32),
 }
 
 impl<'a> Bound<'a> {
@@ -35,7 +39,11 @@ impl<'a> Bound<'a> {
                     0 => Self::All,
                     _ if list.iter().any(|bound| matches!(bound, Self::Nothing)) => Self::Nothing,
                     1 => list.remove(0),
-                    _ => Self::And(list),
+                    _ => {
+                        // What leaves fewest rows first: few rows are looked at one by one.
+                        list.sort_by_key(Self::leaves);
+                        Self::And(list)
+                    }
                 }
             }
             Pred::Or(list) => {
@@ -57,7 +65,12 @@ impl<'a> Bound<'a> {
                 let found = codes::find(test, group, stream, clock)?;
                 let mut any: Vec<Self> = found
                     .into_iter()
-                    .map(|found| Self::Codes(Reader::new(stream, &found.property.codes), found.codes))
+                    .map(|found| {
+                        let all = u64::from(found.property.dictionary.len().max(1));
+                        let share = u64::from(found.codes.len()) * 1_000 / all;
+                        let reader = Reader::new(stream, &found.property.codes);
+                        Self::Codes(reader, found.codes, u32::try_from(share).unwrap_or(1_000))
+                    })
                     .collect();
                 match any.len() {
                     0 => Self::Nothing,
@@ -67,6 +80,18 @@ impl<'a> Bound<'a> {
             }
             Pred::Same { .. } => Self::Nothing,
         })
+    }
+
+    /// A guess at how many of a thousand rows satisfy it.
+    fn leaves(&self) -> u32 {
+        match self {
+            Self::All => 1_000,
+            Self::Nothing => 0,
+            Self::And(list) => list.iter().map(Self::leaves).min().unwrap_or(1_000),
+            Self::Or(list) => list.iter().map(Self::leaves).sum::<u32>().min(1_000),
+            Self::Not(inner) => 1_000_u32.saturating_sub(inner.leaves()),
+            Self::Codes(_, _, share) => *share,
+        }
     }
 
     /// Which of some rows of a pack satisfy it.
@@ -92,13 +117,23 @@ impl<'a> Bound<'a> {
                 found
             }
             Self::Not(inner) => rows & !inner.mask(pack, rows)?,
-            Self::Codes(reader, set) => {
+            Self::Codes(reader, set, _) => {
                 if rows == 0 {
                     return Ok(0);
                 }
-                let mut codes = [0_u32; PACK];
-                reader.small(pack, &mut codes)?;
-                set.mask(&codes) & rows
+                if rows.count_ones() <= FEW {
+                    let mut found = 0;
+                    for place in ones(rows) {
+                        if set.contains(reader.one(pack, place)?) {
+                            found |= 1 << place;
+                        }
+                    }
+                    return Ok(found);
+                }
+                let mut offsets = [0_u32; PACK];
+                let base = reader.offsets(pack, &mut offsets)?.and_then(|base| u32::try_from(base).ok());
+                let base = base.ok_or_else(|| Corrupt::new("a pack has no codes"))?;
+                set.mask(&offsets, base) & rows
             }
         })
     }

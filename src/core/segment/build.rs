@@ -12,7 +12,7 @@ use super::stream::{Corrupt, Span, Stream};
 use super::{CHUNK_BITS, Chunk, ChunkSet, Group, Header, PREFIX, Property, RowKey, SECOND};
 
 /// From so many customers on, a chunk's set is stored: a bitmap of 8 kB, added to another in no time.
-const DENSE: u64 = 8_192;
+const DENSE: usize = 8_192;
 
 /// One column of a group as it grows.
 struct Growing {
@@ -36,8 +36,32 @@ impl Growing {
 /// A key of an object: what is below it, and the column of what stands at it.
 #[derive(Default)]
 struct Node {
-    below: HashMap<Box<str>, usize>,
+    below: Keys,
     column: Option<usize>,
+}
+
+/// The keys of an object and the node of each: mostly so few that looking at them one by one is quickest.
+#[derive(Default)]
+struct Keys {
+    first: Vec<(Box<str>, usize)>,
+    others: HashMap<Box<str>, usize>,
+}
+
+impl Keys {
+    const FEW: usize = 8;
+
+    fn get(&self, key: &str) -> Option<usize> {
+        let first = self.first.iter().find(|(known, _)| **known == *key).map(|(_, node)| *node);
+        first.or_else(|| if self.others.is_empty() { None } else { self.others.get(key).copied() })
+    }
+
+    fn insert(&mut self, key: &str, node: usize) {
+        if self.first.len() < Self::FEW {
+            self.first.push((key.into(), node));
+        } else {
+            self.others.insert(key.into(), node);
+        }
+    }
 }
 
 /// The rows of one event type, or of the profiles.
@@ -86,12 +110,12 @@ impl GroupBuilder {
         let here = self.at[self.depth];
         let full = self.columns.len() >= self.most;
         let below = here.and_then(|node| match self.nodes[node].below.get(key) {
-            Some(known) => Some(*known),
+            Some(known) => Some(known),
             None if full => None,
             None => {
                 self.nodes.push(Node::default());
                 let new = self.nodes.len() - 1;
-                self.nodes[node].below.insert(key.into(), new);
+                self.nodes[node].below.insert(key, new);
                 Some(new)
             }
         });
@@ -240,13 +264,13 @@ impl GroupBuilder {
         let mut node = 0;
         for key in path {
             let full = self.columns.len() >= self.most;
-            node = match self.nodes[node].below.get(key.as_str()) {
-                Some(known) => *known,
+            node = match self.nodes[node].below.get(key) {
+                Some(known) => known,
                 None if full => return None,
                 None => {
                     self.nodes.push(Node::default());
                     let new = self.nodes.len() - 1;
-                    self.nodes[node].below.insert(key.as_str().into(), new);
+                    self.nodes[node].below.insert(key, new);
                     new
                 }
             };
@@ -260,8 +284,7 @@ impl GroupBuilder {
 
     fn finish(mut self, name: String, writer: &Writer, out: &mut Vec<u8>) -> Group {
         self.flush();
-        let mut order: Vec<(RowKey, u32)> = self.rows.iter().copied().zip(0..).collect();
-        order.sort_unstable();
+        let order = order(&self.rows);
         let ordinals: Vec<u32> = order.iter().map(|(key, _)| key.ordinal).collect();
         let part = |part: fn(&RowKey) -> i64| order.iter().map(|(key, _)| part(key)).collect::<Vec<i64>>();
         let mut group = Group {
@@ -276,22 +299,17 @@ impl GroupBuilder {
             ids: writer.plain(&part(|key| key.event_id), out),
             properties: Vec::new(),
         };
-        let mut sets: Vec<(u16, RoaringBitmap)> = Vec::new();
-        for (row, ordinal) in (0_u32..).zip(&ordinals) {
-            let number = (ordinal >> CHUNK_BITS) as u16;
-            if sets.last().is_none_or(|(last, _)| *last != number) {
-                sets.push((number, RoaringBitmap::new()));
-                group.chunks.push(Chunk { number, start: row, customers: Span::default() });
-            }
-            if let Some((_, set)) = sets.last_mut() {
-                set.insert(*ordinal & super::CHUNK_MASK);
-            }
-        }
-        for (chunk, (_, set)) in group.chunks.iter_mut().zip(&sets) {
+        let mut start = 0_u32;
+        for rows in ordinals.chunk_by(|left, right| left >> CHUNK_BITS == right >> CHUNK_BITS) {
+            let mut chunk = Chunk { number: (rows[0] >> CHUNK_BITS) as u16, start, customers: Span::default() };
+            let mut customers: Vec<u32> = rows.iter().map(|ordinal| ordinal & super::CHUNK_MASK).collect();
+            customers.dedup();
             // Of a few customers the column of ordinals tells as fast, in fewer bytes.
-            if set.len() >= DENSE {
-                chunk.customers = write_set(set, out);
+            if customers.len() >= DENSE {
+                chunk.customers = write_set(&customers.into_iter().collect(), out);
             }
+            group.chunks.push(chunk);
+            start += u32::try_from(rows.len()).unwrap_or(u32::MAX);
         }
         self.columns.sort_by(|left, right| left.path.cmp(&right.path));
         for column in self.columns {
@@ -304,6 +322,24 @@ impl GroupBuilder {
         }
         group
     }
+}
+
+/// The rows in their order, each with its place among those that came.
+fn order(rows: &[RowKey]) -> Vec<(RowKey, u32)> {
+    // One number sorts faster than a key of three; few rows have the ordinal of another, and those come after.
+    let mut places: Vec<u64> = (0_u64..).zip(rows).map(|(place, key)| u64::from(key.ordinal) << 32 | place).collect();
+    places.sort_unstable();
+    let row = |place: &u64| {
+        let place = u32::try_from(place & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+        (rows[place as usize], place)
+    };
+    let mut order: Vec<(RowKey, u32)> = places.iter().map(row).collect();
+    for rows in order.chunk_by_mut(|left, right| left.0.ordinal == right.0.ordinal) {
+        if rows.len() > 1 {
+            rows.sort_unstable();
+        }
+    }
+    order
 }
 
 fn append_rest(path: &[String], item: Item, rest: &mut String) {
@@ -364,7 +400,11 @@ fn write_set(set: &RoaringBitmap, out: &mut Vec<u8>) -> Span {
 
 /// A segment as it grows.
 pub struct SegmentBuilder {
-    groups: HashMap<String, GroupBuilder>,
+    groups: Vec<(String, GroupBuilder)>,
+    /// Where each group is in `groups`.
+    places: HashMap<String, usize>,
+    /// The group that was asked for last: mostly the next as well.
+    last: usize,
     removed: RoaringBitmap,
     most: usize,
 }
@@ -373,16 +413,19 @@ impl SegmentBuilder {
     /// An empty one whose groups index at most `most` paths each; what lies beyond is kept together per row.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { groups: HashMap::new(), removed: RoaringBitmap::new(), most }
+        Self { groups: Vec::new(), places: HashMap::new(), last: 0, removed: RoaringBitmap::new(), most }
     }
 
     /// The group of an event type (of the profiles: the empty name).
-    #[expect(clippy::missing_panics_doc, reason = "it cannot: the group is put in when it is missing")]
     pub fn group(&mut self, name: &str) -> &mut GroupBuilder {
-        if !self.groups.contains_key(name) {
-            self.groups.insert(name.to_owned(), GroupBuilder::new(self.most));
+        if self.groups.get(self.last).is_none_or(|(last, _)| last != name) {
+            self.last = self.places.get(name).copied().unwrap_or_else(|| {
+                self.groups.push((name.to_owned(), GroupBuilder::new(self.most)));
+                self.places.insert(name.to_owned(), self.groups.len() - 1);
+                self.groups.len() - 1
+            });
         }
-        self.groups.get_mut(name).expect("the group was put in above")
+        &mut self.groups[self.last].1
     }
 
     /// Says that a customer's profile is gone, whatever older segments say.
@@ -393,7 +436,7 @@ impl SegmentBuilder {
     /// Gives every row, and every removal, the ordinal that stands in `ordinals` at its own.
     pub fn renumber(&mut self, ordinals: &[u32]) {
         let new = |old: u32| ordinals.get(old as usize).copied().unwrap_or(old);
-        for group in self.groups.values_mut() {
+        for (_, group) in &mut self.groups {
             group.rows.iter_mut().for_each(|key| key.ordinal = new(key.ordinal));
         }
         self.removed = std::mem::take(&mut self.removed).into_iter().map(new).collect();
@@ -402,7 +445,7 @@ impl SegmentBuilder {
     /// How many rows there are.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.groups.values().map(GroupBuilder::len).sum()
+        self.groups.iter().map(|(_, group)| group.len()).sum()
     }
 
     /// Adds the rows of a segment. `dead` gives the rows of a group, by its name, that are left out.
@@ -430,7 +473,7 @@ impl SegmentBuilder {
         let writer = Writer::new();
         let mut out = vec![0; PREFIX];
         let mut header = Header::default();
-        let mut groups: Vec<(String, GroupBuilder)> = self.groups.into_iter().collect();
+        let mut groups = self.groups;
         groups.sort_by(|left, right| left.0.cmp(&right.0));
         for (name, group) in groups.into_iter().filter(|(_, group)| !group.is_empty()) {
             header.groups.push(group.finish(name, &writer, &mut out));

@@ -59,12 +59,15 @@ impl Span {
 /// Replaces `bytes` by a stretch of the stream, in steps that a wrong length cannot make large.
 pub(crate) fn read_into(stream: &dyn Stream, at: u64, length: u32, bytes: &mut Vec<u8>) -> Result<(), Corrupt> {
     const STEP: usize = 1 << 20;
-    bytes.clear();
     let length = length as usize;
-    while bytes.len() < length {
-        let from = bytes.len();
-        bytes.resize(length.min(from + STEP), 0);
-        stream.read(at + from as u64, &mut bytes[from..])?;
+    // What is there is written over: emptying it first would fill it with zeros again.
+    bytes.truncate(length);
+    let mut read = 0;
+    while read < length {
+        let to = length.min(bytes.len().max(read + STEP));
+        bytes.resize(to, 0);
+        stream.read(at + read as u64, &mut bytes[read..])?;
+        read = to;
     }
     Ok(())
 }

@@ -6,31 +6,32 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use cohort_core::segment::{Corrupt, CustomersHeader, Header, Stream};
+use cohort_core::segment::{Corrupt, CustomersHeader, Header};
 use pgrx::pg_sys;
+
+use super::pages::PageStream;
 
 /// The most headers kept: some 20 kB each for a million rows of five properties.
 const MOST: usize = 512;
 
 thread_local! {
-    /// By the extension's OID (a new CREATE EXTENSION counts segments from 1 again) and the segment's id.
+    /// By the table of the pages (a new CREATE EXTENSION counts segments from 1 again) and the segment's id.
     static HEADERS: RefCell<HashMap<(pg_sys::Oid, i64), Rc<dyn Any>>> = RefCell::new(HashMap::new());
 }
 
 /// The header of a segment of events or profiles.
-pub(super) fn header(segment: i64, stream: &dyn Stream) -> Result<Rc<Header>, Corrupt> {
-    cached(segment, || Header::open(stream))
+pub(super) fn header(stream: &PageStream) -> Result<Rc<Header>, Corrupt> {
+    cached(stream, || Header::open(stream))
 }
 
 /// The header of a segment of customers.
-pub(super) fn customers(segment: i64, stream: &dyn Stream) -> Result<Rc<CustomersHeader>, Corrupt> {
-    cached(segment, || CustomersHeader::open(stream))
+pub(super) fn customers(stream: &PageStream) -> Result<Rc<CustomersHeader>, Corrupt> {
+    cached(stream, || CustomersHeader::open(stream))
 }
 
-fn cached<H: 'static>(segment: i64, open: impl FnOnce() -> Result<H, Corrupt>) -> Result<Rc<H>, Corrupt> {
-    // SAFETY: a catalog look-up inside a transaction; missing_ok avoids an error.
-    let extension = unsafe { pg_sys::get_extension_oid(c"kursaha_cohort".as_ptr(), true) };
-    let known = HEADERS.with_borrow(|headers| headers.get(&(extension, segment)).cloned());
+fn cached<H: 'static>(stream: &PageStream, open: impl FnOnce() -> Result<H, Corrupt>) -> Result<Rc<H>, Corrupt> {
+    let of = stream.identity();
+    let known = HEADERS.with_borrow(|headers| headers.get(&of).cloned());
     if let Some(header) = known.and_then(|header| header.downcast::<H>().ok()) {
         return Ok(header);
     }
@@ -39,7 +40,7 @@ fn cached<H: 'static>(segment: i64, open: impl FnOnce() -> Result<H, Corrupt>) -
         if headers.len() >= MOST {
             headers.clear();
         }
-        headers.insert((extension, segment), Rc::clone(&header) as Rc<dyn Any>);
+        headers.insert(of, Rc::clone(&header) as Rc<dyn Any>);
     });
     Ok(header)
 }

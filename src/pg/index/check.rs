@@ -7,6 +7,7 @@ use cohort_core::segment::item::Item;
 use cohort_core::segment::{CustomersHeader, Header, RowKey, Stream};
 use roaring::RoaringBitmap;
 
+use super::direct;
 use super::directory::Directory;
 use super::events::{self, Intake, PROFILES};
 use super::pages::{PageStream, Pages};
@@ -14,7 +15,6 @@ use super::store::{self, Kind};
 use super::{bury, cache, damaged, dead_rows, interrupts, tables};
 use crate::pg::errors::Fallible;
 use crate::pg::progress::{Phase, Progress};
-use crate::pg::spi::Snapshot;
 
 /// Something that is wrong.
 pub(crate) struct Problem {
@@ -43,8 +43,8 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
     let progress = Progress::begin(Phase::Checking);
     let tables = tables()?;
     progress.total(tables.events_about());
-    let state = store::state(Snapshot::Callers)?;
-    let segments = store::segments(Snapshot::Callers)?;
+    let state = direct::state(tables.internals)?;
+    let segments = direct::segments(tables.internals)?;
     let pages = Pages::open(tables.internals)?;
 
     // The bytes.
@@ -92,11 +92,11 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
     }
 
     // What segments hold.
-    let removed = store::removed_events(state.watermark, None)?;
+    let removed = direct::removed_events(tables.internals, state.watermark, None)?;
     let mut opened = Vec::new();
     for segment in segments.iter().filter(|segment| segment.kind == Kind::Events) {
         let stream = PageStream::new(&pages, segment.id);
-        opened.push((segment.clone(), cache::header(segment.id, &stream).map_err(damaged)?, stream));
+        opened.push((segment.clone(), cache::header(&stream).map_err(damaged)?, stream));
     }
     let mut dead = dead_rows(&segments)?;
     bury(&removed, &opened, &directory, &mut dead)?;
@@ -113,7 +113,7 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
     let mut profiles = Sum::default();
     for segment in segments.iter().rev().filter(|segment| segment.kind == Kind::Profiles) {
         let stream = PageStream::new(&pages, segment.id);
-        let header = cache::header(segment.id, &stream).map_err(damaged)?;
+        let header = cache::header(&stream).map_err(damaged)?;
         let mut ordinals = Vec::new();
         if let Some(group) = header.group(PROFILES) {
             group.keys(&stream, |_, key| ordinals.push(key.ordinal)).map_err(damaged)?;
@@ -127,21 +127,21 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
     drop(opened);
 
     // What the tables hold below the watermark.
-    let mut intake = Intake::new(usize::MAX);
+    let mut intake = Intake::new(usize::MAX, state.key);
     let mut stored: BTreeMap<String, Sum> = BTreeMap::new();
     let mut read = 0;
     let mut full = |intake: &mut Intake| {
         progress.done(read + intake.len() as u64);
         if intake.len() >= 100_000 {
             read += intake.len() as u64;
-            count(std::mem::replace(intake, Intake::new(usize::MAX)), "events", &mut stored)?;
+            count(std::mem::replace(intake, Intake::new(usize::MAX, state.key)), "events", &mut stored)?;
         }
         Ok(())
     };
     events::read_all_events(&tables, state.watermark, &mut intake, &mut full)?;
     count(intake, "events", &mut stored)?;
     let mut sealed_profiles: BTreeMap<String, Sum> = BTreeMap::new();
-    let mut intake = Intake::new(usize::MAX);
+    let mut intake = Intake::new(usize::MAX, state.key);
     events::read_profiles(&tables, (0, state.watermark), None, &mut intake, &mut |_| Ok(()))?;
     count(intake, "profiles", &mut sealed_profiles)?;
     let moved = moved_profiles(&tables, &state, &directory, &newer)?;
@@ -182,10 +182,10 @@ fn moved_profiles(
     directory: &Directory,
     sealed: &RoaringBitmap,
 ) -> Fallible<u64> {
-    let mut intake = Intake::new(usize::MAX);
+    let mut intake = Intake::new(usize::MAX, state.key);
     events::read_profiles(tables, (state.watermark, u64::MAX), Some(&[]), &mut intake, &mut |_| Ok(()))?;
-    let mut ids: Vec<String> = intake.customers.iter().map(ToString::to_string).collect();
-    ids.extend(store::removed_profiles()?);
+    let mut ids: Vec<String> = intake.customers.iter().map(|(id, _)| id.to_owned()).collect();
+    ids.extend(direct::removed_profiles(tables.internals)?);
     let found = directory.find(&ids)?;
     Ok(found.into_iter().flatten().filter(|ordinal| sealed.contains(*ordinal)).count() as u64)
 }
@@ -236,7 +236,7 @@ fn add(
 
 /// Adds the rows of an intake to the sums of their types.
 fn count(intake: Intake, what: &str, sums: &mut BTreeMap<String, Sum>) -> Fallible<()> {
-    let names = intake.customers;
+    let names: Vec<Box<str>> = intake.customers.iter().map(|(id, _)| id.into()).collect();
     let bytes = intake.builder.finish();
     let header = Header::open(&bytes).map_err(damaged)?;
     for group in &header.groups {

@@ -1,7 +1,10 @@
 //! Ordinals of customers, both ways.
 
+#![expect(clippy::cast_possible_truncation, reason = "the halves of a hash are what is meant")]
+
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
 use cohort_core::segment::{CustomersHeader, Key, customer_hash};
@@ -19,7 +22,31 @@ const MOST_KNOWN: usize = 200_000;
 thread_local! {
     /// Ordinals that were looked up before, and the key of the index that gave them out with its count of erasures. As
     /// long as neither changes, an ordinal stays a customer's.
-    static KNOWN: RefCell<((Key, i64), HashMap<u128, u32>)> = RefCell::new((([0; 16], 0), HashMap::new()));
+    static KNOWN: RefCell<((Key, i64), ByHash<u32>)> = RefCell::new((([0; 16], 0), ByHash::default()));
+}
+
+/// Something of each customer, by the hash of the id: keyed and even as it is, it is not hashed again.
+pub(super) type ByHash<T> = HashMap<u128, T, BuildHasherDefault<HashItself>>;
+
+/// The hash of a customer's hash.
+#[derive(Default)]
+pub(super) struct HashItself(u64);
+
+impl Hasher for HashItself {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, hash: u128) {
+        // The low 32 bits are always zero.
+        self.0 = (hash >> 64) as u64 ^ hash as u64;
+    }
 }
 
 /// The customers that segments know.
@@ -37,7 +64,7 @@ impl Directory {
         let mut parts = Vec::new();
         for segment in segments.iter().filter(|segment| segment.kind == Kind::Customers) {
             let stream = PageStream::new(pages, segment.id);
-            parts.push((cache::customers(segment.id, &stream).in_segment(segment.id)?, stream));
+            parts.push((cache::customers(&stream).in_segment(segment.id)?, stream));
         }
         parts.sort_by_key(|(header, _)| header.first);
         Ok(Self { key: state.key, erasures: state.erasures, lasting: !state.own, customers: state.customers, parts })
@@ -50,9 +77,15 @@ impl Directory {
 
     /// The ordinals of customers, where they have one.
     pub(super) fn find<S: AsRef<str>>(&self, ids: &[S]) -> Fallible<Vec<Option<u32>>> {
+        let hashes: Vec<u128> = ids.iter().map(|id| customer_hash(&self.key, id.as_ref())).collect();
+        self.find_hashes(&hashes)
+    }
+
+    /// The ordinals of customers by the hashes of their ids, where they have one.
+    pub(super) fn find_hashes(&self, ids: &[u128]) -> Fallible<Vec<Option<u32>>> {
         let mut found = vec![None; ids.len()];
         let mut wanted: Vec<(u128, usize)> = Vec::new();
-        let hashes = ids.iter().map(|id| customer_hash(&self.key, id.as_ref()));
+        let hashes = ids.iter().copied();
         if self.lasting {
             KNOWN.with_borrow_mut(|(key, known)| {
                 if *key != (self.key, self.erasures) {

@@ -1,11 +1,10 @@
 //! Rows of `cohort_event` and `cohort_customer` as the index takes them in.
 
-use std::collections::HashMap;
-
-use cohort_core::segment::{GroupBuilder, RowKey, SegmentBuilder};
+use cohort_core::segment::{GroupBuilder, RowKey, SegmentBuilder, customer_hash};
 use pgrx::pg_sys;
 
-use super::scan::{IndexScan, Key, Relation, Scratch, TableScan, Tuple, find};
+use super::directory::ByHash;
+use super::scan::{IndexScan, Key, Relation, Scratch, TableScan, Tuple, bytes_of, find};
 use super::walk;
 use crate::pg::errors::Fallible;
 
@@ -64,34 +63,72 @@ impl Tables {
     }
 }
 
+/// Customers in the order of their provisional ordinals, their ids close together.
+#[derive(Default)]
+pub(super) struct Customers {
+    text: String,
+    ends: Vec<usize>,
+    /// The ids' hashes.
+    pub(super) hashes: Vec<u128>,
+}
+
+impl Customers {
+    fn push(&mut self, id: &str, hash: u128) {
+        self.text.push_str(id);
+        self.ends.push(self.text.len());
+        self.hashes.push(hash);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The id and the hash of each.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, u128)> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let ids = starts.zip(&self.ends).map(|(start, end)| self.text.get(start..*end).unwrap_or_default());
+        ids.zip(self.hashes.iter().copied())
+    }
+}
+
 /// Rows on their way into a segment: customers have provisional ordinals, in the order in which they come.
 pub(super) struct Intake {
     pub(super) builder: SegmentBuilder,
-    pub(super) customers: Vec<Box<str>>,
-    ordinals: HashMap<Box<str>, u32>,
+    pub(super) customers: Customers,
+    /// Where each customer is to have one ordinal: which.
+    ordinals: Option<ByHash<u32>>,
+    key: cohort_core::segment::Key,
     scratch: Scratch,
     rows: usize,
 }
 
 impl Intake {
-    pub(super) fn new(most_paths: usize) -> Self {
+    /// An empty one; `key` is that of the customers' hashes.
+    pub(super) fn new(most_paths: usize, key: cohort_core::segment::Key) -> Self {
         Self {
             builder: SegmentBuilder::new(most_paths),
-            customers: Vec::new(),
-            ordinals: HashMap::new(),
+            customers: Customers::default(),
+            ordinals: Some(ByHash::default()),
+            key,
             scratch: Scratch::new(),
             rows: 0,
         }
     }
 
+    /// An empty one that gives each row an ordinal of its own: to look all of them up at once is quicker than to find
+    /// out row by row whether the customer came before.
+    pub(super) fn by_row(key: cohort_core::segment::Key) -> Self {
+        Self { ordinals: None, ..Self::new(usize::MAX, key) }
+    }
+
     /// The provisional ordinal of a customer.
     pub(super) fn customer(&mut self, id: &str) -> u32 {
-        if let Some(known) = self.ordinals.get(id) {
-            return *known;
+        let hash = customer_hash(&self.key, id);
+        let next = u32::try_from(self.customers.hashes.len()).unwrap_or(u32::MAX);
+        let ordinal = self.ordinals.as_mut().map_or(next, |ordinals| *ordinals.entry(hash).or_insert(next));
+        if ordinal == next {
+            self.customers.push(id, hash);
         }
-        let ordinal = u32::try_from(self.customers.len()).unwrap_or(u32::MAX);
-        self.customers.push(id.into());
-        self.ordinals.insert(id.into(), ordinal);
         ordinal
     }
 
@@ -136,8 +173,8 @@ impl Intake {
 }
 
 fn fill(scratch: &Scratch, datum: pg_sys::Datum, keys: Option<&[&str]>, group: &mut GroupBuilder) {
-    // SAFETY: the column is a jsonb; what the walk allocates goes with the scratch context.
-    scratch.run(|| unsafe { walk::values(datum, keys, group) });
+    // SAFETY: the column is a jsonb that lives as long as the row; what the walk allocates goes with the scratch context.
+    scratch.run(|| walk::values(unsafe { bytes_of(datum) }.as_bytes(), keys, group));
 }
 
 /// What of the tail an evaluation needs.

@@ -6,14 +6,16 @@ use std::collections::HashMap;
 use cohort_core::segment::{CustomersBuilder, Header, SegmentBuilder, customer_hash};
 use roaring::RoaringBitmap;
 
+use super::direct;
 use super::events::PROFILES;
 use super::pages::{PageStream, Pages};
 use super::store::{self, Kind, Segment, State};
 use super::{Damaged, cache, damaged, dead_rows, interrupts, tables};
 use crate::pg::errors::Fallible;
+use crate::pg::extension;
 use crate::pg::progress::{Phase, Progress};
 use crate::pg::settings;
-use crate::pg::spi::{self, Snapshot};
+use crate::pg::spi;
 
 /// How many segments are merged into one.
 const TOGETHER: usize = 8;
@@ -38,7 +40,8 @@ pub(super) fn next(state: &State) -> Fallible<bool> {
 /// The segments to merge next, and whether the oldest of their kind is among them.
 fn choice() -> Fallible<Option<(Vec<Segment>, bool)>> {
     pgrx::check_for_interrupts!();
-    let segments = store::segments(Snapshot::Fresh)?;
+    let internals = extension::schema_oids()?.1;
+    let segments = spi::with_snapshot(|| direct::segments(internals))?;
     Ok([Kind::Events, Kind::Profiles, Kind::Customers].into_iter().find_map(|kind| {
         let of_kind: Vec<&Segment> = segments.iter().filter(|segment| segment.kind == kind).collect();
         let chosen = choose(&of_kind, most(kind))?;
@@ -90,18 +93,19 @@ fn choose<'a>(segments: &[&'a Segment], most: i64) -> Option<Vec<&'a Segment>> {
 /// are erased. Runs under a snapshot that sees what is gone.
 pub(super) fn rewrite(state: &State, held: &RoaringBitmap, erased: &RoaringBitmap) -> Fallible<()> {
     let progress = Progress::begin(Phase::Merging);
-    let segments = store::segments(Snapshot::Callers)?;
-    let pages = Pages::open(tables()?.internals)?;
+    let internals = extension::schema_oids()?.1;
+    let segments = direct::segments(internals)?;
+    let pages = Pages::open(internals)?;
     // Of profiles: those for whom a newer segment speaks.
     let mut newer = RoaringBitmap::new();
     for segment in segments.iter().rev() {
         pgrx::check_for_interrupts!();
         let stream = PageStream::new(&pages, segment.id);
         let holds = if segment.kind == Kind::Customers {
-            let header = cache::customers(segment.id, &stream).in_segment(segment.id)?;
+            let header = cache::customers(&stream).in_segment(segment.id)?;
             erased.range_cardinality(header.first..header.first + header.count) > 0
         } else {
-            let header = cache::header(segment.id, &stream).in_segment(segment.id)?;
+            let header = cache::header(&stream).in_segment(segment.id)?;
             header.holds(held, &stream).in_segment(segment.id)?
         };
         if holds {
@@ -109,7 +113,7 @@ pub(super) fn rewrite(state: &State, held: &RoaringBitmap, erased: &RoaringBitma
             let before = Before { newer: newer.clone(), erased: erased.clone() };
             one(state, std::slice::from_ref(segment), oldest == Some(segment.id), &before, &progress)?;
             if segment.kind == Kind::Profiles {
-                let header = cache::header(segment.id, &stream).in_segment(segment.id)?;
+                let header = cache::header(&stream).in_segment(segment.id)?;
                 for ordinal in held {
                     if header.holds(&[ordinal].into_iter().collect(), &stream).in_segment(segment.id)? {
                         newer.insert(ordinal);
@@ -165,7 +169,7 @@ fn events(segments: &[Segment], pages: &std::rc::Rc<Pages>, progress: &Progress)
     let mut builder = SegmentBuilder::new(settings::max_indexed_paths());
     for segment in segments {
         let stream = PageStream::new(pages, segment.id);
-        let header = cache::header(segment.id, &stream).in_segment(segment.id)?;
+        let header = cache::header(&stream).in_segment(segment.id)?;
         let of_segment = dead.get(&segment.id);
         let dead = |name: &str| of_segment.and_then(|groups| groups.get(name)).cloned();
         builder.append(&header, &stream, &dead, &interrupts).in_segment(segment.id)?;
@@ -185,7 +189,7 @@ fn profiles(
     let (mut newer, mut gone) = (newer.clone(), RoaringBitmap::new());
     for segment in segments.iter().rev() {
         let stream = PageStream::new(pages, segment.id);
-        let header = cache::header(segment.id, &stream).in_segment(segment.id)?;
+        let header = cache::header(&stream).in_segment(segment.id)?;
         let (mut dead, mut here) = (RoaringBitmap::new(), RoaringBitmap::new());
         if let Some(group) = header.group(PROFILES) {
             let keys = group.keys(&stream, |row, key| {
@@ -219,7 +223,7 @@ fn customers(
     let mut parts = HashMap::new();
     for segment in segments {
         let stream = PageStream::new(pages, segment.id);
-        let header = cache::customers(segment.id, &stream).in_segment(segment.id)?;
+        let header = cache::customers(&stream).in_segment(segment.id)?;
         parts.insert(header.first, (segment.id, header, stream));
     }
     let mut firsts: Vec<u32> = parts.keys().copied().collect();

@@ -2,8 +2,10 @@
 
 mod cache;
 mod check;
+mod direct;
 mod directory;
 mod events;
+mod fetch;
 mod merge;
 mod pages;
 mod scan;
@@ -15,15 +17,16 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use cohort_core::eval::{self, Answer, Part, Plan, Source, Wish};
-use cohort_core::segment::{Corrupt, Header};
+use cohort_core::segment::{Corrupt, Header, Key, customer_hash};
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use roaring::RoaringBitmap;
 
 pub(crate) use check::check;
+pub(crate) use direct::{Definition, definition, public_schema};
 pub(crate) use seal::{Sealed, merge_next, pending, reindex, seal, seal_only};
 
-use directory::Directory;
+use directory::{ByHash, Directory};
 use events::{Intake, Tables, Wanted};
 use pages::{PageStream, Pages};
 use store::Kind;
@@ -152,36 +155,37 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Evalua
     let tables = tables()?;
     let wanted = wanted(plan, ask.universe);
     let profiles = ask.universe || plan.needs_profiles();
-    let state = store::state(Snapshot::Callers)?;
-    let segments = store::segments(Snapshot::Callers)?;
+    let state = direct::state(tables.internals)?;
+    let segments = direct::segments(tables.internals)?;
     let pages = Pages::open(tables.internals)?;
     let directory = Directory::open(&state, &segments, &pages)?;
 
     // The tail.
     let tail = (state.watermark, u64::MAX);
-    let mut events = Intake::new(usize::MAX);
+    let mut events = Intake::by_row(state.key);
     events::read_events(&tables, tail, &wanted, &mut events, &mut |_| Ok(()))?;
-    let mut newest = Intake::new(usize::MAX);
+    let mut newest = Intake::by_row(state.key);
     let profile_keys = plan.profile_keys();
     let mut removed_profiles = Vec::new();
     if profiles {
         events::read_profiles(&tables, tail, Some(&profile_keys), &mut newest, &mut |_| Ok(()))?;
-        removed_profiles = store::removed_profiles()?;
+        removed_profiles = direct::removed_profiles(tables.internals)?;
         events::remove_profiles(&removed_profiles, &mut newest);
     }
     let tail_rows = events.len() + newest.len();
-    let mut strangers = Strangers { sealed: state.customers, ordinals: HashMap::new(), ids: Vec::new() };
+    let mut strangers =
+        Strangers { key: state.key, sealed: state.customers, ordinals: HashMap::default(), ids: Vec::new() };
     strangers.number(&mut events, &directory)?;
     strangers.number(&mut newest, &directory)?;
     let (events, newest) = (Memory::new(events)?, Memory::new(newest)?);
 
     // What is gone from sealed segments.
-    let removed = store::removed_events(state.watermark, wanted.types.as_deref())?;
+    let removed = direct::removed_events(tables.internals, state.watermark, wanted.types.as_deref())?;
     let mut dead = dead_rows(&segments)?;
     let mut opened = Vec::new();
     for segment in segments.iter().filter(|segment| segment.kind == Kind::Events) {
         let stream = PageStream::new(&pages, segment.id);
-        opened.push((segment.clone(), cache::header(segment.id, &stream).in_segment(segment.id)?, stream));
+        opened.push((segment.clone(), cache::header(&stream).in_segment(segment.id)?, stream));
     }
     bury(&removed, &opened, &directory, &mut dead)?;
 
@@ -189,7 +193,7 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Evalua
     if profiles {
         for segment in segments.iter().rev().filter(|segment| segment.kind == Kind::Profiles) {
             let stream = PageStream::new(&pages, segment.id);
-            profile_parts.push((cache::header(segment.id, &stream).in_segment(segment.id)?, stream));
+            profile_parts.push((cache::header(&stream).in_segment(segment.id)?, stream));
         }
     }
     let mut source = Source {
@@ -238,27 +242,28 @@ fn wanted<'a>(plan: &'a Plan<'_>, everything: bool) -> Wanted<'a> {
 
 /// Customers of the tail that no segment knows: they get ordinals above the last.
 struct Strangers {
+    key: Key,
     sealed: u32,
-    ordinals: HashMap<Box<str>, u32>,
+    ordinals: ByHash<u32>,
     ids: Vec<Box<str>>,
 }
 
 impl Strangers {
     fn known(&self, id: &str) -> Option<u32> {
-        self.ordinals.get(id).copied()
+        self.ordinals.get(&customer_hash(&self.key, id)).copied()
     }
 
     /// Gives the customers of an intake their ordinals.
     fn number(&mut self, intake: &mut Intake, directory: &Directory) -> Fallible<()> {
-        let found = directory.find(&intake.customers)?;
+        let found = directory.find_hashes(&intake.customers.hashes)?;
         let ordinals: Vec<u32> = intake
             .customers
             .iter()
             .zip(found)
-            .map(|(id, known)| {
+            .map(|((id, hash), known)| {
                 known.unwrap_or_else(|| {
-                    *self.ordinals.entry(id.clone()).or_insert_with(|| {
-                        self.ids.push(id.clone());
+                    *self.ordinals.entry(hash).or_insert_with(|| {
+                        self.ids.push(id.into());
                         self.sealed + u32::try_from(self.ids.len() - 1).unwrap_or(0)
                     })
                 })
@@ -337,8 +342,9 @@ fn bury(
 pub(crate) fn contains(plan: &Plan<'_>, customer: &str) -> Fallible<bool> {
     let tables = tables()?;
     let wanted = wanted(plan, false);
-    let mut events = Intake::new(usize::MAX);
-    let mut profile = Intake::new(usize::MAX);
+    // Of one customer no ordinal is looked up, so that any key will do.
+    let mut events = Intake::new(usize::MAX, Key::default());
+    let mut profile = Intake::new(usize::MAX, Key::default());
     events.customer(customer);
     profile.customer(customer);
     events::read_events_of(&tables, customer, &wanted, &mut events)?;

@@ -86,9 +86,6 @@ pub(super) struct IndexScan {
     /// Texts that the keys point to.
     texts: Vec<pg_sys::Datum>,
     table: Relation,
-    snapshot: pg_sys::Snapshot,
-    /// Pages of the table when it was opened.
-    blocks: u32,
 }
 
 impl IndexScan {
@@ -103,8 +100,7 @@ impl IndexScan {
             let scan = pg_sys::index_beginscan(table.0, index.0, snapshot, count, 0);
             #[cfg(feature = "pg18")]
             let scan = pg_sys::index_beginscan(table.0, index.0, snapshot, std::ptr::null_mut(), count, 0);
-            let blocks = pg_sys::RelationGetNumberOfBlocksInFork(table.0, pg_sys::ForkNumber::MAIN_FORKNUM);
-            Self { index, scan, slot, keys: Vec::new(), texts: Vec::new(), table, snapshot, blocks }
+            Self { index, scan, slot, keys: Vec::new(), texts: Vec::new(), table }
         }
     }
 
@@ -150,21 +146,9 @@ impl IndexScan {
         }
     }
 
-    /// The row at a place of the table, if one is there that the snapshot sees. The scan can go on after it.
-    pub(super) fn at(&mut self, (block, offset): (u32, u16)) -> Option<Tuple<'_>> {
-        // Places are remembered from one transaction to another, and the table may have been cut off between; while it
-        // is open it is not.
-        if block >= self.blocks {
-            return None;
-        }
-        let mut place = pg_sys::ItemPointerData::default();
-        pgrx::itemptr::item_pointer_set_all(&mut place, block, offset);
-        // SAFETY: the table and the slot are open, the block exists; a row that the snapshot does not see is none.
-        let found = unsafe {
-            let fetch = (*(*self.table.0).rd_tableam).tuple_fetch_row_version?;
-            fetch(self.table.0, &raw mut place, self.snapshot, self.slot)
-        };
-        found.then(|| Tuple::new(self.slot))
+    /// The table that is read.
+    pub(super) fn table(&self) -> &Relation {
+        &self.table
     }
 
     /// The next row, valid until the next call.
@@ -277,6 +261,26 @@ impl Tuple<'_> {
         self.datum(column).and_then(|datum| unsafe { i32::from_datum(datum, false) }).unwrap_or(0)
     }
 
+    /// A boolean column.
+    pub(super) fn bool(&self, column: usize) -> bool {
+        self.datum(column).is_some_and(|datum| datum.value() & 0xff != 0)
+    }
+
+    /// The transaction, or the subtransaction, that wrote the row.
+    pub(super) fn writer(&self) -> pg_sys::TransactionId {
+        let slot = std::ptr::from_ref(self.slot).cast_mut();
+        let attribute = pg_sys::MinTransactionIdAttributeNumber;
+        let mut is_null = false;
+        // SAFETY: the slot holds a row of a table; rows of tables have this attribute.
+        let writer = unsafe {
+            let read = (*self.slot.tts_ops).getsysattr;
+            read.map(|read| read(slot, attribute, &raw mut is_null))
+        };
+        writer.map_or(pg_sys::InvalidTransactionId, |datum| {
+            pg_sys::TransactionId::from(u32::try_from(datum.value() & 0xffff_ffff).unwrap_or(0))
+        })
+    }
+
     /// A column of eight bytes.
     pub(super) fn word(&self, column: usize) -> u64 {
         self.datum(column).map_or(0, |datum| datum.value() as u64)
@@ -284,18 +288,31 @@ impl Tuple<'_> {
 
     /// The bytes of a text or bytea column. What had to be decompressed is freed when the guard goes.
     pub(super) fn bytes(&self, column: usize) -> Bytes<'_> {
-        let datum = self.datum(column).unwrap_or(pg_sys::Datum::from(0_usize));
-        let stored = datum.cast_mut_ptr::<pg_sys::varlena>();
-        if stored.is_null() {
-            return Bytes { bytes: &[], owned: None };
-        }
-        // SAFETY: the column is a varlena, which lives as long as the row; a detoasted copy as long as the guard.
-        unsafe {
-            let plain = pg_sys::pg_detoast_datum_packed(stored);
-            let length = pgrx::varsize_any_exhdr(plain);
-            let bytes = std::slice::from_raw_parts(pgrx::vardata_any(plain).cast::<u8>(), length);
-            Bytes { bytes, owned: (plain != stored).then_some(plain) }
-        }
+        // SAFETY: the column is a varlena, which lives as long as the row.
+        unsafe { bytes_of(self.datum(column).unwrap_or(pg_sys::Datum::from(0_usize))) }
+    }
+}
+
+/// The bytes of a varlena; none of a null pointer.
+///
+/// # Safety
+/// The datum is a varlena that lives as long as the result.
+pub(super) unsafe fn bytes_of<'a>(datum: pg_sys::Datum) -> Bytes<'a> {
+    let stored = datum.cast_mut_ptr::<pg_sys::varlena>();
+    if stored.is_null() {
+        return Bytes { bytes: &[], owned: None };
+    }
+    // SAFETY: as the caller vouches; a detoasted copy lives as long as the guard.
+    unsafe {
+        // What is stored as it is needs no call.
+        let plain = if pgrx::varatt_is_4b_u(stored) || (pgrx::varatt_is_1b(stored) && !pgrx::varatt_is_1b_e(stored)) {
+            stored
+        } else {
+            pg_sys::pg_detoast_datum_packed(stored)
+        };
+        let length = pgrx::varsize_any_exhdr(plain);
+        let bytes = std::slice::from_raw_parts(pgrx::vardata_any(plain).cast::<u8>(), length);
+        Bytes { bytes, owned: (plain != stored).then_some(plain) }
     }
 }
 

@@ -7,11 +7,12 @@
 
 use std::collections::HashMap;
 
-use cohort_core::segment::{CustomersBuilder, Header, customer_hash};
+use cohort_core::segment::{CustomersBuilder, Header};
 use pgrx::pg_sys;
 
-use super::directory::Directory;
-use super::events::{self, Intake, Wanted};
+use super::direct;
+use super::directory::{ByHash, Directory};
+use super::events::{self, Customers, Intake, Wanted};
 use super::pages::{PageStream, Pages};
 use super::store::{self, Kind, State};
 use super::{Damaged, bury, cache, damaged, dead_rows, merge, tables};
@@ -19,7 +20,7 @@ use crate::pg::errors::Fallible;
 use crate::pg::extension;
 use crate::pg::progress::{Phase, Progress};
 use crate::pg::settings;
-use crate::pg::spi::{self, Snapshot};
+use crate::pg::spi;
 
 /// What a sealing did.
 #[derive(Debug, Default, Clone, Copy)]
@@ -38,7 +39,7 @@ pub(crate) struct Sealed {
 pub(crate) fn reindex() -> Fallible<Sealed> {
     lock_tables()?;
     let mut state = store::lock_state()?;
-    let ids: Vec<i64> = store::segments(Snapshot::Fresh)?.iter().map(|segment| segment.id).collect();
+    let ids: Vec<i64> = all_segments()?.iter().map(|segment| segment.id).collect();
     store::remove_segments(&ids)?;
     state.watermark = 0;
     state.customers = 0;
@@ -73,18 +74,24 @@ pub(crate) fn merge_next() -> Fallible<bool> {
     merge::next(&state)
 }
 
+/// The segments as this transaction has left them.
+fn all_segments() -> Fallible<Vec<store::Segment>> {
+    let internals = tables()?.internals;
+    spi::with_snapshot(|| direct::segments(internals))
+}
+
 fn with_merges((mut sealed, state): (Sealed, State)) -> Fallible<Sealed> {
     while merge::next(&state)? {}
-    sealed.segments = store::segments(Snapshot::Fresh)?.len() as u64;
+    sealed.segments = all_segments()?.len() as u64;
     Ok(sealed)
 }
 
 /// How many rows of the tail there are that could be sealed, counted up to a number.
 pub(crate) fn pending(most: usize) -> Fallible<usize> {
     spi::with_snapshot(|| {
-        let state = store::state(Snapshot::Callers)?;
-        let tail = (state.watermark, store::snapshot_xmin()?);
         let tables = tables()?;
+        let state = direct::state(tables.internals)?;
+        let tail = (state.watermark, store::snapshot_xmin()?);
         let rows = events::count(&tables, tail, most)?;
         let removed = if rows < most { store::removed_count(most)? } else { 0 };
         Ok(rows + removed)
@@ -117,13 +124,12 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
         let from = state.watermark;
         let to = store::snapshot_xmin()?;
         let tables = tables()?;
-        let old = store::segments(Snapshot::Callers)?;
+        let old = direct::segments(tables.internals)?;
         let pages = Pages::open(tables.internals)?;
         let mut register = Register {
             directory: Directory::open(&state, &old, &pages)?,
-            new: HashMap::new(),
+            new: ByHash::default(),
             builder: CustomersBuilder::new(state.customers),
-            key: state.key,
         };
 
         // What is gone from the segments that are there.
@@ -133,7 +139,7 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
         if !removed.is_empty() {
             for segment in old.iter().filter(|segment| segment.kind == Kind::Events) {
                 let stream = PageStream::new(&pages, segment.id);
-                opened.push((segment.clone(), cache::header(segment.id, &stream).in_segment(segment.id)?, stream));
+                opened.push((segment.clone(), cache::header(&stream).in_segment(segment.id)?, stream));
             }
         }
         let mut dead = if removed.is_empty() { HashMap::new() } else { dead_rows(&old)? };
@@ -148,12 +154,13 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
         // Events.
         let batch = if from == 0 { settings::segment_rows() } else { settings::seal_batch() };
         let paths = settings::max_indexed_paths();
-        let mut events = Intake::new(paths);
+        let key = state.key;
+        let mut events = Intake::new(paths, key);
         progress.total(if from == 0 { tables.events_about() } else { 0 });
         let mut full = |intake: &mut Intake| {
             progress.done(sealed.events + intake.len() as u64);
             if intake.len() >= batch {
-                let whole = std::mem::replace(intake, Intake::new(paths));
+                let whole = std::mem::replace(intake, Intake::new(paths, key));
                 sealed.events += write(whole, Kind::Events, (from, to), &mut register)?;
             }
             Ok(())
@@ -166,7 +173,7 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
         sealed.events += write(events, Kind::Events, (from, to), &mut register)?;
 
         // Profiles. All in one segment: a row and a removal of one customer must not lie in two of one sealing.
-        let mut profiles = Intake::new(paths);
+        let mut profiles = Intake::new(paths, key);
         events::read_profiles(&tables, (from, to), None, &mut profiles, &mut |_| Ok(()))?;
         let known = removed_profiles.iter().filter(|_| from > 0).cloned().collect::<Vec<_>>();
         let present: Vec<bool> = register.directory.find(&known)?.iter().map(Option::is_some).collect();
@@ -199,8 +206,9 @@ fn erase(state: &State) -> Fallible<()> {
         if entries.is_empty() {
             return Ok(());
         }
-        let segments = store::segments(Snapshot::Callers)?;
-        let directory = Directory::open(state, &segments, &Pages::open(tables()?.internals)?)?;
+        let internals = tables()?.internals;
+        let segments = direct::segments(internals)?;
+        let directory = Directory::open(state, &segments, &Pages::open(internals)?)?;
         let ids: Vec<&str> = forgotten.iter().map(|(id, _)| id.as_str()).collect();
         let found = directory.find(&ids)?;
         let held = found.iter().flatten().copied().collect();
@@ -229,21 +237,19 @@ fn write(mut intake: Intake, kind: Kind, stamps: (u64, u64), register: &mut Regi
 struct Register {
     directory: Directory,
     /// Ordinals given out by this sealing.
-    new: HashMap<u128, u32>,
+    new: ByHash<u32>,
     builder: CustomersBuilder,
-    key: cohort_core::segment::Key,
 }
 
 impl Register {
-    fn ordinals(&mut self, ids: &[Box<str>]) -> Fallible<Vec<u32>> {
-        let known = self.directory.find(ids)?;
+    fn ordinals(&mut self, customers: &Customers) -> Fallible<Vec<u32>> {
+        let known = self.directory.find_hashes(&customers.hashes)?;
         let first = self.directory.customers();
-        Ok(ids
+        Ok(customers
             .iter()
             .zip(known)
-            .map(|(id, known)| {
+            .map(|((id, hash), known)| {
                 known.unwrap_or_else(|| {
-                    let hash = customer_hash(&self.key, id);
                     *self.new.entry(hash).or_insert_with(|| {
                         self.builder.push(id, hash);
                         first + u32::try_from(self.builder.len() - 1).unwrap_or(0)

@@ -42,11 +42,6 @@ impl State {
 
 const STATE: &str = "watermark, customers, hash_key, removed, xmin, erasures";
 
-/// The state as a snapshot has it.
-pub(super) fn state(snapshot: Snapshot) -> Fallible<State> {
-    spi::one(snapshot, &format!("SELECT {STATE} FROM kursaha_cohort.index_state"), &[], State::read)
-}
-
 /// Takes the state's row for this transaction, so that sealing, merging and clearing come one after the other. A
 /// snapshot older than the last change is refused with 40001.
 pub(super) fn lock_state() -> Fallible<State> {
@@ -87,7 +82,7 @@ impl Kind {
         }
     }
 
-    fn of(name: &str) -> Self {
+    pub(super) fn of(name: &str) -> Self {
         match name {
             "events" => Self::Events,
             "profiles" => Self::Profiles,
@@ -107,25 +102,6 @@ pub(super) struct Segment {
     pub(super) stamps: (u64, u64),
     pub(super) rows: i64,
     pub(super) dead: i64,
-}
-
-/// All segments of a snapshot, oldest first.
-pub(super) fn segments(snapshot: Snapshot) -> Fallible<Vec<Segment>> {
-    spi::run(
-        snapshot,
-        "SELECT segment_id, kind, position, stamp_from, stamp_to, rows, dead FROM kursaha_cohort.segment ORDER BY position",
-        &[],
-        |row| {
-            Ok(Segment {
-                id: row.need(1)?,
-                kind: Kind::of(&row.need::<String>(2)?),
-                position: row.need(3)?,
-                stamps: (row.need::<Xid8>(4)?.0, row.need::<Xid8>(5)?.0),
-                rows: row.need(6)?,
-                dead: row.need(7)?,
-            })
-        },
-    )
 }
 
 /// Adds a segment; `position` is that of a segment that it replaces, or a new one.
@@ -202,29 +178,6 @@ pub(super) struct Removed {
     pub(super) stamp: u64,
 }
 
-impl Removed {
-    fn read(row: &Row) -> Fallible<Self> {
-        Ok(Self {
-            event_id: row.need(1)?,
-            event_type: row.need(2)?,
-            customer_id: row.need(3)?,
-            stamp: row.need::<Xid8>(4)?.0,
-        })
-    }
-}
-
-/// Sealed event rows of some types (of all, if none are named) that are gone and whose removal is not sealed.
-pub(super) fn removed_events(watermark: u64, types: Option<&[&str]>) -> Fallible<Vec<Removed>> {
-    let types: Option<Vec<String>> = types.map(|types| types.iter().map(|name| (*name).to_owned()).collect());
-    spi::run(
-        Snapshot::Callers,
-        "SELECT event_id, event_type, customer_id, stamp FROM kursaha_cohort.event_removed \
-         WHERE stamp < $1 AND ($2 IS NULL OR event_type = ANY ($2))",
-        &[Xid8(watermark).into(), types.into()],
-        Removed::read,
-    )
-}
-
 /// Every entry of a log that the active snapshot sees: where it lies, and what it says.
 fn log<T>(sql: &str, mut read: impl FnMut(&Row) -> Fallible<T>) -> Fallible<Log<T>> {
     let entries = spi::run(Snapshot::Callers, sql, &[], |row| Ok((row.need::<String>(1)?, read(row)?)))?;
@@ -260,11 +213,6 @@ pub(super) fn forget_removed(events: Vec<String>, profiles: Vec<String>) -> Fall
         }
     }
     Ok(())
-}
-
-/// Customers whose profile is gone and whose removal is not sealed.
-pub(super) fn removed_profiles() -> Fallible<Vec<String>> {
-    spi::run(Snapshot::Callers, "SELECT customer_id FROM kursaha_cohort.customer_removed", &[], |row| row.need(1))
 }
 
 /// The oldest transaction that runs, as the active snapshot sees it.

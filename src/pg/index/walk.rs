@@ -9,108 +9,165 @@ use pgrx::pg_sys;
 /// Objects nested deeper are kept as JSON text: the walk recurses, and paths of rules rarely go so far.
 const DEEPEST: usize = 16;
 
+/// The types of an object's entries (`utils/jsonb.h`): the upper bits of each.
+mod entry {
+    pub(super) const LENGTH: u32 = 0x0FFF_FFFF;
+    pub(super) const TYPE: u32 = 0x7000_0000;
+    pub(super) const STRING: u32 = 0;
+    pub(super) const NUMERIC: u32 = 0x1000_0000;
+    pub(super) const FALSE: u32 = 0x2000_0000;
+    pub(super) const TRUE: u32 = 0x3000_0000;
+    pub(super) const CONTAINER: u32 = 0x5000_0000;
+    /// The lower bits say where the entry ends, not how long it is.
+    pub(super) const IS_END: u32 = 0x8000_0000;
+}
+
 /// Hands the values of a `jsonb` to a builder's current row. `keys` are the only keys of the outermost object that
-/// matter, if not all do.
-///
-/// # Safety
-/// The datum is a `jsonb`. What is allocated stays in the current memory context.
-pub(super) unsafe fn values(datum: pg_sys::Datum, keys: Option<&[&str]>, builder: &mut GroupBuilder) {
-    // SAFETY: as the caller vouches; the detoasted value lives in the current context.
-    unsafe {
-        #[expect(clippy::cast_ptr_alignment, reason = "a jsonb is aligned to int")]
-        let jsonb = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::Jsonb>();
-        let root = &raw mut (*jsonb).root;
-        // Of data that are no object every property is missing.
-        if (*root).header & pg_sys::JB_FOBJECT != 0 {
-            object(root, keys, 0, builder);
-        }
+/// matter, if not all do. The bytes are those behind the datum's length.
+pub(super) fn values(bytes: &[u8], keys: Option<&[&str]>, builder: &mut GroupBuilder) {
+    // Of data that are no object every property is missing.
+    if word(bytes, 0).is_some_and(|header| header & pg_sys::JB_FOBJECT != 0) {
+        object(bytes, keys, 0, builder);
     }
 }
 
-/// # Safety
-/// The container is an object's.
-unsafe fn object(
-    container: *mut pg_sys::JsonbContainer,
-    keys: Option<&[&str]>,
-    depth: usize,
-    builder: &mut GroupBuilder,
-) -> bool {
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    let bytes = bytes.get(at..at.checked_add(4)?)?;
+    bytes.try_into().ok().map(u32::from_ne_bytes)
+}
+
+/// The values of an object: its header, an entry for each key and then for each value, and then their bytes. Says
+/// whether there was any. The server wrote the bytes; where they made no sense, nothing would be found.
+fn object(container: &[u8], keys: Option<&[&str]>, depth: usize, builder: &mut GroupBuilder) -> bool {
+    let pairs = word(container, 0).map_or(0, |header| (header & pg_sys::JB_CMASK) as usize);
+    let data = container.get(4 + pairs * 8..).unwrap_or_default();
+    let ends = Ends { container };
     let mut any = false;
-    // SAFETY: the iterator reads the container; `value` is set by each call.
-    unsafe {
-        let mut iterator = pg_sys::JsonbIteratorInit(container);
-        let mut value = pg_sys::JsonbValue::default();
-        let mut wanted = true;
-        loop {
-            match pg_sys::JsonbIteratorNext(&raw mut iterator, &raw mut value, true) {
-                pg_sys::JsonbIteratorToken::WJB_DONE => return any,
-                pg_sys::JsonbIteratorToken::WJB_KEY => {
-                    let key = string(&value);
-                    wanted = keys.is_none_or(|keys| keys.contains(&key));
-                    if wanted {
-                        builder.enter(key);
-                    }
-                }
-                pg_sys::JsonbIteratorToken::WJB_VALUE if wanted => {
-                    any |= one(&value, depth, builder);
-                    builder.leave();
-                }
-                _ => {}
+    let mut start = 0;
+    // Where values begin is known only when one is looked for.
+    let mut value_start: Option<(usize, usize)> = None;
+    let mut missing = keys.map_or(usize::MAX, <[&str]>::len);
+    for place in 0..pairs {
+        if missing == 0 {
+            break;
+        }
+        let Some((_, end)) = ends.of(place, start) else { return any };
+        let key = data.get(start..end).unwrap_or_default();
+        start = end;
+        if keys.is_some_and(|keys| !keys.iter().any(|wanted| wanted.as_bytes() == key)) {
+            continue;
+        }
+        missing -= 1; // no key comes twice
+        let key = std::str::from_utf8(key).unwrap_or_default();
+        let number = pairs + place;
+        let from = match value_start {
+            Some((next, from)) if next == number => from,
+            _ => ends.start_of(number),
+        };
+        let Some((kind, to)) = ends.of(number, from) else { return any };
+        value_start = Some((number + 1, to));
+        builder.enter(key);
+        any |= value(data, kind, from, to, depth, builder);
+        builder.leave();
+    }
+    any
+}
+
+/// Where the entries of an object end.
+struct Ends<'a> {
+    container: &'a [u8],
+}
+
+impl Ends<'_> {
+    fn entry(&self, number: usize) -> Option<u32> {
+        word(self.container, 4 + number * 4)
+    }
+
+    /// The type of an entry that begins at `start`, and where it ends.
+    fn of(&self, number: usize, start: usize) -> Option<(u32, usize)> {
+        let entry = self.entry(number)?;
+        let length = (entry & entry::LENGTH) as usize;
+        let end = if entry & entry::IS_END != 0 { length } else { start.checked_add(length)? };
+        Some((entry & entry::TYPE, end))
+    }
+
+    /// Where an entry begins: the nearest end that is written, and the lengths from there.
+    fn start_of(&self, number: usize) -> usize {
+        let mut start = 0_usize;
+        for before in (0..number).rev() {
+            let entry = self.entry(before).unwrap_or(entry::IS_END);
+            start = start.saturating_add((entry & entry::LENGTH) as usize);
+            if entry & entry::IS_END != 0 {
+                break;
             }
         }
+        start
     }
 }
 
-/// # Safety
-/// The value comes from an iterator over a live `jsonb`.
-unsafe fn one(value: &pg_sys::JsonbValue, depth: usize, builder: &mut GroupBuilder) -> bool {
-    // SAFETY: each member of the union is read as its tag says.
-    unsafe {
-        match value.type_ {
-            pg_sys::jbvType::jbvString => builder.value(Item::Text(string(value))),
-            pg_sys::jbvType::jbvBool => builder.value(Item::Bool(value.val.boolean)),
-            pg_sys::jbvType::jbvNumeric => number(value.val.numeric, builder),
-            pg_sys::jbvType::jbvBinary => {
-                let container = value.val.binary.data;
-                let is_object = (*container).header & pg_sys::JB_FOBJECT != 0;
-                // An object of which nothing is left is there all the same.
-                if !(is_object && depth < DEEPEST && object(container, None, depth + 1, builder)) {
-                    let nothing_inside = is_object && depth < DEEPEST;
-                    if nothing_inside {
-                        builder.value(Item::Json("{}"));
-                    } else {
-                        let text = pg_sys::JsonbToCString(std::ptr::null_mut(), container, value.val.binary.len);
-                        builder.value(Item::Json(CStr::from_ptr(text).to_str().unwrap_or("{}")));
-                    }
+fn string(data: &[u8], start: usize, end: usize) -> &str {
+    // The server keeps valid UTF-8 only.
+    data.get(start..end).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+}
+
+/// One value; says whether it is one.
+fn value(data: &[u8], kind: u32, start: usize, end: usize, depth: usize, builder: &mut GroupBuilder) -> bool {
+    // Numbers and containers begin at the next multiple of four.
+    let aligned = || data.get(start.next_multiple_of(4)..end).unwrap_or_default();
+    match kind {
+        entry::STRING => builder.value(Item::Text(string(data, start, end))),
+        entry::FALSE => builder.value(Item::Bool(false)),
+        entry::TRUE => builder.value(Item::Bool(true)),
+        entry::NUMERIC => number(aligned(), builder),
+        entry::CONTAINER => {
+            let container = aligned();
+            let is_object = word(container, 0).is_some_and(|header| header & pg_sys::JB_FOBJECT != 0);
+            // An object of which nothing is left is there all the same.
+            if !(is_object && depth < DEEPEST && object(container, None, depth + 1, builder)) {
+                let nothing_inside = is_object && depth < DEEPEST;
+                if nothing_inside {
+                    builder.value(Item::Json("{}"));
+                } else {
+                    with_text(container, |text| builder.value(Item::Json(text)));
                 }
             }
-            _ => return false, // null is the same as missing
         }
+        _ => return false, // null is the same as missing
     }
     true
 }
 
-/// # Safety
-/// The value is a string.
-unsafe fn string(value: &pg_sys::JsonbValue) -> &str {
-    // SAFETY: the bytes lie in the jsonb; the server keeps valid UTF-8 only.
+/// Bytes where the server's own functions can read them.
+fn for_server(bytes: &[u8]) -> Vec<u64> {
+    let word = |bytes: &[u8]| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        u64::from_ne_bytes(word)
+    };
+    bytes.chunks(8).map(word).collect()
+}
+
+fn with_text(container: &[u8], take: impl FnOnce(&str)) {
+    let mut aligned = for_server(container);
+    // SAFETY: a whole container, aligned; the text is a C string in the current context.
     unsafe {
-        let length = usize::try_from(value.val.string.len).unwrap_or(0);
-        std::str::from_utf8(std::slice::from_raw_parts(value.val.string.val.cast::<u8>(), length)).unwrap_or_default()
+        let length = i32::try_from(container.len()).unwrap_or(i32::MAX);
+        let text = pg_sys::JsonbToCString(std::ptr::null_mut(), aligned.as_mut_ptr().cast(), length);
+        take(CStr::from_ptr(text).to_str().unwrap_or("{}"));
     }
 }
 
-/// # Safety
-/// The pointer is to a `numeric`.
-unsafe fn number(numeric: pg_sys::Numeric, builder: &mut GroupBuilder) {
-    // SAFETY: the bytes behind the length are the numeric's; numeric_out gives a C string in the current context.
+/// A `numeric` with its length.
+fn number(bytes: &[u8], builder: &mut GroupBuilder) {
+    let head = if bytes.first().is_some_and(|first| first & 1 == 1) { 1 } else { 4 };
+    if let Some(number) = bytes.get(head..).and_then(small) {
+        return builder.value(Item::Number(number));
+    }
+    let aligned = for_server(bytes);
+    // SAFETY: a whole numeric, aligned; numeric_out gives a C string in the current context.
     unsafe {
-        let length = pgrx::varsize_any_exhdr(numeric.cast());
-        let bytes = std::slice::from_raw_parts(pgrx::vardata_any(numeric.cast()).cast::<u8>(), length);
-        if let Some(number) = small(bytes) {
-            return builder.value(Item::Number(number));
-        }
-        let text = pgrx::direct_function_call_as_datum(pg_sys::numeric_out, &[Some(pg_sys::Datum::from(numeric))]);
+        let datum = pg_sys::Datum::from(aligned.as_ptr());
+        let text = pgrx::direct_function_call_as_datum(pg_sys::numeric_out, &[Some(datum)]);
         let Some(text) = text else { return };
         let text = CStr::from_ptr(text.cast_mut_ptr()).to_str().unwrap_or("0");
         builder.value(Decimal::parse(text).map_or(Item::Big(text), Item::Number));

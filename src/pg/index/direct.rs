@@ -1,0 +1,205 @@
+//! The index's small tables as questions read them: through the access methods, because the overhead of a few
+//! statements would be most of what a short question takes.
+
+use std::ffi::CStr;
+
+use pgrx::{FromDatum, pg_sys};
+
+use super::scan::{IndexScan, Key, Relation, TableScan, Tuple, find};
+use super::store::{Kind, Removed, Segment, State};
+use crate::pg::errors::{Fallible, SqlState, failure};
+use crate::pg::jsonb::Jsonb;
+
+/// Columns of `index_state`, counted from 1, as `sql/index.sql` creates it.
+mod state {
+    pub(super) const WATERMARK: usize = 2;
+    pub(super) const CUSTOMERS: usize = 3;
+    pub(super) const HASH_KEY: usize = 4;
+    pub(super) const REMOVED: usize = 5;
+    pub(super) const ERASURES: usize = 6;
+}
+
+/// Columns of `segment`.
+mod segment {
+    pub(super) const ID: usize = 1;
+    pub(super) const KIND: usize = 2;
+    pub(super) const POSITION: usize = 3;
+    pub(super) const STAMP_FROM: usize = 4;
+    pub(super) const STAMP_TO: usize = 5;
+    pub(super) const ROWS: usize = 6;
+    pub(super) const DEAD: usize = 7;
+}
+
+/// Columns of `event_removed`, as `sql/tables.sql` creates it.
+mod removed {
+    pub(super) const EVENT_ID: usize = 1;
+    pub(super) const EVENT_TYPE: usize = 2;
+    pub(super) const CUSTOMER_ID: usize = 3;
+    pub(super) const STAMP: usize = 4;
+}
+
+/// Columns of `customer_removed`.
+mod removed_profile {
+    pub(super) const CUSTOMER_ID: usize = 1;
+}
+
+/// Columns of `cohort`.
+mod cohort {
+    pub(super) const ID: usize = 1;
+    pub(super) const RULE: usize = 4;
+}
+
+/// The OID of the schema of the extension's public objects, if the extension is in this database. A new backend's first
+/// statement would take longer than its first short question.
+pub(crate) fn public_schema() -> Option<pg_sys::Oid> {
+    let table = Relation::table(pg_sys::ExtensionRelationId);
+    let mut found = None;
+    // SAFETY: the catalog is open, and its rows are of this form; a row is valid until the next one.
+    unsafe {
+        let scan = pg_sys::systable_beginscan(
+            table.0,
+            pg_sys::InvalidOid,
+            false,
+            std::ptr::null_mut(),
+            0,
+            std::ptr::null_mut(),
+        );
+        loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() {
+                break;
+            }
+            #[expect(clippy::cast_ptr_alignment, reason = "rows are aligned")]
+            let row = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_extension>();
+            if CStr::from_ptr((*row).extname.data.as_ptr()) == c"kursaha_cohort" {
+                found = Some((*row).extnamespace);
+            }
+        }
+        pg_sys::systable_endscan(scan);
+    }
+    found
+}
+
+/// What is known of the cohort of a name.
+pub(crate) enum Definition {
+    /// A saved cohort's id, and its rule unless it is a fixed list.
+    Is(i64, Option<String>),
+    /// There is none.
+    None,
+    /// A statement must read it: policies decide what the current user may see, or it may see nothing.
+    Ask,
+}
+
+/// The cohort of a name as the active snapshot sees it.
+pub(crate) fn definition(name: &str) -> Fallible<Definition> {
+    let (_, internals) = crate::pg::extension::schema_oids()?;
+    let oid = find(internals, c"cohort")?;
+    // SAFETY: catalog look-ups inside a transaction.
+    unsafe {
+        let allowed = pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), pg_sys::ACL_SELECT);
+        let policies = pg_sys::check_enable_rls(oid, pg_sys::InvalidOid, true);
+        if allowed != pg_sys::AclResult::ACLCHECK_OK
+            || policies == pg_sys::CheckEnableRlsResult::RLS_ENABLED.cast_signed()
+        {
+            return Ok(Definition::Ask);
+        }
+    }
+    let index = Relation::index(find(internals, c"cohort_name_key")?);
+    let mut scan = IndexScan::new(Relation::table(oid), index, 1);
+    scan.seek(&[Key::TextEquals(name)]);
+    let Some(row) = scan.next() else { return Ok(Definition::None) };
+    // SAFETY: the column is a jsonb.
+    let rule = row.datum(cohort::RULE).and_then(|datum| unsafe { Jsonb::from_datum(datum, false) });
+    Ok(Definition::Is(row.word(cohort::ID).cast_signed(), rule.map(|rule| rule.0)))
+}
+
+/// Hands out the rows of a table of the schema `kursaha_cohort` that the active snapshot sees; the current user must be
+/// allowed to read it, as a statement would ask.
+fn each(internals: pg_sys::Oid, table: &CStr, mut take: impl FnMut(&Tuple<'_>) -> Fallible<()>) -> Fallible<()> {
+    let oid = find(internals, table)?;
+    // SAFETY: catalog look-ups inside a transaction.
+    let allowed = unsafe { pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), pg_sys::ACL_SELECT) };
+    if allowed != pg_sys::AclResult::ACLCHECK_OK {
+        return Err(failure(
+            SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!("permission denied for table {}", table.to_string_lossy()),
+        ));
+    }
+    let mut scan = TableScan::new(Relation::table(oid))?;
+    let mut rows = 0_usize;
+    while let Some(row) = scan.next() {
+        rows += 1;
+        if rows.is_multiple_of(1024) {
+            pgrx::check_for_interrupts!();
+        }
+        take(&row)?;
+    }
+    Ok(())
+}
+
+/// The state as the active snapshot has it.
+pub(super) fn state(internals: pg_sys::Oid) -> Fallible<State> {
+    let mut found = None;
+    each(internals, c"index_state", |row| {
+        let key = row.bytes(state::HASH_KEY).as_bytes().try_into();
+        found = Some(State {
+            watermark: row.word(state::WATERMARK),
+            customers: u32::try_from(row.word(state::CUSTOMERS)).unwrap_or(u32::MAX),
+            key: key.map_err(|_| failure(SqlState::ERRCODE_DATA_CORRUPTED, "the index's key is damaged"))?,
+            removed: row.bool(state::REMOVED),
+            erasures: row.word(state::ERASURES).cast_signed(),
+            // A savepoint has an id of its own, which this asks about too.
+            // SAFETY: looks at the current transaction's state.
+            own: unsafe { pg_sys::TransactionIdIsCurrentTransactionId(row.writer()) },
+        });
+        Ok(())
+    })?;
+    found.ok_or_else(|| failure(SqlState::ERRCODE_DATA_CORRUPTED, "the index has no state"))
+}
+
+/// All segments that the active snapshot sees, oldest first.
+pub(super) fn segments(internals: pg_sys::Oid) -> Fallible<Vec<Segment>> {
+    let mut all = Vec::new();
+    each(internals, c"segment", |row| {
+        all.push(Segment {
+            id: row.word(segment::ID).cast_signed(),
+            kind: Kind::of(row.bytes(segment::KIND).as_str()),
+            position: row.word(segment::POSITION).cast_signed(),
+            stamps: (row.word(segment::STAMP_FROM), row.word(segment::STAMP_TO)),
+            rows: row.word(segment::ROWS).cast_signed(),
+            dead: row.word(segment::DEAD).cast_signed(),
+        });
+        Ok(())
+    })?;
+    all.sort_by_key(|segment| segment.position);
+    Ok(all)
+}
+
+/// Sealed event rows of some types (of all, if none are named) that are gone and whose removal is not sealed.
+pub(super) fn removed_events(internals: pg_sys::Oid, watermark: u64, types: Option<&[&str]>) -> Fallible<Vec<Removed>> {
+    let mut all = Vec::new();
+    each(internals, c"event_removed", |row| {
+        let event_type = row.bytes(removed::EVENT_TYPE);
+        let event_type = event_type.as_str();
+        if row.word(removed::STAMP) < watermark && types.is_none_or(|types| types.contains(&event_type)) {
+            all.push(Removed {
+                event_id: row.word(removed::EVENT_ID).cast_signed(),
+                event_type: event_type.to_owned(),
+                customer_id: row.bytes(removed::CUSTOMER_ID).as_str().to_owned(),
+                stamp: row.word(removed::STAMP),
+            });
+        }
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// Customers whose profile is gone and whose removal is not sealed.
+pub(super) fn removed_profiles(internals: pg_sys::Oid) -> Fallible<Vec<String>> {
+    let mut all = Vec::new();
+    each(internals, c"customer_removed", |row| {
+        all.push(row.bytes(removed_profile::CUSTOMER_ID).as_str().to_owned());
+        Ok(())
+    })?;
+    Ok(all)
+}

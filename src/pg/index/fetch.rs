@@ -1,0 +1,129 @@
+//! Rows at places that are known: a look at the page itself, without the executor's slots and, mostly, without a search
+//! for the buffer.
+
+use pgrx::pg_sys;
+
+use super::scan::Relation;
+
+/// Where a row lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    block: u32,
+    offset: u16,
+    /// The buffer that held the page last. The server checks whether it still does.
+    buffer: pg_sys::Buffer,
+}
+
+impl Place {
+    /// No row's.
+    pub(super) const NONE: Self = Self { block: 0, offset: 0, buffer: 0 };
+
+    pub(super) fn new((block, offset): (u32, u16)) -> Self {
+        Self { block, offset, buffer: 0 }
+    }
+
+    pub(super) fn is_known(self) -> bool {
+        self.offset > 0
+    }
+
+    /// Where a row of one table page lies that was stored so many rows after this one, if nothing came between.
+    pub(super) fn later(self, rows: u32) -> Self {
+        Self { block: self.block.wrapping_add(rows), offset: self.offset, buffer: 0 }
+    }
+}
+
+/// Looks at rows of one table by their places.
+pub(super) struct Fetcher {
+    snapshot: pg_sys::Snapshot,
+    /// Pages of the table when it was opened.
+    blocks: u32,
+    /// Whether the table is a heap, whose pages this file knows, and the predicate locks of SERIALIZABLE, which a scan
+    /// takes, are not needed.
+    able: bool,
+}
+
+impl Fetcher {
+    /// For a table that is open and stays so, under the active snapshot.
+    pub(super) fn new(table: &Relation) -> Self {
+        // SAFETY: the relation is open.
+        unsafe {
+            let heap = (*table.0).rd_tableam == pg_sys::GetHeapamTableAmRoutine();
+            let serializable = pg_sys::XactIsoLevel == pg_sys::XACT_SERIALIZABLE.cast_signed();
+            let blocks = pg_sys::RelationGetNumberOfBlocksInFork(table.0, pg_sys::ForkNumber::MAIN_FORKNUM);
+            Self { snapshot: pg_sys::GetActiveSnapshot(), blocks, able: heap && !serializable }
+        }
+    }
+
+    /// Hands the columns of the row at a place to something, if there is a row that the snapshot sees. They are valid
+    /// for that time only.
+    pub(super) fn look<T, const COLUMNS: usize>(
+        &self,
+        table: &Relation,
+        place: &mut Place,
+        take: impl FnOnce(&[pg_sys::Datum; COLUMNS]) -> Option<T>,
+    ) -> Option<T> {
+        // Places are remembered from one transaction to another, and the table may have been cut off between; while it
+        // is open it is not.
+        if !self.able || !place.is_known() || place.block >= self.blocks {
+            return None;
+        }
+        // SAFETY: the table is open and the block exists. The pin keeps the row where it is; the lock is held while it
+        // is looked for, as for any row. An error leaves both to the transaction's end.
+        unsafe {
+            #[cfg(feature = "pg15")]
+            let file = (*table.0).rd_node;
+            #[cfg(not(feature = "pg15"))]
+            let file = (*table.0).rd_locator;
+            let main = pg_sys::ForkNumber::MAIN_FORKNUM;
+            if place.buffer <= 0 || !pg_sys::ReadRecentBuffer(file, main, place.block, place.buffer) {
+                place.buffer = pg_sys::ReadBuffer(table.0, place.block);
+            }
+            let buffer = place.buffer;
+            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE.cast_signed());
+            let found = row(table, buffer, *place).filter(|tuple| {
+                let tuple = std::ptr::from_ref(tuple).cast_mut();
+                pg_sys::HeapTupleSatisfiesVisibility(tuple, self.snapshot, buffer)
+            });
+            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK.cast_signed());
+            let result = found.and_then(|mut tuple| {
+                let mut values = [pg_sys::Datum::from(0_usize); COLUMNS];
+                let mut nulls = [true; COLUMNS];
+                let columns = (*table.0).rd_att;
+                if usize::try_from((*columns).natts).ok()? != COLUMNS {
+                    return None;
+                }
+                pg_sys::heap_deform_tuple(&raw mut tuple, columns, values.as_mut_ptr(), nulls.as_mut_ptr());
+                if nulls.contains(&true) { None } else { take(&values) }
+            });
+            pg_sys::ReleaseBuffer(buffer);
+            result
+        }
+    }
+}
+
+/// The row at a place of a page, if one is there.
+///
+/// # Safety
+/// The buffer is pinned, locked and holds a page of the table, which is a heap.
+unsafe fn row(table: &Relation, buffer: pg_sys::Buffer, place: Place) -> Option<pg_sys::HeapTupleData> {
+    // SAFETY: as the caller vouches; the item's place and length are those that the server wrote.
+    unsafe {
+        #[expect(clippy::cast_ptr_alignment, reason = "pages are aligned")]
+        let page = pg_sys::BufferGetPage(buffer).cast::<pg_sys::PageHeaderData>();
+        let head = std::mem::offset_of!(pg_sys::PageHeaderData, pd_linp);
+        let items = usize::from((*page).pd_lower).saturating_sub(head) / size_of::<pg_sys::ItemIdData>();
+        let item = usize::from(place.offset).checked_sub(1).filter(|item| *item < items)?;
+        let item = (*page).pd_linp.as_ptr().add(item);
+        if (*item).lp_flags() != pg_sys::LP_NORMAL || (*item).lp_len() == 0 {
+            return None;
+        }
+        let mut tuple = pg_sys::HeapTupleData {
+            t_len: (*item).lp_len(),
+            t_tableOid: (*table.0).rd_id,
+            t_data: page.cast::<u8>().add((*item).lp_off() as usize).cast(),
+            ..pg_sys::HeapTupleData::default()
+        };
+        pgrx::itemptr::item_pointer_set_all(&mut tuple.t_self, place.block, place.offset);
+        Some(tuple)
+    }
+}
