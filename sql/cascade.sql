@@ -16,6 +16,12 @@ BEGIN
             MESSAGE = format('cannot delete cohort "%s" because other cohorts name it', named),
             HINT = 'Drop or change these cohorts first.';
     END IF;
+    SELECT gone.name INTO named FROM gone JOIN kursaha_cohort.sync s ON s.cohort_id = gone.cohort_id LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('cannot delete cohort "%s" because it is synced', named),
+            HINT = 'cohort_sync_drop ends a sync.';
+    END IF;
     DELETE FROM kursaha_cohort.cohort_version v USING gone WHERE v.cohort_id = gone.cohort_id;
     DELETE FROM kursaha_cohort.list_member m USING gone WHERE m.cohort_id = gone.cohort_id;
     DELETE FROM kursaha_cohort.member m USING gone WHERE m.cohort_id = gone.cohort_id;

@@ -16,7 +16,7 @@ COMMENT ON FUNCTION cohort_rule_schema() IS 'The JSON Schema (draft 2020-12) of 
 COMMENT ON FUNCTION cohort_create(text, jsonb, text) IS 'Saves a rule under a name and gives the cohort''s id';
 COMMENT ON FUNCTION cohort_update(text, jsonb) IS 'Gives a saved cohort a new rule; the old one stays as a version';
 COMMENT ON FUNCTION cohort_rename(text, text) IS 'Renames a cohort and rewrites the rules that name it';
-COMMENT ON FUNCTION cohort_drop(text) IS 'Removes a cohort with its versions, refreshes and memberships, unless another cohort names it';
+COMMENT ON FUNCTION cohort_drop(text) IS 'Removes a cohort with its versions, refreshes and memberships, unless another cohort names it or it is synced';
 COMMENT ON FUNCTION cohort_import(text, text[]) IS 'Saves a fixed list of customer ids under a name, or sets the ids of one anew';
 COMMENT ON FUNCTION cohort_refresh(text) IS 'Evaluates a saved cohort now and stores who is in, who entered and who exited';
 COMMENT ON FUNCTION cohort_members(text) IS 'The members that the last cohort_refresh stored, and since when';
@@ -25,18 +25,23 @@ COMMENT ON FUNCTION cohort_changes(text, timestamptz) IS 'Who entered and who ex
 COMMENT ON FUNCTION cohort_seal() IS 'Folds what is new into the bitmap index, as far as the transactions that wrote it have ended, and merges segments';
 COMMENT ON FUNCTION cohort_reindex() IS 'Makes the bitmap index anew from the tables';
 COMMENT ON FUNCTION cohort_check() IS 'Compares the whole bitmap index with the tables; no row when they agree';
+COMMENT ON FUNCTION cohort_destination_create(text, text, jsonb, text) IS 'Makes a destination (facebook_ads, meta_pixel, webhook, s3, table) and gives its id; the secret is a reference, file:NAME or env:KURSAHA_SECRET_NAME';
+COMMENT ON FUNCTION cohort_destination_update(text, jsonb, text) IS 'Changes a destination; what is NULL stays. Its syncs that waited for that go on';
+COMMENT ON FUNCTION cohort_destination_drop(text) IS 'Removes a destination that no sync uses; what it keeps stays there';
+COMMENT ON FUNCTION cohort_destination_test(text) IS 'Tries whether a destination works: its secret, its address, and what it says to a harmless request';
+COMMENT ON FUNCTION cohort_sync_create(text, text, text, text, text) IS 'Keeps a cohort at a destination, on a schedule, and gives the sync''s id; its first run is at the first due time';
+COMMENT ON FUNCTION cohort_sync_update(text, text, text, text, text) IS 'Changes when a sync runs; with a frequency, at is as given, without one what is NULL stays';
+COMMENT ON FUNCTION cohort_sync_pause(text, text) IS 'Keeps a sync from running; a run under way stops after its batch';
+COMMENT ON FUNCTION cohort_sync_resume(text, text) IS 'Lets a sync run again after a pause, or after it stopped by itself';
+COMMENT ON FUNCTION cohort_sync_drop(text, text) IS 'Ends a sync; what the destination has stays there';
+COMMENT ON FUNCTION cohort_sync_now(text, text, boolean) IS 'Asks for a run out of turn; force lets it pass the guards. Says what will happen';
+COMMENT ON FUNCTION cohort_sync_resync(text, text) IS 'Asks for a run that sends every member again';
+COMMENT ON FUNCTION cohort_sync_preview(text, text) IS 'What a run would do now: adds, removes, unchanged, skipped by reason, and why it would be held; sends nothing';
+COMMENT ON FUNCTION cohort_sync_arm() IS 'Lets every sync run on this server and database: after a restore, when no other server feeds the same destinations';
 COMMENT ON FUNCTION cohort_grant(text, text) IS 'Grants a privilege set (reader, ingest, editor, operator) to a role';
 
 -- Who may do what. Nothing is granted to PUBLIC; cohort_grant gives sets. Everyone with SELECT reads every cohort; only
 -- its owner, and members of the owner's role, change it.
-
-CREATE FUNCTION kursaha_cohort.owns(owner name) RETURNS boolean
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_roles r
-                   WHERE r.rolname = owner AND pg_catalog.pg_has_role(r.oid, 'USAGE'));
-END;
-COMMENT ON FUNCTION kursaha_cohort.owns(name) IS 'Whether the current user is a role, or a member of it; false when there is no such role';
 
 ALTER TABLE kursaha_cohort.cohort ENABLE ROW LEVEL SECURITY;
 CREATE POLICY read ON kursaha_cohort.cohort FOR SELECT USING (true);

@@ -42,7 +42,7 @@ SELECT a.backend_type AS worker, a.pid, a.datname AS database, a.backend_start A
 FROM pg_stat_activity a
 WHERE a.backend_type LIKE 'kursaha\_cohort %';
 COMMENT ON VIEW cohort_worker_status IS 'The background workers that run; no row unless kursaha_cohort is among shared_preload_libraries';
-COMMENT ON COLUMN cohort_worker_status.worker IS 'What it does: launcher or sealer';
+COMMENT ON COLUMN cohort_worker_status.worker IS 'What it does: launcher, sealer, scheduler or sync';
 COMMENT ON COLUMN cohort_worker_status.pid IS 'Its process';
 COMMENT ON COLUMN cohort_worker_status.database IS 'Its database; none for the launcher';
 COMMENT ON COLUMN cohort_worker_status.started_at IS 'When it started';

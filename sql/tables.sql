@@ -269,6 +269,14 @@ COMMENT ON COLUMN kursaha_cohort.membership_change.customer_id IS 'Who';
 COMMENT ON COLUMN kursaha_cohort.membership_change.entered IS 'True: entered; false: exited';
 COMMENT ON INDEX kursaha_cohort.membership_change_customer IS 'Changes by customer, for cohort_forget';
 
+CREATE FUNCTION kursaha_cohort.owns(owner name) RETURNS boolean
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_roles r
+                   WHERE r.rolname = owner AND pg_catalog.pg_has_role(r.oid, 'USAGE'));
+END;
+COMMENT ON FUNCTION kursaha_cohort.owns(name) IS 'Whether the current user is a role, or a member of it; false when there is no such role';
+
 -- A row, no advisory lock: a snapshot older than the last change of a definition fails on the row (40001), where an
 -- advisory lock would let it go on and overlook that change.
 CREATE TABLE kursaha_cohort.definition_lock (

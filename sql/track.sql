@@ -319,11 +319,7 @@ BEGIN
     SELECT count(*) INTO events FROM gone;
     DELETE FROM @extschema@.cohort_customer c WHERE c.customer_id = cohort_forget.customer_id;
     GET DIAGNOSTICS profiles = ROW_COUNT;
-    DELETE FROM kursaha_cohort.list_member m WHERE m.customer_id = cohort_forget.customer_id;
-    DELETE FROM kursaha_cohort.member m WHERE m.customer_id = cohort_forget.customer_id;
-    DELETE FROM kursaha_cohort.membership_change m WHERE m.customer_id = cohort_forget.customer_id;
-    -- No destination has been told of anybody yet.
-    syncs := 0;
+    syncs := kursaha_cohort.cohort_forget_member(cohort_forget.customer_id);
 END
 $$;
-COMMENT ON FUNCTION cohort_forget(text) IS 'Erases a person: events, profile, event keys, list entries and stored memberships, and at the next sealing what the index holds; returns what was erased';
+COMMENT ON FUNCTION cohort_forget(text) IS 'Erases a person: events, profile, event keys, list entries and stored memberships, at the next sealing what the index holds, and at the next run of each sync what its destination has; returns what was erased and how many syncs have told of them';

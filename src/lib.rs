@@ -3,6 +3,8 @@
 
 mod api;
 mod pg;
+mod sync;
+mod wire;
 mod worker;
 
 pgrx::pg_module_magic!();
@@ -14,7 +16,8 @@ pgrx::extension_sql_file!("../sql/triggers.sql", name = "triggers", requires = [
 pgrx::extension_sql_file!("../sql/cascade.sql", name = "cascade", requires = ["tables"]);
 pgrx::extension_sql_file!("../sql/views.sql", name = "views", requires = ["tables", "triggers"]);
 pgrx::extension_sql_file!("../sql/status.sql", name = "status", requires = ["index", "views"]);
-pgrx::extension_sql_file!("../sql/track.sql", name = "track", requires = ["tables", "triggers"]);
+pgrx::extension_sql_file!("../sql/sync.sql", name = "sync", requires = ["tables"]);
+pgrx::extension_sql_file!("../sql/track.sql", name = "track", requires = ["tables", "triggers", "sync"]);
 pgrx::extension_sql_file!("../sql/capture.sql", name = "capture", requires = ["tables", "triggers", "track"]);
 pgrx::extension_sql_file!("../sql/finish.sql", name = "finish", finalize);
 

@@ -12,6 +12,7 @@ use crate::pg::jsonb::Jsonb;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::stamp;
 use crate::pg::store::{self, Cohort, MAX_CHAIN, Question};
+use crate::sync;
 
 /// The most ids of a fixed list in one call.
 const MAX_LIST: usize = 10_000_000;
@@ -204,20 +205,28 @@ fn cohort_rename(name: Option<&str>, new_name: Option<&str>) -> Result<Option<i6
     Ok(Some(cohort.id))
 }
 
-/// Removes a cohort with its versions, refreshes and memberships, unless another cohort names it.
+/// Removes a cohort with its versions, refreshes and memberships, unless another cohort names it or it is synced.
 #[pg_extern(volatile, parallel_unsafe)]
 fn cohort_drop(name: Option<&str>) -> Result<(), ErrorReport> {
     let Some(name) = name else { return Ok(()) };
     let cohort = store::get_for_change(name)?;
     let others = store::referrers(cohort.id)?;
-    if !others.is_empty() {
-        let list: Vec<String> = others.iter().map(|other| format!("cohort \"{}\" names it", other.name)).collect();
+    let syncs = sync::store::syncs_of(Some(cohort.id), None)?;
+    let mut list: Vec<String> = others.iter().map(|other| format!("cohort \"{}\" names it", other.name)).collect();
+    list.extend(syncs.iter().map(|sync| format!("it is synced to \"{}\"", sync.destination)));
+    if !list.is_empty() {
+        let why = if others.is_empty() { "it is synced" } else { "other cohorts name it" };
+        let hint = match (others.is_empty(), syncs.is_empty()) {
+            (true, _) => "cohort_sync_drop ends a sync.",
+            (_, true) => "Drop or change these cohorts first.",
+            _ => "Drop or change these cohorts first; cohort_sync_drop ends a sync.",
+        };
         return Err(failure(
             SqlState::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
-            format!("cannot drop cohort \"{name}\" because other cohorts name it"),
+            format!("cannot drop cohort \"{name}\" because {why}"),
         )
         .set_detail(list.join("\n"))
-        .set_hint("Drop or change these cohorts first."));
+        .set_hint(hint));
     }
     spi::touch("DELETE FROM kursaha_cohort.cohort WHERE cohort_id = $1", &[cohort.id.into()])?;
     Ok(())

@@ -2,8 +2,10 @@
 
 mod admin;
 mod cohorts;
+mod destinations;
 mod evaluate;
 mod helpers;
 mod index;
 mod inspect;
 mod members;
+mod syncs;

@@ -7,7 +7,7 @@ use roaring::RoaringBitmap;
 
 use super::calendar::ServerCalendar;
 use super::errors::Fallible;
-use super::index::{self, Ask, Evaluated};
+use super::index::{self, Ask, Evaluated, Scratch};
 use super::spi::{self, Snapshot};
 use super::store::Question;
 use super::time;
@@ -179,4 +179,49 @@ pub(crate) fn overlap(names: &[String], as_of: cohort_core::time::Micros) -> Fal
         *exact.entry(usize::from(mask)).or_default() += 1;
     }
     Ok(Some(exact.into_iter().collect()))
+}
+
+/// Memory of the server for one step of long work, given back after it.
+pub(crate) fn scratch() -> Scratch {
+    Scratch::new()
+}
+
+/// Hands out the members' ids in slices of at most so many, so that no more of them are in memory at a time; gives how
+/// many there are. What a slice needs of the server's memory is given back after it.
+pub(crate) fn in_slices(
+    question: &Question,
+    most: usize,
+    each: &mut dyn FnMut(&[String]) -> Fallible<()>,
+) -> Fallible<u64> {
+    let scratch = Scratch::new();
+    let mut slice: Vec<String> = Vec::with_capacity(most);
+    let mut total = 0;
+    let mut hand_out = |slice: &mut Vec<String>| {
+        pgrx::check_for_interrupts!();
+        total += slice.len() as u64;
+        let result = scratch.run(|| each(slice));
+        scratch.clear();
+        slice.clear();
+        result
+    };
+    if let Some(found) = evaluate(question, Ask { wish: MEMBERS, ..Ask::default() })? {
+        let mut ordinals = RoaringBitmap::new();
+        let mut left = found.answer.members.iter();
+        loop {
+            ordinals.clear();
+            ordinals.extend(left.by_ref().take(most));
+            if ordinals.is_empty() {
+                break;
+            }
+            found.ids_of(&ordinals, &mut |id| slice.push(id.to_owned()))?;
+            hand_out(&mut slice)?;
+        }
+    } else {
+        let sql = question.ask(None, plain_sql::members)?;
+        spi::in_pieces(&sql, most, &mut |rows| {
+            slice.extend_from_slice(rows);
+            hand_out(&mut slice)
+        })?;
+    }
+    Ok(total)
 }

@@ -36,17 +36,21 @@ pub(crate) fn has_extension() -> bool {
     unsafe { pg_sys::get_extension_oid(c"kursaha_cohort".as_ptr(), true) != pg_sys::InvalidOid }
 }
 
-/// Runs something with the rights of the extension's owner and no others.
+/// Runs something with the rights of the extension's owner and no others; gives nothing when the extension was dropped a
+/// moment ago. For workers.
 pub(crate) fn as_owner<T: Default>(work: impl FnOnce() -> Fallible<T>) -> Fallible<T> {
-    let owner = spi::first(
+    if has_extension() { with_owners_rights(work) } else { Ok(T::default()) }
+}
+
+/// Runs something with the rights of the extension's owner and no others. What the caller may do was checked before.
+pub(crate) fn with_owners_rights<T>(work: impl FnOnce() -> Fallible<T>) -> Fallible<T> {
+    let owner = spi::one(
         Snapshot::Callers,
         "SELECT extowner FROM pg_catalog.pg_extension WHERE extname = 'kursaha_cohort'",
         &[],
         |row| row.need::<pg_sys::Oid>(1),
     )?;
-    // Dropped a moment ago.
-    let Some(owner) = owner else { return Ok(T::default()) };
-    // SAFETY: an error ends the process, so the rights need no putting back there.
+    // SAFETY: an error that unwinds puts the rights back with the (sub)transaction that it aborts.
     unsafe {
         let (mut user, mut context) = (pg_sys::InvalidOid, 0);
         pg_sys::GetUserIdAndSecContext(&raw mut user, &raw mut context);

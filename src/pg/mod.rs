@@ -13,4 +13,5 @@ pub(crate) mod spi;
 pub(crate) mod stamp;
 pub(crate) mod store;
 pub(crate) mod time;
+pub(crate) mod transaction;
 pub(crate) mod zones;

@@ -1,5 +1,6 @@
 //! Settings (GUCs), all under `kursaha_cohort.`.
 
+use std::ffi::CString;
 use std::time::Duration;
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
@@ -32,8 +33,23 @@ static SEAL_ROWS: GucSetting<i32> = GucSetting::<i32>::new(50_000);
 /// Milliseconds after which a worker seals what there is.
 static SEAL_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5_000);
 
+/// Runs of syncs at a time, in a database.
+static MAX_SYNC_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(4);
+/// Milliseconds.
+static CONNECT_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(10_000);
+static REQUEST_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(60_000);
+static RETRY_BASE: GucSetting<i32> = GucSetting::<i32>::new(30_000);
+/// Seconds.
+static MIN_SYNC_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(60);
+static ALLOWED_HOSTS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static ALLOW_PRIVATE_NETWORKS: GucSetting<bool> = GucSetting::<bool>::new(false);
+static ALLOW_SUPERUSER_SYNCS: GucSetting<bool> = GucSetting::<bool>::new(false);
+static SECRETS_DIR: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"kursaha_secrets"));
+static CA_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+
 /// Registers every setting with the server.
 pub(crate) fn register() {
+    register_syncs();
     GucRegistry::define_int_guc(
         c"kursaha_cohort.history_retention",
         c"How long refreshes and their entered and exited customers are kept.",
@@ -106,6 +122,146 @@ pub(crate) fn register() {
     for (name, what, more, setting, most) in sizes {
         GucRegistry::define_int_guc(name, what, more, setting, 1, most, GucContext::Suset, GucFlags::default());
     }
+}
+
+/// The settings of syncs.
+fn register_syncs() {
+    let times = [
+        (
+            c"kursaha_cohort.connect_timeout",
+            c"How long a destination may take to be reached.",
+            &CONNECT_TIMEOUT,
+            600_000,
+            GucFlags::UNIT_MS,
+        ),
+        (
+            c"kursaha_cohort.request_timeout",
+            c"How long a destination may take to answer a request.",
+            &REQUEST_TIMEOUT,
+            3_600_000,
+            GucFlags::UNIT_MS,
+        ),
+        (
+            c"kursaha_cohort.retry_base",
+            c"How long a run waits after its first failed attempt; every further wait is twice as long, up to an hour.",
+            &RETRY_BASE,
+            3_600_000,
+            GucFlags::UNIT_MS,
+        ),
+        (
+            c"kursaha_cohort.min_sync_interval",
+            c"The shortest interval of a sync.",
+            &MIN_SYNC_INTERVAL,
+            86_400,
+            GucFlags::UNIT_S,
+        ),
+    ];
+    for (name, what, setting, most, unit) in times {
+        GucRegistry::define_int_guc(name, what, c"", setting, 1, most, GucContext::Suset, unit);
+    }
+    GucRegistry::define_int_guc(
+        c"kursaha_cohort.max_sync_workers",
+        c"The most runs of syncs at a time in one database.",
+        c"Each needs a background worker: see max_worker_processes.",
+        &MAX_SYNC_WORKERS,
+        1,
+        1_000,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    let texts = [
+        (
+            c"kursaha_cohort.allowed_hosts",
+            c"Hosts that destinations may be on: names, *.names, or *, each with an optional :port, with commas between.",
+            c"Empty: the API hosts of the built-in kinds.",
+            &ALLOWED_HOSTS,
+        ),
+        (
+            c"kursaha_cohort.secrets_dir",
+            c"The directory of the files that secrets name.",
+            c"A relative one is below the data directory.",
+            &SECRETS_DIR,
+        ),
+        (
+            c"kursaha_cohort.ca_file",
+            c"Certificates, in PEM form, that are trusted in place of the built-in ones.",
+            c"",
+            &CA_FILE,
+        ),
+    ];
+    for (name, what, more, setting) in texts {
+        GucRegistry::define_string_guc(name, what, more, setting, GucContext::Suset, GucFlags::SUPERUSER_ONLY);
+    }
+    GucRegistry::define_bool_guc(
+        c"kursaha_cohort.allow_private_networks",
+        c"Whether destinations may have addresses that are not public.",
+        c"For tests.",
+        &ALLOW_PRIVATE_NETWORKS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"kursaha_cohort.allow_superuser_syncs",
+        c"Whether a superuser may own a sync.",
+        c"Its runs would evaluate the cohort with a superuser's rights.",
+        &ALLOW_SUPERUSER_SYNCS,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+}
+
+fn text(setting: &GucSetting<Option<CString>>) -> String {
+    setting.get().map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// The most runs of syncs at a time in one database.
+pub(crate) fn max_sync_workers() -> usize {
+    usize::try_from(MAX_SYNC_WORKERS.get()).unwrap_or(1)
+}
+
+/// How long a destination may take to be reached.
+pub(crate) fn connect_timeout() -> Duration {
+    Duration::from_millis(u64::try_from(CONNECT_TIMEOUT.get()).unwrap_or(1))
+}
+
+/// How long a destination may take to answer.
+pub(crate) fn request_timeout() -> Duration {
+    Duration::from_millis(u64::try_from(REQUEST_TIMEOUT.get()).unwrap_or(1))
+}
+
+/// The wait after a first failed attempt, in milliseconds.
+pub(crate) fn retry_base() -> u64 {
+    u64::try_from(RETRY_BASE.get()).unwrap_or(1)
+}
+
+/// The shortest interval of a sync, in seconds.
+pub(crate) fn min_sync_interval() -> i64 {
+    i64::from(MIN_SYNC_INTERVAL.get())
+}
+
+/// Hosts that destinations may be on.
+pub(crate) fn allowed_hosts() -> String {
+    text(&ALLOWED_HOSTS)
+}
+
+/// Whether destinations may have addresses that are not public.
+pub(crate) fn allow_private_networks() -> bool {
+    ALLOW_PRIVATE_NETWORKS.get()
+}
+
+/// Whether a superuser may own a sync.
+pub(crate) fn allow_superuser_syncs() -> bool {
+    ALLOW_SUPERUSER_SYNCS.get()
+}
+
+/// The directory of the files that secrets name.
+pub(crate) fn secrets_dir() -> String {
+    text(&SECRETS_DIR)
+}
+
+/// Certificates that are trusted in place of the built-in ones.
+pub(crate) fn ca_file() -> String {
+    text(&CA_FILE)
 }
 
 /// Whether the index answers rules.

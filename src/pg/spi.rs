@@ -61,6 +61,16 @@ pub(crate) fn run<T>(
     Ok(rows)
 }
 
+/// Runs one statement and hands out each row.
+pub(crate) fn each(
+    snapshot: Snapshot,
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    each: impl FnMut(&Row) -> Fallible<()>,
+) -> Fallible<()> {
+    execute(snapshot, sql, args, each).map(|_| ())
+}
+
 /// Runs one statement whose rows do not matter; gives how many rows it touched.
 pub(crate) fn touch(sql: &str, args: &[DatumWithOid<'_>]) -> Fallible<u64> {
     execute(Snapshot::Fresh, sql, args, |_| Ok(()))
@@ -154,6 +164,47 @@ fn execute(
         pg_sys::AtEOXact_GUC(true, nest);
         check(pg_sys::SPI_finish())?;
         outcome.map(|()| touched)
+    }
+}
+
+/// Runs a query under the caller's snapshot and hands out its first column, so many rows at a time, for results that
+/// memory may not hold.
+pub(crate) fn in_pieces(sql: &str, most: usize, each: &mut dyn FnMut(&[String]) -> Fallible<()>) -> Fallible<()> {
+    let command = CString::new(sql)
+        .map_err(|_| failure(SqlState::ERRCODE_INTERNAL_ERROR, "an internal statement contains a zero byte"))?;
+    let count = core::ffi::c_long::try_from(most).unwrap_or(core::ffi::c_long::MAX);
+    // SAFETY: as in `execute`; the cursor ends with SPI's connection.
+    unsafe {
+        check(pg_sys::SPI_connect())?;
+        let nest = pinned_settings();
+        let portal = pg_sys::SPI_cursor_open_with_args(
+            std::ptr::null(),
+            command.as_ptr(),
+            0,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            std::ptr::null(),
+            true,
+            0,
+        );
+        let mut outcome = Ok(());
+        while outcome.is_ok() {
+            pg_sys::SPI_cursor_fetch(portal, true, count);
+            let table = pg_sys::SPI_tuptable;
+            if table.is_null() || (*table).numvals == 0 {
+                break;
+            }
+            let mut rows = Vec::with_capacity(most);
+            for index in 0..usize::try_from((*table).numvals).unwrap_or(0) {
+                let row = Row { tuple: *(*table).vals.add(index), descriptor: (*table).tupdesc };
+                rows.push(row.need::<String>(1)?);
+            }
+            pg_sys::SPI_freetuptable(table);
+            outcome = each(&rows);
+        }
+        pg_sys::AtEOXact_GUC(true, nest);
+        check(pg_sys::SPI_finish())?;
+        outcome
     }
 }
 

@@ -170,6 +170,11 @@ pub trait Destination: Debug {
     /// Whether rendering a member needs the profile.
     fn wants_profile(&self) -> bool;
 
+    /// The age in seconds beyond which an entry must not be sent any more.
+    fn oldest_seconds(&self) -> Option<i64> {
+        None
+    }
+
     /// A number that changes when the same profile would be rendered differently.
     fn fingerprint(&self) -> i64;
 

@@ -67,6 +67,10 @@ impl Destination for Pixel {
         true
     }
 
+    fn oldest_seconds(&self) -> Option<i64> {
+        Some(OLDEST_SECONDS)
+    }
+
     fn fingerprint(&self) -> i64 {
         self.mapping.fingerprint()
     }
@@ -87,7 +91,6 @@ impl Destination for Pixel {
         let events: Vec<Value> = batch
             .rows
             .iter()
-            .filter(|row| row.entered_at / 1_000_000 >= context.now - OLDEST_SECONDS)
             .map(|row| {
                 let person = Person::of(&row.identity);
                 let mut user = Map::new();

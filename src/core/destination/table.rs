@@ -55,7 +55,11 @@ impl Destination for Table {
         customer: &str,
         _profile: Option<&Map<String, Value>>,
     ) -> Result<(Identity, Option<String>), Skip> {
-        Ok((Identity { bytes: Vec::new(), keys: vec![key_of(customer)] }, None))
+        Ok((Identity { bytes: customer.as_bytes().to_vec(), keys: vec![key_of(customer)] }, None))
+    }
+
+    fn without(&self, identity: &[u8], shared: &dyn Fn(i64) -> bool) -> Option<Vec<u8>> {
+        (!shared(key_of(&String::from_utf8_lossy(identity)))).then(|| identity.to_vec())
     }
 
     fn request(&self, _batch: &Batch<'_>, _state: &Map<String, Value>, _context: &Context, _secret: &str) -> Request {

@@ -29,6 +29,7 @@ pub(crate) use seal::{Sealed, merge_next, pending, reindex, seal, seal_only};
 use directory::{ByHash, Directory};
 use events::{Intake, Tables, Wanted};
 use pages::{PageStream, Pages};
+pub(crate) use scan::Scratch;
 use store::Kind;
 
 use super::errors::{Fallible, SqlState, failure};

@@ -363,12 +363,12 @@ impl IntoDatum for Xid8 {
 }
 
 /// A memory context of its own for what a row's values need, emptied as a scan goes on.
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     context: pg_sys::MemoryContext,
 }
 
 impl Scratch {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // SAFETY: a child of the current context, deleted with it at the latest.
         let context = unsafe {
             pg_sys::AllocSetContextCreateExtended(
@@ -383,7 +383,7 @@ impl Scratch {
     }
 
     /// Runs something with this context as the current one.
-    pub(super) fn run<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn run<T>(&self, work: impl FnOnce() -> T) -> T {
         // SAFETY: an error leaves the current context to the server's error handling, which sets its own.
         unsafe {
             let before = pg_sys::MemoryContextSwitchTo(self.context);
@@ -393,7 +393,7 @@ impl Scratch {
         }
     }
 
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         // SAFETY: nothing outside `run` points into it.
         unsafe { pg_sys::MemoryContextReset(self.context) }
     }

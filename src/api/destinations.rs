@@ -1,0 +1,152 @@
+//! Destinations: create, update, drop, test.
+
+use cohort_core::destination;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+use crate::pg::databases::with_owners_rights;
+use crate::pg::errors::{Fallible, SqlState, failure, invalid};
+use crate::pg::jsonb::Jsonb;
+use crate::pg::spi::{self, Snapshot};
+use crate::pg::stamp;
+use crate::sync::store::{self, Place};
+use crate::sync::trial;
+use crate::wire::secret;
+
+/// Keys that change how members are sent, and not where to.
+const MANNER: [&str; 6] = ["batch_rows", "removal_rows", "api_version", "mapping", "include", "headers"];
+
+/// Whether two configurations name the same set at the destination.
+fn same_place(one: &serde_json::Value, other: &serde_json::Value) -> bool {
+    let place = |config: &serde_json::Value| {
+        let mut config = config.as_object().cloned().unwrap_or_default();
+        config.retain(|key, _| !MANNER.contains(&key.as_str()));
+        config
+    };
+    place(one) == place(other)
+}
+
+/// Checks a secret's reference against what the kind needs.
+fn check_secret(kind: &str, needs: Option<&str>, reference: Option<&str>) -> Fallible<()> {
+    match (needs, reference) {
+        (None, None) => Ok(()),
+        (Some(_), Some(reference)) => secret::check(reference),
+        (None, Some(_)) => {
+            Err(invalid(format!("a destination of kind \"{kind}\" has no secret")).set_hint("Leave out secret."))
+        }
+        (Some(what), None) => Err(invalid(format!("a destination of kind \"{kind}\" needs a secret: {what}"))
+            .set_hint("Put it into a file below kursaha_cohort.secrets_dir and pass secret => 'file:NAME'.")),
+    }
+}
+
+fn parse(config: &Jsonb) -> Fallible<serde_json::Value> {
+    serde_json::from_str(&config.0).map_err(|_| {
+        invalid("invalid destination: the configuration is nested too deeply")
+            .set_hint("A configuration is an object of a few keys.")
+    })
+}
+
+/// Makes a destination and gives its id.
+#[pg_extern(volatile, parallel_unsafe)]
+fn cohort_destination_create(
+    name: Option<&str>,
+    kind: Option<&str>,
+    config: Option<Jsonb>,
+    secret: default!(Option<&str>, "NULL"),
+) -> Result<Option<i64>, ErrorReport> {
+    let (Some(name), Some(kind), Some(config)) = (name, kind, config) else { return Ok(None) };
+    stamp::check_length("destination name", name)?;
+    let parsed = parse(&config)?;
+    let opened = destination::open(kind, &parsed).map_err(|bad| store::bad_config(&bad))?;
+    check_secret(kind, opened.secret(), secret)?;
+    let owner: String = spi::one(Snapshot::Fresh, "SELECT current_user::text", &[], |row| row.need(1))?;
+    let id = with_owners_rights(|| {
+        spi::first(
+            Snapshot::Fresh,
+            "INSERT INTO kursaha_cohort.destination (name, kind, config, secret, owner) VALUES ($1, $2, $3, $4, $5::text::name) \
+             ON CONFLICT (name) DO NOTHING RETURNING destination_id",
+            &[name.into(), kind.into(), config.into(), secret.into(), owner.into()],
+            |row| row.need::<i64>(1),
+        )
+    })?;
+    id.map(Some).ok_or_else(|| {
+        failure(SqlState::ERRCODE_UNIQUE_VIOLATION, format!("destination \"{name}\" exists already"))
+            .set_hint("cohort_destination_update changes it, cohort_destination_drop removes it.")
+    })
+}
+
+/// Changes a destination; what is NULL stays. Its syncs that waited for that go on.
+#[pg_extern(volatile, parallel_unsafe)]
+fn cohort_destination_update(
+    name: Option<&str>,
+    config: default!(Option<Jsonb>, "NULL"),
+    secret: default!(Option<&str>, "NULL"),
+) -> Result<Option<i64>, ErrorReport> {
+    let Some(name) = name else { return Ok(None) };
+    let place = store::get_own_place(name)?;
+    let parsed = config.as_ref().map_or_else(|| Ok(place.config.clone()), parse)?;
+    let opened = destination::open(&place.kind, &parsed).map_err(|bad| store::bad_config(&bad))?;
+    let reference = secret.or(place.secret.as_deref());
+    check_secret(&place.kind, opened.secret(), reference)?;
+    let moved = !same_place(&place.config, &parsed);
+    let config = config.unwrap_or_else(|| Jsonb::from(&place.config));
+    with_owners_rights(|| {
+        spi::touch(
+            "UPDATE kursaha_cohort.destination SET config = $2, secret = $3, version = version + 1, updated_at = now(), \
+                 state = CASE WHEN $4 THEN '{}' ELSE state END WHERE destination_id = $1",
+            &[place.id.into(), config.into(), reference.into(), moved.into()],
+        )?;
+        // Another place has nobody yet: everyone is sent there.
+        spi::touch(
+            "UPDATE kursaha_cohort.sync SET resync = resync OR $2, \
+                 requested = CASE WHEN state = 'needs_attention' THEN coalesce(requested, 'resume') ELSE requested END, \
+                 state = CASE WHEN state = 'needs_attention' THEN 'active' ELSE state END, \
+                 why = CASE WHEN state = 'needs_attention' THEN NULL ELSE why END, \
+                 hint = CASE WHEN state = 'needs_attention' THEN NULL ELSE hint END, failures = 0 \
+             WHERE destination_id = $1",
+            &[place.id.into(), moved.into()],
+        )?;
+        Ok(())
+    })?;
+    for sync in store::syncs_of(None, Some(place.id))? {
+        store::tell(sync.id, None)?;
+    }
+    Ok(Some(place.id))
+}
+
+/// Removes a destination that no sync uses. What it keeps stays there.
+#[pg_extern(volatile, parallel_unsafe)]
+fn cohort_destination_drop(name: Option<&str>) -> Result<(), ErrorReport> {
+    let Some(name) = name else { return Ok(()) };
+    let place = store::get_own_place(name)?;
+    with_owners_rights(|| {
+        // Locked, so that no sync is made to it meanwhile.
+        spi::touch("SELECT FROM kursaha_cohort.destination WHERE destination_id = $1 FOR UPDATE", &[place.id.into()])
+    })?;
+    let syncs = store::syncs_of(None, Some(place.id))?;
+    if !syncs.is_empty() {
+        let list: Vec<String> =
+            syncs.iter().map(|sync| format!("cohort \"{}\" is synced to it", sync.cohort)).collect();
+        return Err(failure(
+            SqlState::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
+            format!("cannot drop destination \"{name}\" because cohorts are synced to it"),
+        )
+        .set_detail(list.join("\n"))
+        .set_hint("cohort_sync_drop ends a sync."));
+    }
+    with_owners_rights(|| {
+        spi::touch("DELETE FROM kursaha_cohort.destination WHERE destination_id = $1", &[place.id.into()])?;
+        Ok(())
+    })
+}
+
+/// Tries whether a destination works: its secret, its address, and what it says to a harmless request.
+#[pg_extern(volatile, parallel_unsafe)]
+fn cohort_destination_test(
+    name: Option<&str>,
+) -> Result<TableIterator<'static, (name!(step, String), name!(ok, bool), name!(detail, Option<String>))>, ErrorReport>
+{
+    let Some(name) = name else { return Ok(TableIterator::empty()) };
+    let place: Place = store::get_own_place(name)?;
+    Ok(TableIterator::new(trial::test(&place)?.into_iter().map(|step| (step.what, step.ok, step.detail))))
+}

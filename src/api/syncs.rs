@@ -1,0 +1,299 @@
+//! Syncs: create, update, pause, resume, drop, now, resync, preview, arm.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+use crate::pg::databases::with_owners_rights;
+use crate::pg::errors::{Fallible, SqlState, failure, invalid};
+use crate::pg::jsonb::Jsonb;
+use crate::pg::settings;
+use crate::pg::spi::{self, Snapshot};
+use crate::pg::store as cohorts;
+use crate::sync::store::Timing;
+use crate::sync::{self, store};
+
+/// This server and database, as syncs remember where they may run.
+#[pg_extern(sql = false)]
+fn home() -> String {
+    store::home()
+}
+
+/// Who calls, if that role may own a sync: its runs connect as it.
+fn caller() -> Fallible<String> {
+    let (name, superuser, login): (String, bool, bool) = spi::one(
+        Snapshot::Fresh,
+        "SELECT r.rolname::text, r.rolsuper, r.rolcanlogin FROM pg_catalog.pg_roles r WHERE r.rolname = current_user",
+        &[],
+        |row| Ok((row.need(1)?, row.need(2)?, row.need(3)?)),
+    )?;
+    if superuser && !settings::allow_superuser_syncs() {
+        return Err(failure(
+            SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!("the superuser \"{name}\" cannot own a sync"),
+        )
+        .set_detail("A sync's runs connect as its owner and evaluate the cohort with that role's rights.")
+        .set_hint(
+            "SET ROLE to an ordinary role with cohort_grant('editor', …), or set kursaha_cohort.allow_superuser_syncs.",
+        ));
+    }
+    if !login {
+        return Err(failure(
+            SqlState::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("the role \"{name}\" cannot own a sync because it may not log in"),
+        )
+        .set_hint(format!("ALTER ROLE {name} LOGIN, or SET ROLE to one that may.")));
+    }
+    Ok(name)
+}
+
+/// Makes a sync and gives its id. Its first run is at the first due time.
+#[pg_extern(volatile, parallel_unsafe)]
+fn cohort_sync_create(
+    cohort: Option<&str>,
+    destination: Option<&str>,
+    frequency: default!(Option<&str>, "'daily'"),
+    at: default!(Option<&str>, "NULL"),
+    timezone: default!(Option<&str>, "'UTC'"),
+) -> Result<Option<i64>, ErrorReport> {
+    let (Some(cohort), Some(destination), Some(frequency)) = (cohort, destination, frequency) else { return Ok(None) };
+    let owner = caller()?;
+    // The lock keeps the cohort from being dropped meanwhile.
+    let saved = cohorts::get_for_change(cohort)?;
+    let place = store::get_place(destination)?;
+    let timing = Timing {
+        frequency: frequency.to_owned(),
+        at: at.map(str::to_owned),
+        timezone: timezone.unwrap_or("UTC").to_owned(),
+        anchor: store::now(),
+    };
+    let schedule = timing.schedule().map_err(|bad| store::bad_schedule(&bad))?;
+    let id = with_owners_rights(|| {
+        spi::touch(
+            "SELECT FROM kursaha_cohort.destination WHERE destination_id = $1 FOR KEY SHARE",
+            &[place.id.into()],
+        )?;
+        spi::first(
+            Snapshot::Fresh,
+            "INSERT INTO kursaha_cohort.sync (cohort_id, destination_id, owner, frequency, at, timezone, anchor, due_at, home) \
+             VALUES ($1, $2, $3::text::name, $4, $5, $6, to_timestamp($7 / 1000000.0), to_timestamp($8 / 1000000.0), $9) \
+             ON CONFLICT (cohort_id, destination_id) DO NOTHING RETURNING sync_id",
+            &[
+                saved.id.into(),
+                place.id.into(),
+                owner.into(),
+                timing.frequency.clone().into(),
+                timing.at.clone().into(),
+                timing.timezone.clone().into(),
+                timing.anchor.into(),
+                schedule.next(timing.anchor).into(),
+                store::home().into(),
+            ],
+            |row| row.need::<i64>(1),
+        )
+    })?;
+    let Some(id) = id else {
+        return Err(failure(
+            SqlState::ERRCODE_UNIQUE_VIOLATION,
+            format!("cohort \"{cohort}\" is synced to \"{destination}\" already"),
+        )
+        .set_hint("cohort_sync_update changes when it runs, cohort_sync_drop ends it."));
+    };
+    store::tell(id, None)?;
+    Ok(Some(id))
+}
+
+/// Changes when a sync runs. With a frequency, `at` is as given; without one, what is NULL stays.
+#[pg_extern(volatile, parallel_unsafe)]
+fn cohort_sync_update(
+    cohort: Option<&str>,
+    destination: Option<&str>,
+    frequency: default!(Option<&str>, "NULL"),
+    at: default!(Option<&str>, "NULL"),
+    timezone: default!(Option<&str>, "NULL"),
+) -> Result<Option<i64>, ErrorReport> {
+    let (Some(cohort), Some(destination)) = (cohort, destination) else { return Ok(None) };
+    let sync = store::get_own_sync(cohort, destination)?;
+    if frequency.is_none() && at.is_none() && timezone.is_none() {
+        return Err(invalid("nothing to change").set_hint("Pass frequency, at or timezone."));
+    }
+    let mut timing = sync.timing.clone();
+    timing.anchor = store::now();
+    if let Some(frequency) = frequency {
+        frequency.clone_into(&mut timing.frequency);
+        timing.at = at.map(str::to_owned);
+    } else if let Some(at) = at {
+        timing.at = Some(at.to_owned());
+    }
+    if let Some(timezone) = timezone {
+        timezone.clone_into(&mut timing.timezone);
+    }
+    let schedule = timing.schedule().map_err(|bad| store::bad_schedule(&bad))?;
+    store::set_sync(
+        sync.id,
+        "frequency = $2, at = $3, timezone = $4, anchor = to_timestamp($5 / 1000000.0), due_at = to_timestamp($6 / 1000000.0)",
+        vec![
+            timing.frequency.clone().into(),
+            timing.at.clone().into(),
+            timing.timezone.clone().into(),
+            timing.anchor.into(),
+            schedule.next(timing.anchor).into(),
+        ],
+    )?;
+    Ok(Some(sync.id))
+}
+
+/// Keeps a sync from running; a run under way stops after its batch.
+#[pg_extern(volatile, parallel_unsafe)]
+fn cohort_sync_pause(cohort: Option<&str>, destination: Option<&str>) -> Result<(), ErrorReport> {
+    let (Some(cohort), Some(destination)) = (cohort, destination) else { return Ok(()) };
+    let sync = store::get_own_sync(cohort, destination)?;
+    store::set_sync(
+        sync.id,
+        "state = 'paused', why = 'paused by ' || session_user, hint = 'cohort_sync_resume'",
+        Vec::new(),
+    )
+}
+
+/// Lets a sync run again after a pause or after it stopped by itself. What stopped it, or was missed, is made up for at
+/// once.
+#[pg_extern(volatile, parallel_unsafe)]
+fn cohort_sync_resume(cohort: Option<&str>, destination: Option<&str>) -> Result<(), ErrorReport> {
+    let (Some(cohort), Some(destination)) = (cohort, destination) else { return Ok(()) };
+    let sync = store::get_own_sync(cohort, destination)?;
+    if sync.state == "active" {
+        return Ok(());
+    }
+    store::set_sync(
+        sync.id,
+        "state = 'active', why = NULL, hint = NULL, failures = 0, crashes = 0, requested = coalesce(s.requested, \
+             CASE WHEN s.state <> 'paused' OR (SELECT r.state = 'cancelled' FROM kursaha_cohort.sync_run r \
+                  WHERE r.sync_id = s.sync_id ORDER BY r.run_id DESC LIMIT 1) THEN 'resume' END)",
+        Vec::new(),
+    )
+}
+
+/// Ends a sync. What the destination has stays there.
+#[pg_extern(volatile, parallel_unsafe)]
+fn cohort_sync_drop(cohort: Option<&str>, destination: Option<&str>) -> Result<(), ErrorReport> {
+    let (Some(cohort), Some(destination)) = (cohort, destination) else { return Ok(()) };
+    let sync = store::get_own_sync(cohort, destination)?;
+    with_owners_rights(|| {
+        spi::touch("DELETE FROM kursaha_cohort.sync WHERE sync_id = $1", &[sync.id.into()])?;
+        Ok(())
+    })
+}
+
+/// Asks for a run out of turn; `force` lets it pass the guards. Says what will happen.
+#[pg_extern(volatile, parallel_unsafe)]
+fn cohort_sync_now(
+    cohort: Option<&str>,
+    destination: Option<&str>,
+    force: default!(bool, "false"),
+) -> Result<Option<String>, ErrorReport> {
+    let (Some(cohort), Some(destination)) = (cohort, destination) else { return Ok(None) };
+    let sync = store::get_own_sync(cohort, destination)?;
+    if !matches!(sync.state.as_str(), "active" | "held") {
+        return Err(failure(
+            SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("the sync of \"{cohort}\" to \"{destination}\" is {}", sync.state),
+        )
+        .set_detail(sync.why.unwrap_or_default())
+        .set_hint("cohort_sync_resume lets it run again."));
+    }
+    if sync.state == "held" && !force {
+        return Err(failure(
+            SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("the sync of \"{cohort}\" to \"{destination}\" is held: {}", sync.why.unwrap_or_default()),
+        )
+        .set_hint(
+            "If that is right: cohort_sync_now(…, force => true). Else correct the cohort and cohort_sync_resume.",
+        ));
+    }
+    store::set_sync(sync.id, "requested = 'now', forced = s.forced OR $2", vec![force.into()])?;
+    let (armed, runs): (bool, bool) = spi::one(
+        Snapshot::Fresh,
+        "SELECT s.home = kursaha_cohort.home(), kursaha_cohort.scheduler_runs() FROM kursaha_cohort.sync s WHERE s.sync_id = $1",
+        &[sync.id.into()],
+        |row| Ok((row.need(1)?, row.need(2)?)),
+    )?;
+    Ok(Some(
+        if !armed {
+            "requested, but it is disarmed: it was set up on another server or database; cohort_sync_arm() lets it run here"
+        } else if !runs {
+            "requested, but no worker runs: add kursaha_cohort to shared_preload_libraries and restart the server"
+        } else if sync.run.is_some() {
+            "requested: it runs again when the run under way has ended"
+        } else {
+            "requested"
+        }
+        .to_owned(),
+    ))
+}
+
+/// Lets the next run, which is asked for at once, send every member again.
+#[pg_extern(volatile, parallel_unsafe)]
+fn cohort_sync_resync(cohort: Option<&str>, destination: Option<&str>) -> Result<Option<String>, ErrorReport> {
+    let (Some(cohort), Some(destination)) = (cohort, destination) else { return Ok(None) };
+    let sync = store::get_own_sync(cohort, destination)?;
+    store::set_sync(sync.id, "resync = true", Vec::new())?;
+    cohort_sync_now(Some(cohort), Some(destination), false)
+}
+
+/// What a run would do now: how many members it would add and remove, how many are there already, and how many cannot be
+/// sent, by reason. Sends nothing.
+#[pg_extern(volatile, parallel_unsafe)]
+#[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
+fn cohort_sync_preview(
+    cohort: Option<&str>,
+    destination: Option<&str>,
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(adds, i64),
+            name!(removes, i64),
+            name!(unchanged, i64),
+            name!(skipped, Jsonb),
+            name!(held, Option<String>),
+        ),
+    >,
+    ErrorReport,
+> {
+    let (Some(cohort), Some(destination)) = (cohort, destination) else { return Ok(TableIterator::empty()) };
+    let place = store::get_place(destination)?;
+    let known = store::find_sync(cohort, destination)?;
+    if known.as_ref().is_some_and(|sync| !sync.owned) {
+        store::get_own_sync(cohort, destination)?;
+    }
+    let preview = sync::preview(cohort, &place, known.map(|sync| sync.id))?;
+    let skipped = serde_json::Value::Object(preview.skipped.into_iter().map(|(why, n)| (why, n.into())).collect());
+    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    Ok(TableIterator::once((
+        number(preview.adds),
+        number(preview.removes),
+        number(preview.unchanged),
+        Jsonb::from(&skipped),
+        preview.held,
+    )))
+}
+
+/// Lets every sync run on this server and database: after a restore, when no other server feeds the same audiences. Every
+/// profile is compared again. Gives how many syncs were armed.
+#[pg_extern(volatile, parallel_unsafe)]
+fn cohort_sync_arm() -> Result<i64, ErrorReport> {
+    let here = store::home();
+    with_owners_rights(|| {
+        let armed = spi::touch(
+            "UPDATE kursaha_cohort.sync SET home = $1, run_id = NULL, mapping = NULL, updated_at = now() WHERE home <> $1",
+            &[here.into()],
+        )?;
+        // Runs that the other server had under way are not this one's.
+        spi::touch(
+            "UPDATE kursaha_cohort.sync_run r SET state = 'cancelled', ended_at = clock_timestamp(), \
+                 error = 'it was under way on the server that this one was restored from' \
+             WHERE r.ended_at IS NULL AND NOT EXISTS (SELECT FROM kursaha_cohort.sync s WHERE s.run_id = r.run_id)",
+            &[],
+        )?;
+        Ok(i64::try_from(armed).unwrap_or(i64::MAX))
+    })
+}

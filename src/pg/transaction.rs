@@ -1,0 +1,96 @@
+//! Transactions of a background worker that outlives their errors.
+
+use std::panic::AssertUnwindSafe;
+
+use pgrx::PgLogLevel;
+use pgrx::pg_sys;
+use pgrx::pg_sys::PgTryBuilder;
+use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
+
+use super::errors::{Fallible, SqlState};
+
+/// An error that ended a transaction.
+#[derive(Debug, Clone)]
+pub(crate) struct Trouble {
+    /// Its SQLSTATE.
+    pub(crate) state: SqlState,
+    /// What it said.
+    pub(crate) message: String,
+    /// What to do about it.
+    pub(crate) hint: Option<String>,
+}
+
+/// Which snapshots the statements of a transaction see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    /// Each its own.
+    ReadCommitted,
+    /// All the same.
+    RepeatableRead,
+}
+
+/// Runs something in a transaction of its own. An error undoes it and comes back as a value; the process goes on.
+pub(crate) fn attempt<T>(isolation: Isolation, work: impl FnOnce() -> Fallible<T>) -> Result<T, Trouble> {
+    // SAFETY: called by a connected worker outside of any transaction.
+    unsafe {
+        pg_sys::SetCurrentStatementStartTimestamp();
+        pg_sys::StartTransactionCommand();
+        if isolation == Isolation::RepeatableRead {
+            pg_sys::XactIsoLevel = pg_sys::XACT_REPEATABLE_READ.cast_signed();
+        }
+        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, std::ptr::null());
+    }
+    let work = AssertUnwindSafe(work);
+    let outcome = PgTryBuilder::new(|| {
+        let work = work;
+        let value = work.0().map_err(Trouble::from)?;
+        // SAFETY: ends what was begun above.
+        unsafe {
+            pg_sys::PopActiveSnapshot();
+            pg_sys::CommitTransactionCommand();
+        }
+        Ok(value)
+    })
+    .catch_others(|caught| Err(Trouble::caught(caught)))
+    .execute();
+    // SAFETY: an error leaves the transaction to be aborted; it also frees what the error left behind.
+    unsafe {
+        if outcome.is_err() {
+            pg_sys::AbortCurrentTransaction();
+            pg_sys::FlushErrorState();
+        }
+        pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_IDLE, std::ptr::null());
+        pg_sys::pgstat_report_stat(false);
+    }
+    outcome
+}
+
+impl Trouble {
+    fn caught(caught: CaughtError) -> Self {
+        match caught {
+            CaughtError::PostgresError(report)
+            | CaughtError::ErrorReport(report)
+            | CaughtError::RustPanic { ereport: report, .. } => Self {
+                state: report.sql_error_code(),
+                message: report.message().to_owned(),
+                hint: report.hint().map(str::to_owned),
+            },
+        }
+    }
+}
+
+impl From<ErrorReport> for Trouble {
+    /// A report shows its SQLSTATE only to those who catch it.
+    fn from(report: ErrorReport) -> Self {
+        let mut report = Some(report);
+        PgTryBuilder::new(AssertUnwindSafe(|| {
+            if let Some(report) = report.take() {
+                report.report(PgLogLevel::ERROR);
+            }
+            Self { state: SqlState::ERRCODE_INTERNAL_ERROR, message: String::new(), hint: None }
+        }))
+        .catch_others(Self::caught)
+        .execute()
+    }
+}

@@ -1,0 +1,11 @@
+//! Syncs in this database: who is told of whom, what is due, and one run from the evaluation to the last answer.
+
+mod plan;
+pub(crate) mod queue;
+pub(crate) mod run;
+mod send;
+mod spool;
+pub(crate) mod store;
+pub(crate) mod trial;
+
+pub(crate) use plan::preview;

@@ -1,0 +1,96 @@
+//! A list on disk: what a run is going to do, which outlives the transaction that found it out and may be longer than
+//! memory is wide. One of the server's temporary files: `temp_file_limit` counts it and a crash leaves nothing behind.
+
+use pgrx::pg_sys;
+
+use crate::pg::errors::{Fallible, SqlState, failure};
+
+/// One entry: a number whose meaning is the writer's, and a customer's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) number: i64,
+    pub(super) customer: String,
+}
+
+/// A list that is written first, and then read from its beginning.
+pub(super) struct Spool {
+    file: *mut pg_sys::BufFile,
+    written: u64,
+    read: u64,
+}
+
+impl Spool {
+    /// An empty one. Called inside a transaction.
+    pub(super) fn new() -> Self {
+        // SAFETY: a file across transactions must not be allocated in a transaction's memory.
+        let file = unsafe {
+            let before = pg_sys::MemoryContextSwitchTo(pg_sys::TopMemoryContext);
+            let file = pg_sys::BufFileCreateTemp(true);
+            pg_sys::MemoryContextSwitchTo(before);
+            file
+        };
+        Self { file, written: 0, read: 0 }
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.written
+    }
+
+    pub(super) fn push(&mut self, number: i64, customer: &str) {
+        let length = u32::try_from(customer.len()).unwrap_or(u32::MAX);
+        self.write(&number.to_ne_bytes());
+        self.write(&length.to_ne_bytes());
+        self.write(customer.as_bytes());
+        self.written += 1;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // SAFETY: the bytes are only read, in spite of the type that some versions ask for.
+        unsafe { pg_sys::BufFileWrite(self.file, bytes.as_ptr().cast_mut().cast(), bytes.len()) };
+    }
+
+    /// Goes back to the beginning.
+    pub(super) fn rewind(&mut self) -> Fallible<()> {
+        // SAFETY: the file is open; 0 is SEEK_SET.
+        if unsafe { pg_sys::BufFileSeek(self.file, 0, 0, 0) } != 0 {
+            return Err(failure(SqlState::ERRCODE_IO_ERROR, "a temporary file cannot be read from its beginning"));
+        }
+        self.read = 0;
+        Ok(())
+    }
+
+    /// Up to so many of the next entries.
+    pub(super) fn take(&mut self, most: usize) -> Fallible<Vec<Entry>> {
+        let mut entries = Vec::with_capacity(most.min(10_000));
+        while entries.len() < most && self.read < self.written {
+            let (mut number, mut length) = ([0; 8], [0; 4]);
+            self.fill(&mut number)?;
+            self.fill(&mut length)?;
+            let mut text = vec![0; u32::from_ne_bytes(length) as usize];
+            self.fill(&mut text)?;
+            let customer = String::from_utf8(text).map_err(|_| broken())?;
+            entries.push(Entry { number: i64::from_ne_bytes(number), customer });
+            self.read += 1;
+        }
+        Ok(entries)
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) -> Fallible<()> {
+        // SAFETY: writes at most as many bytes as the slice has.
+        let got = unsafe { pg_sys::BufFileRead(self.file, bytes.as_mut_ptr().cast(), bytes.len()) };
+        if got == bytes.len() { Ok(()) } else { Err(broken()) }
+    }
+}
+
+fn broken() -> pg_sys::panic::ErrorReport {
+    failure(SqlState::ERRCODE_IO_ERROR, "a temporary file is shorter than what was written to it")
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: closed once; the process's end closes it otherwise.
+            unsafe { pg_sys::BufFileClose(self.file) }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Destinations and syncs: all SQL text about them, as typed functions. Callers check who asks; the statements here run
+//! with the extension's rights, because nobody else may write these tables.
+
+use cohort_core::destination::{self, BadConfig, Destination};
+use cohort_core::schedule::{BadSchedule, Schedule};
+use cohort_core::text;
+use serde_json::{Map, Value};
+
+use crate::pg::databases::with_owners_rights;
+use crate::pg::errors::{Fallible, SqlState, failure, invalid};
+use crate::pg::jsonb::Jsonb;
+use crate::pg::settings;
+use crate::pg::spi::{self, Row, Snapshot};
+
+/// Class of the advisory locks; the view `cohort_sync_status` looks for that of the scheduler.
+pub(crate) const LOCKS: i32 = 0x6B63_6F68;
+
+/// The advisory lock that a run holds while it is at work, so that no two of one sync overlap.
+pub(crate) fn sync_lock(sync: i64) -> i64 {
+    i64::from(LOCKS) << 32 | sync & 0xFFFF_FFFF
+}
+
+/// The advisory lock of a destination: its runs come one after the other, so that none takes away what another adds.
+pub(crate) fn destination_lock(destination: i64) -> i64 {
+    i64::from(LOCKS + 1) << 32 | destination & 0xFFFF_FFFF
+}
+
+/// A destination as it is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) id: i64,
+    pub(crate) kind: String,
+    pub(crate) config: Value,
+    pub(crate) secret: Option<String>,
+    pub(crate) state: Map<String, Value>,
+    pub(crate) owned: bool,
+}
+
+impl Place {
+    fn read(row: &Row) -> Fallible<Self> {
+        Ok(Self {
+            id: row.need(1)?,
+            kind: row.need(2)?,
+            config: json(&row.need::<Jsonb>(3)?)?,
+            secret: row.get(4),
+            state: match json(&row.need::<Jsonb>(5)?)? {
+                Value::Object(state) => state,
+                _ => Map::new(),
+            },
+            owned: row.need(6)?,
+        })
+    }
+
+    /// What it does, read from its configuration.
+    pub(crate) fn open(&self) -> Fallible<Box<dyn Destination>> {
+        destination::open(&self.kind, &self.config).map_err(|bad| bad_config(&bad))
+    }
+}
+
+/// The error of a configuration.
+pub(crate) fn bad_config(bad: &BadConfig) -> pgrx::pg_sys::panic::ErrorReport {
+    invalid(format!("invalid destination: {} {}", bad.path, bad.problem)).set_hint(bad.hint.clone())
+}
+
+/// The error of a schedule.
+pub(crate) fn bad_schedule(bad: &BadSchedule) -> pgrx::pg_sys::panic::ErrorReport {
+    invalid(format!("invalid schedule: {}", bad.problem)).set_hint(bad.hint.clone())
+}
+
+fn json(text: &Jsonb) -> Fallible<Value> {
+    serde_json::from_str(&text.0)
+        .map_err(|error| failure(SqlState::ERRCODE_INTERNAL_ERROR, format!("a stored value is no JSON: {error}")))
+}
+
+const PLACE: &str = "d.destination_id, d.kind, d.config, d.secret, d.state, kursaha_cohort.owns(d.owner)";
+
+/// The destination of a name, if there is one. `owned` speaks of the current user, so this runs with that one's rights.
+pub(crate) fn find_place(name: &str) -> Fallible<Option<Place>> {
+    let sql = format!("SELECT {PLACE} FROM kursaha_cohort.destination d WHERE d.name = $1");
+    spi::first(Snapshot::Fresh, &sql, &[name.into()], Place::read)
+}
+
+/// The destination of a name.
+pub(crate) fn get_place(name: &str) -> Fallible<Place> {
+    if let Some(place) = find_place(name)? {
+        return Ok(place);
+    }
+    let names: Vec<String> = spi::run(
+        Snapshot::Fresh,
+        "SELECT name FROM kursaha_cohort.destination ORDER BY name COLLATE \"C\" LIMIT 10000",
+        &[],
+        |row| row.need(1),
+    )?;
+    let shown: String = name.chars().take(100).collect();
+    Err(failure(SqlState::ERRCODE_UNDEFINED_OBJECT, format!("destination \"{shown}\" does not exist")).set_hint(
+        match text::nearest(name, names.iter().map(String::as_str)) {
+            Some(near) => format!("Did you mean \"{near}\"?"),
+            None => "The view cohort_destination lists them; cohort_destination_create makes one.".to_owned(),
+        },
+    ))
+}
+
+/// The destination of a name, if the current user may change it.
+pub(crate) fn get_own_place(name: &str) -> Fallible<Place> {
+    let place = get_place(name)?;
+    if place.owned {
+        return Ok(place);
+    }
+    Err(failure(SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, format!("must be owner of destination \"{name}\"")))
+}
+
+/// A sync as it is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Sync {
+    pub(crate) id: i64,
+    pub(crate) cohort: String,
+    pub(crate) destination: String,
+    pub(crate) owned: bool,
+    pub(crate) timing: Timing,
+    pub(crate) state: String,
+    pub(crate) why: Option<String>,
+    pub(crate) run: Option<i64>,
+}
+
+/// When a sync is due.
+#[derive(Debug, Clone)]
+pub(crate) struct Timing {
+    pub(crate) frequency: String,
+    pub(crate) at: Option<String>,
+    pub(crate) timezone: String,
+    /// Microseconds since 1970.
+    pub(crate) anchor: i64,
+}
+
+impl Timing {
+    /// As a schedule.
+    pub(crate) fn schedule(&self) -> Result<Schedule, BadSchedule> {
+        let shortest = settings::min_sync_interval();
+        Schedule::parse(&self.frequency, self.at.as_deref(), &self.timezone, self.anchor, shortest)
+    }
+}
+
+const SYNC: &str = "s.sync_id, c.name, d.name, kursaha_cohort.owns(s.owner), s.frequency, s.at, s.timezone, \
+    (extract(epoch FROM s.anchor) * 1000000)::bigint, s.state, s.why, s.run_id \
+    FROM kursaha_cohort.sync s JOIN kursaha_cohort.cohort c USING (cohort_id) \
+    JOIN kursaha_cohort.destination d USING (destination_id)";
+
+impl Sync {
+    fn read(row: &Row) -> Fallible<Self> {
+        Ok(Self {
+            id: row.need(1)?,
+            cohort: row.need(2)?,
+            destination: row.need(3)?,
+            owned: row.need(4)?,
+            timing: Timing { frequency: row.need(5)?, at: row.get(6), timezone: row.need(7)?, anchor: row.need(8)? },
+            state: row.need(9)?,
+            why: row.get(10),
+            run: row.get(11),
+        })
+    }
+}
+
+/// The sync of a cohort and a destination, if there is one.
+pub(crate) fn find_sync(cohort: &str, destination: &str) -> Fallible<Option<Sync>> {
+    let sql = format!("SELECT {SYNC} WHERE c.name = $1 AND d.name = $2");
+    spi::first(Snapshot::Fresh, &sql, &[cohort.into(), destination.into()], Sync::read)
+}
+
+/// The sync of a cohort and a destination, if the current user may change it.
+pub(crate) fn get_own_sync(cohort: &str, destination: &str) -> Fallible<Sync> {
+    let Some(sync) = find_sync(cohort, destination)? else {
+        // Says which of the two is not there, if it is that.
+        crate::pg::store::get(Snapshot::Fresh, cohort)?;
+        get_place(destination)?;
+        return Err(failure(
+            SqlState::ERRCODE_UNDEFINED_OBJECT,
+            format!("cohort \"{cohort}\" is not synced to \"{destination}\""),
+        )
+        .set_hint("cohort_sync_create makes a sync; the view cohort_sync_status lists them."));
+    };
+    if sync.owned {
+        return Ok(sync);
+    }
+    Err(failure(
+        SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        format!("must be owner of the sync of \"{cohort}\" to \"{destination}\""),
+    ))
+}
+
+/// The syncs of a cohort or of a destination, by the names of the other.
+pub(crate) fn syncs_of(cohort: Option<i64>, destination: Option<i64>) -> Fallible<Vec<Sync>> {
+    let sql = format!(
+        "SELECT {SYNC} WHERE s.cohort_id = $1 OR s.destination_id = $2 ORDER BY c.name COLLATE \"C\", d.name COLLATE \"C\""
+    );
+    spi::run(Snapshot::Fresh, &sql, &[cohort.into(), destination.into()], Sync::read)
+}
+
+/// Changes one sync: the part of an UPDATE after SET, whose `$1` is the sync's id; tells the listeners.
+pub(crate) fn set_sync(sync: i64, assignments: &str, args: Vec<pgrx::datum::DatumWithOid<'_>>) -> Fallible<()> {
+    with_owners_rights(|| {
+        let sql = format!("UPDATE kursaha_cohort.sync s SET {assignments}, updated_at = now() WHERE s.sync_id = $1");
+        let mut all = vec![sync.into()];
+        all.extend(args);
+        spi::touch(&sql, &all)?;
+        Ok(())
+    })?;
+    tell(sync, None)
+}
+
+/// Tells the listeners of `cohort_sync` how a sync is, and how one of its runs went.
+pub(crate) fn tell(sync: i64, run: Option<i64>) -> Fallible<()> {
+    with_owners_rights(|| {
+        spi::touch(
+            "SELECT pg_notify('cohort_sync', json_build_object('cohort', c.name, 'destination', d.name, 'state', s.state, \
+                 'why', left(s.why, 300), 'run', r.run_id, 'run_state', r.state, 'added', r.added, 'removed', r.removed, \
+                 'error', left(r.error, 300))::text) \
+             FROM kursaha_cohort.sync s JOIN kursaha_cohort.cohort c USING (cohort_id) \
+             JOIN kursaha_cohort.destination d USING (destination_id) \
+             LEFT JOIN kursaha_cohort.sync_run r ON r.run_id = $2 WHERE s.sync_id = $1",
+            &[sync.into(), run.into()],
+        )?;
+        Ok(())
+    })
+}
+
+/// This server and database: a sync runs where it was made, or was armed.
+pub(crate) fn home() -> String {
+    // SAFETY: both are known once a process is connected to a database.
+    unsafe { format!("{}/{}", pgrx::pg_sys::GetSystemIdentifier(), pgrx::pg_sys::MyDatabaseId.to_u32()) }
+}
+
+/// Now, microseconds since 1970, by the clock and not by the transaction.
+pub(crate) fn now() -> i64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_micros()).ok())
+        .unwrap_or_default()
+}

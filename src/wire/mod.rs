@@ -1,0 +1,289 @@
+//! Outgoing HTTPS for a process that must stay responsive: one helper thread, which never touches the server, speaks to
+//! the other side, and whoever waits for it listens to interrupts meanwhile.
+
+pub(crate) mod secret;
+
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cohort_core::address;
+use cohort_core::destination::{Request, Response};
+use pgrx::pg_sys;
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, Error};
+
+use crate::pg::errors::{Fallible, SqlState, failure};
+use crate::pg::settings;
+
+/// The longest answer that is read.
+const LONGEST: u64 = 1 << 20;
+
+/// What may be reached, and how long it may take.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    allowed_hosts: Vec<String>,
+    allow_private: bool,
+    connect: Duration,
+    request: Duration,
+    ca_file: Option<PathBuf>,
+}
+
+impl Limits {
+    /// As the settings say.
+    pub(crate) fn from_settings() -> Self {
+        let hosts = settings::allowed_hosts();
+        Self {
+            allowed_hosts: hosts.split(',').map(str::trim).filter(|host| !host.is_empty()).map(str::to_owned).collect(),
+            allow_private: settings::allow_private_networks(),
+            connect: settings::connect_timeout(),
+            request: settings::request_timeout(),
+            ca_file: Some(settings::ca_file()).filter(|file| !file.is_empty()).map(PathBuf::from),
+        }
+    }
+}
+
+/// What went wrong before there was an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// It is not allowed: trying again would not help.
+    Refused {
+        /// What is not.
+        why: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The other side could not be reached, or did not answer as it should.
+    Failed(String),
+}
+
+impl Failure {
+    fn refused(why: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Refused { why: why.into(), hint: hint.into() }
+    }
+}
+
+type Answer = Result<Response, Failure>;
+
+/// A line to the outside.
+pub(crate) struct Wire {
+    requests: Sender<Request>,
+    answers: Receiver<Answer>,
+    /// Readable when there is an answer.
+    bell: UnixStream,
+}
+
+impl Wire {
+    /// Starts the helper thread. All signals are blocked in it, so that they come to the thread that knows the server.
+    pub(crate) fn open(limits: Limits) -> Fallible<Self> {
+        let broken = |error: std::io::Error| {
+            failure(SqlState::ERRCODE_SYSTEM_ERROR, format!("no thread for outgoing requests: {error}"))
+        };
+        let (bell, mut ring) = UnixStream::pair().map_err(broken)?;
+        bell.set_nonblocking(true).map_err(broken)?;
+        let (requests, orders) = channel::<Request>();
+        let (results, answers) = channel();
+        let work = move || {
+            let mut agent: Option<(Agent, Refusal)> = None;
+            while let Ok(request) = orders.recv() {
+                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    let (agent, refusal) = match &mut agent {
+                        Some(agent) => agent,
+                        none => none.insert(agent_of(&limits)?),
+                    };
+                    exchange(agent, refusal, &limits, &request)
+                }));
+                let answer = outcome.unwrap_or_else(|_| Err(Failure::Failed("the request broke off".to_owned())));
+                if results.send(answer).is_err() || ring.write_all(&[1]).is_err() {
+                    break;
+                }
+            }
+        };
+        // SAFETY: the masks are initialised by the calls; the old one is put back whether there is a thread or not.
+        let started = unsafe {
+            let (mut all, mut before) = (std::mem::zeroed::<libc::sigset_t>(), std::mem::zeroed::<libc::sigset_t>());
+            libc::sigfillset(&raw mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+            let started = std::thread::Builder::new().name("kursaha_cohort wire".to_owned()).spawn(work);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
+            started
+        };
+        started.map_err(broken)?;
+        Ok(Self { requests, answers, bell })
+    }
+
+    /// Hands a request over and returns at once.
+    pub(crate) fn start(&mut self, request: Request) -> Fallible<()> {
+        self.requests
+            .send(request)
+            .map_err(|_| failure(SqlState::ERRCODE_INTERNAL_ERROR, "the thread for outgoing requests is gone"))
+    }
+
+    /// Waits for the answer. `idle` is asked at least every 100 ms and checks for interrupts; `None`: it said to give up,
+    /// and the thread is left to itself.
+    pub(crate) fn wait(&mut self, idle: &mut dyn FnMut() -> bool) -> Option<Answer> {
+        loop {
+            let mut bytes = [0; 16];
+            let _ = self.bell.read(&mut bytes);
+            match self.answers.try_recv() {
+                Ok(answer) => return Some(answer),
+                Err(std::sync::mpsc::TryRecvError::Disconnected) => {
+                    return Some(Err(Failure::Failed("the request broke off".to_owned())));
+                }
+                Err(std::sync::mpsc::TryRecvError::Empty) => {}
+            }
+            let events =
+                pg_sys::WL_LATCH_SET | pg_sys::WL_SOCKET_READABLE | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+            // SAFETY: this process's latch, and a socket that is open as long as `self` is.
+            unsafe {
+                pg_sys::WaitLatchOrSocket(
+                    pg_sys::MyLatch,
+                    events.cast_signed(),
+                    self.bell.as_raw_fd(),
+                    100,
+                    pg_sys::PG_WAIT_EXTENSION,
+                );
+                pg_sys::ResetLatch(pg_sys::MyLatch);
+            }
+            if !idle() {
+                return None;
+            }
+        }
+    }
+}
+
+/// Why an address was refused, put down by the resolver.
+type Refusal = Arc<Mutex<Option<Failure>>>;
+
+/// Resolves once, and gives exactly the addresses that were checked.
+#[derive(Debug)]
+struct Guarded {
+    allow_private: bool,
+    refusal: Refusal,
+}
+
+impl Resolver for Guarded {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let found = DefaultResolver::default().resolve(uri, config, timeout)?;
+        if !self.allow_private
+            && let Some((address, why)) =
+                found.iter().find_map(|found| address::refused(found.ip()).map(|why| (found.ip(), why)))
+        {
+            let host = uri.host().unwrap_or_default();
+            if let Ok(mut refusal) = self.refusal.lock() {
+                *refusal = Some(Failure::refused(
+                    format!("the address of {host} is not a public one ({why}: {address})"),
+                    "A destination must have a public address; kursaha_cohort.allow_private_networks is for tests.",
+                ));
+            }
+            return Err(Error::HostNotFound);
+        }
+        Ok(found)
+    }
+}
+
+fn agent_of(limits: &Limits) -> Result<(Agent, Refusal), Failure> {
+    let roots = match &limits.ca_file {
+        None => RootCerts::WebPki,
+        Some(file) => {
+            let wrong = |why: String| {
+                Failure::refused(
+                    format!("kursaha_cohort.ca_file cannot be used: {why}"),
+                    "It is a file of certificates in PEM form that the server may read.",
+                )
+            };
+            let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+            let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
+                .filter_map(|item| match item {
+                    Ok(PemItem::Certificate(certificate)) => Some(certificate),
+                    _ => None,
+                })
+                .collect();
+            if certificates.is_empty() {
+                return Err(wrong("there is no certificate in it".to_owned()));
+            }
+            RootCerts::from(certificates)
+        }
+    };
+    let config = Agent::config_builder()
+        .https_only(true)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .user_agent(concat!("kursaha_cohort/", env!("CARGO_PKG_VERSION")))
+        .timeout_resolve(Some(limits.connect))
+        .timeout_connect(Some(limits.connect))
+        .timeout_global(Some(limits.request))
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .build();
+    let refusal = Refusal::default();
+    let resolver = Guarded { allow_private: limits.allow_private, refusal: Arc::clone(&refusal) };
+    Ok((Agent::with_parts(config, DefaultConnector::default(), resolver), refusal))
+}
+
+fn exchange(agent: &Agent, refusal: &Refusal, limits: &Limits, request: &Request) -> Answer {
+    let parsed = url::Url::parse(&request.url)
+        .map_err(|error| Failure::refused(format!("no valid address: {error}"), "Correct the destination."))?;
+    let host = parsed.host_str().unwrap_or_default();
+    let port = parsed.port_or_known_default().unwrap_or(443);
+    if parsed.scheme() != "https" {
+        return Err(Failure::refused("the address is not https", "Only https is spoken."));
+    }
+    if !address::allowed(host, port, &limits.allowed_hosts) {
+        return Err(Failure::refused(
+            format!("the host {host}:{port} is not allowed"),
+            "A superuser adds it to kursaha_cohort.allowed_hosts.",
+        ));
+    }
+    macro_rules! with_headers {
+        ($builder:expr) => {{
+            let mut builder = $builder;
+            for (name, value) in &request.headers {
+                builder = builder.header(name.as_str(), value.as_str());
+            }
+            builder
+        }};
+    }
+    let url = request.url.as_str();
+    let sent = match request.method {
+        "GET" => with_headers!(agent.get(url)).call(),
+        "DELETE" => with_headers!(agent.delete(url)).force_send_body().send(&request.body[..]),
+        "PUT" => with_headers!(agent.put(url)).send(&request.body[..]),
+        _ => with_headers!(agent.post(url)).send(&request.body[..]),
+    };
+    let mut answer = sent.map_err(|error| {
+        let refused = refusal.lock().ok().and_then(|mut refusal| refusal.take());
+        refused.unwrap_or_else(|| failed(&error, host))
+    })?;
+    let headers = answer
+        .headers()
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .collect();
+    let status = answer.status().as_u16();
+    let body = answer.body_mut().with_config().limit(LONGEST).read_to_vec().map_err(|error| match error {
+        Error::BodyExceedsLimit(_) => Failure::Failed("the answer is longer than 1 MiB".to_owned()),
+        other => failed(&other, host),
+    })?;
+    Ok(Response { status, headers, body })
+}
+
+/// In words, without what may stand in a request.
+fn failed(error: &Error, host: &str) -> Failure {
+    Failure::Failed(match error {
+        Error::HostNotFound => format!("the host {host} is not known"),
+        Error::Timeout(which) => format!("{host} did not answer in time ({which})"),
+        Error::Io(error) => format!("the connection to {host} failed: {error}"),
+        Error::ConnectionFailed => format!("the connection to {host} failed"),
+        other => format!("no usable answer from {host}: {other}"),
+    })
+}

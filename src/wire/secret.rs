@@ -1,0 +1,110 @@
+//! Secrets: kept in files or the server's environment, and only named in tables.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::FromRawFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
+use crate::pg::errors::{Fallible, SqlState, failure, invalid};
+use crate::pg::settings;
+
+/// The longest secret, in bytes.
+const LONGEST: u64 = 8_192;
+const PREFIX: &str = "KURSAHA_SECRET_";
+
+enum Reference<'a> {
+    File(&'a str),
+    Variable(&'a str),
+}
+
+/// Reads a reference. What is none is never repeated: it may be the secret itself.
+fn parse(reference: &str) -> Fallible<Reference<'_>> {
+    if let Some(name) = reference.strip_prefix("file:")
+        && (1..=100).contains(&name.len())
+        && !matches!(name, "." | "..")
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+    {
+        return Ok(Reference::File(name));
+    }
+    if let Some(name) = reference.strip_prefix("env:")
+        && let Some(rest) = name.strip_prefix(PREFIX)
+        && (1..=100).contains(&rest.len())
+        && rest.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+    {
+        return Ok(Reference::Variable(name));
+    }
+    Err(invalid("the secret is neither file:NAME nor env:KURSAHA_SECRET_NAME").set_hint(
+        "Put the secret into a file below kursaha_cohort.secrets_dir and pass its name (letters, digits, _ . -), as in 'file:fb-main'.",
+    ))
+}
+
+/// Checks that a reference has one of the two forms.
+pub(crate) fn check(reference: &str) -> Fallible<()> {
+    parse(reference).map(|_| ())
+}
+
+/// The secret that a reference names.
+pub(crate) fn read(reference: &str) -> Fallible<String> {
+    let content = match parse(reference)? {
+        Reference::Variable(name) => std::env::var(name).map_err(|_| {
+            failure(SqlState::ERRCODE_UNDEFINED_OBJECT, format!("the server's environment has no {name}"))
+                .set_hint("Set it where the server is started, or use a file.")
+        })?,
+        Reference::File(name) => read_file(name)?,
+    };
+    let content = content.strip_suffix('\n').unwrap_or(&content);
+    let content = content.strip_suffix('\r').unwrap_or(content);
+    if content.is_empty() || content.chars().any(char::is_control) {
+        return Err(invalid("the secret is empty or has control characters")
+            .set_hint("It is one line of text; a line break at its end is left out."));
+    }
+    Ok(content.to_owned())
+}
+
+fn read_file(name: &str) -> Fallible<String> {
+    let wrong = |why: &str, hint: &str| {
+        failure(SqlState::ERRCODE_UNDEFINED_FILE, format!("the secret file \"{name}\" {why}")).set_hint(hint.to_owned())
+    };
+    let setting = settings::secrets_dir();
+    if setting.is_empty() {
+        return Err(wrong("has no directory", "Set kursaha_cohort.secrets_dir."));
+    }
+    // A relative one is below the data directory, where a server process is at home.
+    let directory = PathBuf::from(setting);
+    let missing = "Create it below kursaha_cohort.secrets_dir, owned by the server's user, with mode 0600.";
+    let path = CString::new(directory.as_os_str().as_bytes()).map_err(|_| wrong("has no directory", missing))?;
+    let file_name = CString::new(name).map_err(|_| wrong("has a wrong name", missing))?;
+    // SAFETY: both strings end with a zero byte; a descriptor that was opened is owned by the File made of it.
+    let mut file = unsafe {
+        let directory = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC);
+        if directory < 0 {
+            return Err(wrong(
+                "has no directory",
+                "kursaha_cohort.secrets_dir is not there, or not readable by the server.",
+            ));
+        }
+        let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
+        let file = libc::openat(directory, file_name.as_ptr(), flags);
+        libc::close(directory);
+        if file < 0 {
+            return Err(wrong("cannot be opened (a symbolic link is not followed)", missing));
+        }
+        File::from_raw_fd(file)
+    };
+    let facts = file.metadata().map_err(|_| wrong("cannot be read", missing))?;
+    if !facts.is_file() {
+        return Err(wrong("is no regular file", missing));
+    }
+    if facts.mode() & 0o007 != 0 {
+        return Err(wrong("may be read by everyone", "chmod 0600."));
+    }
+    if facts.len() > LONGEST {
+        return Err(wrong("is too long", "A secret has at most 8 kB."));
+    }
+    let mut content = Vec::new();
+    file.by_ref().take(LONGEST + 1).read_to_end(&mut content).map_err(|_| wrong("cannot be read", missing))?;
+    String::from_utf8(content).map_err(|_| wrong("is no UTF-8 text", "A secret is one line of text."))
+}

@@ -1,0 +1,284 @@
+"""Every kind of destination follows its cohort; what is wrong is said and does no harm."""
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from harness import Fake, Server
+
+DIRECTORY = Path(os.environ.get("TEST_TMP") or tempfile.mkdtemp())
+
+
+def sha(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Syncs(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.fake = Fake(DIRECTORY / "fake")
+        cls.server = Server("sync", cls.fake, DIRECTORY)
+        cls.server.app("""
+            SELECT cohort_create('buyers', '{"did": "purchase"}');
+            INSERT INTO cohort_customer (customer_id, profile)
+            SELECT 'c' || i, jsonb_build_object('email', 'c' || i || '@example.com', 'city', 'Pune') FROM generate_series(1, 2000) i;
+            INSERT INTO cohort_event (customer_id, event_type) SELECT 'c' || i, 'purchase' FROM generate_series(1, 1200) i;
+        """)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+        cls.fake.stop()
+
+    def destination(self, name, kind, config, secret=None):
+        given = json.dumps(config).replace("'", "''")
+        reference = f", secret => '{secret}'" if secret else ""
+        self.server.app(f"SELECT cohort_destination_create('{name}', '{kind}', '{given}'{reference})")
+
+    def facebook(self, name, **more):
+        config = {"ad_account_id": "12", "audience_name": name, "base_url": self.fake.url, **more}
+        self.destination(name, "facebook_ads", config, "file:meta")
+
+    def create(self, cohort, destination):
+        self.server.app(f"SELECT cohort_sync_create('{cohort}', '{destination}', 'daily', '02:30', 'Asia/Kolkata')")
+
+    def emails(self, name):
+        return sorted(row["EMAIL"] for row in self.fake.audience(name))
+
+    def expected(self, cohort):
+        """The digests of the members' addresses: each once, as in the audience."""
+        text = self.server.ask(
+            f"SELECT coalesce(json_agg(DISTINCT c.profile ->> 'email'), '[]') FROM cohort_run('{cohort}') m (customer_id) "
+            "JOIN cohort_customer c USING (customer_id)")
+        return sorted(sha(email) for email in json.loads(text))
+
+    def test_facebook_follows(self):
+        server = self.server
+        self.facebook("fb", batch_rows=500)
+        tested = server.app("SELECT bool_and(ok) FROM cohort_destination_test('fb')")
+        self.assertEqual(tested, "t")
+        preview = server.app("SELECT adds, removes, unchanged, skipped FROM cohort_sync_preview('buyers', 'fb')")
+        self.assertEqual(preview, "1200|0|0|{}")
+        self.create("buyers", "fb")
+        server.refused("SELECT cohort_sync_create('buyers', 'fb', 'daily')", "already", "cohort_sync_update", "cohort_sync_drop")
+        server.sync("buyers", "fb")
+        self.assertEqual(self.emails("fb"), self.expected("buyers"))
+        # Someone comes, someone goes, someone's address changes.
+        server.app("INSERT INTO cohort_event (customer_id, event_type) VALUES ('c1500', 'purchase')")
+        server.app("DELETE FROM cohort_event WHERE customer_id = 'c3'")
+        server.app("UPDATE cohort_customer SET profile = '{\"email\": \"new@example.com\"}' WHERE customer_id = 'c5'")
+        server.sync("buyers", "fb")
+        self.assertEqual(self.emails("fb"), self.expected("buyers"))
+        self.assertIn(sha("new@example.com"), self.emails("fb"))
+        # Nothing changed: nothing is sent.
+        requests = len(self.fake.call("log"))
+        server.sync("buyers", "fb")
+        self.assertEqual(len(self.fake.call("log")), requests)
+        self.assertEqual(server.app("SELECT adds, removes, unchanged FROM cohort_sync_preview('buyers', 'fb')"), "0|0|1200")
+        self.assertEqual(server.ask("SELECT delivered FROM cohort_sync_status WHERE destination = 'fb'"), "1200")
+        server.refused("SELECT cohort_drop('buyers')", "synced to \"fb\"", "cohort_sync_drop")
+        # Forgetting a person takes them away there, too.
+        server.app("INSERT INTO cohort_event (customer_id, event_type) VALUES ('c1600', 'purchase')")
+        server.sync("buyers", "fb")
+        self.assertEqual(server.app("SELECT syncs >= 1 FROM cohort_forget('c1600')"), "t")
+        server.until("SELECT NOT EXISTS (SELECT FROM kursaha_cohort.sync_member WHERE customer_id = 'c1600' AND sync_id = "
+                     "(SELECT sync_id FROM kursaha_cohort.sync JOIN kursaha_cohort.destination d USING (destination_id) WHERE d.name = 'fb'))",
+                     "the forgotten are removed")
+        self.assertNotIn(sha("c1600@example.com"), self.emails("fb"))
+
+    def test_shared_identifiers_stay(self):
+        server = self.server
+        self.facebook("family")
+        server.app("""INSERT INTO cohort_customer (customer_id, profile) VALUES
+            ('ana', '{"email": "home@example.com"}'), ('ben', '{"email": "home@example.com"}');
+            SELECT cohort_import('family', ARRAY['ana', 'ben'])""")
+        self.create("family", "family")
+        server.sync("family", "family")
+        server.app("SELECT cohort_import('family', ARRAY['ben'])")
+        server.sync("family", "family")
+        self.assertEqual(self.emails("family"), [sha("home@example.com")])
+
+    def test_guards_hold(self):
+        server = self.server
+        self.facebook("guarded")
+        server.app("SELECT cohort_import('guarded', (SELECT array_agg('c' || i) FROM generate_series(1, 1900) i))")
+        self.create("guarded", "guarded")
+        server.sync("guarded", "guarded")
+        server.app("SELECT cohort_import('guarded', (SELECT array_agg('c' || i) FROM generate_series(1, 500) i))")
+        server.sync("guarded", "guarded", "held")
+        self.assertGreater(len(self.emails("guarded")), 1800)
+        server.refused("SELECT cohort_sync_now('guarded', 'guarded')", "held", "force")
+        server.sync("guarded", "guarded", force=True)
+        self.assertEqual(self.emails("guarded"), self.expected("guarded"))
+
+    def test_webhook(self):
+        server = self.server
+        self.destination("hook", "webhook", {"url": f"{self.fake.url}/hook/h1", "include": ["city"]}, "file:hook")
+        self.assertEqual(server.app("SELECT bool_and(ok) FROM cohort_destination_test('hook')"), "t")
+        server.app("SELECT cohort_import('few', ARRAY['c10', 'c11'])")
+        self.create("few", "hook")
+        server.sync("few", "hook")
+        self.assertEqual(self.fake.call("hook/h1")["members"], {"c10": {"city": "Pune"}, "c11": {"city": "Pune"}})
+        server.app("SELECT cohort_import('few', ARRAY['c11', 'c12'])")
+        server.app("UPDATE cohort_customer SET profile = profile || '{\"city\": \"Goa\"}' WHERE customer_id = 'c11'")
+        server.sync("few", "hook")
+        held = self.fake.call("hook/h1")
+        self.assertEqual(held["members"], {"c11": {"city": "Goa"}, "c12": {"city": "Pune"}})
+        self.assertEqual(held["bad_signatures"], 0)
+
+    def test_s3(self):
+        server = self.server
+        config = {"endpoint": f"{self.fake.url}/s3", "bucket": "good-one", "prefix": "x", "region": "us-east-1", "format": "ndjson"}
+        self.destination("store", "s3", config, "file:s3")
+        server.app("SELECT cohort_import('stored', ARRAY['c20', 'c21'])")
+        self.create("stored", "store")
+        server.sync("stored", "store")
+        objects = self.fake.call("bucket/good-one?body=1")
+        snapshot = [held["body"] for key, held in objects.items() if "snapshot-" in key]
+        self.assertEqual([json.loads(line)["customer_id"] for line in snapshot[0].splitlines()], ["c20", "c21"])
+        self.assertEqual(len([key for key in objects if key.endswith("_SUCCESS")]), 1)
+
+    def test_pixel(self):
+        server = self.server
+        self.destination("pixel", "meta_pixel", {"pixel_id": "77", "event_name": "Lead", "base_url": self.fake.url}, "file:meta")
+        server.app("SELECT cohort_import('leads', ARRAY['c30', 'c31'])")
+        self.create("leads", "pixel")
+        server.sync("leads", "pixel")
+        server.app("SELECT cohort_import('leads', ARRAY['c31', 'c32'])")
+        server.sync("leads", "pixel")
+        seen = self.fake.call("events/77")
+        self.assertEqual(sorted(event["user_data"]["em"][0] for event in seen["events"]),
+                         sorted(sha(f"c{i}@example.com") for i in (30, 31, 32)))
+
+    def test_table(self):
+        server = self.server
+        server.app("CREATE TABLE public.audience (customer_id text PRIMARY KEY)")
+        self.destination("tab", "table", {"table": "public.audience"})
+        self.assertEqual(server.app("SELECT bool_and(ok) FROM cohort_destination_test('tab')"), "t")
+        server.app("SELECT cohort_import('tabled', ARRAY['c40', 'c41'])")
+        self.create("tabled", "tab")
+        server.sync("tabled", "tab")
+        server.app("SELECT cohort_import('tabled', ARRAY['c41', 'c42'])")
+        server.sync("tabled", "tab")
+        self.assertEqual(server.ask("SELECT string_agg(customer_id, ',' ORDER BY 1) FROM audience"), "c41,c42")
+
+    def test_schedule(self):
+        server = self.server
+        self.facebook("timed")
+        server.app("SELECT cohort_import('timed', ARRAY['c50'])")
+        server.app("SELECT cohort_sync_create('timed', 'timed', 'every 1 second')")
+        server.until("SELECT count(*) >= 2 FROM cohort_sync_run WHERE cohort = 'timed' AND state = 'success' AND cause = 'schedule'",
+                     "it runs on its schedule")
+        server.app("SELECT cohort_import('timed', ARRAY['c50', 'c51'])")
+        server.until("SELECT delivered = 2 FROM cohort_sync_status WHERE cohort = 'timed'", "it follows")
+        server.app("SELECT cohort_sync_pause('timed', 'timed')")
+        self.assertEqual(self.emails("timed"), self.expected("timed"))
+        server.app("SELECT cohort_sync_update('timed', 'timed', frequency => 'every 6 hours')")
+        self.assertEqual(server.ask("SELECT frequency, state FROM cohort_sync_status WHERE cohort = 'timed'"), "every 6 hours|paused")
+        server.refused("SELECT cohort_sync_create('timed', 'fb2', '0 0 30 2 *')", "fb2")
+        server.refused("SELECT cohort_sync_update('timed', 'timed', '0 0 30 2 *')", "never fires")
+
+    def test_faults_converge(self):
+        """After each fault and what follows by itself, the audience equals the cohort."""
+        server, fake = self.server, self.fake
+        self.facebook("faulty", batch_rows=100)
+        server.app("SELECT cohort_import('faulty', ARRAY(SELECT 'c' || i FROM generate_series(1, 250) i))")
+        self.create("faulty", "faulty")
+        server.sync("faulty", "faulty")
+        self.assertEqual(self.emails("faulty"), self.expected("faulty"))
+        users = {"path": "/users"}
+        faults = {
+            "429 with seconds": {"status": 429, "headers": {"Retry-After": "1"}, "body": {}},
+            "429 with a date": {"status": 429, "headers": {"Retry-After": "Thu, 01 Jan 1970 00:00:00 GMT"}, "body": {}},
+            "429 with garbage": {"status": 429, "headers": {"Retry-After": "soon"}, "body": {}},
+            "500": {"status": 500, "body": "<html>oops</html>"},
+            "half a body": {"cut": 10},
+            "HTML": {"status": 200, "body": "<html>hello</html>"},
+            "a wrong length": {"length": 50},
+            "an error inside 200": {"status": 200, "body": {"error": {"code": 2, "message": "try later", "is_transient": True}}},
+            "a reset": {"reset": True},
+            "a lost answer": {"apply": "before", "status": 500, "body": "<html>lost</html>"},
+            "a silent server": {"hang": True},
+        }
+        for turn, (what, fault) in enumerate(faults.items()):
+            with self.subTest(what):
+                fake.script({"match": users, "times": 1, "do": fault})
+                first = turn * 20 + 1
+                server.app(f"SELECT cohort_import('faulty', ARRAY(SELECT 'c' || i FROM generate_series({first}, {first + 250}) i))")
+                server.sync("faulty", "faulty")
+                self.assertEqual(self.emails("faulty"), self.expected("faulty"))
+        with self.subTest("bad rows are found and quarantined"):
+            victims = [sha(f"c{i}@example.com") for i in (901, 950, 999)]
+            audience = [a["id"] for a in fake.call("audiences") if a["name"] == "faulty"][0]
+            fake.call("bad_rows", {"audience": audience, "values": victims, "code": 100, "subcode": 1})
+            server.app("SELECT cohort_import('faulty', ARRAY(SELECT 'c' || i FROM generate_series(200, 1000) i))")
+            server.sync("faulty", "faulty")
+            self.assertEqual(self.emails("faulty"), sorted(set(self.expected("faulty")) - set(victims)))
+            self.assertEqual(server.app("SELECT count(*) FROM cohort_sync_rejected WHERE cohort = 'faulty'"), "3")
+            fake.call("bad_rows", {"audience": audience, "values": []})
+            # They are not sent again before someone asks for it.
+            server.sync("faulty", "faulty")
+            self.assertEqual(self.emails("faulty"), sorted(set(self.expected("faulty")) - set(victims)))
+            before = int(server.ask("SELECT max(run_id) FROM cohort_sync_run"))
+            server.app("SELECT cohort_sync_resync('faulty', 'faulty')")
+            server.ended("faulty", "faulty", "success", before)
+            self.assertEqual(self.emails("faulty"), self.expected("faulty"))
+            self.assertEqual(server.app("SELECT count(*) FROM cohort_sync_rejected WHERE cohort = 'faulty'"), "0")
+        with self.subTest("an expired token needs attention, and a new one helps"):
+            server.put_secret("meta", "not-the-token")
+            server.app("SELECT cohort_import('faulty', ARRAY(SELECT 'c' || i FROM generate_series(200, 890) i))")
+            server.sync("faulty", "faulty", "failed")
+            server.until("SELECT state = 'needs_attention' FROM cohort_sync_status WHERE cohort = 'faulty'", "it needs attention")
+            server.refused("SELECT cohort_sync_now('faulty', 'faulty')", "needs_attention", "cohort_sync_resume")
+            server.put_secret("meta", (fake.directory / "token").read_text())
+            before = int(server.ask("SELECT max(run_id) FROM cohort_sync_run"))
+            server.app("SELECT cohort_sync_resume('faulty', 'faulty')")
+            server.ended("faulty", "faulty", "success", before)
+            self.assertEqual(self.emails("faulty"), self.expected("faulty"))
+        with self.subTest("a worker that is terminated mid-request goes on"):
+            fake.script({"match": users, "times": 1, "do": {"delay": 3, "apply": "before"}})
+            server.app("SELECT cohort_import('faulty', ARRAY(SELECT 'c' || i FROM generate_series(300, 1100) i))")
+            before = int(server.ask("SELECT max(run_id) FROM cohort_sync_run"))
+            server.app("SELECT cohort_sync_now('faulty', 'faulty')")
+            server.until("SELECT count(*) = 1 FROM cohort_worker_status WHERE worker = 'kursaha_cohort sync'", "a worker runs")
+            server.ask("SELECT pg_sleep(0.5), pg_terminate_backend(pid) FROM cohort_worker_status WHERE worker = 'kursaha_cohort sync'")
+            server.ended("faulty", "faulty", "success", before)
+            self.assertEqual(self.emails("faulty"), self.expected("faulty"))
+        with self.subTest("the postmaster's crash leaves nobody behind"):
+            fake.script({"match": users, "times": 1, "do": {"delay": 3, "apply": "before"}})
+            server.app("SELECT cohort_import('faulty', ARRAY(SELECT 'c' || i FROM generate_series(350, 1150) i))")
+            before = int(server.ask("SELECT max(run_id) FROM cohort_sync_run"))
+            server.app("SELECT cohort_sync_now('faulty', 'faulty')")
+            server.until("SELECT count(*) = 1 FROM cohort_worker_status WHERE worker = 'kursaha_cohort sync'", "a worker runs")
+            pid = int(server.ask("SELECT pid FROM cohort_worker_status WHERE worker = 'kursaha_cohort sync'"))
+            os.kill(pid, 9)
+            server.ended("faulty", "faulty", "success", before)
+            self.assertEqual(self.emails("faulty"), self.expected("faulty"))
+        log = fake.call("log")
+        self.assertLessEqual(max(entry["open_at_once"] for entry in log if entry["path"].endswith("/users")), 1)
+        token = (fake.directory / "token").read_text().strip()
+        kept = server.ask("SELECT coalesce(string_agg(r::text, ' '), '') FROM kursaha_cohort.sync_run r") + server.ask(
+            "SELECT string_agg(s::text, ' ') FROM kursaha_cohort.sync s")
+        self.assertNotIn(token, kept)
+        self.assertNotIn("@example.com", kept)
+
+    def test_who_may_what(self):
+        server = self.server
+        self.facebook("mine")
+        server.ask("CREATE ROLE other LOGIN; SELECT cohort_grant('editor', 'other')")
+        server.refused("SELECT cohort_destination_drop('mine')", "permission denied", role="other")
+        server.refused("SELECT cohort_sync_create('buyers', 'mine', 'daily')", "must be owner", role="other")
+        server.refused("SELECT cohort_sync_create('buyers', 'mine', 'daily')", "superuser", "SET ROLE", role=None)
+        server.refused("SELECT cohort_destination_create('x', 'webhook', '{\"url\": \"https://x\"}', secret => 's3cret')",
+                       "neither file:NAME nor env:", "HINT")
+        server.refused("SELECT cohort_destination_create('x', 'webhook', '{\"url\": \"https://x\"}')", "needs a secret")
+        server.refused("SELECT cohort_sync_now('buyers', 'mine')", "not synced", "cohort_sync_create")
+        server.refused("UPDATE kursaha_cohort.sync SET owner = 'postgres'", "permission denied")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], "-v", *sys.argv[1:]])
