@@ -1,7 +1,7 @@
 # make help lists what there is. The work is done by scripts/, which can be called by themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build install test fuzz crash demo demo-stop check bench clean
+.PHONY: help setup build install test fuzz crash faults bench-sync demo demo-stop check bench clean
 
 help: ## this list
 	@echo "kursaha_cohort: customer cohorts inside PostgreSQL"
@@ -25,6 +25,12 @@ fuzz: build ## random histories without end: the index against plain SQL
 
 crash: build ## kill a server 100 times while it writes, seals and merges (KILLS=N)
 	@KILLS=$${KILLS:-100} tests/run.d/33-crash
+
+faults: build ## syncs against a fake of the outside world, with faults
+	@TEST_ONLY='36-*' scripts/test
+
+bench-sync: build ## what syncs cost (MEMBERS=N)
+	@python3 benches/sync.py $${MEMBERS:-500000}
 
 demo: build ## cohorts of a real shop's customers on a private server, which is left running
 	@scripts/demo
