@@ -93,7 +93,6 @@ CREATE TABLE kursaha_cohort.sync_run (
     first_sent_at timestamptz,
     ended_at timestamptz,
     resume_at timestamptz,
-    throttled boolean NOT NULL DEFAULT false,
     attempts integer NOT NULL DEFAULT 0,
     first_batch bigint NOT NULL,
     snapshot_at timestamptz,
@@ -123,7 +122,6 @@ COMMENT ON COLUMN kursaha_cohort.sync_run.started_at IS 'When a worker first too
 COMMENT ON COLUMN kursaha_cohort.sync_run.first_sent_at IS 'When the first batch went out';
 COMMENT ON COLUMN kursaha_cohort.sync_run.ended_at IS 'When it ended';
 COMMENT ON COLUMN kursaha_cohort.sync_run.resume_at IS 'Not before this time';
-COMMENT ON COLUMN kursaha_cohort.sync_run.throttled IS 'Whether it waits because the destination asked for it';
 COMMENT ON COLUMN kursaha_cohort.sync_run.attempts IS 'Attempts in a row that failed';
 COMMENT ON COLUMN kursaha_cohort.sync_run.first_batch IS 'Batches of this run are numbered from here on';
 COMMENT ON COLUMN kursaha_cohort.sync_run.snapshot_at IS 'When the cohort was evaluated, last';

@@ -181,11 +181,6 @@ pub(crate) fn overlap(names: &[String], as_of: cohort_core::time::Micros) -> Fal
     Ok(Some(exact.into_iter().collect()))
 }
 
-/// Memory of the server for one step of long work, given back after it.
-pub(crate) fn scratch() -> Scratch {
-    Scratch::new()
-}
-
 /// Hands out the members' ids in slices of at most so many, so that no more of them are in memory at a time; gives how
 /// many there are. What a slice needs of the server's memory is given back after it.
 pub(crate) fn in_slices(

@@ -210,6 +210,12 @@ fn register_syncs() {
     );
 }
 
+/// Rereads the settings' file: for a worker that was told to, outside of any transaction.
+pub(crate) fn reload() {
+    // SAFETY: as every worker's main loop does it.
+    unsafe { pgrx::pg_sys::ProcessConfigFile(pgrx::pg_sys::GucContext::PGC_SIGHUP) }
+}
+
 fn text(setting: &GucSetting<Option<CString>>) -> String {
     setting.get().map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
 }

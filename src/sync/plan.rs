@@ -12,6 +12,7 @@ use crate::pg::answer;
 use crate::pg::databases::with_owners_rights;
 use crate::pg::errors::Fallible;
 use crate::pg::extension;
+use crate::pg::index::Scratch;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::store::Question;
@@ -221,25 +222,14 @@ impl Told {
 
     /// Hands out those that are there and were not seen; gives how many.
     fn others(&self, seen: &RoaringTreemap, each: &mut dyn FnMut(i64, &str) -> Fallible<()>) -> Fallible<u64> {
-        const PAGE: i64 = 20_000;
+        const PAGE: usize = 20_000;
         let Some(sync) = self.sync else { return Ok(0) };
-        let scratch = answer::scratch();
+        let scratch = Scratch::new();
         let mut last = (String::new(), 0_i64);
         let mut count = 0;
         loop {
             pgrx::check_for_interrupts!();
-            let rows: Vec<(String, i64)> = scratch.run(|| {
-                with_owners_rights(|| {
-                    spi::run(
-                        Snapshot::Callers,
-                        "SELECT customer_id, member_id FROM kursaha_cohort.sync_member \
-                         WHERE sync_id = $1 AND (customer_id, member_id) > ($2, $3) AND NOT leaving \
-                         ORDER BY customer_id, member_id LIMIT $4",
-                        &[sync.into(), last.0.as_str().into(), last.1.into(), PAGE.into()],
-                        |row| Ok((row.need(1)?, row.need(2)?)),
-                    )
-                })
-            })?;
+            let rows = scratch.run(|| page(Snapshot::Callers, sync, &last, PAGE))?;
             scratch.clear();
             let Some(end) = rows.last().cloned() else { return Ok(count) };
             for (customer, member) in &rows {
@@ -252,6 +242,20 @@ impl Told {
             last = end;
         }
     }
+}
+
+/// The next of the members that stay, after a customer and a member's number, in that order.
+pub(super) fn page(snapshot: Snapshot, sync: i64, after: &(String, i64), most: usize) -> Fallible<Vec<(String, i64)>> {
+    with_owners_rights(|| {
+        spi::run(
+            snapshot,
+            "SELECT customer_id, member_id FROM kursaha_cohort.sync_member \
+             WHERE sync_id = $1 AND (customer_id, member_id) > ($2, $3) AND NOT leaving \
+             ORDER BY customer_id, member_id LIMIT $4",
+            &[sync.into(), after.0.as_str().into(), after.1.into(), i64::try_from(most).unwrap_or(1).into()],
+            |row| Ok((row.need(1)?, row.need(2)?)),
+        )
+    })
 }
 
 fn place(row: &spi::Row) -> Fallible<usize> {
@@ -278,8 +282,12 @@ fn stamps(ids: &[String], wanted: &HashMap<usize, Option<i64>>) -> Fallible<Vec<
 /// A customer's profile, and its stamp.
 pub(super) type Profile = (Option<Map<String, Value>>, Option<i64>);
 
-/// The profiles of some customers, in their order, read with the current user's rights.
-pub(super) fn profiles(snapshot: Snapshot, ids: &[&str]) -> Fallible<Vec<Profile>> {
+/// The profiles of some customers, in their order, read with the current user's rights; none where the destination wants
+/// none.
+pub(super) fn profiles(snapshot: Snapshot, destination: &dyn Destination, ids: &[&str]) -> Fallible<Vec<Profile>> {
+    if !destination.wants_profile() {
+        return Ok(vec![(None, None); ids.len()]);
+    }
     let schema = extension::schema()?;
     let asked: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
     let mut found: Vec<Profile> = vec![(None, None); ids.len()];
@@ -341,21 +349,19 @@ pub(crate) fn preview(cohort: &str, place: &Place, sync: Option<i64>) -> Fallibl
             facts,
             &mut |slice| {
                 let ids: Vec<&str> = slice.iter().map(|(_, id)| *id).collect();
-                let profiles = if destination.wants_profile() {
-                    profiles(Snapshot::Callers, &ids)?
-                } else {
-                    vec![(None, None); ids.len()]
-                };
-                let had = if slice.iter().any(|(kind, _)| *kind == Kind::Look) {
-                    identities(sync, &ids)?
-                } else {
-                    HashMap::new()
+                let profiles = profiles(Snapshot::Callers, &*destination, &ids)?;
+                let had = match sync {
+                    Some(sync) if slice.iter().any(|(kind, _)| *kind == Kind::Look) => {
+                        had(Snapshot::Callers, sync, &ids)?
+                    }
+                    _ => HashMap::new(),
                 };
                 for (index, ((kind, id), (profile, _))) in slice.iter().zip(&profiles).enumerate() {
                     match destination.render(id, profile.as_ref()) {
                         Err(Skip(reason)) => *preview.skipped.entry(reason.to_owned()).or_default() += 1,
                         Ok((identity, _)) => {
-                            if *kind == Kind::Look && had.get(&index).is_some_and(|had| *had == identity.bytes) {
+                            if *kind == Kind::Look && had.get(&index).is_some_and(|had| had.identity == identity.bytes)
+                            {
                                 same += 1;
                             } else {
                                 preview.adds += 1;
@@ -377,18 +383,41 @@ pub(crate) fn preview(cohort: &str, place: &Place, sync: Option<i64>) -> Fallibl
     Ok(preview)
 }
 
-/// What the destination was told about some customers, by their places.
-fn identities(sync: Option<i64>, ids: &[&str]) -> Fallible<HashMap<usize, Vec<u8>>> {
-    let Some(sync) = sync else { return Ok(HashMap::new()) };
+/// What was there of a customer before.
+pub(super) struct Had {
+    pub(super) member: i64,
+    pub(super) identity: Vec<u8>,
+    pub(super) leaving: bool,
+    pub(super) entered_at: i64,
+}
+
+/// What the destination was told about some customers, by their places: of each the row that stays, else the last one
+/// that leaves.
+pub(super) fn had(snapshot: Snapshot, sync: i64, ids: &[&str]) -> Fallible<HashMap<usize, Had>> {
     let asked: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-    let rows: Vec<(usize, Vec<u8>)> = with_owners_rights(|| {
-        spi::run(
-            Snapshot::Callers,
-            "SELECT u.place::int - 1, m.identity FROM unnest($1) WITH ORDINALITY u (customer_id, place) \
-             JOIN kursaha_cohort.sync_member m ON m.sync_id = $2 AND m.customer_id = u.customer_id AND NOT m.leaving",
+    let mut found: HashMap<usize, Had> = HashMap::new();
+    with_owners_rights(|| {
+        spi::each(
+            snapshot,
+            "SELECT u.place::int - 1, m.member_id, m.identity, m.leaving, (extract(epoch FROM m.entered_at) * 1000000)::bigint \
+             FROM unnest($1) WITH ORDINALITY u (customer_id, place) \
+             JOIN kursaha_cohort.sync_member m ON m.sync_id = $2 AND m.customer_id = u.customer_id",
             &[asked.into(), sync.into()],
-            |row| Ok((place(row)?, row.need(2)?)),
+            |row| {
+                let place = place(row)?;
+                let next = Had {
+                    member: row.need(2)?,
+                    identity: row.need(3)?,
+                    leaving: row.need(4)?,
+                    entered_at: row.need(5)?,
+                };
+                // Who stays before who leaves, and the latest of those.
+                if found.get(&place).is_none_or(|had| (!had.leaving, had.member) < (!next.leaving, next.member)) {
+                    found.insert(place, next);
+                }
+                Ok(())
+            },
         )
     })?;
-    Ok(rows.into_iter().collect())
+    Ok(found)
 }

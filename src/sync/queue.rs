@@ -48,19 +48,7 @@ pub(crate) fn claim() -> Fallible<()> {
              OR s.requested IS NOT NULL AND (s.state = 'active' OR s.state = 'held' AND s.forced)) AND s.home = $1 \
          ORDER BY s.due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
         &[store::home().into(), MOST.into()],
-        |row| {
-            Ok(Due {
-                sync: row.need(1)?,
-                timing: Timing {
-                    frequency: row.need(2)?,
-                    at: row.get(3),
-                    timezone: row.need(4)?,
-                    anchor: row.need(5)?,
-                },
-                at: row.get(6),
-                now: row.need(7)?,
-            })
-        },
+        |row| Ok(Due { sync: row.need(1)?, timing: Timing::read(row, 2)?, at: row.get(6), now: row.need(7)? }),
     )?;
     for due in due {
         // The time that is claimed is moved on in the same statement: it cannot be claimed twice, whatever the clock does.
@@ -71,10 +59,7 @@ pub(crate) fn claim() -> Fallible<()> {
                 _ => schedule.next(due.now),
             },
             Err(bad) => {
-                spi::touch(
-                    "UPDATE kursaha_cohort.sync SET state = 'needs_attention', why = $2, hint = $3 WHERE sync_id = $1",
-                    &[due.sync.into(), format!("invalid schedule: {}", bad.problem).into(), bad.hint.into()],
-                )?;
+                run::attention(due.sync, &format!("invalid schedule: {}", bad.problem), &bad.hint)?;
                 store::tell(due.sync, None)?;
                 continue;
             }

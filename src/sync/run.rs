@@ -7,17 +7,17 @@ use cohort_core::destination::{Action, Destination, Keeps, Outcome, Row, Setup, 
 use cohort_core::sync::{self as rules, MOST_ATTEMPTS};
 use serde_json::{Map, Value, json};
 
-use super::plan::{self, Facts, Kind};
+use super::plan::{self, Facts};
 use super::send::{self, Delivery, Line, Verdict};
 use super::spool::Spool;
 use super::store::{self, Place};
 use crate::pg::databases::{as_owner, with_owners_rights};
-use crate::pg::errors::{Fallible, SqlState, failure};
+use crate::pg::errors::{Fallible, SqlState};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::settings;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::transaction::{Isolation, Trouble, attempt};
-use crate::wire::{Failure, secret};
+use crate::wire::secret;
 
 /// A run as it stands.
 #[derive(Debug, Clone)]
@@ -29,6 +29,7 @@ pub(super) struct Job {
     cohort: String,
     forced: bool,
     resync: bool,
+    mapping: i64,
     look: bool,
     first_batch: i64,
     batches: u64,
@@ -100,7 +101,8 @@ impl Ending {
             Outcome::Done(_) => Self::Success { remark: None },
             Outcome::Again { why, .. } | Outcome::BadRows { why } => Self::Retry { why: course.clean(&why) },
             Outcome::Wait { why, seconds } => Self::Throttled { why: course.clean(&why), seconds },
-            Outcome::Attention { why, hint } => Self::Attention { why: course.clean(&why), hint: course.clean(&hint) },
+            // A hint is our own words, in which a setting's long name would pass for a secret.
+            Outcome::Attention { why, hint } => Self::Attention { why: course.clean(&why), hint },
             Outcome::Deferred { why } => Self::Partial { why: course.clean(&why) },
         }
     }
@@ -111,6 +113,7 @@ pub(crate) fn perform(run: i64) {
     let mut counts = Counts::default();
     let ending = match attempt(Isolation::ReadCommitted, || load(run)) {
         Ok(Some(job)) => {
+            counts.mapping = Some(job.mapping);
             let ending = go(job, &mut counts).unwrap_or_else(|ending| ending);
             // SAFETY: the flags were looked at; what follows must not be interrupted by the same request.
             if unsafe { (&raw const pgrx::pg_sys::ProcDiePending).read_volatile() } != 0 {
@@ -138,6 +141,8 @@ pub(crate) fn perform(run: i64) {
 /// What this attempt did.
 #[derive(Debug, Default)]
 struct Counts {
+    /// Fingerprint of how profiles were rendered.
+    mapping: Option<i64>,
     skipped: BTreeMap<String, u64>,
 }
 
@@ -162,6 +167,7 @@ fn load(run: i64) -> Fallible<Option<Job>> {
                         cohort: row.need(2)?,
                         forced: row.need(3)?,
                         resync: row.need(4)?,
+                        mapping: 0,
                         look: false,
                         first_batch: row.need(6)?,
                         batches: u64::try_from(row.need::<i64>(7)?).unwrap_or(0),
@@ -173,7 +179,8 @@ fn load(run: i64) -> Fallible<Option<Job>> {
         )
     })?;
     let Some((mapping, mut job)) = found else { return Ok(None) };
-    job.look = mapping != Some(job.place.open()?.fingerprint());
+    job.mapping = job.place.open()?.fingerprint();
+    job.look = mapping != Some(job.mapping);
     Ok(Some(job))
 }
 
@@ -277,29 +284,20 @@ fn go(mut job: Job, counts: &mut Counts) -> Result<Ending, Ending> {
         };
         make_ready(&job, destination, &mut course, &mut line)?;
     }
-    while removals.len() > 0 {
+    loop {
         let entries = step(|| removals.take(10_000))?;
         if entries.is_empty() {
             break;
         }
-        guarded(&job, || {
-            let (members, customers): (Vec<i64>, Vec<String>) =
-                entries.into_iter().map(|entry| (entry.number, entry.customer)).unzip();
-            with_owners_rights(|| {
-                spi::touch(
-                    "UPDATE kursaha_cohort.sync_member m SET leaving = true FROM unnest($2, $3) u (customer_id, member_id) \
-                     WHERE m.sync_id = $1 AND m.customer_id = u.customer_id AND m.member_id = u.member_id",
-                    &[job.sync.into(), customers.into(), members.into()],
-                )
-            })
-        })?;
+        let (members, customers) = entries.into_iter().map(|entry| (entry.number, entry.customer)).unzip();
+        guarded(&job, || with_owners_rights(|| send::leave(job.sync, members, customers)))?;
     }
     add(&mut job, destination, &course, &mut line, &mut adds, counts)?;
-    let mut deferred = remove(&mut job, destination, &course, &mut line)?;
+    let deferred = remove(&mut job, destination, &course, &mut line)?;
     if destination.keeps() == Keeps::Objects {
         write_objects(&mut job, destination, &course, &mut line)?;
     }
-    Ok(match deferred.take() {
+    Ok(match deferred {
         Some(why) => Ending::Partial { why },
         None => Ending::Success { remark: destination.remark(figures.size) },
     })
@@ -356,8 +354,7 @@ fn exchanged(
     match line.exchange(request).map_err(|error| Ending::from(Trouble::from(error)))? {
         None => Ok(None),
         Some(Ok(response)) => Ok(Some(response)),
-        Some(Err(Failure::Failed(why))) => Err(Ending::Retry { why: course.clean(&why) }),
-        Some(Err(Failure::Refused { why, hint })) => Err(Ending::Attention { why: course.clean(&why), hint }),
+        Some(Err(failure)) => Err(Ending::of(failure.into(), course)),
     }
 }
 
@@ -401,13 +398,8 @@ fn add(
             }
             if destination.keeps() == Keeps::Rows && !intent.rows.is_empty() {
                 write_rows(destination, Action::Add, &intent.rows)?;
-                let arrived = Delivery {
-                    outcome: Verdict::Arrived,
-                    refused: Vec::new(),
-                    rows: intent.rows.len() as u64,
-                    invalid: BTreeMap::new(),
-                };
-                record(job, &arrived, Action::Add, &skipped)?;
+                let arrived = Delivery::arrived(intent.rows.len());
+                record(job, &arrived, Action::Add, Some(&skipped))?;
                 send::acknowledge(job, &intent, &arrived)?;
             }
             Ok(intent)
@@ -426,7 +418,7 @@ fn add(
         note_part(job, destination, Action::Add, &delivery);
         guarded(job, || {
             send::acknowledge(job, &intent, &delivery)?;
-            record(job, &delivery, Action::Add, &counts.skipped)
+            record(job, &delivery, Action::Add, Some(&counts.skipped))
         })?;
         judge(delivery, course)?;
     }
@@ -441,8 +433,8 @@ fn judge(delivery: Delivery, course: &Course) -> Result<(), Ending> {
     }
 }
 
-/// Records in the run what a batch did.
-fn record(job: &Job, delivery: &Delivery, action: Action, skipped: &BTreeMap<String, u64>) -> Fallible<()> {
+/// Records in the run what a batch did, and who was skipped so far if that changed.
+fn record(job: &Job, delivery: &Delivery, action: Action, skipped: Option<&BTreeMap<String, u64>>) -> Fallible<()> {
     let arrived = delivery.outcome == Verdict::Arrived;
     let rows = if arrived { i64::try_from(delivery.rows).unwrap_or(i64::MAX) } else { 0 };
     let (added, removed) = if action == Action::Add { (rows, 0) } else { (0, rows) };
@@ -451,7 +443,7 @@ fn record(job: &Job, delivery: &Delivery, action: Action, skipped: &BTreeMap<Str
         spi::touch(
             "UPDATE kursaha_cohort.sync_run r SET added = added + $2, removed = removed + $3, \
                  batches = CASE WHEN $4 THEN batches + 1 ELSE batches END, \
-                 attempts = CASE WHEN $4 THEN 0 ELSE attempts END, rejected = rejected + $5, skipped = $6, parts = $8, \
+                 attempts = CASE WHEN $4 THEN 0 ELSE attempts END, rejected = rejected + $5, skipped = coalesce($6, skipped), parts = $8, \
                  invalid = (SELECT coalesce(jsonb_object_agg(u.key, u.sum), '{}') FROM ( \
                      SELECT i.key, sum(i.value::bigint) FROM ( \
                          SELECT * FROM jsonb_each_text(r.invalid) UNION ALL SELECT * FROM jsonb_each_text($7)) i \
@@ -463,7 +455,7 @@ fn record(job: &Job, delivery: &Delivery, action: Action, skipped: &BTreeMap<Str
                 removed.into(),
                 arrived.into(),
                 refused.into(),
-                Jsonb::from(&json!(skipped)).into(),
+                skipped.map(|skipped| Jsonb::from(&json!(skipped))).into(),
                 Jsonb::from(&json!(delivery.invalid)).into(),
                 Jsonb::from(&json!(job.parts)).into(),
             ],
@@ -502,10 +494,9 @@ fn remove(
     guarded(job, || with_owners_rights(|| find_shared(job, destination.shared())))?;
     let rows_at_once = destination.batch_rows(Action::Remove);
     let mut last = 0;
-    let mut skipped = None;
     loop {
         let page = guarded(job, || with_owners_rights(|| leaving(job.sync, last, rows_at_once)))?;
-        let Some(end) = page.last().map(|leaver| leaver.member) else { return Ok(skipped) };
+        let Some(end) = page.last().map(|leaver| leaver.member) else { return Ok(None) };
         last = end;
         let mut rows = Vec::with_capacity(page.len());
         let mut settled = Vec::new();
@@ -527,15 +518,10 @@ fn remove(
         if destination.keeps() == Keeps::Rows {
             guarded(job, || {
                 write_rows(destination, Action::Remove, &rows)?;
-                let arrived = Delivery {
-                    outcome: Verdict::Arrived,
-                    refused: Vec::new(),
-                    rows: rows.len() as u64,
-                    invalid: BTreeMap::new(),
-                };
+                let arrived = Delivery::arrived(rows.len());
                 settled.append(&mut sent);
                 with_owners_rights(|| forget(job.sync, settled))?;
-                record_removal(job, &arrived)
+                record(job, &arrived, Action::Remove, None)
             })?;
             continue;
         }
@@ -549,28 +535,14 @@ fn remove(
                 settled.append(&mut sent);
             }
             with_owners_rights(|| forget(job.sync, settled))?;
-            record_removal(job, &delivery)
+            record(job, &delivery, Action::Remove, None)
         })?;
         if let Verdict::Not(Outcome::Deferred { why }) = &delivery.outcome {
             // The audience would become too small: every further removal would be refused alike.
-            skipped = Some(course.clean(why));
-            return Ok(skipped);
+            return Ok(Some(course.clean(why)));
         }
         judge(delivery, course)?;
     }
-}
-
-fn record_removal(job: &Job, delivery: &Delivery) -> Fallible<()> {
-    let skipped = with_owners_rights(|| {
-        spi::one(
-            Snapshot::Fresh,
-            "SELECT skipped FROM kursaha_cohort.sync_run WHERE run_id = $1",
-            &[job.run.into()],
-            |row| Ok(row.need::<Jsonb>(1)?.0),
-        )
-    })?;
-    let skipped: BTreeMap<String, u64> = serde_json::from_str(&skipped).unwrap_or_default();
-    record(job, delivery, Action::Remove, &skipped)
 }
 
 /// A member that is to be removed.
@@ -651,31 +623,11 @@ fn write_objects(job: &mut Job, destination: &dyn Destination, course: &Course, 
     let mut last = (String::new(), 0_i64);
     let (mut part, mut total) = (0, 0);
     loop {
-        let page: Vec<(String, i64)> = guarded(job, || {
-            with_owners_rights(|| {
-                spi::run(
-                    Snapshot::Fresh,
-                    "SELECT customer_id, member_id FROM kursaha_cohort.sync_member \
-                     WHERE sync_id = $1 AND (customer_id, member_id) > ($2, $3) AND NOT leaving \
-                     ORDER BY customer_id, member_id LIMIT $4",
-                    &[
-                        job.sync.into(),
-                        last.0.as_str().into(),
-                        last.1.into(),
-                        i64::try_from(rows_at_once).unwrap_or(1).into(),
-                    ],
-                    |row| Ok((row.need(1)?, row.need(2)?)),
-                )
-            })
-        })?;
+        let page = guarded(job, || plan::page(Snapshot::Fresh, job.sync, &last, rows_at_once))?;
         let Some(end) = page.last().cloned() else { break };
         last = end;
         let ids: Vec<&str> = page.iter().map(|(customer, _)| customer.as_str()).collect();
-        let profiles = if destination.wants_profile() {
-            step(|| plan::profiles(Snapshot::Fresh, &ids))?
-        } else {
-            vec![(None, None); ids.len()]
-        };
+        let profiles = step(|| plan::profiles(Snapshot::Fresh, destination, &ids))?;
         let mut rows = Vec::with_capacity(ids.len());
         for (id, (profile, _)) in ids.iter().zip(&profiles) {
             let Ok((_, properties)) = destination.render(id, profile.as_ref()) else { continue };
@@ -727,18 +679,16 @@ fn conclude(run: i64, ending: &Ending, counts: &Counts) -> Fallible<()> {
     let nth = u32::try_from(attempts).unwrap_or(0);
     match ending {
         Ending::Gone => return Ok(()),
-        Ending::Interrupted => {
-            later(run, "queued", None, 0, false, attempts)?;
-        }
+        Ending::Interrupted => return later(run, "queued", None, 0, attempts),
         Ending::Throttled { why, seconds } => {
             let millis = rules::throttle(*seconds, settings::retry_base(), nth, seed);
             // Not a failure; but where it does not say for how long, the waits grow.
             let attempts = if seconds.is_some() { attempts } else { (attempts + 1).min(MOST_ATTEMPTS - 1) };
-            later(run, "waiting", Some(why), millis, true, attempts)?;
+            return later(run, "waiting", Some(why), millis, attempts);
         }
         Ending::Retry { why } if attempts + 1 < MOST_ATTEMPTS => {
             let millis = rules::backoff(settings::retry_base(), nth, seed);
-            later(run, "waiting", Some(why), millis, false, attempts + 1)?;
+            return later(run, "waiting", Some(why), millis, attempts + 1);
         }
         Ending::Retry { why } => end(run, sync, "failed", Some(why), None, failures, counts)?,
         Ending::Failed { why, hint } => end(run, sync, "failed", Some(why), hint.as_deref(), failures, counts)?,
@@ -761,25 +711,18 @@ fn conclude(run: i64, ending: &Ending, counts: &Counts) -> Fallible<()> {
             attention(sync, why, hint)?;
         }
     }
-    let ended = spi::one(
-        Snapshot::Fresh,
-        "SELECT ended_at IS NOT NULL FROM kursaha_cohort.sync_run WHERE run_id = $1",
-        &[run.into()],
-        |row| row.need::<bool>(1),
-    )?;
-    if ended { store::tell(sync, Some(run)) } else { Ok(()) }
+    store::tell(sync, Some(run))
 }
 
 /// Leaves a run to be taken up again.
-fn later(run: i64, state: &str, why: Option<&String>, millis: u64, throttled: bool, attempts: i32) -> Fallible<()> {
+fn later(run: i64, state: &str, why: Option<&String>, millis: u64, attempts: i32) -> Fallible<()> {
     spi::touch(
-        "UPDATE kursaha_cohort.sync_run SET state = $2, error = $3, throttled = $4, attempts = $5, \
-             resume_at = clock_timestamp() + $6 * interval '1 millisecond' WHERE run_id = $1",
+        "UPDATE kursaha_cohort.sync_run SET state = $2, error = $3, attempts = $4, \
+             resume_at = clock_timestamp() + $5 * interval '1 millisecond' WHERE run_id = $1",
         &[
             run.into(),
             state.into(),
             why.map(String::as_str).into(),
-            throttled.into(),
             attempts.into(),
             i64::try_from(millis).unwrap_or(i64::MAX).into(),
         ],
@@ -787,7 +730,8 @@ fn later(run: i64, state: &str, why: Option<&String>, millis: u64, throttled: bo
     Ok(())
 }
 
-fn attention(sync: i64, why: &str, hint: &str) -> Fallible<()> {
+/// Leaves a sync to a person, unless one has paused it.
+pub(super) fn attention(sync: i64, why: &str, hint: &str) -> Fallible<()> {
     spi::touch(
         "UPDATE kursaha_cohort.sync SET state = 'needs_attention', why = $2, hint = $3 WHERE sync_id = $1 AND state <> 'paused'",
         &[sync.into(), why.into(), hint.into()],
@@ -816,17 +760,9 @@ fn end(
     if arrived {
         // Whatever was uncertain has been sent again, or taken away.
         spi::touch("DELETE FROM kursaha_cohort.sync_batch WHERE sync_id = $1", &[sync.into()])?;
-        let place: String = spi::one(
-            Snapshot::Fresh,
-            "SELECT d.name FROM kursaha_cohort.sync s JOIN kursaha_cohort.destination d USING (destination_id) \
-             WHERE s.sync_id = $1",
-            &[sync.into()],
-            |row| row.need(1),
-        )?;
-        let fingerprint = store::get_place(&place)?.open()?.fingerprint();
         spi::touch(
             "UPDATE kursaha_cohort.sync SET resync = false, mapping = $2 WHERE sync_id = $1",
-            &[sync.into(), fingerprint.into()],
+            &[sync.into(), counts.mapping.into()],
         )?;
     }
     let failures = match state {
@@ -876,7 +812,7 @@ pub(crate) fn crashed(run: i64) -> Fallible<()> {
             &[run.into()],
             |row| row.need(1),
         )?;
-        return later(run, "waiting", Some(&why), millis, false, attempts);
+        return later(run, "waiting", Some(&why), millis, attempts);
     }
     spi::touch(
         "UPDATE kursaha_cohort.sync_run SET state = 'crashed', ended_at = clock_timestamp(), error = $2 WHERE run_id = $1",
@@ -891,13 +827,4 @@ pub(crate) fn crashed(run: i64) -> Fallible<()> {
         ],
     )?;
     store::tell(sync, Some(run))
-}
-
-/// The kinds of a spool's entries are those of the plan.
-const _: () = assert!(Kind::Again as i64 == 1);
-
-/// An error about a table that is no destination.
-pub(super) fn no_table(table: &str) -> pgrx::pg_sys::panic::ErrorReport {
-    failure(SqlState::ERRCODE_UNDEFINED_TABLE, format!("there is no table {table}"))
-        .set_hint("Create it, with the column that customer_column names.")
 }

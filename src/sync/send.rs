@@ -6,12 +6,13 @@ use cohort_core::destination::{Action, Batch, Context, Destination, Keeps, Outco
 use cohort_core::sync::halves;
 use pgrx::pg_sys;
 
-use super::plan::{Kind, profiles};
+use super::plan::{Kind, had, profiles};
 use super::run::{Course, Job};
 use super::spool::Entry;
 use super::store;
 use crate::pg::databases::with_owners_rights;
 use crate::pg::errors::Fallible;
+use crate::pg::settings;
 use crate::pg::spi::{self, Snapshot};
 use crate::wire::{Failure, Limits, Wire};
 
@@ -28,14 +29,6 @@ pub(super) struct Intent {
     pub(super) known: Vec<bool>,
     /// The stamp of each one's profile.
     pub(super) sources: Vec<Option<i64>>,
-}
-
-/// What was there of a customer before.
-struct Had {
-    member: i64,
-    identity: Vec<u8>,
-    leaving: bool,
-    entered_at: i64,
 }
 
 /// Columns of new members, as arrays for one statement.
@@ -71,10 +64,9 @@ pub(super) fn intend(
     skipped: &mut BTreeMap<String, u64>,
 ) -> Fallible<Intent> {
     let ids: Vec<&str> = entries.iter().map(|entry| entry.customer.as_str()).collect();
-    let profiles =
-        if destination.wants_profile() { profiles(Snapshot::Fresh, &ids)? } else { vec![(None, None); ids.len()] };
+    let profiles = profiles(Snapshot::Fresh, destination, &ids)?;
     let mut had = if entries.iter().any(|entry| Kind::of(entry.number) != Kind::New) {
-        had(job.sync, &ids)?
+        had(Snapshot::Fresh, job.sync, &ids)?
     } else {
         HashMap::new()
     };
@@ -153,35 +145,6 @@ pub(super) fn intend(
     Ok(intent)
 }
 
-fn had(sync: i64, ids: &[&str]) -> Fallible<HashMap<usize, Had>> {
-    let asked: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-    let mut found: HashMap<usize, Had> = HashMap::new();
-    with_owners_rights(|| {
-        spi::each(
-            Snapshot::Fresh,
-            "SELECT u.place::int - 1, m.member_id, m.identity, m.leaving, (extract(epoch FROM m.entered_at) * 1000000)::bigint \
-             FROM unnest($1) WITH ORDINALITY u (customer_id, place) \
-             JOIN kursaha_cohort.sync_member m ON m.sync_id = $2 AND m.customer_id = u.customer_id",
-            &[asked.into(), sync.into()],
-            |row| {
-                let place = usize::try_from(row.need::<i32>(1)?).unwrap_or(0);
-                let next = Had {
-                    member: row.need(2)?,
-                    identity: row.need(3)?,
-                    leaving: row.need(4)?,
-                    entered_at: row.need(5)?,
-                };
-                // Who stays before who leaves, and the latest of those.
-                if found.get(&place).is_none_or(|had| (!had.leaving, had.member) < (!next.leaving, next.member)) {
-                    found.insert(place, next);
-                }
-                Ok(())
-            },
-        )
-    })?;
-    Ok(found)
-}
-
 fn write(job: &Job, batch: i64, fresh: Fresh, kept: Kept, same: Kept, gone: Kept) -> Fallible<()> {
     let bytes = |identities: Vec<Vec<u8>>| identities.into_iter().map(Some).collect::<Vec<Option<Vec<u8>>>>();
     if !fresh.customers.is_empty() {
@@ -234,13 +197,16 @@ fn write(job: &Job, batch: i64, fresh: Fresh, kept: Kept, same: Kept, gone: Kept
             &[job.sync.into(), 0_i64.into(), same.customers.into(), same.members.into(), same.sources.into()],
         )?;
     }
-    if !gone.members.is_empty() {
-        spi::touch(
-            "UPDATE kursaha_cohort.sync_member m SET leaving = true FROM unnest($2, $3) u (customer_id, member_id) \
-             WHERE m.sync_id = $1 AND m.customer_id = u.customer_id AND m.member_id = u.member_id",
-            &[job.sync.into(), gone.customers.into(), gone.members.into()],
-        )?;
-    }
+    if gone.members.is_empty() { Ok(()) } else { leave(job.sync, gone.members, gone.customers) }
+}
+
+/// Marks members as leaving.
+pub(super) fn leave(sync: i64, members: Vec<i64>, customers: Vec<String>) -> Fallible<()> {
+    spi::touch(
+        "UPDATE kursaha_cohort.sync_member m SET leaving = true FROM unnest($2, $3) u (customer_id, member_id) \
+         WHERE m.sync_id = $1 AND m.customer_id = u.customer_id AND m.member_id = u.member_id",
+        &[sync.into(), customers.into(), members.into()],
+    )?;
     Ok(())
 }
 
@@ -317,6 +283,13 @@ pub(super) struct Delivery {
     pub(super) invalid: BTreeMap<String, u64>,
 }
 
+impl Delivery {
+    /// So many rows arrived, and none was refused.
+    pub(super) fn arrived(rows: usize) -> Self {
+        Self { outcome: Verdict::Arrived, refused: Vec::new(), rows: rows as u64, invalid: BTreeMap::new() }
+    }
+}
+
 /// The connection to a destination, opened when it is needed first.
 #[derive(Default)]
 pub(super) struct Line {
@@ -354,8 +327,7 @@ impl Line {
         rows: &[Row],
         number: u64,
     ) -> Fallible<Delivery> {
-        let mut delivery =
-            Delivery { outcome: Verdict::Arrived, refused: Vec::new(), rows: 0, invalid: BTreeMap::new() };
+        let mut delivery = Delivery::arrived(0);
         let mut open: Vec<(usize, &[Row], String)> = vec![(0, rows, number.to_string())];
         while let Some((first, part, label)) = open.pop() {
             let context = Context {
@@ -374,8 +346,7 @@ impl Line {
                     return Ok(delivery);
                 }
                 Some(Ok(answer)) => destination.read(action, &answer, context.now),
-                Some(Err(Failure::Failed(why))) => Outcome::again(why),
-                Some(Err(Failure::Refused { why, hint })) => Outcome::Attention { why, hint },
+                Some(Err(failure)) => failure.into(),
             };
             let divide = |why: String, open: &mut Vec<_>, delivery: &mut Delivery| {
                 if part.len() == 1 {
@@ -429,7 +400,7 @@ pub(super) fn interrupted() -> bool {
         }
         if (&raw const pg_sys::ConfigReloadPending).read_volatile() != 0 {
             pg_sys::ConfigReloadPending = 0;
-            pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
+            settings::reload();
         }
     }
     // What other processes wait for, such as the end of a dropped database's files.

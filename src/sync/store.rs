@@ -133,6 +133,16 @@ pub(crate) struct Timing {
 }
 
 impl Timing {
+    /// Reads four columns, from one on: frequency, at, timezone, and the anchor in microseconds.
+    pub(super) fn read(row: &Row, from: i32) -> Fallible<Self> {
+        Ok(Self {
+            frequency: row.need(from)?,
+            at: row.get(from + 1),
+            timezone: row.need(from + 2)?,
+            anchor: row.need(from + 3)?,
+        })
+    }
+
     /// As a schedule.
     pub(crate) fn schedule(&self) -> Result<Schedule, BadSchedule> {
         let shortest = settings::min_sync_interval();
@@ -152,7 +162,7 @@ impl Sync {
             cohort: row.need(2)?,
             destination: row.need(3)?,
             owned: row.need(4)?,
-            timing: Timing { frequency: row.need(5)?, at: row.get(6), timezone: row.need(7)?, anchor: row.need(8)? },
+            timing: Timing::read(row, 5)?,
             state: row.need(9)?,
             why: row.get(10),
             run: row.get(11),

@@ -2,13 +2,12 @@
 
 use cohort_core::destination::{Action, Context, Destination, Keeps, Outcome, redact};
 
-use super::run::no_table;
 use super::send::{Line, random};
 use super::store::{self, Place};
-use crate::pg::errors::{Fallible, invalid};
+use crate::pg::errors::{Fallible, SqlState, failure, invalid};
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::transaction::Trouble;
-use crate::wire::{Failure, secret};
+use crate::wire::secret;
 
 /// One thing that was tried.
 #[derive(Debug)]
@@ -65,8 +64,7 @@ pub(crate) fn test(place: &Place) -> Fallible<Vec<Step>> {
                 return Ok(steps);
             }
             Some(Ok(answer)) => destination.read(Action::Add, &answer, context.now),
-            Some(Err(Failure::Failed(why))) => Outcome::again(why),
-            Some(Err(Failure::Refused { why, hint })) => Outcome::Attention { why, hint },
+            Some(Err(failure)) => failure.into(),
         };
         steps.push(match outcome {
             Outcome::Done(_) => Step::good(probe.what),
@@ -129,5 +127,8 @@ pub(super) fn table_names(table: &str, column: &str) -> Fallible<(String, String
         &[table.into(), column.into()],
         |row| Ok((row.need(1)?, row.need(2)?)),
     )?;
-    found.ok_or_else(|| no_table(&format!("{table} with a column {column}")))
+    found.ok_or_else(|| {
+        failure(SqlState::ERRCODE_UNDEFINED_TABLE, format!("there is no table {table} with a column {column}"))
+            .set_hint("Create it, with the column that customer_column names.")
+    })
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cohort_core::address;
-use cohort_core::destination::{Request, Response};
+use cohort_core::destination::{Outcome, Request, Response};
 use pgrx::pg_sys;
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -63,6 +63,15 @@ pub(crate) enum Failure {
     },
     /// The other side could not be reached, or did not answer as it should.
     Failed(String),
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused { why, hint } => Self::Attention { why, hint },
+            Failure::Failed(why) => Self::again(why),
+        }
+    }
 }
 
 impl Failure {

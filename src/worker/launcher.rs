@@ -44,8 +44,7 @@ pub extern "C-unwind" fn kursaha_cohort_launcher(_argument: pg_sys::Datum) {
     let mut schedulers: HashMap<pg_sys::Oid, Started> = HashMap::new();
     while BackgroundWorker::wait_latch(Some(NAP)) {
         if BackgroundWorker::sighup_received() {
-            // SAFETY: a worker's main loop may reread the settings.
-            unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) }
+            settings::reload();
         }
         if !settings::enabled() {
             continue;

@@ -38,8 +38,7 @@ pub extern "C-unwind" fn kursaha_cohort_scheduler(database: pg_sys::Datum) {
     let mut locked = false;
     while BackgroundWorker::wait_latch(Some(NAP)) {
         if BackgroundWorker::sighup_received() {
-            // SAFETY: a worker's main loop may reread the settings.
-            unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) }
+            settings::reload();
         }
         if !settings::enabled() {
             break;

@@ -20,8 +20,7 @@ pub extern "C-unwind" fn kursaha_cohort_sealer(database: pg_sys::Datum) {
     let mut sealed = Instant::now();
     while BackgroundWorker::wait_latch(Some(settings::seal_interval().min(Duration::from_secs(1)))) {
         if BackgroundWorker::sighup_received() {
-            // SAFETY: a worker's main loop may reread the settings.
-            unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) }
+            settings::reload();
         }
         // Ended, and not asleep: the launcher looks again, and an idle connection would keep the database from being
         // dropped.

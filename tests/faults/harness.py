@@ -137,6 +137,4 @@ class Server:
                    "ORDER BY run_id DESC LIMIT 1", f"a run of {cohort} to {destination} ends as {state}", seconds)
 
     def stop(self):
-        if os.environ.get("KEEP"):
-            return
         subprocess.run([ROOT / "scripts/pg", "stop", self.name], stdout=subprocess.DEVNULL)

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::config::{BadConfig, Config, bad};
-use super::meta::{self, KEYS, Mapping, Person};
+use super::meta::{self, KEYS, Mapping, Person, authorised};
 use super::{Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Setup, Skip};
 
 /// The API takes at most so many rows at once.
@@ -40,29 +40,16 @@ pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadC
             "audience_id names an audience that exists; one of the name audience_name is found or created once.",
         ));
     }
-    let version = config.text("api_version")?.unwrap_or_else(|| meta::VERSION.to_owned());
-    check_version(&version)?;
-    let base = config.url("base_url")?.unwrap_or_else(|| meta::BASE.to_owned());
+    let root = meta::root(config)?;
     Ok(Box::new(Facebook {
         account,
         audience,
         name,
         mapping: Mapping::read(config)?,
-        root: format!("{base}/{version}"),
+        root,
         rows: config.number("batch_rows", (1, MOST_ROWS), 5_000)?,
         removals: config.number("removal_rows", (1, MOST_ROWS), 250)?,
     }))
-}
-
-pub(super) fn check_version(version: &str) -> Result<(), BadConfig> {
-    let good = version.strip_prefix('v').and_then(|number| number.split_once('.')).is_some_and(|(major, minor)| {
-        [major, minor].iter().all(|part| !part.is_empty() && part.len() < 4 && part.bytes().all(|b| b.is_ascii_digit()))
-    });
-    if good { Ok(()) } else { Err(bad("api_version", "is no version", "Write for example v25.0.")) }
-}
-
-pub(super) fn authorised(request: Request, secret: &str) -> Request {
-    request.with("Authorization", format!("Bearer {secret}"))
 }
 
 impl Facebook {

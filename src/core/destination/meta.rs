@@ -4,13 +4,32 @@
 use serde_json::{Map, Value};
 
 use super::config::{BadConfig, Config, bad};
-use super::exchange::{Outcome, Receipt, Response, redact};
+use super::exchange::{Outcome, Receipt, Request, Response, redact};
 use super::normalise::{self, Digest};
 use super::{Identity, Skip, key, key_of, property};
 use crate::text;
 
-pub(super) const BASE: &str = "https://graph.facebook.com";
-pub(super) const VERSION: &str = "v25.0";
+const BASE: &str = "https://graph.facebook.com";
+const VERSION: &str = "v25.0";
+
+/// Where the API is, with its version.
+pub(super) fn root(config: &mut Config<'_>) -> Result<String, BadConfig> {
+    let version = config.text("api_version")?.unwrap_or_else(|| VERSION.to_owned());
+    check_version(&version)?;
+    let base = config.url("base_url")?.unwrap_or_else(|| BASE.to_owned());
+    Ok(format!("{base}/{version}"))
+}
+
+fn check_version(version: &str) -> Result<(), BadConfig> {
+    let good = version.strip_prefix('v').and_then(|number| number.split_once('.')).is_some_and(|(major, minor)| {
+        [major, minor].iter().all(|part| !part.is_empty() && part.len() < 4 && part.bytes().all(|b| b.is_ascii_digit()))
+    });
+    if good { Ok(()) } else { Err(bad("api_version", "is no version", "Write for example v25.0.")) }
+}
+
+pub(super) fn authorised(request: Request, secret: &str) -> Request {
+    request.with("Authorization", format!("Bearer {secret}"))
+}
 
 /// The keys of the API, in the order in which rows hold them.
 pub(super) const KEYS: [&str; 14] =

@@ -255,12 +255,15 @@ fn property<'a>(profile: &'a Map<String, Value>, path: &str) -> Option<&'a Value
     rest.split('.').try_fold(profile.get(first)?, |value, key| value.get(key))
 }
 
-/// The properties to send along, as a JSON object; those that are missing are left out.
-fn included(profile: Option<&Map<String, Value>>, include: &[String]) -> Option<String> {
+/// The properties to send along, as a JSON object without those that are missing, and an identity made of them, so that a
+/// change is sent.
+fn included(profile: Option<&Map<String, Value>>, include: &[String]) -> (Identity, Option<String>) {
     if include.is_empty() {
-        return None;
+        return (Identity::default(), None);
     }
     let found: Map<String, Value> =
         include.iter().filter_map(|path| Some((path.clone(), property(profile?, path)?.clone()))).collect();
-    Some(Value::Object(found).to_string())
+    let text = Value::Object(found).to_string();
+    let bytes = normalise::digest(&text)[..16].to_vec();
+    (Identity { bytes, keys: Vec::new() }, Some(text))
 }

@@ -3,8 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::config::{BadConfig, Config, bad};
-use super::facebook::{authorised, check_version};
-use super::meta::{self, Mapping, Person};
+use super::meta::{self, Mapping, Person, authorised};
 use super::normalise;
 use super::{Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Skip};
 
@@ -28,14 +27,12 @@ pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadC
         .id("pixel_id")?
         .ok_or_else(|| bad("pixel_id", "is missing", "The number of the pixel, as in Meta's Events Manager."))?;
     let event = config.need("event_name", "The event's name, for example \"event_name\": \"Lead\".")?;
-    let version = config.text("api_version")?.unwrap_or_else(|| meta::VERSION.to_owned());
-    check_version(&version)?;
-    let base = config.url("base_url")?.unwrap_or_else(|| meta::BASE.to_owned());
+    let root = meta::root(config)?;
     Ok(Box::new(Pixel {
         id,
         event,
         mapping: Mapping::read(config)?,
-        root: format!("{base}/{version}"),
+        root,
         rows: config.number("batch_rows", (1, MOST_EVENTS), MOST_EVENTS)?,
     }))
 }

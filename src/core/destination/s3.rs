@@ -9,7 +9,6 @@ use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 use serde_json::{Map, Value, json};
 
 use super::config::{BadConfig, Config, bad};
-use super::normalise;
 use super::{
     Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Row, Skip, included,
     key_of, redact,
@@ -195,9 +194,7 @@ impl Destination for S3 {
         _customer: &str,
         profile: Option<&Map<String, Value>>,
     ) -> Result<(Identity, Option<String>), Skip> {
-        let properties = included(profile, &self.include);
-        let bytes = properties.as_ref().map_or_else(Vec::new, |text| normalise::digest(text)[..16].to_vec());
-        Ok((Identity { bytes, keys: Vec::new() }, properties))
+        Ok(included(profile, &self.include))
     }
 
     fn request(&self, batch: &Batch<'_>, _state: &Map<String, Value>, context: &Context, secret: &str) -> Request {

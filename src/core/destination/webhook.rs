@@ -123,15 +123,12 @@ impl Destination for Webhook {
         Some(self.url.clone())
     }
 
-    /// The identity is a digest of the properties, so that a change of them is sent.
     fn render(
         &self,
         _customer: &str,
         profile: Option<&Map<String, Value>>,
     ) -> Result<(Identity, Option<String>), Skip> {
-        let properties = included(profile, &self.include);
-        let bytes = properties.as_ref().map_or_else(Vec::new, |text| normalise::digest(text)[..16].to_vec());
-        Ok((Identity { bytes, keys: Vec::new() }, properties))
+        Ok(included(profile, &self.include))
     }
 
     fn request(&self, batch: &Batch<'_>, _state: &Map<String, Value>, context: &Context, secret: &str) -> Request {
