@@ -43,7 +43,7 @@ CREATE TABLE kursaha_cohort.sync (
     run_id bigint,
     failures integer NOT NULL DEFAULT 0,
     crashes integer NOT NULL DEFAULT 0,
-    resync boolean NOT NULL DEFAULT false,
+    again_below bigint NOT NULL DEFAULT 0,
     mapping bigint,
     delivered bigint NOT NULL DEFAULT 0,
     home text NOT NULL,
@@ -72,7 +72,7 @@ COMMENT ON COLUMN kursaha_cohort.sync.forced IS 'Whether the run that was asked 
 COMMENT ON COLUMN kursaha_cohort.sync.run_id IS 'The run that is under way; at most one';
 COMMENT ON COLUMN kursaha_cohort.sync.failures IS 'Failed runs in a row';
 COMMENT ON COLUMN kursaha_cohort.sync.crashes IS 'Crashes of its runs in a row';
-COMMENT ON COLUMN kursaha_cohort.sync.resync IS 'Whether the next run sends everyone again';
+COMMENT ON COLUMN kursaha_cohort.sync.again_below IS 'Members whose last batch lies below are sent again, and refusals below are tried again';
 COMMENT ON COLUMN kursaha_cohort.sync.mapping IS 'Fingerprint of how profiles were rendered in the last run that succeeded';
 COMMENT ON COLUMN kursaha_cohort.sync.delivered IS 'Members that the destination has, as far as it answered';
 COMMENT ON COLUMN kursaha_cohort.sync.home IS 'The server and database that may run it; anywhere else it is disarmed';
@@ -94,7 +94,6 @@ CREATE TABLE kursaha_cohort.sync_run (
     ended_at timestamptz,
     resume_at timestamptz,
     attempts integer NOT NULL DEFAULT 0,
-    first_batch bigint NOT NULL,
     snapshot_at timestamptz,
     size bigint,
     adds bigint,
@@ -123,7 +122,6 @@ COMMENT ON COLUMN kursaha_cohort.sync_run.first_sent_at IS 'When the first batch
 COMMENT ON COLUMN kursaha_cohort.sync_run.ended_at IS 'When it ended';
 COMMENT ON COLUMN kursaha_cohort.sync_run.resume_at IS 'Not before this time';
 COMMENT ON COLUMN kursaha_cohort.sync_run.attempts IS 'Attempts in a row that failed';
-COMMENT ON COLUMN kursaha_cohort.sync_run.first_batch IS 'Batches of this run are numbered from here on';
 COMMENT ON COLUMN kursaha_cohort.sync_run.snapshot_at IS 'When the cohort was evaluated, last';
 COMMENT ON COLUMN kursaha_cohort.sync_run.size IS 'Members of the cohort then';
 COMMENT ON COLUMN kursaha_cohort.sync_run.adds IS 'Members to be sent, then';
@@ -194,6 +192,7 @@ CREATE TABLE kursaha_cohort.sync_rejected (
     customer_id text COLLATE "C" NOT NULL,
     source bigint,
     reason text NOT NULL,
+    batch_id bigint NOT NULL,
     run_id bigint NOT NULL,
     rejected_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (sync_id, customer_id)
@@ -203,6 +202,7 @@ COMMENT ON COLUMN kursaha_cohort.sync_rejected.sync_id IS 'The sync';
 COMMENT ON COLUMN kursaha_cohort.sync_rejected.customer_id IS 'Who';
 COMMENT ON COLUMN kursaha_cohort.sync_rejected.source IS 'The stamp of the profile that was refused';
 COMMENT ON COLUMN kursaha_cohort.sync_rejected.reason IS 'What the destination said';
+COMMENT ON COLUMN kursaha_cohort.sync_rejected.batch_id IS 'The batch';
 COMMENT ON COLUMN kursaha_cohort.sync_rejected.run_id IS 'The run';
 COMMENT ON COLUMN kursaha_cohort.sync_rejected.rejected_at IS 'When';
 
@@ -265,7 +265,9 @@ BEGIN
         RETURNING m.sync_id, m.leaving
     )
     SELECT array_agg(DISTINCT gone.sync_id) INTO told FROM gone;
-    UPDATE kursaha_cohort.sync s SET requested = coalesce(s.requested, 'forget') WHERE s.sync_id = ANY (told);
+    -- A run under way may be about to tell of them.
+    UPDATE kursaha_cohort.sync s SET requested = coalesce(s.requested, 'forget')
+    WHERE s.sync_id = ANY (told) OR s.run_id IS NOT NULL;
     RETURN coalesce(cardinality(told), 0);
 END
 $$;

@@ -96,9 +96,11 @@ fn cohort_destination_update(
                  state = CASE WHEN $4 THEN '{}' ELSE state END WHERE destination_id = $1",
             &[place.id.into(), config.into(), reference.into(), moved.into()],
         )?;
-        // Another place has nobody yet: everyone is sent there.
+        // Another place has nobody yet: everyone is sent there. Runs under way hold the row just changed while they record a
+        // batch, so that no batch for the old place has a number from here on.
         spi::touch(
-            "UPDATE kursaha_cohort.sync SET resync = resync OR $2, \
+            "UPDATE kursaha_cohort.sync SET again_below = \
+                     CASE WHEN $2 THEN nextval('kursaha_cohort.sync_batch_batch_id_seq') ELSE again_below END, \
                  requested = CASE WHEN state = 'needs_attention' THEN coalesce(requested, 'resume') ELSE requested END, \
                  state = CASE WHEN state = 'needs_attention' THEN 'active' ELSE state END, \
                  why = CASE WHEN state = 'needs_attention' THEN NULL ELSE why END, \

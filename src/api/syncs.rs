@@ -235,7 +235,7 @@ fn cohort_sync_now(
 fn cohort_sync_resync(cohort: Option<&str>, destination: Option<&str>) -> Result<Option<String>, ErrorReport> {
     let (Some(cohort), Some(destination)) = (cohort, destination) else { return Ok(None) };
     let sync = store::get_own_sync(cohort, destination)?;
-    store::set_sync(sync.id, "resync = true", Vec::new())?;
+    store::set_sync(sync.id, "again_below = nextval('kursaha_cohort.sync_batch_batch_id_seq')", Vec::new())?;
     cohort_sync_now(Some(cohort), Some(destination), false)
 }
 

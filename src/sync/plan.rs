@@ -101,8 +101,8 @@ pub(super) fn compare(
                 None
             };
         }
-        for (place, source) in told.rejected(ids)? {
-            if kinds[place] == Some(Kind::New) && !facts.look && facts.again_below == 0 {
+        for (place, source, batch) in told.rejected(ids)? {
+            if kinds[place] == Some(Kind::New) && !facts.look && batch >= facts.again_below {
                 kinds[place] = None;
                 found.rejected += 1;
                 used.insert(place, source);
@@ -192,16 +192,16 @@ impl Told {
         Ok(found)
     }
 
-    /// Which of some customers the destination refused, with the stamp of the profile that it refused.
-    fn rejected(&self, ids: &[String]) -> Fallible<Vec<(usize, Option<i64>)>> {
+    /// Which of some customers the destination refused, with the stamp of the profile that it refused and the batch.
+    fn rejected(&self, ids: &[String]) -> Fallible<Vec<(usize, Option<i64>, i64)>> {
         let Some(sync) = self.sync.filter(|_| self.any_rejected) else { return Ok(Vec::new()) };
         with_owners_rights(|| {
             spi::run(
                 Snapshot::Callers,
-                "SELECT u.place::int - 1, r.source FROM unnest($1) WITH ORDINALITY u (customer_id, place) \
+                "SELECT u.place::int - 1, r.source, r.batch_id FROM unnest($1) WITH ORDINALITY u (customer_id, place) \
                  JOIN kursaha_cohort.sync_rejected r ON r.sync_id = $2 AND r.customer_id = u.customer_id",
                 &[ids.to_vec().into(), sync.into()],
-                |row| Ok((place(row)?, row.get(2))),
+                |row| Ok((place(row)?, row.get(2), row.need(3)?)),
             )
         })
     }
@@ -331,12 +331,9 @@ pub(crate) fn preview(cohort: &str, place: &Place, sync: Option<i64>) -> Fallibl
         Some(sync) => with_owners_rights(|| {
             spi::one(
                 Snapshot::Fresh,
-                "SELECT s.resync, s.mapping IS DISTINCT FROM $2 FROM kursaha_cohort.sync s WHERE s.sync_id = $1",
+                "SELECT s.again_below, s.mapping IS DISTINCT FROM $2 FROM kursaha_cohort.sync s WHERE s.sync_id = $1",
                 &[sync.into(), destination.fingerprint().into()],
-                |row| {
-                    let again_below = if row.need(1)? { i64::MAX } else { 0 };
-                    Ok(Facts { sync: Some(sync), again_below, look: row.need(2)? })
-                },
+                |row| Ok(Facts { sync: Some(sync), again_below: row.need(1)?, look: row.need(2)? }),
             )
         })?,
     };

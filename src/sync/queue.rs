@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use cohort_core::sync::LONGEST_WAIT;
+
 use super::run;
 use super::store::{self, Timing};
 use crate::pg::errors::Fallible;
@@ -66,9 +68,8 @@ pub(crate) fn claim() -> Fallible<()> {
         };
         spi::touch(
             "WITH run AS ( \
-                 INSERT INTO kursaha_cohort.sync_run (sync_id, state, cause, forced, first_batch) \
-                 SELECT s.sync_id, 'queued', coalesce(s.requested, 'schedule'), s.forced, \
-                     nextval('kursaha_cohort.sync_batch_batch_id_seq') \
+                 INSERT INTO kursaha_cohort.sync_run (sync_id, state, cause, forced) \
+                 SELECT s.sync_id, 'queued', coalesce(s.requested, 'schedule'), s.forced \
                  FROM kursaha_cohort.sync s WHERE s.sync_id = $1 AND s.run_id IS NULL RETURNING run_id \
              ) \
              UPDATE kursaha_cohort.sync s SET run_id = run.run_id, due_at = to_timestamp($2 / 1000000.0), requested = NULL, \
@@ -112,9 +113,10 @@ pub(crate) fn start() -> Fallible<Vec<Start>> {
          FROM kursaha_cohort.sync_run r JOIN kursaha_cohort.sync s USING (run_id) \
          LEFT JOIN pg_catalog.pg_roles a ON a.rolname = s.owner \
          WHERE r.ended_at IS NULL AND r.state IN ('queued', 'waiting') AND s.home = $1 \
-           AND coalesce(r.resume_at, r.queued_at) <= clock_timestamp() \
+           AND coalesce(r.resume_at, r.queued_at) NOT BETWEEN clock_timestamp() AND clock_timestamp() + $3 * interval '1 second' \
          ORDER BY coalesce(r.resume_at, r.queued_at), r.run_id LIMIT $2",
-        &[store::home().into(), MOST.into()],
+        // No wait is longer than that: beyond it the clock was set back, and what was to wait a moment would wait for hours.
+        &[store::home().into(), MOST.into(), i64::try_from(LONGEST_WAIT + 60).unwrap_or(i64::MAX).into()],
         |row| {
             let role = row.get(4).unwrap_or(pgrx::pg_sys::InvalidOid);
             let start = Start { run: row.need(1)?, sync: row.need(2)?, destination: row.need(3)?, role };
@@ -142,16 +144,7 @@ pub(crate) fn start() -> Fallible<Vec<Start>> {
             None
         };
         if let Some((why, hint)) = refusal {
-            spi::touch(
-                "UPDATE kursaha_cohort.sync_run SET state = 'failed', ended_at = clock_timestamp(), error = $2, hint = $3 \
-                 WHERE run_id = $1",
-                &[start.run.into(), why.as_str().into(), hint.into()],
-            )?;
-            spi::touch(
-                "UPDATE kursaha_cohort.sync SET state = 'needs_attention', run_id = NULL, why = $2, hint = $3 WHERE sync_id = $1",
-                &[start.sync.into(), why.into(), hint.into()],
-            )?;
-            store::tell(start.sync, Some(start.run))?;
+            run::refuse(start.run, why, hint)?;
             continue;
         }
         if free == 0 || !busy.insert(start.destination) {
@@ -189,7 +182,8 @@ pub(crate) fn find_crashed(gone: &[i64], known: &[i64]) -> Fallible<()> {
         Snapshot::Fresh,
         "SELECT r.run_id FROM kursaha_cohort.sync_run r JOIN kursaha_cohort.sync s USING (run_id) \
          WHERE r.state = 'running' AND r.ended_at IS NULL AND r.run_id <> ALL ($1) AND s.home = $3 \
-           AND (r.resume_at < clock_timestamp() - make_interval(secs => $2) OR r.resume_at < pg_postmaster_start_time()) \
+           AND (r.resume_at NOT BETWEEN clock_timestamp() - make_interval(secs => $2) AND clock_timestamp() \
+               OR r.resume_at < pg_postmaster_start_time()) \
            AND pg_catalog.pg_try_advisory_xact_lock(($4::bigint << 32) | (s.sync_id & 4294967295))",
         &[known.to_vec().into(), START.into(), store::home().into(), store::LOCKS.into()],
         |row| row.need(1),

@@ -28,10 +28,9 @@ pub(super) struct Job {
     pub(super) snapshot_at: i64,
     cohort: String,
     forced: bool,
-    resync: bool,
+    again_below: i64,
     mapping: i64,
     look: bool,
-    first_batch: i64,
     batches: u64,
     place: Place,
     parts: Vec<Value>,
@@ -76,6 +75,8 @@ enum Ending {
     Cancelled { why: String },
     /// This process is to end: another takes it up.
     Interrupted,
+    /// The destination was changed meanwhile: to be taken up again at once, with what it is now.
+    Changed,
     /// The sync or the extension is not there any more.
     Gone,
 }
@@ -150,14 +151,14 @@ fn load(run: i64) -> Fallible<Option<Job>> {
     let found = with_owners_rights(|| {
         spi::first(
             Snapshot::Fresh,
-            "SELECT r.sync_id, c.name, r.forced, s.resync, s.mapping, r.first_batch, r.batches, d.name, r.parts \
+            "SELECT r.sync_id, c.name, r.forced, s.again_below, s.mapping, r.batches, d.name, r.parts \
              FROM kursaha_cohort.sync_run r JOIN kursaha_cohort.sync s ON s.sync_id = r.sync_id AND s.run_id = r.run_id \
              JOIN kursaha_cohort.cohort c USING (cohort_id) JOIN kursaha_cohort.destination d USING (destination_id) \
              WHERE r.run_id = $1 AND r.state = 'running'",
             &[run.into()],
             |row| {
-                let place = store::get_place(&row.need::<String>(8)?)?;
-                let parts = serde_json::from_str(&row.need::<Jsonb>(9)?.0).unwrap_or_default();
+                let place = store::get_place(&row.need::<String>(7)?)?;
+                let parts = serde_json::from_str(&row.need::<Jsonb>(8)?.0).unwrap_or_default();
                 Ok((
                     row.get::<i64>(5),
                     Job {
@@ -166,11 +167,10 @@ fn load(run: i64) -> Fallible<Option<Job>> {
                         snapshot_at: 0,
                         cohort: row.need(2)?,
                         forced: row.need(3)?,
-                        resync: row.need(4)?,
+                        again_below: row.need(4)?,
                         mapping: 0,
                         look: false,
-                        first_batch: row.need(6)?,
-                        batches: u64::try_from(row.need::<i64>(7)?).unwrap_or(0),
+                        batches: u64::try_from(row.need::<i64>(6)?).unwrap_or(0),
                         place,
                         parts,
                     },
@@ -192,18 +192,21 @@ fn step<T>(work: impl FnOnce() -> Fallible<T>) -> Result<T, Ending> {
 /// The same as the extension, if the sync is still there and may go on.
 fn guarded<T>(job: &Job, work: impl FnOnce() -> Fallible<T>) -> Result<T, Ending> {
     let outcome = step(|| {
-        let state: Option<String> = with_owners_rights(|| {
-            // The lock keeps a cohort_sync_drop out until this transaction ended, so that nothing is left behind.
+        let found: Option<(String, i32)> = with_owners_rights(|| {
+            // The locks keep a cohort_sync_drop and a cohort_destination_update out until this transaction ended, so that
+            // nothing is left behind, and nothing recorded for a place that is not the destination's any more.
             spi::first(
                 Snapshot::Fresh,
-                "SELECT s.state FROM kursaha_cohort.sync s WHERE s.sync_id = $1 AND s.run_id = $2 FOR KEY SHARE",
+                "SELECT s.state, d.version FROM kursaha_cohort.sync s JOIN kursaha_cohort.destination d USING (destination_id) \
+                 WHERE s.sync_id = $1 AND s.run_id = $2 FOR KEY SHARE OF s FOR SHARE OF d",
                 &[job.sync.into(), job.run.into()],
-                |row| row.need(1),
+                |row| Ok((row.need(1)?, row.need(2)?)),
             )
         })?;
-        match state.as_deref() {
+        match found.as_ref().map(|(state, version)| (state.as_str(), *version == job.place.version)) {
             None => Ok(Err(Ending::Gone)),
-            Some("paused") => Ok(Err(Ending::Cancelled { why: "the sync was paused".to_owned() })),
+            Some((_, false)) => Ok(Err(Ending::Changed)),
+            Some(("paused", _)) => Ok(Err(Ending::Cancelled { why: "the sync was paused".to_owned() })),
             Some(_) => work().map(Ok),
         }
     });
@@ -215,8 +218,7 @@ fn go(mut job: Job, counts: &mut Counts) -> Result<Ending, Ending> {
     let destination = &*destination;
 
     // What there is to do.
-    let facts =
-        Facts { sync: Some(job.sync), again_below: if job.resync { job.first_batch } else { 0 }, look: job.look };
+    let facts = Facts { sync: Some(job.sync), again_below: job.again_below, look: job.look };
     let (mut adds, mut removals, found, at) = attempt(Isolation::RepeatableRead, || {
         let (mut adds, mut removals) = (Spool::new(), Spool::new());
         let found = plan::compare(
@@ -333,7 +335,7 @@ fn make_ready(job: &Job, destination: &dyn Destination, course: &mut Course, lin
     }
     if course.state != before {
         let state = Value::Object(course.state.clone());
-        step(|| {
+        guarded(job, || {
             with_owners_rights(|| {
                 spi::touch(
                     "UPDATE kursaha_cohort.destination SET state = $2 WHERE destination_id = $1",
@@ -679,7 +681,7 @@ fn conclude(run: i64, ending: &Ending, counts: &Counts) -> Fallible<()> {
     let nth = u32::try_from(attempts).unwrap_or(0);
     match ending {
         Ending::Gone => return Ok(()),
-        Ending::Interrupted => return later(run, "queued", None, 0, attempts),
+        Ending::Interrupted | Ending::Changed => return later(run, "queued", None, 0, attempts),
         Ending::Throttled { why, seconds } => {
             let millis = rules::throttle(*seconds, settings::retry_base(), nth, seed);
             // Not a failure; but where it does not say for how long, the waits grow.
@@ -712,6 +714,11 @@ fn conclude(run: i64, ending: &Ending, counts: &Counts) -> Fallible<()> {
         }
     }
     store::tell(sync, Some(run))
+}
+
+/// Ends a run that cannot even begin before someone acts.
+pub(super) fn refuse(run: i64, why: String, hint: &str) -> Fallible<()> {
+    conclude(run, &Ending::Attention { why, hint: hint.to_owned() }, &Counts::default())
 }
 
 /// Leaves a run to be taken up again.
@@ -761,7 +768,7 @@ fn end(
         // Whatever was uncertain has been sent again, or taken away.
         spi::touch("DELETE FROM kursaha_cohort.sync_batch WHERE sync_id = $1", &[sync.into()])?;
         spi::touch(
-            "UPDATE kursaha_cohort.sync SET resync = false, mapping = $2 WHERE sync_id = $1",
+            "UPDATE kursaha_cohort.sync SET mapping = $2 WHERE sync_id = $1",
             &[sync.into(), counts.mapping.into()],
         )?;
     }

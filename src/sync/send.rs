@@ -140,12 +140,13 @@ pub(super) fn intend(
                 |row| row.need(1),
             )?;
         }
-        write(job, intent.batch, fresh, kept, same, gone)
+        write(job, intent.batch, fresh, kept, same, gone, destination.oldest_seconds().is_some())
     })?;
     Ok(intent)
 }
 
-fn write(job: &Job, batch: i64, fresh: Fresh, kept: Kept, same: Kept, gone: Kept) -> Fallible<()> {
+/// Writes what a batch makes of its members. `settle`: the same ones count as sent with it.
+fn write(job: &Job, batch: i64, fresh: Fresh, kept: Kept, same: Kept, gone: Kept, settle: bool) -> Fallible<()> {
     let bytes = |identities: Vec<Vec<u8>>| identities.into_iter().map(Some).collect::<Vec<Option<Vec<u8>>>>();
     if !fresh.customers.is_empty() {
         let [key1, key2, key3, key4] = fresh.keys;
@@ -191,10 +192,11 @@ fn write(job: &Job, batch: i64, fresh: Fresh, kept: Kept, same: Kept, gone: Kept
     }
     if !same.members.is_empty() {
         spi::touch(
-            "UPDATE kursaha_cohort.sync_member m SET source = u.source, batch_id = least(m.batch_id, $2) \
+            "UPDATE kursaha_cohort.sync_member m SET source = u.source, \
+                 batch_id = CASE WHEN $2 THEN (SELECT nextval('kursaha_cohort.sync_batch_batch_id_seq')) ELSE m.batch_id END \
              FROM unnest($3, $4, $5) u (customer_id, member_id, source) \
              WHERE m.sync_id = $1 AND m.customer_id = u.customer_id AND m.member_id = u.member_id",
-            &[job.sync.into(), 0_i64.into(), same.customers.into(), same.members.into(), same.sources.into()],
+            &[job.sync.into(), settle.into(), same.customers.into(), same.members.into(), same.sources.into()],
         )?;
     }
     if gone.members.is_empty() { Ok(()) } else { leave(job.sync, gone.members, gone.customers) }
@@ -238,11 +240,11 @@ pub(super) fn acknowledge(job: &Job, intent: &Intent, delivery: &Delivery) -> Fa
                 &[job.sync.into(), known.into(), intent.batch.into()],
             )?;
             spi::touch(
-                "INSERT INTO kursaha_cohort.sync_rejected (sync_id, run_id, customer_id, source, reason) \
-                 SELECT $1, $2, u.* FROM unnest($3, $4, $5) u \
+                "INSERT INTO kursaha_cohort.sync_rejected (sync_id, run_id, batch_id, customer_id, source, reason) \
+                 SELECT $1, $2, $6, u.* FROM unnest($3, $4, $5) u \
                  ON CONFLICT (sync_id, customer_id) DO UPDATE SET source = EXCLUDED.source, reason = EXCLUDED.reason, \
-                     run_id = EXCLUDED.run_id, rejected_at = EXCLUDED.rejected_at",
-                &[job.sync.into(), job.run.into(), refused.into(), sources.into(), reasons.into()],
+                     run_id = EXCLUDED.run_id, batch_id = EXCLUDED.batch_id, rejected_at = EXCLUDED.rejected_at",
+                &[job.sync.into(), job.run.into(), refused.into(), sources.into(), reasons.into(), intent.batch.into()],
             )?;
         }
         if delivery.outcome == Verdict::Arrived {

@@ -34,6 +34,8 @@ pub(crate) struct Place {
     pub(crate) secret: Option<String>,
     pub(crate) state: Map<String, Value>,
     pub(crate) owned: bool,
+    /// How often it was set.
+    pub(crate) version: i32,
 }
 
 impl Place {
@@ -48,6 +50,7 @@ impl Place {
                 _ => Map::new(),
             },
             owned: row.need(6)?,
+            version: row.need(7)?,
         })
     }
 
@@ -72,7 +75,7 @@ fn json(text: &Jsonb) -> Fallible<Value> {
         .map_err(|error| failure(SqlState::ERRCODE_INTERNAL_ERROR, format!("a stored value is no JSON: {error}")))
 }
 
-const PLACE: &str = "d.destination_id, d.kind, d.config, d.secret, d.state, kursaha_cohort.owns(d.owner)";
+const PLACE: &str = "d.destination_id, d.kind, d.config, d.secret, d.state, kursaha_cohort.owns(d.owner), d.version";
 
 /// The destination of a name, if there is one. `owned` speaks of the current user, so this runs with that one's rights.
 pub(crate) fn find_place(name: &str) -> Fallible<Option<Place>> {

@@ -1,17 +1,29 @@
 """What the fault tests share: a private server with the workers, the fake outside world, and questions to both."""
 
+import contextlib
+import hashlib
 import json
 import os
 import shutil
+import signal
+import socket
 import ssl
 import subprocess
 import sys
+import tempfile
+import threading
 import time
+import unittest
 import urllib.request
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+DIRECTORY = Path(os.environ.get("TEST_TMP") or tempfile.mkdtemp())
+
+
+def sha(text):
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Fake:
@@ -53,12 +65,13 @@ class Fake:
 class Server:
     """A private server with the workers and a database `shop`, whose role `app` owns cohorts and syncs."""
 
-    def __init__(self, name, fake, directory: Path, **settings):
+    def __init__(self, name, fake, directory: Path, preload="", **settings):
         self.name, self.fake = name, fake
         given = {"shared_preload_libraries": "kursaha_cohort", "kursaha_cohort.retry_base": "200ms",
                  "kursaha_cohort.min_sync_interval": "1s", "kursaha_cohort.request_timeout": "5s", **settings}
         subprocess.run([ROOT / "scripts/pg", "start", name, *(f"{key}={value}" for key, value in given.items())],
-                       check=True, stdout=subprocess.DEVNULL)
+                       check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PG_PRELOAD": preload})
+        self.where = Path(subprocess.run([ROOT / "scripts/pg", "where", name], check=True, capture_output=True, text=True).stdout.strip())
         text = subprocess.run([ROOT / "scripts/pg", "env", name], check=True, capture_output=True, text=True).stdout
         script = f"{text}\nenv -0"
         pairs = subprocess.run(["bash", "-c", script], check=True, capture_output=True, text=True).stdout.split("\0")
@@ -74,8 +87,7 @@ class Server:
         self.own(authority, 0o644)
         for key, value in (("secrets_dir", self.secrets), ("ca_file", authority), ("allow_private_networks", "on"),
                            ("allowed_hosts", f"127.0.0.1:{fake.port}")):
-            self.ask(f"ALTER SYSTEM SET kursaha_cohort.{key} = '{value}'", database="postgres")
-        self.ask("SELECT pg_reload_conf()", database="postgres")
+            self.set(key, value)
         self.ask("CREATE DATABASE shop", database="postgres")
         self.ask("CREATE EXTENSION kursaha_cohort; CREATE ROLE app LOGIN; "
                  "SELECT cohort_grant('operator', 'app'); GRANT CREATE ON SCHEMA public TO app")
@@ -102,6 +114,11 @@ class Server:
         if done.returncode:
             raise AssertionError(f"{sql}\n{done.stderr}")
         return done.stdout.strip()
+
+    def set(self, key, value):
+        """A setting of the extension, for the whole server."""
+        self.ask(f"ALTER SYSTEM SET kursaha_cohort.{key} = '{value}'", database="postgres")
+        self.ask("SELECT pg_reload_conf()", database="postgres")
 
     def app(self, sql):
         return self.ask(sql, role="app")
@@ -136,5 +153,159 @@ class Server:
         self.until(f"SELECT state = '{state}' FROM cohort_sync_run WHERE {pair} AND run_id > {before} "
                    "ORDER BY run_id DESC LIMIT 1", f"a run of {cohort} to {destination} ends as {state}", seconds)
 
+    def last_run(self):
+        return int(self.ask("SELECT coalesce(max(run_id), 0) FROM kursaha_cohort.sync_run"))
+
+    def worker(self, what="sync"):
+        """The process of a worker, once it is there."""
+        query = f"SELECT pid FROM cohort_worker_status WHERE worker = 'kursaha_cohort {what}' LIMIT 1"
+        self.until(query.replace("SELECT pid", "SELECT true"), f"a worker for {what} runs")
+        return int(self.ask(query) or 0)
+
+    def kill(self, pid, number=signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+    def up(self, seconds=60):
+        """Waits until the server answers again."""
+        for _ in range(seconds * 10):
+            if self.run("SELECT 1").returncode == 0:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"the server \"{self.name}\" does not come back\n{self.log()[-3000:]}")
+
+    def log(self):
+        return (self.where / "log").read_text(errors="replace")
+
+    def leaks(self):
+        """Secrets and addresses of customers in the server's log, or in the tables that say how syncs are."""
+        kept = "".join(self.ask(f"SELECT coalesce(string_agg(t::text, ' '), '') FROM kursaha_cohort.{table} t")
+                       for table in ("destination", "sync", "sync_run", "sync_batch", "sync_rejected", "sync_member"))
+        secrets = [(self.fake.directory / name).read_text().strip().split(":")[-1] for name in ("token", "hook-secret", "s3-secret")]
+        return [f"{where}: {word[:6]}…" for where, text in (("the log", self.log()), ("the tables", kept))
+                for word in (*secrets, "@example.com") if word in text]
+
     def stop(self):
         subprocess.run([ROOT / "scripts/pg", "stop", self.name], stdout=subprocess.DEVNULL)
+
+
+class Case(unittest.TestCase):
+    """Tests on one server and one fake: customers c1 to c2000 with an address each, the first 1,200 of them buyers."""
+
+    name = ""
+    preload = ""
+    settings = {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.fake = Fake(DIRECTORY / "fake")
+        cls.server = Server(cls.name, cls.fake, DIRECTORY, cls.preload, **cls.settings)
+        cls.server.app("""
+            SELECT cohort_create('buyers', '{"did": "purchase"}');
+            INSERT INTO cohort_customer (customer_id, profile)
+            SELECT 'c' || i, jsonb_build_object('email', 'c' || i || '@example.com', 'city', 'Pune') FROM generate_series(1, 2000) i;
+            INSERT INTO cohort_event (customer_id, event_type) SELECT 'c' || i, 'purchase' FROM generate_series(1, 1200) i;
+        """)
+
+    @classmethod
+    def tearDownClass(cls):
+        try:
+            found = cls.server.leaks()
+            assert not found, found
+            busy = [entry for entry in cls.fake.call("log") if entry["open_at_once"] > 1]
+            assert not busy, f"more than one request at once: {busy[0]}"
+        finally:
+            cls.server.stop()
+            cls.fake.stop()
+
+    def destination(self, name, kind, config, secret=None):
+        given = json.dumps(config).replace("'", "''")
+        reference = f", secret => '{secret}'" if secret else ""
+        self.server.app(f"SELECT cohort_destination_create('{name}', '{kind}', '{given}'{reference})")
+
+    def facebook(self, name, **more):
+        config = {"ad_account_id": "12", "audience_name": name, "base_url": self.fake.url, **more}
+        self.destination(name, "facebook_ads", config, "file:meta")
+
+    def create(self, cohort, destination):
+        self.server.app(f"SELECT cohort_sync_create('{cohort}', '{destination}', 'daily', '02:30', 'Asia/Kolkata')")
+
+    def members(self, cohort, first, last):
+        """Makes a cohort the customers of these numbers."""
+        self.server.app(f"SELECT cohort_import('{cohort}', ARRAY(SELECT 'c' || i FROM generate_series({first}, {last}) i))")
+
+    def emails(self, name):
+        return sorted(row["EMAIL"] for row in self.fake.audience(name))
+
+    def expected(self, cohort):
+        """The digests of the members' addresses: each once, as in the audience."""
+        text = self.server.ask(
+            f"SELECT coalesce(json_agg(DISTINCT c.profile ->> 'email'), '[]') FROM cohort_run('{cohort}') m (customer_id) "
+            "JOIN cohort_customer c USING (customer_id)")
+        return sorted(sha(email) for email in json.loads(text))
+
+    def converges(self, name, **how):
+        """A clean run of the cohort and destination of a name makes them equal."""
+        self.server.sync(name, name, **how)
+        self.assertEqual(self.emails(name), self.expected(name))
+
+
+class World:
+    """A server's clock and names, which the test sets: world.c says how."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o777)
+        self.library = str(directory / "world.so")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", f'-DWORLD="{directory}"', "-o", self.library, str(HERE / "world.c"), "-ldl"],
+                       check=True)
+
+    def put(self, name, content):
+        """Writes one of the world's files at once, or removes it."""
+        if content is None:
+            (self.directory / name).unlink(missing_ok=True)
+            return
+        new = self.directory / f"{name}.new"
+        new.write_text(content)
+        new.chmod(0o666)
+        new.replace(self.directory / name)
+
+    def lines(self, name):
+        path = self.directory / name
+        return path.read_text().split() if path.exists() else []
+
+
+class Gate:
+    """A relay before the fake that can hold back what goes through: requests, answers, or not even let anyone in."""
+
+    def __init__(self, port):
+        self.target = port
+        self.requests = self.answers = True
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=8)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self.target))
+            for source, sink, which in ((near, far, "requests"), (far, near, "answers")):
+                threading.Thread(target=self._carry, args=(source, sink, which), daemon=True).start()
+
+    def _carry(self, source, sink, which):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                while not getattr(self, which):
+                    time.sleep(0.02)
+                sink.sendall(data)
+        # Shut down and not closed: the other direction may still be at work.
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.listener.close()

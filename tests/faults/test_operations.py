@@ -3,14 +3,10 @@
 import os
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
-from pathlib import Path
 
-from harness import Fake, Server
-
-DIRECTORY = Path(os.environ.get("TEST_TMP") or tempfile.mkdtemp())
+from harness import DIRECTORY, Fake, Server
 
 
 class Operations(unittest.TestCase):

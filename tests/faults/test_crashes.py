@@ -1,0 +1,208 @@
+"""Processes that end while they are at work: at chosen moments, and at random ones (KILLS in the environment asks for more)."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+from harness import ROOT, Case, Gate
+
+
+class Crashes(Case):
+    name = "crashes"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.gate = Gate(cls.fake.port)
+        cls.server.set("allowed_hosts", f"127.0.0.1:{cls.fake.port}, 127.0.0.1:{cls.gate.port}")
+        cls.turn = 0
+
+    def setUp(self):
+        """An audience behind the gate, with everyone in it."""
+        type(self).turn += 1
+        self.audience = f"crash{self.turn}"
+        self.facebook(self.audience, base_url=f"https://127.0.0.1:{self.gate.port}", batch_rows=40)
+        self.members(self.audience, 1, 100)
+        self.create(self.audience, self.audience)
+        self.converges(self.audience)
+
+    def tearDown(self):
+        self.gate.requests = self.gate.answers = True
+
+    def ask_for_change(self, first, last):
+        self.members(self.audience, first, last)
+        self.before = self.server.last_run()
+        self.server.app(f"SELECT cohort_sync_now('{self.audience}', '{self.audience}')")
+
+    def sent(self):
+        """Waits until a batch of the run is recorded as on its way."""
+        self.server.until(f"SELECT first_sent_at IS NOT NULL FROM kursaha_cohort.sync_run WHERE run_id > {self.before}", "a batch is on its way")
+
+    def reached(self, count):
+        """Waits until so many requests with rows have come to the fake."""
+        for _ in range(300):
+            if len([entry for entry in self.fake.call("log") if "/users" in entry["path"]]) >= count:
+                return
+            time.sleep(0.05)
+        self.fail("no request came")
+
+    def requests(self):
+        return len([entry for entry in self.fake.call("log") if "/users" in entry["path"]])
+
+    def ends_well(self):
+        self.server.up()
+        self.server.ended(self.audience, self.audience, "success", self.before)
+        self.assertEqual(self.emails(self.audience), self.expected(self.audience))
+        self.converges(self.audience)
+
+    def test_between_intent_and_send(self):
+        """The batch is recorded and does not reach anyone; its members then leave the cohort, or stay."""
+        for what in ("they stay", "they leave"):
+            with self.subTest(what):
+                self.gate.requests = False
+                self.ask_for_change(30, 129)
+                self.sent()
+                count = self.requests()
+                self.server.kill(self.server.worker())
+                self.server.up()
+                self.assertEqual(self.requests(), count)
+                if what == "they leave":
+                    self.members(self.audience, 30, 110)
+                self.gate.requests = True
+                self.ends_well()
+                self.members(self.audience, 1, 100)
+                self.converges(self.audience)
+
+    def test_between_answer_and_acknowledgement(self):
+        """The destination has the batch and nobody knows; its members then leave the cohort, or stay."""
+        for what in ("they stay", "they leave"):
+            with self.subTest(what):
+                count = self.requests()
+                self.gate.answers = False
+                # A connection that is there already could have its answer under way: the set-up's must pass.
+                self.ask_for_change(30, 129)
+                self.gate.answers = True
+                self.fake.script({"match": {"path": "/users"}, "times": 1, "do": {"apply": "before", "delay": 20}})
+                self.reached(count + 1)
+                time.sleep(0.2)
+                self.server.kill(self.server.worker())
+                self.server.up()
+                if what == "they leave":
+                    self.members(self.audience, 30, 110)
+                self.ends_well()
+                self.members(self.audience, 1, 100)
+                self.converges(self.audience)
+
+    def test_while_removing(self):
+        count = self.requests()
+        self.fake.script({"match": {"path": "/users", "method": "DELETE"}, "times": 1, "do": {"apply": "before", "delay": 20}})
+        self.ask_for_change(1, 60)
+        self.reached(count + 1)
+        time.sleep(0.2)
+        self.server.kill(self.server.worker())
+        self.server.up()
+        # Some of those who were being removed come back.
+        self.members(self.audience, 1, 80)
+        self.ends_well()
+
+    def test_scheduler_and_launcher_are_terminated(self):
+        """The run goes on without them, and they come back."""
+        for which in ("scheduler", "launcher"):
+            with self.subTest(which):
+                self.fake.script({"match": {"path": "/users"}, "times": 1, "do": {"delay": 3, "apply": "before"}})
+                self.ask_for_change(*((20, 119) if which == "scheduler" else (1, 100)))
+                self.sent()
+                worker, pid = self.server.worker(), self.server.worker(which)
+                self.server.ask(f"SELECT pg_terminate_backend({pid})")
+                self.server.until(f"SELECT count(*) = 1 FROM cohort_worker_status WHERE worker = 'kursaha_cohort {which}' AND pid <> {pid}",
+                                  f"another {which} comes")
+                self.assertEqual(self.server.worker(), worker)
+                self.ends_well()
+
+    def test_a_run_is_cancelled(self):
+        self.fake.script({"match": {"path": "/users"}, "times": 1, "do": {"delay": 5, "apply": "before"}})
+        self.ask_for_change(20, 119)
+        self.sent()
+        self.server.ask(f"SELECT pg_cancel_backend({self.server.worker()})")
+        self.server.ended(self.audience, self.audience, "cancelled", self.before)
+        self.converges(self.audience)
+
+    def test_a_run_is_cancelled_while_it_evaluates(self):
+        """Before the first request, too."""
+        blocker = subprocess.Popen(["psql", "-Xq", "-d", "shop", "-c", "BEGIN; LOCK TABLE kursaha_cohort.sync_member; SELECT pg_sleep(60)"],
+                                   env=self.server.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            self.server.until("SELECT count(*) > 0 FROM pg_locks WHERE relation = 'kursaha_cohort.sync_member'::regclass AND mode = 'AccessExclusiveLock' AND granted", "a lock is held")
+            self.ask_for_change(20, 119)
+            pid = self.server.worker()
+            self.server.until(f"SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {pid}", "the worker waits for it")
+            self.server.ask(f"SELECT pg_cancel_backend({pid})")
+            time.sleep(0.3)
+        finally:
+            self.server.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK TABLE%' AND pid <> pg_backend_pid()")
+            blocker.wait(10)
+        self.server.ended(self.audience, self.audience, "cancelled", self.before)
+        self.converges(self.audience)
+
+    def test_workers_are_killed_until_the_sync_is_left_alone(self):
+        """Three crashes in a row: quarantined, with a remedy that works."""
+        self.fake.script({"match": {"path": "/users"}, "times": 3, "do": {"delay": 20}})
+        self.ask_for_change(20, 119)
+        for crash in range(3):
+            self.server.until("SELECT count(*) = 1 FROM cohort_worker_status WHERE worker = 'kursaha_cohort sync'", "a worker runs", 60)
+            pid, count = self.server.worker(), self.requests()
+            self.reached(count or 1)
+            time.sleep(0.5)
+            self.server.kill(pid)
+            self.server.up()
+        self.server.until(f"SELECT state = 'quarantined' FROM cohort_sync_status WHERE cohort = '{self.audience}'", "it is left alone", 60)
+        self.assertEqual(self.server.ask(f"SELECT last_state FROM cohort_sync_status WHERE cohort = '{self.audience}'"), "crashed")
+        self.fake.call("script", [])
+        self.before = self.server.last_run()
+        self.server.app(f"SELECT cohort_sync_resume('{self.audience}', '{self.audience}')")
+        self.ends_well()
+
+    def test_at_random(self):
+        """The worker, or the whole server, is killed at random moments of runs with several batches."""
+        kills, chance = int(os.environ.get("KILLS", "10")), random.Random(os.environ.get("SEED", "1"))
+        began = time.time()
+        for kill in range(kills):
+            first = chance.randrange(1, 300)
+            self.ask_for_change(first, first + chance.randrange(60, 200))
+            # Every answer takes a moment, so that moments differ.
+            self.fake.script({"match": {"path": "/users"}, "times": chance.randrange(8), "do": {"apply": chance.choice(["before", "none"]), "delay": chance.random() / 4, **chance.choice([{}, {}, {"reset": True}])}})
+            self.server.until(f"SELECT run_id > {self.before} FROM kursaha_cohort.sync_run ORDER BY run_id DESC LIMIT 1", "a run begins")
+            time.sleep(chance.random())
+            if chance.random() < 0.25:
+                self.server.kill(int((self.server.where / "data/postmaster.pid").read_text().split()[0]))
+                time.sleep(0.5)
+                self.restart()
+            else:
+                pid = self.server.run("SELECT pid FROM cohort_worker_status WHERE worker = 'kursaha_cohort sync'").stdout.strip()
+                if pid:
+                    self.server.kill(int(pid))
+            self.server.up()
+            if self.server.ask(f"SELECT state FROM cohort_sync_status WHERE cohort = '{self.audience}'") == "quarantined":
+                self.server.app(f"SELECT cohort_sync_resume('{self.audience}', '{self.audience}')")
+            if sys.stderr.isatty() or kill % 10 == 9:
+                print(f"  {kill + 1} of {kills} kills, {time.time() - began:.0f} s", flush=True)
+        self.fake.call("script", [])
+        self.server.until(f"SELECT state = 'active' FROM cohort_sync_status WHERE cohort = '{self.audience}'", "the last run ends", 120)
+        self.converges(self.audience, force=True)
+        self.assertEqual(self.server.ask("SELECT count(*) FROM cohort_check()"), "0")
+
+    def restart(self):
+        """Starts the server that was killed once its last process has gone."""
+        for _ in range(100):
+            if subprocess.run([ROOT / "scripts/pg", "restart", self.server.name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
+                return
+            time.sleep(0.2)
+        self.fail("the server does not start again")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
