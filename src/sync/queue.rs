@@ -13,8 +13,9 @@ use crate::pg::spi::{self, Snapshot};
 /// Claims of one tick: the others wait for the next.
 const MOST: i64 = 100;
 
-/// Seconds that a worker may take from its start to its first lock.
+/// Seconds that a worker may take from its start to its first lock, and to its appearance among the processes.
 const START: i32 = 20;
+const APPEAR: i32 = 2;
 
 /// Takes the lock that says a scheduler runs here; false: another one has it.
 pub(crate) fn take_lock() -> Fallible<bool> {
@@ -177,15 +178,18 @@ pub(crate) fn find_crashed(gone: &[i64], known: &[i64]) -> Fallible<()> {
     for run in gone {
         run::crashed(*run)?;
     }
-    // Those of a scheduler before this one: they hold their lock as long as they are at work.
+    // Those of a scheduler before this one: they hold their lock as long as they are at work. Where there is no worker at
+    // all, as after a crash of the server, none of them can be about to take it.
     let strange: Vec<i64> = spi::run(
         Snapshot::Fresh,
         "SELECT r.run_id FROM kursaha_cohort.sync_run r JOIN kursaha_cohort.sync s USING (run_id) \
          WHERE r.state = 'running' AND r.ended_at IS NULL AND r.run_id <> ALL ($1) AND s.home = $3 \
-           AND (r.resume_at NOT BETWEEN clock_timestamp() - make_interval(secs => $2) AND clock_timestamp() \
+           AND (r.resume_at NOT BETWEEN clock_timestamp() - make_interval(secs => CASE WHEN EXISTS ( \
+                   SELECT FROM pg_catalog.pg_stat_activity a \
+                   WHERE a.backend_type = 'kursaha_cohort sync' AND a.datname = current_database()) THEN $2 ELSE $5 END) AND clock_timestamp() \
                OR r.resume_at < pg_postmaster_start_time()) \
            AND pg_catalog.pg_try_advisory_xact_lock(($4::bigint << 32) | (s.sync_id & 4294967295))",
-        &[known.to_vec().into(), START.into(), store::home().into(), store::LOCKS.into()],
+        &[known.to_vec().into(), START.into(), store::home().into(), store::LOCKS.into(), APPEAR.into()],
         |row| row.need(1),
     )?;
     for run in strange {

@@ -42,7 +42,10 @@ pub extern "C-unwind" fn kursaha_cohort_launcher(_argument: pg_sys::Datum) {
     BackgroundWorker::connect_worker_to_spi(None, None);
     let mut sealers: HashMap<pg_sys::Oid, Started> = HashMap::new();
     let mut schedulers: HashMap<pg_sys::Oid, Started> = HashMap::new();
-    while BackgroundWorker::wait_latch(Some(NAP)) {
+    // At once at first: after a crash syncs and sealing wait for it.
+    let mut nap = Duration::from_millis(1);
+    while BackgroundWorker::wait_latch(Some(nap)) {
+        nap = NAP;
         if BackgroundWorker::sighup_received() {
             settings::reload();
         }

@@ -292,9 +292,14 @@ class Gate:
                 near, _ = self.listener.accept()
             except OSError:
                 return
-            far = socket.create_connection(("127.0.0.1", self.target))
-            for source, sink, which in ((near, far, "requests"), (far, near, "answers")):
-                threading.Thread(target=self._carry, args=(source, sink, which), daemon=True).start()
+            threading.Thread(target=self._relay, args=(near,), daemon=True).start()
+
+    def _relay(self, near):
+        with near, socket.create_connection(("127.0.0.1", self.target)) as far:
+            back = threading.Thread(target=self._carry, args=(far, near, "answers"), daemon=True)
+            back.start()
+            self._carry(near, far, "requests")
+            back.join()
 
     def _carry(self, source, sink, which):
         with contextlib.suppress(OSError):
