@@ -26,8 +26,8 @@ fuzz: build ## random histories without end: the index against plain SQL
 crash: build ## kill a server 100 times while it writes, seals and merges (KILLS=N)
 	@KILLS=$${KILLS:-100} tests/run.d/33-crash
 
-faults: build ## syncs against a fake of the outside world, with faults
-	@TEST_ONLY='3[67]-*' scripts/test
+faults: build ## syncs and whatever can go wrong, with 100 kills and 5 million members (KILLS=N, MEMBERS=N)
+	@KILLS=$${KILLS:-100} TEST_ONLY='3[6-9]*-sync*' TEST_LONG=1 TEST_TIMEOUT=3600 scripts/test
 
 bench-sync: build ## what syncs cost (MEMBERS=N)
 	@python3 benches/sync.py $${MEMBERS:-500000}

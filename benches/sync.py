@@ -9,26 +9,11 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/faults"))
-from harness import Fake, ROOT, Server  # noqa: E402
-
-
-def peak(server, seen):
-    """Follows the worker's private memory: resident pages less those shared with the server."""
-    while not seen.get("done"):
-        for pid in server.run("SELECT pid FROM cohort_worker_status WHERE worker = 'kursaha_cohort sync'").stdout.split():
-            try:
-                fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-                anonymous = int(fields["RssAnon"].split()[0])
-            except (OSError, KeyError):
-                continue
-            seen.setdefault("first", anonymous)
-            seen["most"] = max(seen.get("most", 0), anonymous)
-        time.sleep(0.05)
+from harness import Fake, Memory, ROOT, Server  # noqa: E402
 
 
 def ticks(pid):
@@ -55,17 +40,13 @@ def main():
         """)
         server.ask("SELECT cohort_seal()")
         server.ask("VACUUM ANALYZE")
-        seen = {}
-        thread = threading.Thread(target=peak, args=(server, seen))
-        thread.start()
-        server.sync("all", "fb", seconds=1800)
-        seen["done"] = True
-        thread.join()
+        with Memory(server) as memory:
+            server.sync("all", "fb", seconds=1800)
         took, send = server.ask(
             "SELECT extract(epoch FROM ended_at - started_at), extract(epoch FROM ended_at - first_sent_at) "
             "FROM cohort_sync_run ORDER BY run_id DESC LIMIT 1").split("|")
         print(f"first sync of {members} members: {float(took):.1f} s, {members / float(send):,.0f} members a second")
-        print(f"memory of the worker: {(seen['most'] - seen['first']) / 1024:.0f} MiB above its first {seen['first'] / 1024:.0f} MiB")
+        print(f"memory of the worker: {memory.above():.0f} MiB above its first {memory.first / 1024:.0f} MiB")
         server.sync("all", "fb", seconds=600)
         took = server.ask("SELECT extract(epoch FROM ended_at - started_at) FROM cohort_sync_run ORDER BY run_id DESC LIMIT 1")
         print(f"a run with nothing to do: {float(took):.2f} s")

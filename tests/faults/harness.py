@@ -250,6 +250,38 @@ class Case(unittest.TestCase):
         self.assertEqual(self.emails(name), self.expected(name))
 
 
+class Memory:
+    """Follows the private memory of a server's sync workers: resident pages less those shared with the server."""
+
+    def __init__(self, server):
+        self.server = server
+        self.first, self.most, self.done = None, 0, False
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self._follow, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done = True
+        self.thread.join()
+
+    def _follow(self):
+        while not self.done:
+            query = "SELECT pid FROM cohort_worker_status WHERE worker = 'kursaha_cohort sync'"
+            for pid in self.server.run(query).stdout.split():
+                with contextlib.suppress(OSError, KeyError):
+                    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+                    now = int(fields["RssAnon"].split()[0])
+                    self.first = min(self.first or now, now)
+                    self.most = max(self.most, now)
+            time.sleep(0.05)
+
+    def above(self):
+        """MiB of the largest over the smallest that was seen, which is a worker that just started."""
+        return (self.most - self.first) / 1024
+
+
 class World:
     """A server's clock and names, which the test sets: world.c says how."""
 

@@ -1,0 +1,197 @@
+"""What becomes of syncs when the server itself changes: its clock, its workers, its version, its role, its end."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+from harness import DIRECTORY, ROOT, Case, World
+
+HOUR = 3600
+
+
+class Clock(Case):
+    """Syncs and a clock that is set a day forward, then 8 hours back."""
+
+    name = "clock"
+
+    @classmethod
+    def setUpClass(cls):
+        cls.world = World(DIRECTORY / "world")
+        cls.preload = cls.world.library
+        super().setUpClass()
+
+    def runs(self, name):
+        return int(self.server.ask(f"SELECT count(*) FROM cohort_sync_run WHERE cohort = '{name}'"))
+
+    def set_clock(self, seconds):
+        self.world.put("clock", str(seconds))
+        now = float(self.server.ask("SELECT extract(epoch FROM clock_timestamp())"))
+        self.assertAlmostEqual(now - time.time(), seconds, delta=60)
+
+    def test_forward_and_back(self):
+        server = self.server
+        for name, frequency in (("daily", "'daily'"), ("monthly", "'monthly', '28 03:00'"), ("quick", "'every 1 second'")):
+            self.facebook(name)
+            self.members(name, 1, 50)
+            server.app(f"SELECT cohort_sync_create('{name}', '{name}', {frequency})")
+        server.until("SELECT count(*) >= 2 FROM cohort_sync_run WHERE cohort = 'quick' AND state = 'success'", "the quick one runs")
+        self.assertEqual(self.runs("daily"), 0)
+        # A day forward: what is due runs once.
+        self.set_clock(24 * HOUR + 60)
+        server.until("SELECT count(*) = 1 FROM cohort_sync_run WHERE cohort = 'daily' AND state = 'success'", "the daily one runs once")
+        self.assertEqual(self.emails("daily"), self.expected("daily"))
+        count = self.runs("quick")
+        server.until(f"SELECT count(*) > {count + 1} FROM cohort_sync_run WHERE cohort = 'quick' AND state = 'success'", "the quick one goes on")
+        # Eight hours back, while a run waits: nothing runs for a time that was claimed, and the waiting one does not wait hours.
+        self.fake.script({"match": {"path": "/users"}, "times": 1, "do": {"status": 429, "headers": {"Retry-After": "5"}, "body": {}}})
+        self.members("daily", 10, 60)
+        before = server.last_run()
+        server.app("SELECT cohort_sync_pause('quick', 'quick')")
+        server.app("SELECT cohort_sync_now('daily', 'daily')")
+        server.until("SELECT state = 'waiting' FROM cohort_sync_status WHERE cohort = 'daily'", "a run waits")
+        self.set_clock(16 * HOUR)
+        server.ended("daily", "daily", "success", before)
+        self.assertEqual(self.emails("daily"), self.expected("daily"))
+        counts = [self.runs(name) for name in ("daily", "monthly", "quick")]
+        time.sleep(3)
+        self.assertEqual([self.runs(name) for name in ("daily", "monthly", "quick")], counts)
+        # A worker that is killed under the wrong clock is missed all the same.
+        self.fake.script({"match": {"path": "/users"}, "times": 1, "do": {"apply": "before", "delay": 4}})
+        self.members("daily", 20, 70)
+        before = server.last_run()
+        server.app("SELECT cohort_sync_now('daily', 'daily')")
+        pid = server.worker()
+        self.set_clock(8 * HOUR)
+        server.kill(pid)
+        server.up()
+        server.ended("daily", "daily", "success", before)
+        self.converges("daily")
+        # An update counts from now on, whatever the clock once was.
+        server.app("SELECT cohort_sync_resume('quick', 'quick'); SELECT cohort_sync_update('quick', 'quick', 'every 1 second')")
+        count = self.runs("quick")
+        server.until(f"SELECT count(*) > {count + 1} FROM cohort_sync_run WHERE cohort = 'quick' AND state = 'success'", "the quick one goes on")
+        self.world.put("clock", None)
+
+
+class FewWorkers(Case):
+    """No background worker is free: the launcher, a sealer and a scheduler take all but one, another database takes that."""
+
+    name = "few"
+    settings = {"max_worker_processes": "6", "max_logical_replication_workers": "0", "max_parallel_workers": "0"}
+
+    def test_queued_and_says_why(self):
+        server = self.server
+        self.facebook("few")
+        self.members("few", 1, 50)
+        self.create("few", "few")
+        self.converges("few")
+        server.ask("CREATE DATABASE second", database="postgres")
+        server.ask("CREATE EXTENSION kursaha_cohort", database="second")
+        server.until("SELECT count(*) = 2 FROM cohort_worker_status WHERE worker = 'kursaha_cohort scheduler'", "a second scheduler comes")
+        # One slot is free now, and a third database's sealer takes it.
+        server.ask("CREATE DATABASE third", database="postgres")
+        server.ask("CREATE EXTENSION kursaha_cohort", database="third")
+        server.until("SELECT count(*) = 3 FROM cohort_worker_status WHERE worker = 'kursaha_cohort sealer'", "a third sealer comes")
+        self.members("few", 10, 60)
+        before = server.last_run()
+        server.app("SELECT cohort_sync_now('few', 'few')")
+        server.until("SELECT state = 'queued' AND why ~ 'no background worker is free' AND hint ~ 'max_worker_processes' "
+                     "FROM cohort_sync_status WHERE cohort = 'few'", "it stays queued and says why")
+        server.ask("DROP DATABASE third WITH (FORCE)", database="postgres")
+        server.ended("few", "few", "success", before)
+        self.assertEqual(self.emails("few"), self.expected("few"))
+
+
+class Server(Case):
+    name = "server"
+    settings = {"kursaha_cohort.request_timeout": "60s", "wal_level": "replica"}
+
+    def begin(self, name, delay=15):
+        """A run of a new sync whose first batch is on its way."""
+        self.facebook(name, batch_rows=40)
+        self.members(name, 1, 100)
+        self.create(name, name)
+        self.converges(name)
+        self.fake.script({"match": {"path": "/users"}, "times": 1, "do": {"apply": "before", "delay": delay}})
+        self.members(name, 30, 129)
+        before = self.server.last_run()
+        self.server.app(f"SELECT cohort_sync_now('{name}', '{name}')")
+        self.server.until(f"SELECT first_sent_at IS NOT NULL FROM cohort_sync_run WHERE run_id > {before}", "a batch is on its way")
+        return before
+
+    def test_alter_extension_update(self):
+        """A new version arrives while a batch is on its way."""
+        extension = next(self.server.where.glob("pg/share/postgresql/*/extension"))
+        version = self.server.ask("SELECT extversion FROM pg_extension WHERE extname = 'kursaha_cohort'")
+        script = extension / f"kursaha_cohort--{version}--{version}.next.sql"
+        script.write_text("ALTER TABLE kursaha_cohort.sync ADD note text;\n"
+                          "CREATE FUNCTION kursaha_cohort.is_new() RETURNS boolean LANGUAGE sql RETURN true;\n")
+        script.chmod(0o644)
+        before = self.begin("update", delay=3)
+        self.server.ask(f"ALTER EXTENSION kursaha_cohort UPDATE TO '{version}.next'")
+        self.assertEqual(self.server.ask("SELECT kursaha_cohort.is_new()"), "t")
+        self.server.ended("update", "update", "success", before)
+        self.assertEqual(self.emails("update"), self.expected("update"))
+        self.members("update", 50, 149)
+        self.converges("update")
+
+    def test_fast_shutdown_and_restart(self):
+        """A hung request does not hold the server up, and the run goes on afterwards."""
+        before = self.begin("shutdown")
+        began = time.time()
+        self.server.kill(int((self.server.where / "data/postmaster.pid").read_text().split()[0]), signal.SIGINT)
+        while (self.server.where / "data/postmaster.pid").exists():
+            self.assertLess(time.time() - began, 5, "a fast shutdown takes too long")
+            time.sleep(0.05)
+        subprocess.run([ROOT / "scripts/pg", "restart", self.server.name], check=True, stdout=subprocess.DEVNULL)
+        self.server.ended("shutdown", "shutdown", "success", before)
+        self.assertEqual(self.emails("shutdown"), self.expected("shutdown"))
+        self.assertEqual(self.server.ask("SELECT sum(crashes) FROM kursaha_cohort.sync"), "0")
+
+    def test_z_standby_and_promotion(self):
+        """A standby runs nothing; when it is promoted in the middle of a run, it takes the run over."""
+        server, standby = self.server, self.server.where / "standby"
+        socket, programs = standby / "socket", subprocess.run(
+            ["pg_config", "--bindir"], env=server.env, capture_output=True, text=True).stdout.strip() or "/usr/lib/postgresql/15/bin"
+        as_server = ["runuser", "-u", pwd.getpwuid(server.where.stat().st_uid).pw_name, "--"] if os.geteuid() == 0 else []
+
+        def run(*command):
+            subprocess.run([*as_server, *command], check=True, env=server.env, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        run(f"{programs}/pg_basebackup", "-h", str(server.where), "-U", "postgres", "-D", str(standby), "-R", "-X", "stream", "-c", "fast")
+        socket.mkdir(0o700)
+        shutil.chown(socket, server.where.stat().st_uid, server.where.stat().st_gid)
+        with (standby / "postgresql.conf").open("a") as settings:
+            settings.write(f"unix_socket_directories = '{socket}'\nhot_standby_feedback = on\n")
+        program = next(server.where.glob("pg/lib/postgresql/*/bin/postgres"))
+        control = (f"{programs}/pg_ctl", "-D", str(standby), "-p", str(program), "-l", str(standby / "log"), "-w")
+        # pg_ctl's own output would stay open in the server: run() closes it.
+        run(*control, "start")
+        primary = server.env["PGHOST"]
+        try:
+            before = self.begin("failover")
+            server.env["PGHOST"] = str(socket)
+            server.until(f"SELECT first_sent_at IS NOT NULL FROM cohort_sync_run WHERE run_id > {before}", "the standby follows")
+            time.sleep(2.5)
+            self.assertEqual(server.ask("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'kursaha_cohort%'"), "0")
+            self.assertEqual(server.ask("SELECT why ~ 'no worker runs' OR state = 'running' FROM cohort_sync_status WHERE cohort = 'failover'"), "t")
+            server.refused("SELECT cohort_sync_now('failover', 'failover')", "read-only transaction")
+            # The primary is lost.
+            server.kill(int((server.where / "data/postmaster.pid").read_text().split()[0]))
+            run(*control, "promote")
+            server.ended("failover", "failover", "success", before)
+            self.assertEqual(self.emails("failover"), self.expected("failover"))
+            self.members("failover", 60, 160)
+            self.converges("failover")
+        finally:
+            run(*control, "-m", "immediate", "stop")
+            server.env["PGHOST"] = primary
+            subprocess.run([ROOT / "scripts/pg", "restart", server.name], stdout=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
