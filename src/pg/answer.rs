@@ -194,6 +194,8 @@ pub(crate) fn in_slices(
     let mut hand_out = |slice: &mut Vec<String>| {
         pgrx::check_for_interrupts!();
         total += slice.len() as u64;
+        // In the order of every index on ids: what is looked up one after the other lies side by side.
+        slice.sort_unstable();
         let result = scratch.run(|| each(slice));
         scratch.clear();
         slice.clear();

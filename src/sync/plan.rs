@@ -19,7 +19,10 @@ use crate::pg::store::Question;
 use crate::pg::time;
 
 /// Members that are looked at together.
-const SLICE: usize = 65_536;
+///
+/// What is known of them is looked up one by one in an index (`LATERAL … OFFSET 0`): a join would read a large table from
+/// end to end for each slice.
+const SLICE: usize = 16_384;
 
 /// Why a member is sent. The numbers are those of a spool's entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,7 +182,8 @@ impl Told {
                 Snapshot::Callers,
                 "SELECT u.place::int - 1, m.member_id, m.batch_id, m.source, m.leaving \
                  FROM unnest($1) WITH ORDINALITY u (customer_id, place) \
-                 JOIN kursaha_cohort.sync_member m ON m.sync_id = $2 AND m.customer_id = u.customer_id",
+                 CROSS JOIN LATERAL (SELECT s.member_id, s.batch_id, s.source, s.leaving FROM kursaha_cohort.sync_member s \
+                     WHERE s.sync_id = $2 AND s.customer_id = u.customer_id OFFSET 0) m",
                 &[ids.to_vec().into(), sync.into()],
                 |row| {
                     let member =
@@ -199,7 +203,8 @@ impl Told {
             spi::run(
                 Snapshot::Callers,
                 "SELECT u.place::int - 1, r.source, r.batch_id FROM unnest($1) WITH ORDINALITY u (customer_id, place) \
-                 JOIN kursaha_cohort.sync_rejected r ON r.sync_id = $2 AND r.customer_id = u.customer_id",
+                 CROSS JOIN LATERAL (SELECT j.source, j.batch_id FROM kursaha_cohort.sync_rejected j \
+                     WHERE j.sync_id = $2 AND j.customer_id = u.customer_id OFFSET 0) r",
                 &[ids.to_vec().into(), sync.into()],
                 |row| Ok((place(row)?, row.get(2), row.need(3)?)),
             )
@@ -271,8 +276,8 @@ fn stamps(ids: &[String], wanted: &HashMap<usize, Option<i64>>) -> Fallible<Vec<
     spi::run(
         Snapshot::Callers,
         &format!(
-            "SELECT u.place::int - 1, c.stamp FROM unnest($1) WITH ORDINALITY u (customer_id, place) \
-             LEFT JOIN {schema}.cohort_customer c ON c.customer_id = u.customer_id"
+            "SELECT u.place::int - 1, (SELECT c.stamp FROM {schema}.cohort_customer c WHERE c.customer_id = u.customer_id) \
+             FROM unnest($1) WITH ORDINALITY u (customer_id, place)"
         ),
         &[asked.into()],
         |row| Ok((places[place(row)?], row.get::<i64>(2))),
@@ -295,7 +300,8 @@ pub(super) fn profiles(snapshot: Snapshot, destination: &dyn Destination, ids: &
         snapshot,
         &format!(
             "SELECT u.place::int - 1, c.stamp, c.profile FROM unnest($1) WITH ORDINALITY u (customer_id, place) \
-             JOIN {schema}.cohort_customer c ON c.customer_id = u.customer_id"
+             CROSS JOIN LATERAL (SELECT p.stamp, p.profile FROM {schema}.cohort_customer p \
+                 WHERE p.customer_id = u.customer_id OFFSET 0) c"
         ),
         &[asked.into()],
         |row| {
@@ -398,7 +404,8 @@ pub(super) fn had(snapshot: Snapshot, sync: i64, ids: &[&str]) -> Fallible<HashM
             snapshot,
             "SELECT u.place::int - 1, m.member_id, m.identity, m.leaving, (extract(epoch FROM m.entered_at) * 1000000)::bigint \
              FROM unnest($1) WITH ORDINALITY u (customer_id, place) \
-             JOIN kursaha_cohort.sync_member m ON m.sync_id = $2 AND m.customer_id = u.customer_id",
+             CROSS JOIN LATERAL (SELECT s.member_id, s.identity, s.leaving, s.entered_at FROM kursaha_cohort.sync_member s \
+                 WHERE s.sync_id = $2 AND s.customer_id = u.customer_id OFFSET 0) m",
             &[asked.into(), sync.into()],
             |row| {
                 let place = place(row)?;

@@ -781,10 +781,11 @@ fn end(
         "UPDATE kursaha_cohort.sync s SET run_id = NULL, crashes = 0, failures = $2, why = $3, hint = $4, \
              state = CASE WHEN s.state = 'paused' THEN s.state WHEN $5 = 'held' THEN 'held' \
                           WHEN s.state = 'held' AND $6 THEN 'active' ELSE s.state END, \
-             delivered = (SELECT count(*) FROM kursaha_cohort.sync_member m WHERE m.sync_id = s.sync_id AND NOT m.leaving \
-                 AND NOT EXISTS (SELECT FROM kursaha_cohort.sync_batch b WHERE b.batch_id = m.batch_id)) \
+             delivered = CASE WHEN (SELECT r.batches = 0 FROM kursaha_cohort.sync_run r WHERE r.run_id = $7) THEN s.delivered \
+                 ELSE (SELECT count(*) FROM kursaha_cohort.sync_member m WHERE m.sync_id = s.sync_id AND NOT m.leaving \
+                     AND m.batch_id <> ALL (ARRAY(SELECT b.batch_id FROM kursaha_cohort.sync_batch b WHERE b.sync_id = s.sync_id))) END \
          WHERE s.sync_id = $1",
-        &[sync.into(), failures.into(), why.into(), hint.into(), state.into(), arrived.into()],
+        &[sync.into(), failures.into(), why.into(), hint.into(), state.into(), arrived.into(), run.into()],
     )?;
     if failures >= rules::MOST_FAILURES {
         let why = format!("{failures} runs failed in a row; the last: {}", why.unwrap_or_default());

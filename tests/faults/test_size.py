@@ -32,11 +32,12 @@ class Size(Case):
         for first in range(1, members + 1, 500_000):
             last = min(first + 499_999, members)
             server.app(f"INSERT INTO cohort_customer (customer_id, profile) SELECT 'm' || i, jsonb_build_object('email', 'm' || i || '@example.com') "
-                       f"FROM generate_series({first}, {last}) i")
+                       f"FROM generate_series({first}, {last}) i; "
+                       f"INSERT INTO cohort_event (customer_id, event_type) SELECT 'm' || i, 'visit' FROM generate_series({first}, {last}) i")
         server.ask("SELECT cohort_seal()")
         say(f"{members} customers are there")
         self.facebook("everyone")
-        server.app("SELECT cohort_create('everyone', '{\"profile\": \"email\", \"operator\": \"starts_with\", \"value\": \"m\"}')")
+        server.app("SELECT cohort_create('everyone', '{\"did\": \"visit\"}')")
         self.create("everyone", "everyone")
         before = server.last_run()
         with Memory(server) as memory:
