@@ -41,13 +41,13 @@ def main():
         server.ask("SELECT cohort_seal()")
         server.ask("VACUUM ANALYZE")
         with Memory(server) as memory:
-            server.sync("all", "fb", seconds=1800)
+            server.sync("all", "fb", seconds=1800, every=1)
         took, send = server.ask(
             "SELECT extract(epoch FROM ended_at - started_at), extract(epoch FROM ended_at - first_sent_at) "
             "FROM cohort_sync_run ORDER BY run_id DESC LIMIT 1").split("|")
         print(f"first sync of {members} members: {float(took):.1f} s, {members / float(send):,.0f} members a second")
         print(f"memory of the worker: {memory.above():.0f} MiB above its first {memory.first / 1024:.0f} MiB")
-        server.sync("all", "fb", seconds=600)
+        server.sync("all", "fb", seconds=600, every=1)
         took = server.ask("SELECT extract(epoch FROM ended_at - started_at) FROM cohort_sync_run ORDER BY run_id DESC LIMIT 1")
         print(f"a run with nothing to do: {float(took):.2f} s")
         # From due to the first byte: a small cohort on a schedule of seconds.

@@ -8,7 +8,7 @@ use cohort_core::sync::{self as rules, MOST_ATTEMPTS};
 use serde_json::{Map, Value, json};
 
 use super::plan::{self, Facts};
-use super::send::{self, Delivery, Line, Verdict};
+use super::send::{self, Delivery, Intent, Line, Verdict};
 use super::spool::Spool;
 use super::store::{self, Place};
 use crate::pg::databases::{as_owner, with_owners_rights};
@@ -370,7 +370,8 @@ fn stopped() -> Ending {
     }
 }
 
-/// Sends who is to be added.
+/// Sends who is to be added. While a batch is on its way the next one is recorded; no request begins before the one before
+/// it was answered.
 fn add(
     job: &mut Job,
     destination: &dyn Destination,
@@ -379,11 +380,40 @@ fn add(
     adds: &mut Spool,
     counts: &mut Counts,
 ) -> Result<(), Ending> {
+    let mut on_its_way: Option<Intent> = None;
+    loop {
+        let next = next_batch(job, destination, adds, counts)?;
+        if let Some(intent) = on_its_way.take() {
+            let delivery = line
+                .deliver(destination, course, Action::Add, &intent.rows, job.batches)
+                .map_err(|error| Ending::from(Trouble::from(error)))?;
+            note_part(job, destination, Action::Add, &delivery);
+            guarded(job, || {
+                send::acknowledge(job, &intent, &delivery)?;
+                record(job, &delivery, Action::Add, Some(&counts.skipped))
+            })?;
+            judge(delivery, course)?;
+        }
+        let Some(intent) = next else { return Ok(()) };
+        job.batches += 1;
+        line.begin(destination, course, Action::Add, &intent.rows, job.batches)
+            .map_err(|error| Ending::from(Trouble::from(error)))?;
+        on_its_way = Some(intent);
+    }
+}
+
+/// Records the next batch that has anyone in it. Rows of this database's tables are there then.
+fn next_batch(
+    job: &mut Job,
+    destination: &dyn Destination,
+    adds: &mut Spool,
+    counts: &mut Counts,
+) -> Result<Option<Intent>, Ending> {
     let rows_at_once = destination.batch_rows(Action::Add);
     loop {
         let entries = step(|| adds.take(rows_at_once))?;
         if entries.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let first_time = job.batches == 0;
         let mut skipped = counts.skipped.clone();
@@ -410,19 +440,11 @@ fn add(
         if intent.rows.is_empty() {
             continue;
         }
-        job.batches += 1;
         if destination.keeps() == Keeps::Rows {
+            job.batches += 1;
             continue;
         }
-        let delivery = line
-            .deliver(destination, course, Action::Add, &intent.rows, job.batches)
-            .map_err(|error| Ending::from(Trouble::from(error)))?;
-        note_part(job, destination, Action::Add, &delivery);
-        guarded(job, || {
-            send::acknowledge(job, &intent, &delivery)?;
-            record(job, &delivery, Action::Add, Some(&counts.skipped))
-        })?;
-        judge(delivery, course)?;
+        return Ok(Some(intent));
     }
 }
 
@@ -649,14 +671,7 @@ fn send_object(
     line: &mut Line,
     request: impl FnOnce(&cohort_core::destination::Context) -> Option<cohort_core::destination::Request>,
 ) -> Result<(), Ending> {
-    let context = cohort_core::destination::Context {
-        cohort: course.cohort.clone(),
-        sync: course.sync,
-        run: course.run,
-        batch: String::new(),
-        now: store::now() / 1_000_000,
-        random: send::random(),
-    };
+    let context = send::context(course, String::new());
     let Some(request) = request(&context) else { return Ok(()) };
     let Some(answer) = exchanged(line, request, course)? else { return Err(stopped()) };
     match destination.read(Action::Add, &answer, context.now) {

@@ -296,6 +296,8 @@ impl Delivery {
 #[derive(Default)]
 pub(super) struct Line {
     wire: Option<Wire>,
+    /// The label of the request that was begun and not waited for.
+    begun: Option<String>,
     /// Requests answered well, in this attempt.
     good: u64,
     refused: u64,
@@ -307,12 +309,20 @@ impl Line {
         &mut self,
         request: cohort_core::destination::Request,
     ) -> Fallible<Option<Result<cohort_core::destination::Response, Failure>>> {
-        let wire = match &mut self.wire {
+        self.open()?.start(request)?;
+        self.answer()
+    }
+
+    fn open(&mut self) -> Fallible<&mut Wire> {
+        Ok(match &mut self.wire {
             Some(wire) => wire,
             none => none.insert(Wire::open(Limits::from_settings())?),
-        };
-        wire.start(request)?;
-        let answer = wire.wait(&mut || !interrupted());
+        })
+    }
+
+    /// Waits for the answer to the request that was sent last.
+    fn answer(&mut self) -> Fallible<Option<Result<cohort_core::destination::Response, Failure>>> {
+        let answer = self.open()?.wait(&mut || !interrupted());
         if answer.is_none() {
             // Its thread may be at it for a while.
             self.wire = None;
@@ -320,7 +330,24 @@ impl Line {
         Ok(answer)
     }
 
-    /// Sends a batch; one that has bad rows, or is too large, in halves, until the bad rows stand alone.
+    /// Sends the first request of a batch and returns at once: [`Self::deliver`] of the same batch waits for its answer.
+    pub(super) fn begin(
+        &mut self,
+        destination: &dyn Destination,
+        course: &Course,
+        action: Action,
+        rows: &[Row],
+        number: u64,
+    ) -> Fallible<()> {
+        let context = context(course, number.to_string());
+        let request = destination.request(&Batch { action, rows }, &course.state, &context, &course.secret);
+        self.open()?.start(request)?;
+        self.begun = Some(context.batch);
+        Ok(())
+    }
+
+    /// Sends a batch, unless it was begun; one that has bad rows, or is too large, in halves, until the bad rows stand
+    /// alone.
     pub(super) fn deliver(
         &mut self,
         destination: &dyn Destination,
@@ -332,22 +359,19 @@ impl Line {
         let mut delivery = Delivery::arrived(0);
         let mut open: Vec<(usize, &[Row], String)> = vec![(0, rows, number.to_string())];
         while let Some((first, part, label)) = open.pop() {
-            let context = Context {
-                cohort: course.cohort.clone(),
-                sync: course.sync,
-                run: course.run,
-                batch: label.clone(),
-                now: store::now() / 1_000_000,
-                random: random(),
+            let answer = if self.begun.take().is_some_and(|begun| begun == label) {
+                self.answer()?
+            } else {
+                let batch = Batch { action, rows: part };
+                let context = context(course, label.clone());
+                self.exchange(destination.request(&batch, &course.state, &context, &course.secret))?
             };
-            let batch = Batch { action, rows: part };
-            let request = destination.request(&batch, &course.state, &context, &course.secret);
-            let outcome = match self.exchange(request)? {
+            let outcome = match answer {
                 None => {
                     delivery.outcome = Verdict::Interrupted;
                     return Ok(delivery);
                 }
-                Some(Ok(answer)) => destination.read(action, &answer, context.now),
+                Some(Ok(answer)) => destination.read(action, &answer, store::now() / 1_000_000),
                 Some(Err(failure)) => failure.into(),
             };
             let divide = |why: String, open: &mut Vec<_>, delivery: &mut Delivery| {
@@ -388,6 +412,18 @@ impl Line {
             }
         }
         Ok(delivery)
+    }
+}
+
+/// What a request of a batch knows.
+pub(super) fn context(course: &Course, batch: String) -> Context {
+    Context {
+        cohort: course.cohort.clone(),
+        sync: course.sync,
+        run: course.run,
+        batch,
+        now: store::now() / 1_000_000,
+        random: random(),
     }
 }
 

@@ -129,12 +129,13 @@ class Server:
         missing = [word for word in words if word not in done.stderr]
         assert done.returncode and not missing, f"{sql}: {missing} not in {done.stderr or done.stdout}"
 
-    def until(self, sql, what, seconds=30):
-        for _ in range(int(seconds * 10)):
+    def until(self, sql, what, seconds=30, every=0.1):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
             done = self.run(sql)
             if done.stdout.strip() == "t":
                 return
-            time.sleep(0.1)
+            time.sleep(every)
         raise AssertionError(f"in vain: {what}\n{done.stdout}{done.stderr}\n" + self.story())
 
     def story(self):
@@ -142,16 +143,16 @@ class Server:
             "SELECT run_id, cohort, destination, state, attempts, adds, removes, added, removed, skipped, rejected, error, hint "
             "FROM cohort_sync_run ORDER BY run_id DESC LIMIT 8")
 
-    def sync(self, cohort, destination, state="success", force=False, seconds=60):
-        """Asks for a run and waits for its end."""
+    def sync(self, cohort, destination, state="success", force=False, seconds=60, every=0.1):
+        """Asks for a run and waits for its end, looking every so many seconds."""
         before = int(self.ask("SELECT coalesce(max(run_id), 0) FROM cohort_sync_run"))
         self.app(f"SELECT cohort_sync_now('{cohort}', '{destination}', {force})")
-        self.ended(cohort, destination, state, before, seconds)
+        self.ended(cohort, destination, state, before, seconds, every)
 
-    def ended(self, cohort, destination, state, before, seconds=60):
+    def ended(self, cohort, destination, state, before, seconds=60, every=0.1):
         pair = f"cohort = '{cohort}' AND destination = '{destination}'"
         self.until(f"SELECT state = '{state}' FROM cohort_sync_run WHERE {pair} AND run_id > {before} "
-                   "ORDER BY run_id DESC LIMIT 1", f"a run of {cohort} to {destination} ends as {state}", seconds)
+                   "ORDER BY run_id DESC LIMIT 1", f"a run of {cohort} to {destination} ends as {state}", seconds, every)
 
     def last_run(self):
         return int(self.ask("SELECT coalesce(max(run_id), 0) FROM kursaha_cohort.sync_run"))
@@ -267,15 +268,18 @@ class Memory:
         self.thread.join()
 
     def _follow(self):
+        query = "SELECT pid FROM cohort_worker_status WHERE worker = 'kursaha_cohort sync'"
         while not self.done:
-            query = "SELECT pid FROM cohort_worker_status WHERE worker = 'kursaha_cohort sync'"
-            for pid in self.server.run(query).stdout.split():
-                with contextlib.suppress(OSError, KeyError):
-                    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-                    now = int(fields["RssAnon"].split()[0])
-                    self.first = min(self.first or now, now)
-                    self.most = max(self.most, now)
             time.sleep(0.05)
+            for pid in self.server.run(query).stdout.split():
+                # The file is read as long as there is one: a question to the server would cost what is measured.
+                with contextlib.suppress(OSError, KeyError):
+                    while not self.done:
+                        fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+                        now = int(fields["RssAnon"].split()[0])
+                        self.first = min(self.first or now, now)
+                        self.most = max(self.most, now)
+                        time.sleep(0.02)
 
     def above(self):
         """MiB of the largest over the smallest that was seen, which is a worker that just started."""

@@ -102,7 +102,7 @@ class S3Server(Case):
                     self.assertTrue(all("@example.com" in line for line in lines))
                     self.assertEqual(len([key for key in objects if key.startswith("delta-")]), deltas)
                     manifest = json.loads(objects["_SUCCESS"])
-                    self.assertEqual(manifest["members"], last - first + 1)
+                    self.assertEqual(manifest["parts"]["members"], last - first + 1)
 
     def test_a_wrong_key_is_found_out(self):
         self.server.put_secret("wrong", f"{ACCESS}:not-the-key")
