@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::time::Duration;
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
+use pgrx::pg_sys;
 use pgrx::prelude::PostgresGucEnum;
 
 /// Minutes for which refreshes and their entered and exited customers are kept.
@@ -213,7 +214,20 @@ fn register_syncs() {
 /// Rereads the settings' file: for a worker that was told to, outside of any transaction.
 pub(crate) fn reload() {
     // SAFETY: as every worker's main loop does it.
-    unsafe { pgrx::pg_sys::ProcessConfigFile(pgrx::pg_sys::GucContext::PGC_SIGHUP) }
+    unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) }
+}
+
+/// Lets this process's commits be on disk before they count, where the settings do not ask for it: what is sent to the
+/// outside must be known here after any crash.
+pub(crate) fn commit_durably() {
+    // SAFETY: reads and sets a setting that every role may change, outside of any transaction.
+    unsafe {
+        if pg_sys::synchronous_commit == pg_sys::SyncCommitLevel::SYNCHRONOUS_COMMIT_OFF.cast_signed() {
+            let (name, value) = (c"synchronous_commit".as_ptr(), c"on".as_ptr());
+            let (context, source) = (pg_sys::GucContext::PGC_USERSET, pg_sys::GucSource::PGC_S_OVERRIDE);
+            pg_sys::SetConfigOption(name, value, context, source);
+        }
+    }
 }
 
 fn text(setting: &GucSetting<Option<CString>>) -> String {

@@ -111,6 +111,7 @@ impl Ending {
 
 /// Takes a run up, as its owner, and goes on with it as far as it gets. Called by a worker outside of any transaction.
 pub(crate) fn perform(run: i64) {
+    settings::commit_durably();
     let mut counts = Counts::default();
     let ending = match attempt(Isolation::ReadCommitted, || load(run)) {
         Ok(Some(job)) => {

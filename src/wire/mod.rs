@@ -291,6 +291,9 @@ fn failed(error: &Error, host: &str) -> Failure {
     Failure::Failed(match error {
         Error::HostNotFound => format!("the host {host} is not known"),
         Error::Timeout(which) => format!("{host} did not answer in time ({which})"),
+        Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            format!("{host} closed the connection before its answer was complete")
+        }
         Error::Io(error) => format!("the connection to {host} failed: {error}"),
         Error::ConnectionFailed => format!("the connection to {host} failed"),
         other => format!("no usable answer from {host}: {other}"),

@@ -281,6 +281,9 @@ class World:
             case "POST", "script":
                 self.script.append(request.json())
                 return {}
+            case "POST", "calm":
+                self.script = Script()
+                return {}
             case "POST", "bad_rows":
                 asked = request.json()
                 bad = {"values": frozenset(asked["values"]), "code": asked.get("code", 100)}

@@ -51,6 +51,10 @@ class Fake:
     def script(self, *steps):
         self.call("script", list(steps))
 
+    def calm(self):
+        """No fault that was ordered and did not come yet will come."""
+        self.call("calm", {})
+
     def audience(self, name):
         """The rows of the audience of a name."""
         found = [audience for audience in self.call("audiences") if audience["name"] == name]

@@ -177,21 +177,21 @@ class Answers(Case):
         """A destination that is pointed elsewhere while a batch is on its way: all go to the new place."""
         self.start("moving", batch_rows=30)
         self.fake.script({"match": {"path": "/users"}, "times": 1, "do": {"delay": 2, "apply": "before"}})
-        self.change("moving")
+        self.members("moving", 101, 250)
         before = self.server.last_run()
         self.server.app("SELECT cohort_sync_now('moving', 'moving')")
-        self.server.until("SELECT first_sent_at IS NOT NULL FROM cohort_sync_run ORDER BY run_id DESC LIMIT 1", "a batch is on its way")
+        self.server.until(f"SELECT first_sent_at IS NOT NULL FROM cohort_sync_run WHERE run_id > {before}", "a batch is on its way")
         self.server.app(f"""SELECT cohort_destination_update('moving',
             '{{"ad_account_id": "12", "audience_name": "elsewhere", "base_url": "{self.fake.url}", "batch_rows": 30}}')""")
         self.server.ended("moving", "moving", "success", before)
         self.assertEqual(self.emails("elsewhere"), self.expected("moving"))
         # And everyone is sent once more on request.
         self.fake.call("bad_rows", {"audience": [a["id"] for a in self.fake.call("audiences") if a["name"] == "elsewhere"][0],
-                                    "values": [sha("c20@example.com")], "code": 100, "subcode": 1})
+                                    "values": [sha("c120@example.com")], "code": 100, "subcode": 1})
         before = self.server.last_run()
         self.server.app("SELECT cohort_sync_resync('moving', 'moving')")
         self.server.ended("moving", "moving", "success", before)
-        self.assertEqual(self.emails("elsewhere"), sorted(set(self.expected("moving")) - {sha("c20@example.com")}))
+        self.assertEqual(self.emails("elsewhere"), sorted(set(self.expected("moving")) - {sha("c120@example.com")}))
         self.assertEqual(self.last("moving", "added, rejected"), "149|1")
 
     def test_another_cohort_mid_run(self):
@@ -202,7 +202,7 @@ class Answers(Case):
         self.fake.script({"match": {"path": "/users"}, "times": 1, "do": {"delay": 2, "apply": "before"}})
         before = self.server.last_run()
         self.server.app("SELECT cohort_sync_now('redefined', 'redefined')")
-        self.server.until("SELECT first_sent_at IS NOT NULL FROM cohort_sync_run ORDER BY run_id DESC LIMIT 1", "a batch is on its way")
+        self.server.until(f"SELECT first_sent_at IS NOT NULL FROM cohort_sync_run WHERE run_id > {before}", "a batch is on its way")
         was = self.expected("redefined")
         self.server.app("SELECT cohort_update('redefined', '{\"and\": [{\"did\": \"purchase\"}, {\"profile\": \"email\", \"operator\": \"starts_with\", \"value\": \"c1\"}]}')")
         self.server.ended("redefined", "redefined", "success", before)

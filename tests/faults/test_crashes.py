@@ -160,7 +160,7 @@ class Crashes(Case):
             self.server.up()
         self.server.until(f"SELECT state = 'quarantined' FROM cohort_sync_status WHERE cohort = '{self.audience}'", "it is left alone", 60)
         self.assertEqual(self.server.ask(f"SELECT last_state FROM cohort_sync_status WHERE cohort = '{self.audience}'"), "crashed")
-        self.fake.call("script", [])
+        self.fake.calm()
         self.before = self.server.last_run()
         self.server.app(f"SELECT cohort_sync_resume('{self.audience}', '{self.audience}')")
         self.ends_well()
@@ -173,6 +173,7 @@ class Crashes(Case):
             first = chance.randrange(1, 300)
             self.ask_for_change(first, first + chance.randrange(60, 200))
             # Every answer takes a moment, so that moments differ.
+            self.fake.calm()
             fault = chance.choice([{"apply": "before"}, {"apply": "before"}, {"apply": "before", "reset": True}, {"status": 500}])
             self.fake.script({"match": {"path": "/users"}, "times": chance.randrange(8), "do": {**fault, "delay": chance.random() / 4}})
             self.server.until(f"SELECT run_id > {self.before} FROM kursaha_cohort.sync_run ORDER BY run_id DESC LIMIT 1", "a run begins")
@@ -186,11 +187,11 @@ class Crashes(Case):
                 if pid:
                     self.server.kill(int(pid))
             self.server.up()
-            if self.server.ask(f"SELECT state FROM cohort_sync_status WHERE cohort = '{self.audience}'") == "quarantined":
+            if self.server.ask(f"SELECT state FROM cohort_sync_status WHERE cohort = '{self.audience}'") in ("quarantined", "needs_attention"):
                 self.server.app(f"SELECT cohort_sync_resume('{self.audience}', '{self.audience}')")
             if sys.stderr.isatty() or kill % 10 == 9:
                 print(f"  {kill + 1} of {kills} kills, {time.time() - began:.0f} s", flush=True)
-        self.fake.call("script", [])
+        self.fake.calm()
         self.server.until(f"SELECT state = 'active' FROM cohort_sync_status WHERE cohort = '{self.audience}'", "the last run ends", 120)
         self.converges(self.audience, force=True)
         self.assertEqual(self.server.ask("SELECT count(*) FROM cohort_check()"), "0")

@@ -69,6 +69,15 @@ class Syncs(Case):
         server.refused("SELECT cohort_sync_now('guarded', 'guarded')", "held", "force")
         server.sync("guarded", "guarded", force=True)
         self.assertEqual(self.emails("guarded"), self.expected("guarded"))
+        # An empty cohort is held, however small the one before was.
+        self.members("guarded", 1, 20)
+        server.sync("guarded", "guarded")
+        server.app("SELECT cohort_import('guarded', '{}')")
+        self.assertIn("cohort is empty", server.app("SELECT held FROM cohort_sync_preview('guarded', 'guarded')"))
+        server.sync("guarded", "guarded", "held")
+        self.assertEqual(len(self.emails("guarded")), 20)
+        server.sync("guarded", "guarded", force=True)
+        self.assertEqual(self.emails("guarded"), [])
 
     def test_webhook(self):
         server = self.server

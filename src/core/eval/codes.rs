@@ -5,7 +5,7 @@ use super::clock::Clock;
 use super::json;
 use super::test::{Equal, Exact, Kind, Range, Test};
 use crate::rule::PathStep;
-use crate::segment::dictionary::{Dictionary, Loaded};
+use crate::segment::dictionary::Dictionary;
 use crate::segment::item::Item;
 use crate::segment::{Corrupt, Group, Property, Stream};
 
@@ -116,16 +116,13 @@ pub(crate) fn find<'a>(
             Relation::Below | Relation::None => None,
             Relation::Leads(below) => leading(test, &below, dictionary, stream, clock)?,
             Relation::Rest => {
-                let loaded = dictionary.load(stream)?;
-                Codes::of(
-                    dictionary
-                        .jsons()
-                        .filter(|code| match loaded.item(*code) {
-                            Some(Item::Json(pairs)) => rest_holds(test, pairs, clock),
-                            _ => false,
-                        })
-                        .collect(),
-                )
+                let mut codes = Vec::new();
+                dictionary.each(stream, dictionary.jsons(), &mut |code, item| {
+                    if matches!(item, Item::Json(pairs) if rest_holds(test, pairs, clock)) {
+                        codes.push(code);
+                    }
+                })?;
+                Codes::of(codes)
             }
         };
         if let Some(codes) = codes {
@@ -154,14 +151,16 @@ fn leading(
     stream: &dyn Stream,
     clock: &Clock,
 ) -> Result<Option<Codes>, Corrupt> {
-    let general = |loaded: &Loaded, range: std::ops::Range<u32>, codes: &mut Vec<u32>| {
-        codes.extend(range.filter(|code| loaded.item(*code).is_some_and(|item| test.holds(item, below, clock))));
+    let general = |range: std::ops::Range<u32>, codes: &mut Vec<u32>| {
+        dictionary.each(stream, range, &mut |code, item| {
+            if test.holds(item, below, clock) {
+                codes.push(code);
+            }
+        })
     };
     let mut codes = Vec::new();
     if !below.is_empty() {
-        if !dictionary.jsons().is_empty() {
-            general(&dictionary.load(stream)?, dictionary.jsons(), &mut codes);
-        }
+        general(dictionary.jsons(), &mut codes)?;
         return Ok(Codes::of(codes));
     }
     match &test.kind {
@@ -173,19 +172,13 @@ fn leading(
                 return Ok((!numbers.is_empty()).then(|| Codes::Range(numbers.start, numbers.end - 1)));
             }
             codes.extend(numbers);
-            if !dictionary.bigs().is_empty() || dictionary.numeric_texts {
-                let loaded = dictionary.load(stream)?;
-                general(&loaded, dictionary.bigs(), &mut codes);
-                general(&loaded, dictionary.texts(), &mut codes);
-            }
+            general(dictionary.bigs(), &mut codes)?;
+            general(dictionary.texts(), &mut codes)?;
         }
         Kind::Equal(equal) => return equal_codes(equal, dictionary, stream, &general),
         Kind::Contains(..) | Kind::ContainsAny(_) | Kind::ContainsAll(_) => {
-            if !(dictionary.texts().is_empty() && dictionary.jsons().is_empty()) {
-                let loaded = dictionary.load(stream)?;
-                general(&loaded, dictionary.texts(), &mut codes);
-                general(&loaded, dictionary.jsons(), &mut codes);
-            }
+            general(dictionary.texts(), &mut codes)?;
+            general(dictionary.jsons(), &mut codes)?;
         }
         Kind::Texts(_)
         | Kind::StartsWith(..)
@@ -194,9 +187,7 @@ fn leading(
         | Kind::Instant(..)
         | Kind::Day(_)
         | Kind::Anniversary(..) => {
-            if !dictionary.texts().is_empty() {
-                general(&dictionary.load(stream)?, dictionary.texts(), &mut codes);
-            }
+            general(dictionary.texts(), &mut codes)?;
         }
     }
     Ok(Codes::of(codes))
@@ -226,7 +217,7 @@ fn numbers_within(
 }
 
 /// Tests the values of some codes one by one.
-type General<'a> = &'a dyn Fn(&Loaded, std::ops::Range<u32>, &mut Vec<u32>);
+type General<'a> = &'a dyn Fn(std::ops::Range<u32>, &mut Vec<u32>) -> Result<(), Corrupt>;
 
 fn equal_codes(
     equal: &Equal,
@@ -256,9 +247,8 @@ fn equal_codes(
     let numeric = !equal.numbers.is_empty() && (dictionary.numeric_texts || !dictionary.bigs().is_empty());
     let texts = !equal.texts.is_empty() && !dictionary.texts().is_empty();
     if numeric || texts && (equal.ignore_case || equal.texts.len() > FEW) {
-        let loaded = dictionary.load(stream)?;
-        general(&loaded, dictionary.bigs(), &mut codes);
-        general(&loaded, dictionary.texts(), &mut codes);
+        general(dictionary.bigs(), &mut codes)?;
+        general(dictionary.texts(), &mut codes)?;
     } else if texts {
         for text in &equal.texts {
             codes.extend(dictionary.find_text(stream, text)?);

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::column::{Column, Reader, Writer};
+use super::column::{Column, PACK, Reader, Writer};
 use super::item::{Decimal, Item};
 use super::stream::{Corrupt, Span, Stream, read_into};
 
@@ -139,6 +139,63 @@ impl Dictionary {
         Ok(None)
     }
 
+    /// Hands out the values of some codes of [`Self::bigs`], [`Self::texts`] and [`Self::jsons`] in turn, a pack of them in
+    /// memory at a time: there may be as many as there are rows.
+    pub(crate) fn each(
+        &self,
+        stream: &dyn Stream,
+        codes: Range<u32>,
+        take: &mut dyn FnMut(u32, Item<'_>),
+    ) -> Result<(), Corrupt> {
+        let first = self.bigs().start;
+        if codes.is_empty() {
+            return Ok(());
+        }
+        if codes.start < first || codes.end > self.jsons().end || self.ends.rows != self.jsons().end - first {
+            return Err(damaged());
+        }
+        let (from, to) = ((codes.start - first) as usize, (codes.end - first) as usize);
+        let mut reader = Reader::new(stream, &self.ends);
+        let mut start = match codes.start - first {
+            0 => 0,
+            place => u64::try_from(reader.get(place - 1)?).map_err(|_| damaged())?,
+        };
+        let (mut ends, mut bytes) = ([0; PACK], Vec::new());
+        for pack in from / PACK..to.div_ceil(PACK) {
+            reader.large(pack, &mut ends)?;
+            let places = from.max(pack * PACK)..to.min((pack + 1) * PACK);
+            let ends = &ends[places.start - pack * PACK..places.end - pack * PACK];
+            let last = ends.last().and_then(|end| u64::try_from(*end).ok()).ok_or_else(damaged)?;
+            let length = last.checked_sub(start).and_then(|length| u32::try_from(length).ok()).ok_or_else(damaged)?;
+            if last > u64::from(self.bytes.length) {
+                return Err(damaged());
+            }
+            read_into(stream, self.bytes.at.saturating_add(start), length, &mut bytes)?;
+            let text = std::str::from_utf8(&bytes).map_err(|_| damaged())?;
+            let mut before = 0;
+            for (place, end) in places.zip(ends) {
+                let end = u64::try_from(*end).ok().and_then(|end| usize::try_from(end.checked_sub(start)?).ok());
+                let value =
+                    end.and_then(|end| text.get(std::mem::replace(&mut before, end)..end)).ok_or_else(damaged)?;
+                let code = first + u32::try_from(place).map_err(|_| damaged())?;
+                take(code, self.text_item(code, value));
+            }
+            start = last;
+        }
+        Ok(())
+    }
+
+    /// A text as what its code says it is.
+    fn text_item<'a>(&self, code: u32, text: &'a str) -> Item<'a> {
+        if code < self.bigs().end {
+            Item::Big(text)
+        } else if code < self.texts().end {
+            Item::Text(text)
+        } else {
+            Item::Json(text)
+        }
+    }
+
     /// Reads all of it into memory.
     pub(crate) fn load(&self, stream: &dyn Stream) -> Result<Loaded<'_>, Corrupt> {
         let mantissas = self.mantissas(stream)?;
@@ -222,13 +279,7 @@ impl Loaded<'_> {
         let place = (code - numbers.end) as usize;
         let start = if place == 0 { 0 } else { *self.ends.get(place - 1)? };
         let text = self.text.get(start..*self.ends.get(place)?)?;
-        Some(if code < dictionary.bigs().end {
-            Item::Big(text)
-        } else if code < dictionary.texts().end {
-            Item::Text(text)
-        } else {
-            Item::Json(text)
-        })
+        Some(dictionary.text_item(code, text))
     }
 }
 
