@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import unittest
 
@@ -129,6 +130,30 @@ class Syncs(Case):
         server.app("SELECT cohort_import('tabled', ARRAY['c41', 'c42'])")
         server.sync("tabled", "tab")
         self.assertEqual(server.ask("SELECT string_agg(customer_id, ',' ORDER BY 1) FROM audience"), "c41,c42")
+
+    def test_listeners_are_told(self):
+        """Of each run's end and each change of state."""
+        server = self.server
+        self.facebook("heard")
+        self.members("heard", 1, 30)
+        listener = subprocess.Popen(["psql", "-XAtq", "-d", "shop"], env=server.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(listener.kill)
+        listener.stdin.write("LISTEN cohort_sync;\n")
+        listener.stdin.flush()
+        server.until("SELECT count(*) = 1 FROM pg_stat_activity WHERE query = 'LISTEN cohort_sync;' AND state = 'idle'", "someone listens")
+        self.create("heard", "heard")
+        server.sync("heard", "heard")
+        server.app("SELECT cohort_sync_pause('heard', 'heard'); SELECT cohort_sync_resume('heard', 'heard')")
+        server.app("SELECT cohort_import('heard', '{}')")
+        server.sync("heard", "heard", "held")
+        # psql says what it heard after each command.
+        heard, _ = listener.communicate("SELECT 1;\n", timeout=30)
+        told = [json.loads(line[line.index("{"):line.rindex("}") + 1]) for line in heard.splitlines() if '"heard"' in line]
+        ends = [(one["run_state"], one["added"], one["removed"]) for one in told if one["run_state"]]
+        self.assertEqual(ends, [("success", 30, 0), ("held", 0, 0)])
+        states = [one["state"] for one in told]
+        self.assertEqual([state for state, before in zip(states, [None, *states]) if state != before], ["active", "paused", "active", "held"])
+        self.assertIn("cohort is empty", told[-1]["why"])
 
     def test_schedule(self):
         server = self.server
