@@ -73,6 +73,8 @@ enum Ending {
     Failed { why: String, hint: Option<String> },
     /// Someone stopped it.
     Cancelled { why: String },
+    /// Someone paused the sync.
+    Paused,
     /// This process is to end: another takes it up.
     Interrupted,
     /// The destination was changed meanwhile: to be taken up again at once, with what it is now.
@@ -207,7 +209,7 @@ fn guarded<T>(job: &Job, work: impl FnOnce() -> Fallible<T>) -> Result<T, Ending
         match found.as_ref().map(|(state, version)| (state.as_str(), *version == job.place.version)) {
             None => Ok(Err(Ending::Gone)),
             Some((_, false)) => Ok(Err(Ending::Changed)),
-            Some(("paused", _)) => Ok(Err(Ending::Cancelled { why: "the sync was paused".to_owned() })),
+            Some(("paused", _)) => Ok(Err(Ending::Paused)),
             Some(_) => work().map(Ok),
         }
     });
@@ -383,7 +385,14 @@ fn add(
 ) -> Result<(), Ending> {
     let mut on_its_way: Option<Intent> = None;
     loop {
-        let next = next_batch(job, destination, adds, counts)?;
+        let next = match next_batch(job, destination, adds, counts) {
+            // What is on its way is waited for, so that whoever goes on with the sync is alone with the destination.
+            Err(ending @ (Ending::Paused | Ending::Changed)) => {
+                line.settle().map_err(|error| Ending::from(Trouble::from(error)))?;
+                return Err(ending);
+            }
+            other => other?,
+        };
         if let Some(intent) = on_its_way.take() {
             let delivery = line
                 .deliver(destination, course, Action::Add, &intent.rows, job.batches)
@@ -724,6 +733,9 @@ fn conclude(run: i64, ending: &Ending, counts: &Counts) -> Fallible<()> {
             counts,
         )?,
         Ending::Cancelled { why } => end(run, sync, "cancelled", Some(why), None, failures, counts)?,
+        Ending::Paused => {
+            end(run, sync, "cancelled", Some(&"the sync was paused".to_owned()), None, failures, counts)?;
+        }
         Ending::Attention { why, hint } => {
             end(run, sync, "failed", Some(why), Some(hint), failures, counts)?;
             attention(sync, why, hint)?;

@@ -346,6 +346,14 @@ impl Line {
         Ok(())
     }
 
+    /// Waits for the answer to what was begun, whatever it is.
+    pub(super) fn settle(&mut self) -> Fallible<()> {
+        if self.begun.take().is_some() {
+            self.answer()?;
+        }
+        Ok(())
+    }
+
     /// Sends a batch, unless it was begun; one that has bad rows, or is too large, in halves, until the bad rows stand
     /// alone.
     pub(super) fn deliver(

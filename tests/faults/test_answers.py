@@ -194,6 +194,23 @@ class Answers(Case):
         self.assertEqual(self.emails("elsewhere"), sorted(set(self.expected("moving")) - {sha("c120@example.com")}))
         self.assertEqual(self.last("moving", "added, rejected"), "149|1")
 
+    def test_paused_mid_run(self):
+        """The run waits for the batch that is on its way, and ends; the next one makes up for it."""
+        self.start("paused", batch_rows=30)
+        self.fake.script({"match": {"path": "/users"}, "times": 1, "do": {"delay": 2, "apply": "before"}})
+        self.members("paused", 101, 250)
+        before = self.server.last_run()
+        self.server.app("SELECT cohort_sync_now('paused', 'paused')")
+        self.server.until(f"SELECT first_sent_at IS NOT NULL FROM cohort_sync_run WHERE run_id > {before}", "a batch is on its way")
+        self.server.app("SELECT cohort_sync_pause('paused', 'paused')")
+        self.server.ended("paused", "paused", "cancelled", before)
+        sent = [entry for entry in self.fake.call("log") if "/users" in entry["path"]]
+        self.assertEqual(sent[-1]["status"], 200)
+        before = self.server.last_run()
+        self.server.app("SELECT cohort_sync_resume('paused', 'paused')")
+        self.server.ended("paused", "paused", "success", before)
+        self.assertEqual(self.emails("paused"), self.expected("paused"))
+
     def test_another_cohort_mid_run(self):
         """A run goes by the cohort as it was when it began; the next one by what it is then."""
         self.facebook("redefined", batch_rows=50)
