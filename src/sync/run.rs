@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use cohort_core::destination::{Action, Destination, Keeps, Outcome, Row, Setup, redact};
+use cohort_core::destination::{Action, Batch, Destination, Keeps, Outcome, Row, Setup, redact};
 use cohort_core::sync::{self as rules, MOST_ATTEMPTS};
+use pgrx::pg_sys::panic::ErrorReport;
 use serde_json::{Map, Value, json};
 
 use super::plan::{self, Facts};
@@ -95,6 +96,12 @@ impl From<Trouble> for Ending {
             SqlState::ERRCODE_QUERY_CANCELED => Self::Cancelled { why },
             _ => Self::Failed { why, hint: trouble.hint },
         }
+    }
+}
+
+impl From<ErrorReport> for Ending {
+    fn from(error: ErrorReport) -> Self {
+        Self::from(Trouble::from(error))
     }
 }
 
@@ -356,7 +363,7 @@ fn exchanged(
     request: cohort_core::destination::Request,
     course: &Course,
 ) -> Result<Option<cohort_core::destination::Response>, Ending> {
-    match line.exchange(request).map_err(|error| Ending::from(Trouble::from(error)))? {
+    match line.exchange(request)? {
         None => Ok(None),
         Some(Ok(response)) => Ok(Some(response)),
         Some(Err(failure)) => Err(Ending::of(failure.into(), course)),
@@ -388,15 +395,16 @@ fn add(
         let next = match next_batch(job, destination, adds, counts) {
             // What is on its way is waited for, so that whoever goes on with the sync is alone with the destination.
             Err(ending @ (Ending::Paused | Ending::Changed)) => {
-                line.settle().map_err(|error| Ending::from(Trouble::from(error)))?;
+                if on_its_way.is_some() {
+                    line.answer()?;
+                }
                 return Err(ending);
             }
             other => other?,
         };
         if let Some(intent) = on_its_way.take() {
-            let delivery = line
-                .deliver(destination, course, Action::Add, &intent.rows, job.batches)
-                .map_err(|error| Ending::from(Trouble::from(error)))?;
+            let batch = Batch { action: Action::Add, rows: &intent.rows };
+            let delivery = line.finish(destination, course, &batch, job.batches)?;
             note_part(job, destination, Action::Add, &delivery);
             guarded(job, || {
                 send::acknowledge(job, &intent, &delivery)?;
@@ -406,8 +414,8 @@ fn add(
         }
         let Some(intent) = next else { return Ok(()) };
         job.batches += 1;
-        line.begin(destination, course, Action::Add, &intent.rows, job.batches)
-            .map_err(|error| Ending::from(Trouble::from(error)))?;
+        let batch = Batch { action: Action::Add, rows: &intent.rows };
+        line.begin(destination, course, &batch, job.batches.to_string())?;
         on_its_way = Some(intent);
     }
 }
@@ -559,9 +567,9 @@ fn remove(
             })?;
             continue;
         }
-        let delivery = line
-            .deliver(destination, course, Action::Remove, &rows, job.batches)
-            .map_err(|error| Ending::from(Trouble::from(error)))?;
+        let batch = Batch { action: Action::Remove, rows: &rows };
+        line.begin(destination, course, &batch, job.batches.to_string())?;
+        let delivery = line.finish(destination, course, &batch, job.batches)?;
         note_part(job, destination, Action::Remove, &delivery);
         guarded(job, || {
             if delivery.outcome == Verdict::Arrived {

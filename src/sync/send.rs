@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use cohort_core::destination::{Action, Batch, Context, Destination, Keeps, Outcome, Row, Skip};
+use cohort_core::destination::{Batch, Context, Destination, Keeps, Outcome, Row, Skip};
 use cohort_core::sync::halves;
 use pgrx::pg_sys;
 
@@ -296,8 +296,6 @@ impl Delivery {
 #[derive(Default)]
 pub(super) struct Line {
     wire: Option<Wire>,
-    /// The label of the request that was begun and not waited for.
-    begun: Option<String>,
     /// Requests answered well, in this attempt.
     good: u64,
     refused: u64,
@@ -320,8 +318,8 @@ impl Line {
         })
     }
 
-    /// Waits for the answer to the request that was sent last.
-    fn answer(&mut self) -> Fallible<Option<Result<cohort_core::destination::Response, Failure>>> {
+    /// Waits for the answer to the request that was begun last.
+    pub(super) fn answer(&mut self) -> Fallible<Option<Result<cohort_core::destination::Response, Failure>>> {
         let answer = self.open()?.wait(&mut || !interrupted());
         if answer.is_none() {
             // Its thread may be at it for a while.
@@ -330,51 +328,37 @@ impl Line {
         Ok(answer)
     }
 
-    /// Sends the first request of a batch and returns at once: [`Self::deliver`] of the same batch waits for its answer.
+    /// Sends a request of a batch and returns at once: [`Self::finish`] waits for its answer.
     pub(super) fn begin(
         &mut self,
         destination: &dyn Destination,
         course: &Course,
-        action: Action,
-        rows: &[Row],
-        number: u64,
+        batch: &Batch<'_>,
+        label: String,
     ) -> Fallible<()> {
-        let context = context(course, number.to_string());
-        let request = destination.request(&Batch { action, rows }, &course.state, &context, &course.secret);
-        self.open()?.start(request)?;
-        self.begun = Some(context.batch);
-        Ok(())
+        let context = context(course, label);
+        let request = destination.request(batch, &course.state, &context, &course.secret);
+        self.open()?.start(request)
     }
 
-    /// Waits for the answer to what was begun, whatever it is.
-    pub(super) fn settle(&mut self) -> Fallible<()> {
-        if self.begun.take().is_some() {
-            self.answer()?;
-        }
-        Ok(())
-    }
-
-    /// Sends a batch, unless it was begun; one that has bad rows, or is too large, in halves, until the bad rows stand
-    /// alone.
-    pub(super) fn deliver(
+    /// Waits for the answer to a batch that was begun. One that has bad rows, or is too large, is sent again in halves,
+    /// until the bad rows stand alone.
+    pub(super) fn finish(
         &mut self,
         destination: &dyn Destination,
         course: &Course,
-        action: Action,
-        rows: &[Row],
+        batch: &Batch<'_>,
         number: u64,
     ) -> Fallible<Delivery> {
+        let action = batch.action;
         let mut delivery = Delivery::arrived(0);
-        let mut open: Vec<(usize, &[Row], String)> = vec![(0, rows, number.to_string())];
+        let mut open: Vec<(usize, &[Row], String)> = vec![(0, batch.rows, number.to_string())];
+        let mut begun = true;
         while let Some((first, part, label)) = open.pop() {
-            let answer = if self.begun.take().is_some_and(|begun| begun == label) {
-                self.answer()?
-            } else {
-                let batch = Batch { action, rows: part };
-                let context = context(course, label.clone());
-                self.exchange(destination.request(&batch, &course.state, &context, &course.secret))?
-            };
-            let outcome = match answer {
+            if !std::mem::take(&mut begun) {
+                self.begin(destination, course, &Batch { action, rows: part }, label.clone())?;
+            }
+            let outcome = match self.answer()? {
                 None => {
                     delivery.outcome = Verdict::Interrupted;
                     return Ok(delivery);
