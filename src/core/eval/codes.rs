@@ -50,6 +50,15 @@ impl Codes {
         }
     }
 
+    /// The codes in ascending order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
+        let all = match self {
+            Self::Range(first, last) => *first..last.saturating_add(1),
+            Self::Bits(bits) => 0..u32::try_from(bits.len() * 64).unwrap_or(u32::MAX),
+        };
+        all.filter(|code| self.contains(*code))
+    }
+
     /// Which of a pack's codes are in the set, as bits. The codes are given as differences from `base`.
     pub(crate) fn mask(&self, offsets: &[u32; crate::segment::PACK], base: u32) -> u128 {
         match self {

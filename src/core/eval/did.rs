@@ -6,7 +6,7 @@ use super::plan::{DidPlan, Plan};
 use super::rows::{Bound, Rows, Times, ones};
 use super::source::{Part, Source};
 use crate::rule::Occurrence;
-use crate::segment::column::Reader;
+use crate::segment::ids::IdReader;
 use crate::segment::{CHUNK, CHUNK_MASK, Corrupt, PACK};
 
 /// A condition bound to every group that it looks at.
@@ -27,7 +27,7 @@ pub(crate) struct Matching<'a> {
     pub(crate) rows: Rows<'a>,
     filter: Bound<'a>,
     /// Of `occurrence`: the rows' times and ids, and the window that the one row must lie in.
-    order: Option<(Times<'a>, Reader<'a>)>,
+    order: Option<(Times<'a>, IdReader<'a>)>,
 }
 
 /// The groups of some event types in a part.
@@ -72,7 +72,7 @@ impl<'a> Did<'a> {
                     continue;
                 }
                 let order =
-                    did.occurrence.map(|_| (Times::new(group, part.stream), Reader::new(part.stream, &group.ids)));
+                    did.occurrence.map(|_| (Times::new(group, part.stream), IdReader::new(part.stream, &group.ids)));
                 bound.groups.push(Matching { rows, filter, order });
             }
         }
@@ -188,7 +188,7 @@ impl<'a> Did<'a> {
                 let matches = filter.mask(pack, rows)?;
                 let at = times.all(pack)?;
                 let mut id = [0_i64; PACK];
-                ids.large(pack, &mut id)?;
+                ids.pack(pack, &at, &mut id)?;
                 for place in ones(rows) {
                     let holds = matches >> place & 1 == 1 && (window.0..=window.1).contains(&at[place]);
                     let new = (at[place], id[place], holds);

@@ -6,9 +6,10 @@ use roaring::RoaringBitmap;
 
 use super::bits::{Bits, pack_rows};
 use super::clock::Clock;
-use super::codes::{self, Codes};
+use super::codes::{self, Codes, Found};
 use super::plan::Pred;
 use crate::segment::column::Reader;
+use crate::segment::lists::{ListReader, RARE};
 use crate::segment::{CHUNK_MASK, Corrupt, Group, PACK, SECOND, Stream};
 
 /// So many rows of a pack are looked at one by one rather than with all others.
@@ -23,6 +24,8 @@ pub(crate) enum Bound<'a> {
     Not(Box<Bound<'a>>),
     /// A column, the codes that satisfy it, and of a thousand codes how many those are.
     Codes(Reader<'a>, Codes, u32),
+    /// The lists of the rows that satisfy it, and how many of a thousand rows those are.
+    Listed(Vec<ListReader<'a>>, u32),
 }
 
 impl<'a> Bound<'a> {
@@ -63,15 +66,13 @@ impl<'a> Bound<'a> {
             },
             Pred::Test(test) => {
                 let found = codes::find(test, group, stream, clock)?;
-                let mut any: Vec<Self> = found
+                let mut any = found
                     .into_iter()
-                    .map(|found| {
-                        let all = u64::from(found.property.dictionary.len().max(1));
-                        let share = u64::from(found.codes.len()) * 1_000 / all;
-                        let reader = Reader::new(stream, &found.property.codes);
-                        Self::Codes(reader, found.codes, u32::try_from(share).unwrap_or(1_000))
+                    .map(|found| match Self::listed(&found, group, stream)? {
+                        Some(listed) => Ok(listed),
+                        None => Ok(Self::column(found, stream)),
                     })
-                    .collect();
+                    .collect::<Result<Vec<Self>, Corrupt>>()?;
                 match any.len() {
                     0 => Self::Nothing,
                     1 => any.remove(0),
@@ -82,6 +83,30 @@ impl<'a> Bound<'a> {
         })
     }
 
+    fn column(found: Found<'a>, stream: &'a dyn Stream) -> Self {
+        let all = u64::from(found.property.dictionary.len().max(1));
+        let share = u64::from(found.codes.len()) * 1_000 / all;
+        Self::Codes(Reader::new(stream, &found.property.codes), found.codes, u32::try_from(share).unwrap_or(1_000))
+    }
+
+    /// The lists of a few codes, where each has one and all together are still few rows.
+    fn listed(found: &Found<'a>, group: &Group, stream: &'a dyn Stream) -> Result<Option<Self>, Corrupt> {
+        const FEW: u32 = 16;
+        let Some(lists) = &found.property.lists else { return Ok(None) };
+        if found.codes.len() > FEW {
+            return Ok(None);
+        }
+        let (mut readers, mut rows) = (Vec::new(), 0);
+        for code in found.codes.iter() {
+            let Some(list) = lists.open(stream, code)? else { return Ok(None) };
+            rows += list.len();
+            readers.push(list);
+        }
+        let all = group.rows as usize;
+        // Twice as many as one list may have, and going through the column is as quick.
+        Ok((rows * RARE <= all * 2).then(|| Self::Listed(readers, (rows * 1_000).div_ceil(all.max(1)) as u32)))
+    }
+
     /// A guess at how many of a thousand rows satisfy it.
     fn leaves(&self) -> u32 {
         match self {
@@ -90,8 +115,44 @@ impl<'a> Bound<'a> {
             Self::And(list) => list.iter().map(Self::leaves).min().unwrap_or(1_000),
             Self::Or(list) => list.iter().map(Self::leaves).sum::<u32>().min(1_000),
             Self::Not(inner) => 1_000_u32.saturating_sub(inner.leaves()),
-            Self::Codes(_, _, share) => *share,
+            Self::Codes(_, _, share) | Self::Listed(_, share) => *share,
         }
+    }
+
+    /// The list that every row which satisfies it is on, and what else must hold of such a row.
+    fn narrow(&mut self) -> Option<(&mut ListReader<'a>, &mut [Self])> {
+        match self {
+            Self::Listed(lists, _) => match lists.as_mut_slice() {
+                [list] => Some((list, &mut [])),
+                _ => None,
+            },
+            Self::And(all) => match all.as_mut_slice() {
+                [Self::Listed(lists, _), rest @ ..] => match lists.as_mut_slice() {
+                    [list] => Some((list, rest)),
+                    _ => None,
+                },
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Keeps, of some rows in ascending order, those that satisfy it.
+    fn retain(&mut self, rows: &mut Vec<u32>) -> Result<(), Corrupt> {
+        let mut kept = 0;
+        for place in 0..rows.len() {
+            let row = rows[place];
+            let (pack, within) = (row as usize / PACK, row as usize % PACK);
+            let holds = match &mut *self {
+                Self::Codes(reader, set, _) => set.contains(reader.one(pack, within)?),
+                other => other.mask(pack, 1 << within)? != 0,
+            };
+            // Without a branch, which would be guessed wrongly time and again.
+            rows[kept] = row;
+            kept += usize::from(holds);
+        }
+        rows.truncate(kept);
+        Ok(())
     }
 
     /// Which of some rows of a pack satisfy it.
@@ -117,6 +178,13 @@ impl<'a> Bound<'a> {
                 found
             }
             Self::Not(inner) => rows & !inner.mask(pack, rows)?,
+            Self::Listed(lists, _) => {
+                let mut found = 0;
+                for list in lists {
+                    found |= list.mask(pack)?;
+                }
+                found & rows
+            }
             Self::Codes(reader, set, _) => {
                 if rows == 0 {
                     return Ok(0);
@@ -219,6 +287,8 @@ pub(crate) struct Rows<'a> {
     ordinals: Reader<'a>,
     /// The window, where the group reaches beyond it.
     times: Option<(Times<'a>, (i64, i64))>,
+    /// Rows that a list gave, kept for its room.
+    found: Vec<u32>,
 }
 
 impl<'a> Rows<'a> {
@@ -234,7 +304,7 @@ impl<'a> Rows<'a> {
         }
         let whole = window.0 <= group.first && group.last <= window.1;
         let times = (!whole).then(|| (Times::new(group, stream), window));
-        Some(Self { group, stream, dead, ordinals: Reader::new(stream, &group.ordinals), times })
+        Some(Self { group, stream, dead, ordinals: Reader::new(stream, &group.ordinals), times, found: Vec::new() })
     }
 
     /// Whether every row of the group is in.
@@ -252,8 +322,25 @@ impl<'a> Rows<'a> {
         mut each: impl FnMut(usize, &[u32; PACK], u128) -> Result<(), Corrupt>,
     ) -> Result<(), Corrupt> {
         let Some((start, end)) = self.group.chunk_rows(chunk) else { return Ok(()) };
-        let (start, end) = (start as usize, end as usize);
         let mut ordinals = [0_u32; PACK];
+        if let Some((list, rest)) = filter.as_mut().and_then(|filter| filter.narrow()) {
+            let mut found = std::mem::take(&mut self.found);
+            found.clear();
+            list.within(start, end, &mut found)?;
+            for bound in rest {
+                bound.retain(&mut found)?;
+            }
+            for rows in found.chunk_by(|left, right| left / PACK as u32 == right / PACK as u32) {
+                let pack = rows[0] as usize / PACK;
+                let rows = self.alive(pack, rows.iter().fold(0, |mask, row| mask | 1 << (row % PACK as u32)))?;
+                if rows != 0 {
+                    each(pack, self.ordinals(pack, &mut ordinals)?, rows)?;
+                }
+            }
+            self.found = found;
+            return Ok(());
+        }
+        let (start, end) = (start as usize, end as usize);
         for pack in start / PACK..end.div_ceil(PACK) {
             let from = start.saturating_sub(pack * PACK);
             let to = PACK.min(end - pack * PACK);
@@ -269,28 +356,37 @@ impl<'a> Rows<'a> {
                     continue;
                 }
             }
-            let mut rows = u128::MAX << from & u128::MAX >> (PACK - to);
-            if let Some(dead) = self.dead {
-                let base = u32::try_from(pack * PACK).unwrap_or(u32::MAX);
-                for row in dead.range(base..base.saturating_add(PACK as u32)) {
-                    rows &= !(1 << (row - base));
-                }
-            }
-            if let Some((times, window)) = &mut self.times {
-                rows = times.mask(pack, rows, *window)?;
-            }
+            let mut rows = self.alive(pack, u128::MAX << from & u128::MAX >> (PACK - to))?;
             if let Some(filter) = &mut filter {
                 rows = filter.mask(pack, rows)?;
             }
-            if rows == 0 {
-                continue;
+            if rows != 0 {
+                each(pack, self.ordinals(pack, &mut ordinals)?, rows)?;
             }
-            self.ordinals.small(pack, &mut ordinals)?;
-            for ordinal in &mut ordinals {
-                *ordinal &= CHUNK_MASK;
-            }
-            each(pack, &ordinals, rows)?;
         }
         Ok(())
+    }
+
+    /// Which of some rows of a pack are there and in the window.
+    fn alive(&mut self, pack: usize, mut rows: u128) -> Result<u128, Corrupt> {
+        if let Some(dead) = self.dead {
+            let base = u32::try_from(pack * PACK).unwrap_or(u32::MAX);
+            for row in dead.range(base..base.saturating_add(PACK as u32)) {
+                rows &= !(1 << (row - base));
+            }
+        }
+        match &mut self.times {
+            Some((times, window)) => times.mask(pack, rows, *window),
+            None => Ok(rows),
+        }
+    }
+
+    /// The ordinals of a pack within their chunk.
+    fn ordinals<'b>(&mut self, pack: usize, ordinals: &'b mut [u32; PACK]) -> Result<&'b [u32; PACK], Corrupt> {
+        self.ordinals.small(pack, ordinals)?;
+        for ordinal in &mut *ordinals {
+            *ordinal &= CHUNK_MASK;
+        }
+        Ok(ordinals)
     }
 }

@@ -18,6 +18,7 @@ use super::source::Source;
 use crate::rule::StepKind;
 use crate::segment::column::Reader;
 use crate::segment::dictionary::{Loaded, MISSING};
+use crate::segment::ids::IdReader;
 use crate::segment::item::{Item, Numeric};
 use crate::segment::{CHUNK, Corrupt, PACK};
 use crate::text::simple_lower;
@@ -56,7 +57,7 @@ enum Tree {
 struct Group<'a> {
     rows: Rows<'a>,
     times: Times<'a>,
-    ids: Reader<'a>,
+    ids: IdReader<'a>,
     /// By step: whether the group's type is the step's, and what must hold of the event.
     steps: Vec<Option<Bound<'a>>>,
     /// The predicates that trees name.
@@ -201,7 +202,7 @@ impl<'a> Sequence<'a> {
                 let slots = sequence.slots.iter().map(|slot| slot_columns(slot, group, part.stream));
                 bound_groups.push(Group {
                     times: Times::new(group, part.stream),
-                    ids: Reader::new(part.stream, &group.ids),
+                    ids: IdReader::new(part.stream, &group.ids),
                     steps,
                     conditions: conditions.collect::<Result<_, _>>()?,
                     slots: slots.collect::<Result<_, _>>()?,
@@ -252,7 +253,7 @@ impl<'a> Sequence<'a> {
                 }
                 let at = times.all(pack)?;
                 let mut id = [0_i64; PACK];
-                ids.large(pack, &mut id)?;
+                ids.pack(pack, &at, &mut id)?;
                 let mut found = vec![[0_u32; PACK]; sequence.slots.len()];
                 for (numbers, (columns, slot)) in found.iter_mut().zip(slots.iter_mut().zip(&sequence.slots)) {
                     slot_values(columns, slot, pack, any, values, numbers)?;

@@ -7,7 +7,9 @@ use roaring::RoaringBitmap;
 
 use super::column::{PACK, Writer};
 use super::dictionary::{Builder as Dictionary, MISSING};
+use super::ids::Ids;
 use super::item::{Decimal, Item};
+use super::lists::Lists;
 use super::stream::{Corrupt, Span, Stream};
 use super::{CHUNK_BITS, Chunk, ChunkSet, Group, Header, PREFIX, Property, RowKey, SECOND};
 
@@ -282,7 +284,7 @@ impl GroupBuilder {
         self.nodes[node].column
     }
 
-    fn finish(mut self, name: String, writer: &Writer, out: &mut Vec<u8>) -> Group {
+    fn finish(mut self, name: String, lasting: bool, writer: &Writer, out: &mut Vec<u8>) -> Group {
         self.flush();
         let order = order(&self.rows);
         let ordinals: Vec<u32> = order.iter().map(|(key, _)| key.ordinal).collect();
@@ -296,7 +298,7 @@ impl GroupBuilder {
             ordinals: writer.sorted(&ordinals, out),
             seconds: writer.plain(&part(|key| key.at.div_euclid(SECOND)), out),
             micros: writer.plain(&part(|key| key.at.rem_euclid(SECOND)), out),
-            ids: writer.plain(&part(|key| key.event_id), out),
+            ids: Ids::write(&order, lasting, writer, out),
             properties: Vec::new(),
         };
         let mut start = 0_u32;
@@ -318,7 +320,9 @@ impl GroupBuilder {
                 .iter()
                 .map(|(_, row)| column.codes.get(*row as usize).map_or(0, |code| i64::from(codes[*code as usize])))
                 .collect();
-            group.properties.push(Property { path: column.path, codes: writer.plain(&values, out), dictionary });
+            let codes = writer.plain(&values, out);
+            let lists = lasting.then(|| Lists::write(&values, dictionary.len(), writer, out)).flatten();
+            group.properties.push(Property { path: column.path, codes, lists, dictionary });
         }
         group
     }
@@ -470,13 +474,24 @@ impl SegmentBuilder {
     /// The bytes of the segment.
     #[must_use]
     pub fn finish(self) -> Vec<u8> {
+        let (header, out) = self.write(true);
+        super::close(&header, out)
+    }
+
+    /// The segment for one question: its bytes have neither header nor checksums, nor what pays with the second only.
+    #[must_use]
+    pub fn in_memory(self) -> (Header, Vec<u8>) {
+        self.write(false)
+    }
+
+    fn write(self, lasting: bool) -> (Header, Vec<u8>) {
         let writer = Writer::new();
         let mut out = vec![0; PREFIX];
         let mut header = Header::default();
         let mut groups = self.groups;
         groups.sort_by(|left, right| left.0.cmp(&right.0));
         for (name, group) in groups.into_iter().filter(|(_, group)| !group.is_empty()) {
-            header.groups.push(group.finish(name, &writer, &mut out));
+            header.groups.push(group.finish(name, lasting, &writer, &mut out));
         }
         let mut removed: HashMap<u16, RoaringBitmap> = HashMap::new();
         for ordinal in self.removed {
@@ -486,6 +501,6 @@ impl SegmentBuilder {
         removed.sort_by_key(|(number, _)| *number);
         header.removed =
             removed.iter().map(|(number, set)| ChunkSet { number: *number, set: write_set(set, &mut out) }).collect();
-        super::close(&header, out)
+        (header, out)
     }
 }

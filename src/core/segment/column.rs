@@ -123,8 +123,8 @@ pub(crate) struct Reader<'a> {
     bytes: Vec<u8>,
     /// Where each pack's bits begin in `bytes`.
     starts: Vec<u32>,
-    /// Where the frame that is read next begins, when it follows the one before.
-    offsets: Option<Vec<u64>>,
+    /// Where each frame of the column begins, once one is read.
+    offsets: Vec<u64>,
 }
 
 impl<'a> Reader<'a> {
@@ -136,52 +136,52 @@ impl<'a> Reader<'a> {
             frame: None,
             bytes: Vec::new(),
             starts: Vec::new(),
-            offsets: None,
+            offsets: Vec::new(),
         }
     }
 
+    /// The place of a pack in its frame, which is read.
+    #[inline]
     fn seek(&mut self, pack: usize) -> Result<usize, Corrupt> {
-        let frame = pack / FRAME;
-        if self.frame == Some(frame) {
-            return Ok(pack % FRAME);
+        let (frame, within) = (pack / FRAME, pack % FRAME);
+        if self.frame != Some(frame) {
+            self.load(frame)?;
         }
-        let damaged = || Corrupt::new("a column is shorter than its header says");
-        let column = self.column;
-        let offsets = self.offsets.get_or_insert_with(|| {
-            let mut at = column.at;
-            column
-                .frames
-                .iter()
-                .map(|length| {
-                    let start = at;
-                    at = at.saturating_add(u64::from(*length));
-                    start
-                })
-                .collect()
-        });
-        let (Some(at), Some(length)) = (offsets.get(frame), self.column.frames.get(frame)) else {
-            return Err(damaged());
+        if within < self.starts.len() { Ok(within) } else { Err(too_short()) }
+    }
+
+    fn load(&mut self, frame: usize) -> Result<(), Corrupt> {
+        let Self { column, bytes, starts, offsets, .. } = self;
+        if offsets.is_empty() {
+            offsets.extend(column.frames.iter().scan(column.at, |at, length| {
+                let start = *at;
+                *at = at.saturating_add(u64::from(*length));
+                Some(start)
+            }));
+        }
+        let (Some(at), Some(length)) = (offsets.get(frame), column.frames.get(frame)) else {
+            return Err(too_short());
         };
         self.frame = None;
-        read_into(self.stream, *at, *length, &mut self.bytes)?;
-        let rows = self.column.rows as usize - (frame * FRAME * PACK).min(self.column.rows as usize);
+        read_into(self.stream, *at, *length, bytes)?;
+        let rows = column.rows as usize - (frame * FRAME * PACK).min(column.rows as usize);
         let packs = rows.div_ceil(PACK).min(FRAME);
-        let mut start = packs * (1 + BASE);
-        self.starts.clear();
-        for pack in 0..packs {
-            let width = *self.bytes.get(pack).ok_or_else(damaged)?;
-            if width > if self.column.sorted { 32 } else { 64 } {
-                return Err(Corrupt::new("a pack is wider than its values"));
-            }
-            self.starts.push(u32::try_from(start).unwrap_or(u32::MAX));
-            start += usize::from(width) * PACK / 8;
+        let widths = bytes.get(..packs).ok_or_else(too_short)?;
+        if widths.iter().max() > Some(&if column.sorted { 32 } else { 64 }) {
+            return Err(Corrupt::new("a pack is wider than its values"));
         }
-        if start > self.bytes.len() {
-            return Err(damaged());
+        let mut start = (packs * (1 + BASE)) as u32;
+        starts.clear();
+        starts.extend(widths.iter().map(|width| {
+            let this = start;
+            start += u32::from(*width) * (PACK / 8) as u32;
+            this
+        }));
+        if start as usize > bytes.len() {
+            return Err(too_short());
         }
         self.frame = Some(frame);
-        let within = pack % FRAME;
-        if within < packs { Ok(within) } else { Err(damaged()) }
+        Ok(())
     }
 
     fn base(&self, within: usize) -> i64 {
@@ -225,8 +225,13 @@ impl<'a> Reader<'a> {
         if width > 32 {
             return Err(Corrupt::new("a pack is wider than its values"));
         }
+        Ok(base.wrapping_add(self.bits(self.starts[within] as usize, place, width) as u32))
+    }
+
+    /// The bits of one value in a layer of a pack, which begins at `start` and is up to 32 bits wide.
+    #[inline]
+    fn bits(&self, start: usize, place: usize, width: u32) -> u64 {
         // Four lanes, each a run of bits in words of 32; the lanes' words take turns.
-        let start = self.starts[within] as usize;
         let (lane, bit) = (place % LANES, place / LANES * width as usize);
         let word = |number: usize| {
             let at = start + (number * LANES + lane) * 4;
@@ -238,7 +243,7 @@ impl<'a> Reader<'a> {
         if bit % 32 + width as usize > 32 {
             bits |= word(first + 1) << (32 - bit % 32);
         }
-        Ok(base.wrapping_add((bits & ((1 << width) - 1)) as u32))
+        bits & ((1 << width) - 1)
     }
 
     /// The values of a pack of any column that is not sorted. Behind the last row they have no meaning.
@@ -302,10 +307,17 @@ impl<'a> Reader<'a> {
 
     /// One value of a column that is not sorted.
     pub(crate) fn get(&mut self, row: u32) -> Result<i64, Corrupt> {
-        let mut pack = [0_i64; PACK];
-        self.large(row as usize / PACK, &mut pack)?;
-        Ok(pack[row as usize % PACK])
+        let (pack, place) = (row as usize / PACK, row as usize % PACK);
+        let within = self.seek(pack)?;
+        let (width, start) = (u32::from(self.bytes[within]), self.starts[within] as usize);
+        let low = self.bits(start, place, width.min(32));
+        let high = if width > 32 { self.bits(start + 32 * PACK / 8, place, width - 32) } else { 0 };
+        Ok(self.base(within).wrapping_add((low | high << 32).cast_signed()))
     }
+}
+
+fn too_short() -> Corrupt {
+    Corrupt::new("a column is shorter than its header says")
 }
 
 /// The low half of a base: columns whose values fit in 32 bits have no other.
@@ -340,6 +352,20 @@ mod tests {
             let mut reader = Reader::new(&bytes, &column);
             for (row, value) in values.iter().enumerate() {
                 prop_assert_eq!(reader.one(row / PACK, row % PACK).map(i64::from), Ok(*value));
+            }
+        }
+
+        #[test]
+        fn any_value_is_found(values in prop::collection::vec((any::<i64>(), 0..64_u32), 1..1_000)) {
+            let values: Vec<i64> = values.chunks(PACK).flat_map(|pack| {
+                let shift = pack[0].1;
+                pack.iter().map(move |(value, _)| value >> shift)
+            }).collect();
+            let mut bytes = Vec::new();
+            let column = Writer::new().plain(&values, &mut bytes);
+            let mut reader = Reader::new(&bytes, &column);
+            for (row, value) in (0..).zip(&values) {
+                prop_assert_eq!(reader.get(row), Ok(*value));
             }
         }
 

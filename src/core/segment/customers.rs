@@ -130,8 +130,7 @@ impl CustomersHeader {
     /// # Errors
     /// When the bytes are no customers.
     pub fn open(stream: &dyn Stream) -> Result<Self, Corrupt> {
-        let (stored, _) = super::open::<Self>(stream)?;
-        let header = stored.header;
+        let (header, _) = super::open::<Self>(stream)?;
         if header.ends.rows != header.count || header.first.checked_add(header.count).is_none() || header.bits > 32 {
             return Err(Corrupt::new("the customers are not as many as their header says"));
         }
@@ -143,7 +142,8 @@ impl CustomersHeader {
     /// # Errors
     /// When one is wrong.
     pub fn verify(stream: &dyn Stream, check: &dyn Fn()) -> Result<(), Corrupt> {
-        super::verify::<Self>(stream, check)
+        let (_, place) = super::open::<Self>(stream)?;
+        super::verify(stream, place, check)
     }
 
     /// Looks hashes up, given in ascending order: `found` gets the place in `hashes` and the ordinal.

@@ -8,7 +8,9 @@ mod build;
 pub(crate) mod column;
 mod customers;
 pub(crate) mod dictionary;
+pub(crate) mod ids;
 pub mod item;
+pub(crate) mod lists;
 mod stream;
 
 use roaring::RoaringBitmap;
@@ -21,6 +23,8 @@ pub use stream::{Corrupt, Span, Stream};
 
 use column::{Column, Reader};
 use dictionary::Dictionary;
+use ids::{IdReader, Ids};
+use lists::Lists;
 
 /// Bits of an ordinal within its chunk.
 pub const CHUNK_BITS: u32 = 16;
@@ -34,7 +38,7 @@ pub const PAGE: usize = 8_000;
 pub(crate) const SECOND: i64 = 1_000_000;
 
 /// The first bytes: format and version.
-const MAGIC: [u8; 8] = *b"KCOHORT\x01";
+const MAGIC: [u8; 8] = *b"KCOHORT\x02";
 /// Magic, position, length and checksum of the header.
 const PREFIX: usize = 8 + 8 + 4 + 4;
 /// A header beyond this is taken for damage: a segment has a few thousand columns at most.
@@ -75,7 +79,7 @@ pub struct Group {
     pub(crate) ordinals: Column,
     pub(crate) seconds: Column,
     pub(crate) micros: Column,
-    pub(crate) ids: Column,
+    pub(crate) ids: Ids,
     pub(crate) properties: Vec<Property>,
 }
 
@@ -102,31 +106,27 @@ pub(crate) struct Property {
     /// The keys that lead there; none for the rest, whose values are `[[key, …, value], …]`.
     pub(crate) path: Vec<String>,
     pub(crate) codes: Column,
+    pub(crate) lists: Option<Lists>,
     pub(crate) dictionary: Dictionary,
 }
 
-/// A header and the checksums of the pages before it, as they are stored.
-#[derive(Serialize, Deserialize)]
-struct Stored<H> {
-    header: H,
-    pages: Vec<u32>,
-}
-
-/// Puts the header behind the data, and its place before them.
+/// Puts the header behind the data, its place before them, and the checksums of the data to the end.
 fn close<H: Serialize>(header: &H, mut out: Vec<u8>) -> Vec<u8> {
-    let pages = out[PREFIX..].chunks(PAGE).map(crc32fast::hash).collect();
-    let bytes = postcard::to_stdvec(&Stored { header, pages }).unwrap_or_default(); // fails for values of no known length
+    let sums: Vec<u8> = out[PREFIX..].chunks(PAGE).flat_map(|page| crc32fast::hash(page).to_le_bytes()).collect();
+    let bytes = postcard::to_stdvec(header).unwrap_or_default(); // fails for values of no known length
     let at = out.len() as u64;
     out[..8].copy_from_slice(&MAGIC);
     out[8..16].copy_from_slice(&at.to_le_bytes());
     out[16..20].copy_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
     out[20..24].copy_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
     out.extend_from_slice(&bytes);
+    out.extend_from_slice(&sums);
+    out.extend_from_slice(&crc32fast::hash(&sums).to_le_bytes());
     out
 }
 
-/// Reads a header and the checksums of the pages before it.
-fn open<H: for<'a> Deserialize<'a>>(stream: &dyn Stream) -> Result<(Stored<H>, u64), Corrupt> {
+/// Reads a header; gives where it lies, too.
+fn open<H: for<'a> Deserialize<'a>>(stream: &dyn Stream) -> Result<(H, Span), Corrupt> {
     let mut prefix = [0; PREFIX];
     stream.read(0, &mut prefix)?;
     if prefix[..8] != MAGIC {
@@ -139,30 +139,40 @@ fn open<H: for<'a> Deserialize<'a>>(stream: &dyn Stream) -> Result<(Stored<H>, u
     if length > MAX_HEADER {
         return Err(Corrupt::new("the header is too long"));
     }
-    let bytes = Span { at, length }.read(stream)?;
+    let place = Span { at, length };
+    let bytes = place.read(stream)?;
     if u64::from(crc32fast::hash(&bytes)) != number(20..24) {
         return Err(Corrupt::new("the header's checksum is wrong"));
     }
-    let stored =
+    let header =
         postcard::from_bytes(&bytes).map_err(|error| Corrupt::new(format!("the header is damaged: {error}")))?;
-    Ok((stored, at))
+    Ok((header, place))
 }
 
 /// Compares every page with its checksum.
-fn verify<H: for<'a> Deserialize<'a>>(stream: &dyn Stream, check: &dyn Fn()) -> Result<(), Corrupt> {
-    let (Stored { pages, .. }, end) = open::<H>(stream)?;
+fn verify(stream: &dyn Stream, header: Span, check: &dyn Fn()) -> Result<(), Corrupt> {
+    const SUM: usize = size_of::<u32>();
+    let data = header.at.checked_sub(PREFIX as u64).ok_or_else(|| Corrupt::new("the header lies in front"))?;
+    let length = data.div_ceil(PAGE as u64).saturating_add(1).saturating_mul(SUM as u64);
+    let length = u32::try_from(length).map_err(|_| Corrupt::new("the header lies behind the end"))?;
+    let at = header.at.saturating_add(u64::from(header.length));
+    let sums = Span { at, length }.read(stream)?;
+    let (sums, own) = sums.split_at(sums.len() - SUM);
+    if crc32fast::hash(sums).to_le_bytes() != own {
+        return Err(Corrupt::new("the checksum of the checksums is wrong"));
+    }
     let mut at = PREFIX as u64;
     let mut bytes = Vec::new();
-    for (number, expected) in pages.into_iter().enumerate() {
+    for (number, expected) in sums.as_chunks::<SUM>().0.iter().enumerate() {
         check();
-        let length = (end.saturating_sub(at)).min(PAGE as u64);
+        let length = header.at.saturating_sub(at).min(PAGE as u64);
         stream::read_into(stream, at, u32::try_from(length).unwrap_or(0), &mut bytes)?;
-        if crc32fast::hash(&bytes) != expected {
+        if crc32fast::hash(&bytes).to_le_bytes() != *expected {
             return Err(Corrupt::new(format!("the checksum of page {number} is wrong")));
         }
         at += length;
     }
-    if at == end { Ok(()) } else { Err(Corrupt::new("the pages do not reach to the header")) }
+    Ok(())
 }
 
 impl Header {
@@ -171,27 +181,35 @@ impl Header {
     /// # Errors
     /// When the bytes are no segment.
     pub fn open(stream: &dyn Stream) -> Result<Self, Corrupt> {
-        let (stored, _) = open::<Self>(stream)?;
-        stored.header.validated()
+        open::<Self>(stream)?.0.validated()
     }
 
-    /// Compares all bytes with their checksums.
+    /// Compares all bytes with their checksums, and lists of rows with the columns that they were made from.
     ///
     /// # Errors
     /// When one is wrong.
     pub fn verify(stream: &dyn Stream, check: &dyn Fn()) -> Result<(), Corrupt> {
-        verify::<Self>(stream, check)
+        let (header, place) = open::<Self>(stream)?;
+        verify(stream, place, check)?;
+        header.validated()?.groups.iter().try_for_each(|group| group.agree(stream))
     }
 
     fn validated(self) -> Result<Self, Corrupt> {
         for group in &self.groups {
-            let columns = [&group.ordinals, &group.seconds, &group.micros, &group.ids];
+            let columns = [&group.ordinals, &group.seconds, &group.micros, &group.ids.rests];
             let codes = group.properties.iter().map(|property| &property.codes);
             if columns.into_iter().chain(codes).any(|column| column.rows != group.rows) {
                 return Err(Corrupt::new("a column has not as many values as its group has rows"));
             }
             if group.properties.iter().any(|property| !property.dictionary.is_plausible(group.rows)) {
                 return Err(Corrupt::new("a dictionary has more codes than its rows can need"));
+            }
+            let fitting = |property: &Property| {
+                let lists = property.lists.as_ref();
+                lists.is_none_or(|lists| lists.is_plausible(group.rows, property.dictionary.len()))
+            };
+            if !group.ids.is_plausible() || !group.properties.iter().all(fitting) {
+                return Err(Corrupt::new("the parts of a group do not fit together"));
             }
             let ascending =
                 group.chunks.windows(2).all(|two| two[0].number < two[1].number && two[0].start < two[1].start);
@@ -353,8 +371,8 @@ impl Group {
             let middle = low + (high - low) / 2;
             if ordinals.first(middle)? < ordinal { low = middle } else { high = middle }
         }
-        let mut ids = Reader::new(stream, &self.ids);
-        let (mut pack, mut id_pack) = ([0_u32; PACK], [0_i64; PACK]);
+        let mut keys = KeyReader::new(self, stream);
+        let mut pack = [0_u32; PACK];
         for number in low..(end as usize).div_ceil(PACK) {
             ordinals.small(number, &mut pack)?;
             let rows = PACK.min(self.rows as usize - number * PACK);
@@ -364,13 +382,21 @@ impl Group {
             if pack[..rows].binary_search(&ordinal).is_err() {
                 continue;
             }
-            ids.large(number, &mut id_pack)?;
-            let found = (0..rows).find(|place| pack[*place] == ordinal && id_pack[*place] == event_id);
+            let keys = keys.pack(number)?;
+            let found = keys[..rows].iter().position(|key| key.ordinal == ordinal && key.event_id == event_id);
             if let Some(place) = found {
                 return Ok(u32::try_from(number * PACK + place).ok());
             }
         }
         Ok(None)
+    }
+
+    /// Compares lists of rows with their columns.
+    fn agree(&self, stream: &dyn Stream) -> Result<(), Corrupt> {
+        self.properties.iter().try_for_each(|property| match &property.lists {
+            Some(lists) => lists.agree(stream, &property.codes),
+            None => Ok(()),
+        })
     }
 
     /// Hands out every value of every row: row, path and value, by path and then by row. Values of the rest come with
@@ -407,7 +433,7 @@ struct KeyReader<'a> {
     ordinals: Reader<'a>,
     seconds: Reader<'a>,
     micros: Reader<'a>,
-    ids: Reader<'a>,
+    ids: IdReader<'a>,
     keys: [RowKey; PACK],
 }
 
@@ -417,7 +443,7 @@ impl<'a> KeyReader<'a> {
             ordinals: Reader::new(stream, &group.ordinals),
             seconds: Reader::new(stream, &group.seconds),
             micros: Reader::new(stream, &group.micros),
-            ids: Reader::new(stream, &group.ids),
+            ids: IdReader::new(stream, &group.ids),
             keys: [RowKey { ordinal: 0, at: 0, event_id: 0 }; PACK],
         }
     }
@@ -437,7 +463,8 @@ impl<'a> KeyReader<'a> {
         for (key, micros) in self.keys.iter_mut().zip(&numbers) {
             key.at = key.at.wrapping_add(*micros);
         }
-        self.ids.large(pack, &mut numbers)?;
+        let at = std::array::from_fn(|place| self.keys[place].at);
+        self.ids.pack(pack, &at, &mut numbers)?;
         for (key, id) in self.keys.iter_mut().zip(&numbers) {
             key.event_id = *id;
         }

@@ -237,8 +237,7 @@ fn add(
 /// Adds the rows of an intake to the sums of their types.
 fn count(intake: Intake, what: &str, sums: &mut BTreeMap<String, Sum>) -> Fallible<()> {
     let names: Vec<Box<str>> = intake.customers.iter().map(|(id, _)| id.into()).collect();
-    let bytes = intake.builder.finish();
-    let header = Header::open(&bytes).map_err(damaged)?;
+    let (header, bytes) = intake.builder.in_memory();
     for group in &header.groups {
         let name = if what == "events" { format!("events of type \"{}\"", group.name) } else { what.to_owned() };
         add(group, &bytes, &|_| true, &names, sums.entry(name).or_default())?;

@@ -1,0 +1,322 @@
+//! For values that are neither common nor one of very many: the rows that have them, so that a question for such a value
+//! does not go through the column.
+
+use serde::{Deserialize, Serialize};
+
+use super::column::{Column, PACK, Reader, Writer};
+use super::stream::{Corrupt, Stream};
+
+/// Groups of fewer rows are gone through in no time.
+const MANY_ROWS: usize = 4_096;
+/// A value has a list when at most one row in so many has it.
+pub(crate) const RARE: usize = 32;
+/// The most bits that lists may take for each row they hold.
+const MOST_BITS: f64 = 10.0;
+
+/// Where the lists of a property lie.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Lists {
+    /// By code, from 0 on: where its list ends in `gaps`. Where none begins, the value has none.
+    ends: Column,
+    /// By code: the first row of its list.
+    firsts: Column,
+    /// Of all lists, one after the other: how far each row is behind the one before; 0 for the first.
+    gaps: Column,
+}
+
+impl Lists {
+    /// Writes lists for the codes of a column, which go up to `last`, if they are worth their bytes.
+    pub(super) fn write(codes: &[i64], last: u32, writer: &Writer, out: &mut Vec<u8>) -> Option<Self> {
+        let rows = codes.len();
+        if rows < MANY_ROWS || last as usize > rows / 8 {
+            return None;
+        }
+        let mut counts = vec![0_usize; last as usize + 1];
+        for code in codes {
+            *counts.get_mut(usize::try_from(*code).ok()?)? += 1;
+        }
+        counts[0] = 0; // no value
+        for count in &mut counts {
+            if *count * RARE > rows {
+                *count = 0;
+            }
+        }
+        let listed: usize = counts.iter().sum();
+        if listed == 0 || bits(&counts, rows) > MOST_BITS * as_float(listed) {
+            return None;
+        }
+        let mut next: Vec<usize> = counts
+            .iter()
+            .scan(0, |start, count| {
+                *start += count;
+                Some(*start - count)
+            })
+            .collect();
+        let mut gaps = vec![0_i64; listed];
+        let mut firsts = vec![0_i64; counts.len()];
+        let mut before = vec![None; counts.len()];
+        for (row, code) in (0_i64..).zip(codes) {
+            let code = usize::try_from(*code).ok()?;
+            if counts[code] > 0 {
+                match before[code].replace(row) {
+                    None => firsts[code] = row,
+                    Some(before) => gaps[next[code]] = row - before,
+                }
+                next[code] += 1;
+            }
+        }
+        let ends: Vec<i64> = next.iter().map(|end| i64::try_from(*end).unwrap_or(i64::MAX)).collect();
+        let [ends, firsts, gaps] = [&ends, &firsts, &gaps].map(|values| writer.plain(values, out));
+        Some(Self { ends, firsts, gaps })
+    }
+
+    /// Whether the lists fit a column of so many rows with codes up to `last`.
+    pub(super) fn is_plausible(&self, rows: u32, last: u32) -> bool {
+        let codes = last.checked_add(1);
+        Some(self.ends.rows) == codes && Some(self.firsts.rows) == codes && self.gaps.rows <= rows
+    }
+
+    /// The list of a code, if it has one.
+    pub(crate) fn open<'a>(&'a self, stream: &'a dyn Stream, code: u32) -> Result<Option<ListReader<'a>>, Corrupt> {
+        let mut ends = Reader::new(stream, &self.ends);
+        let start = match code.checked_sub(1) {
+            Some(before) => ends.get(before)?,
+            None => 0,
+        };
+        let end = ends.get(code)?;
+        if start == end {
+            return Ok(None);
+        }
+        let place = |at: i64| usize::try_from(at).ok().filter(|at| *at <= self.gaps.rows as usize);
+        let (Some(start), Some(end)) = (place(start), place(end)) else {
+            return Err(Corrupt::new("a list of rows is not where it should be"));
+        };
+        if start > end {
+            return Err(Corrupt::new("a list of rows ends before it begins"));
+        }
+        let first = Reader::new(stream, &self.firsts).get(code)?;
+        let gaps = Reader::new(stream, &self.gaps);
+        let mut list = ListReader { gaps, first, start, end, next: 0, row: 0, pack: [0; PACK], passed: 0, last: None };
+        list.rewind()?;
+        Ok(Some(list))
+    }
+
+    /// Compares the lists with the column that they were made from.
+    pub(super) fn agree(&self, stream: &dyn Stream, codes: &Column) -> Result<(), Corrupt> {
+        let mut listed = vec![false; self.ends.rows as usize];
+        let mut by_row = vec![0; codes.rows as usize];
+        for (code, listed) in (0_u32..).zip(&mut listed) {
+            if let Some(list) = self.open(stream, code)? {
+                *listed = true;
+                list.each(|row| {
+                    if let Some(slot) = usize::try_from(row).ok().and_then(|row| by_row.get_mut(row)) {
+                        *slot = code;
+                    }
+                })?;
+            }
+        }
+        let mut reader = Reader::new(stream, codes);
+        let mut pack = [0; PACK];
+        for (number, rows) in by_row.chunks(PACK).enumerate() {
+            reader.small(number, &mut pack)?;
+            let differs = |(code, on_list): (&u32, &u32)| {
+                let expected = if listed.get(*code as usize) == Some(&true) { *code } else { 0 };
+                *on_list != expected
+            };
+            if pack.iter().zip(rows).any(differs) {
+                return Err(Corrupt::new("a list of rows is not what its column says"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What lists take, about: the gaps of a pack have the width of the largest, which is some five times the middle one.
+fn bits(counts: &[usize], rows: usize) -> f64 {
+    const OF_CODE: f64 = 40.0;
+    let gaps = counts.iter().filter(|count| **count > 0).map(|count| {
+        let count = as_float(*count);
+        count * (5.0 * as_float(rows) / count).log2()
+    });
+    gaps.sum::<f64>() + OF_CODE * as_float(counts.len())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "numbers of rows, for an estimate")]
+fn as_float(number: usize) -> f64 {
+    number as f64
+}
+
+/// The rows of one value in ascending order.
+pub(crate) struct ListReader<'a> {
+    gaps: Reader<'a>,
+    first: i64,
+    /// Where the list begins and ends among all gaps, and the place of `row`.
+    start: usize,
+    end: usize,
+    next: usize,
+    /// The row that comes next, unless the list is at its end.
+    row: i64,
+    /// The gaps around `next`.
+    pack: [u32; PACK],
+    /// Rows below this one were handed out.
+    passed: u32,
+    /// The pack of the column that was asked for last, and its rows.
+    last: Option<(usize, u128)>,
+}
+
+impl ListReader<'_> {
+    /// How many rows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    fn rewind(&mut self) -> Result<(), Corrupt> {
+        self.next = self.start;
+        self.row = self.first;
+        self.passed = 0;
+        self.gaps.small(self.start / PACK, &mut self.pack)
+    }
+
+    fn step(&mut self) -> Result<(), Corrupt> {
+        self.next += 1;
+        if self.next < self.end {
+            if self.next.is_multiple_of(PACK) {
+                self.gaps.small(self.next / PACK, &mut self.pack)?;
+            }
+            self.row = self.row.saturating_add(i64::from(self.pack[self.next % PACK]));
+        }
+        Ok(())
+    }
+
+    /// Goes to the first row from `from` on. Going forward is quick; going back begins anew.
+    fn seek(&mut self, from: u32) -> Result<(), Corrupt> {
+        if from < self.passed {
+            self.rewind()?;
+        }
+        while self.next < self.end && self.row < i64::from(from) {
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    /// Adds the rows from `from` up to, but not including, `to`.
+    pub(crate) fn within(&mut self, from: u32, to: u32, rows: &mut Vec<u32>) -> Result<(), Corrupt> {
+        self.seek(from)?;
+        while self.next < self.end
+            && let Some(row) = u32::try_from(self.row).ok().filter(|row| *row < to)
+        {
+            rows.push(row);
+            self.step()?;
+        }
+        self.passed = to;
+        Ok(())
+    }
+
+    /// Which rows of a pack of the column are on the list.
+    pub(crate) fn mask(&mut self, pack: usize) -> Result<u128, Corrupt> {
+        // Two chunks may share a pack.
+        if let Some((last, mask)) = self.last
+            && last == pack
+        {
+            return Ok(mask);
+        }
+        let from = u32::try_from(pack * PACK).unwrap_or(u32::MAX);
+        self.seek(from)?;
+        let mut mask = 0;
+        while self.next < self.end {
+            match usize::try_from(self.row - i64::from(from)) {
+                Ok(within) if within < PACK => mask |= 1 << within,
+                _ => break,
+            }
+            self.step()?;
+        }
+        self.passed = u32::try_from((pack + 1) * PACK).unwrap_or(u32::MAX);
+        self.last = Some((pack, mask));
+        Ok(mask)
+    }
+
+    /// Hands out all rows.
+    fn each(mut self, mut take: impl FnMut(i64)) -> Result<(), Corrupt> {
+        while self.next < self.end {
+            take(self.row);
+            self.step()?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A column in which code 1 is common and others are not, and its lists.
+    fn column(rows: usize, others: i64, seed: u64) -> (Vec<i64>, Vec<u8>, Column, Option<Lists>) {
+        let mut state = seed | 1;
+        let mut random = |below: i64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33).cast_signed() % below
+        };
+        let codes: Vec<i64> = (0..rows).map(|_| if random(3) == 0 { 1 } else { random(others) }).collect();
+        let mut bytes = vec![1; 11];
+        let writer = Writer::new();
+        let column = writer.plain(&codes, &mut bytes);
+        let lists = Lists::write(&codes, u32::try_from(others).unwrap(), &writer, &mut bytes);
+        (codes, bytes, column, lists)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn lists_have_the_rows_of_their_values(
+            rows in 4_096..20_000_usize,
+            seed in any::<u64>(),
+            mut packs in prop::collection::vec(0..160_usize, 1..20),
+            in_order in any::<bool>(),
+        ) {
+            let (codes, bytes, column, lists) = column(rows, 50, seed);
+            let lists = lists.unwrap();
+            prop_assert!(lists.is_plausible(u32::try_from(rows).unwrap(), 50));
+            prop_assert_eq!(lists.agree(&bytes, &column), Ok(()));
+            prop_assert!(lists.open(&bytes, 0).unwrap().is_none());
+            prop_assert!(lists.open(&bytes, 1).unwrap().is_none(), "one row in three is no rare one");
+            if in_order {
+                packs.sort_unstable();
+            }
+            for code in [2, 27, 49] {
+                let mut list = lists.open(&bytes, code).unwrap().unwrap();
+                prop_assert_eq!(list.len(), codes.iter().filter(|other| **other == i64::from(code)).count());
+                let mut expected = codes.iter().zip(0..).filter(|(other, _)| **other == i64::from(code)).map(|(_, row)| row);
+                let (mut found, third) = (Vec::new(), u32::try_from(rows / 3).unwrap());
+                for part in 0..4 {
+                    list.within(part * third, (part + 1) * third, &mut found).unwrap();
+                }
+                prop_assert!(expected.by_ref().take(found.len()).eq(found) && expected.next().is_none());
+                for pack in &packs {
+                    let expected = codes.iter().skip(pack * PACK).take(PACK).enumerate().fold(0_u128, |mask, (place, other)| {
+                        mask | u128::from(*other == i64::from(code)) << place
+                    });
+                    prop_assert_eq!(list.mask(*pack), Ok(expected));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lists_that_do_not_pay_are_not_written() {
+        assert!(column(4_000, 100, 1).3.is_none(), "few rows");
+        assert!(column(20_000, 2_000, 1).3.is_none(), "many values");
+        assert!(column(20_000, 8, 1).3.is_none(), "common values only");
+    }
+
+    #[test]
+    fn a_list_of_other_rows_is_seen() {
+        let (mut codes, bytes, _, lists) = column(10_000, 50, 5);
+        let row = codes.iter().position(|code| *code == 27).unwrap();
+        codes[row] = 28;
+        let mut other = bytes.clone();
+        let changed = Writer::new().plain(&codes, &mut other);
+        assert!(lists.unwrap().agree(&other, &changed).is_err());
+    }
+}
