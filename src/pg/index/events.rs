@@ -4,7 +4,8 @@ use cohort_core::segment::{GroupBuilder, RowKey, SegmentBuilder, customer_hash};
 use pgrx::pg_sys;
 
 use super::directory::ByHash;
-use super::scan::{IndexScan, Key, Relation, Scratch, TableScan, Tuple, bytes_of, find};
+use super::fetch::each_row;
+use super::scan::{IndexScan, Key, Relation, Row, Scratch, TableScan, bytes_of, find};
 use super::walk;
 use crate::pg::errors::Fallible;
 
@@ -138,7 +139,7 @@ impl Intake {
     }
 
     /// Takes a row of `cohort_event` in; of its data, the properties below some keys, or all.
-    fn event(&mut self, row: &Tuple<'_>, event_type: &str, data: bool, keys: Option<&[&str]>) {
+    fn event(&mut self, row: &Row<'_>, event_type: &str, data: bool, keys: Option<&[&str]>) {
         let ordinal = self.customer(row.bytes(event::CUSTOMER_ID).as_str());
         let key = RowKey {
             ordinal,
@@ -153,7 +154,7 @@ impl Intake {
         self.taken();
     }
 
-    fn profile(&mut self, row: &Tuple<'_>, keys: Option<&[&str]>) {
+    fn profile(&mut self, row: &Row<'_>, keys: Option<&[&str]>) {
         let ordinal = self.customer(row.bytes(customer::CUSTOMER_ID).as_str());
         let group = self.builder.group(PROFILES);
         group.row(RowKey { ordinal, at: 0, event_id: 0 });
@@ -212,14 +213,15 @@ pub(super) fn read_events(
     for name in names {
         let data = wanted.data(&name);
         scan.seek(&[Key::TextEquals(&name), Key::Xid8From(from)]);
-        while let Some(row) = scan.next() {
+        each_row(&mut scan, |row| {
             // The index gives them in the order of stamps.
             if row.word(event::STAMP) >= to {
-                break;
+                return Ok(false);
             }
-            intake.event(&row, &name, data, wanted.keys.as_deref());
+            intake.event(row, &name, data, wanted.keys.as_deref());
             full(intake)?;
-        }
+            Ok(true)
+        })?;
     }
     Ok(())
 }
@@ -247,14 +249,14 @@ pub(super) fn read_all_events(
 pub(super) fn read_events_of(tables: &Tables, id: &str, wanted: &Wanted<'_>, intake: &mut Intake) -> Fallible<()> {
     let mut scan = tables.events_by(c"cohort_event_customer", 1)?;
     scan.seek(&[Key::TextEquals(id)]);
-    while let Some(row) = scan.next() {
+    each_row(&mut scan, |row| {
         let name = row.bytes(event::EVENT_TYPE);
         let name = name.as_str();
         if wanted.types.as_ref().is_none_or(|types| types.contains(&name)) {
-            intake.event(&row, name, wanted.data(name), wanted.keys.as_deref());
+            intake.event(row, name, wanted.data(name), wanted.keys.as_deref());
         }
-    }
-    Ok(())
+        Ok(true)
+    })
 }
 
 /// Takes in the profiles stamped from `from` up to `to` (not included).
@@ -267,14 +269,14 @@ pub(super) fn read_profiles(
 ) -> Fallible<()> {
     let mut scan = tables.customers_by(c"cohort_customer_stamp")?;
     scan.seek(&[Key::Xid8From(from)]);
-    while let Some(row) = scan.next() {
+    each_row(&mut scan, |row| {
         if row.word(customer::STAMP) >= to {
-            break;
+            return Ok(false);
         }
-        intake.profile(&row, keys);
+        intake.profile(row, keys);
         full(intake)?;
-    }
-    Ok(())
+        Ok(true)
+    })
 }
 
 /// Takes in the profile of one customer.

@@ -1,9 +1,13 @@
 //! Rows at places that are known: a look at the page itself, without the executor's slots and, mostly, without a search
 //! for the buffer.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use pgrx::pg_sys;
 
-use super::scan::Relation;
+use super::scan::{IndexScan, Relation, Row};
+use crate::pg::errors::Fallible;
 
 /// Where a row lies.
 #[derive(Debug, Clone, Copy)]
@@ -70,15 +74,7 @@ impl Fetcher {
         // SAFETY: the table is open and the block exists. The pin keeps the row where it is; the lock is held while it
         // is looked for, as for any row. An error leaves both to the transaction's end.
         unsafe {
-            #[cfg(feature = "pg15")]
-            let file = (*table.0).rd_node;
-            #[cfg(not(feature = "pg15"))]
-            let file = (*table.0).rd_locator;
-            let main = pg_sys::ForkNumber::MAIN_FORKNUM;
-            if place.buffer <= 0 || !pg_sys::ReadRecentBuffer(file, main, place.block, place.buffer) {
-                place.buffer = pg_sys::ReadBuffer(table.0, place.block);
-            }
-            let buffer = place.buffer;
+            let buffer = pinned(table.0, place.block, Some(&mut place.buffer));
             pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE.cast_signed());
             let found = row(table, buffer, *place).filter(|tuple| {
                 let tuple = std::ptr::from_ref(tuple).cast_mut();
@@ -97,6 +93,131 @@ impl Fetcher {
             });
             pg_sys::ReleaseBuffer(buffer);
             result
+        }
+    }
+}
+
+thread_local! {
+    /// By table and block: the buffer that held it last; 0 where none is known.
+    static BUFFERS: RefCell<HashMap<pg_sys::Oid, Vec<pg_sys::Buffer>>> = RefCell::new(HashMap::new());
+}
+
+/// Tables of more pages (128 GB) are read without remembering their buffers.
+const MOST_BLOCKS: u32 = 1 << 24;
+
+/// Hands out the rows that an index scan finds, until `take` says that it has enough. Rows that lie in one page of the
+/// table are taken together.
+pub(super) fn each_row(scan: &mut IndexScan, take: impl FnMut(&Row<'_>) -> Fallible<bool>) -> Fallible<()> {
+    let fetcher = Fetcher::new(scan.table());
+    if fetcher.able {
+        let table = scan.table().0;
+        // SAFETY: the table is open.
+        let oid = unsafe { (*table).rd_id };
+        let blocks = fetcher.blocks.min(MOST_BLOCKS) as usize;
+        let mut buffers = BUFFERS.with_borrow_mut(|all| all.remove(&oid)).unwrap_or_default();
+        if buffers.len() < blocks {
+            // With room for some more: a table that is written to grows all the time.
+            let room = blocks + blocks / 8 + 1_024;
+            if buffers.is_empty() { buffers = vec![0; room] } else { buffers.resize(room, 0) }
+        }
+        let result = fetcher.each_row(scan, &mut buffers, take);
+        BUFFERS.with_borrow_mut(|all| all.insert(oid, buffers));
+        return result;
+    }
+    let mut take = take;
+    while let Some(row) = scan.next() {
+        if !take(&row)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl Fetcher {
+    fn each_row(
+        &self,
+        scan: &mut IndexScan,
+        buffers: &mut [pg_sys::Buffer],
+        mut take: impl FnMut(&Row<'_>) -> Fallible<bool>,
+    ) -> Fallible<()> {
+        let table = scan.table().0;
+        // SAFETY: the table is open.
+        let columns = unsafe { (*table).rd_att };
+        // SAFETY: as above.
+        let count = usize::try_from(unsafe { (*columns).natts }).unwrap_or(0);
+        let mut values = vec![pg_sys::Datum::from(0_usize); count];
+        let mut nulls = vec![true; count];
+        let (mut offsets, mut tuples) = (Vec::new(), Vec::new());
+        let mut next = scan.next_place();
+        while let Some((block, first)) = next {
+            offsets.clear();
+            offsets.push(first);
+            next = scan.next_place();
+            while let Some((_, offset)) = next.filter(|(other, _)| *other == block) {
+                offsets.push(offset);
+                next = scan.next_place();
+            }
+            // SAFETY: the table is open, and the index names blocks that it has. The pin keeps the rows where they are; the
+            // lock is held while they are looked for. An error of the server leaves both to the transaction's end.
+            unsafe {
+                let buffer = pinned(table, block, buffers.get_mut(block as usize));
+                pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE.cast_signed());
+                tuples.clear();
+                for offset in &offsets {
+                    let mut place = pg_sys::ItemPointerData::default();
+                    pgrx::itemptr::item_pointer_set_all(&mut place, block, *offset);
+                    let mut tuple = pg_sys::HeapTupleData::default();
+                    let all_dead = std::ptr::null_mut();
+                    if pg_sys::heap_hot_search_buffer(
+                        &raw mut place,
+                        table,
+                        buffer,
+                        self.snapshot,
+                        &raw mut tuple,
+                        all_dead,
+                        true,
+                    ) {
+                        tuples.push(tuple);
+                    }
+                }
+                pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK.cast_signed());
+                let mut more = Ok(true);
+                for tuple in &mut tuples {
+                    pg_sys::heap_deform_tuple(&raw mut *tuple, columns, values.as_mut_ptr(), nulls.as_mut_ptr());
+                    more = take(&Row::new(&values, &nulls));
+                    if !matches!(more, Ok(true)) {
+                        break;
+                    }
+                }
+                pg_sys::ReleaseBuffer(buffer);
+                if !more? {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The buffer of a page, pinned; `last` is where it was found last.
+///
+/// # Safety
+/// The table is open and has the block.
+unsafe fn pinned(table: pg_sys::Relation, block: u32, last: Option<&mut pg_sys::Buffer>) -> pg_sys::Buffer {
+    // SAFETY: as the caller vouches. The server checks that the buffer still holds the page.
+    unsafe {
+        #[cfg(feature = "pg15")]
+        let file = (*table).rd_node;
+        #[cfg(not(feature = "pg15"))]
+        let file = (*table).rd_locator;
+        let main = pg_sys::ForkNumber::MAIN_FORKNUM;
+        match last {
+            Some(last) if *last > 0 && pg_sys::ReadRecentBuffer(file, main, block, *last) => *last,
+            Some(last) => {
+                *last = pg_sys::ReadBuffer(table, block);
+                *last
+            }
+            None => pg_sys::ReadBuffer(table, block),
         }
     }
 }

@@ -151,6 +151,15 @@ impl IndexScan {
         &self.table
     }
 
+    /// Where the next row lies, or a row that later versions of it can be reached from: block and offset.
+    pub(super) fn next_place(&mut self) -> Option<(u32, u16)> {
+        // SAFETY: the scan is open; what it points to stays until the next call.
+        unsafe {
+            let place = pg_sys::index_getnext_tid(self.scan, pg_sys::ScanDirection::ForwardScanDirection);
+            place.as_ref().map(|place| pgrx::itemptr::item_pointer_get_both(*place))
+        }
+    }
+
     /// The next row, valid until the next call.
     pub(super) fn next(&mut self) -> Option<Tuple<'_>> {
         // SAFETY: the scan and its slot are open.
@@ -224,35 +233,25 @@ impl Drop for TableScan {
     }
 }
 
-/// One row of a scan.
-pub(super) struct Tuple<'a> {
-    slot: &'a pg_sys::TupleTableSlot,
+/// The columns of one row.
+pub(super) struct Row<'a> {
+    values: &'a [pg_sys::Datum],
+    nulls: &'a [bool],
 }
 
-impl Tuple<'_> {
-    fn new(slot: *mut pg_sys::TupleTableSlot) -> Self {
-        // SAFETY: the slot holds a row; its columns are taken apart here and stay valid until the scan goes on.
-        unsafe {
-            let columns = (*(*slot).tts_tupleDescriptor).natts;
-            if i32::from((*slot).tts_nvalid) < columns {
-                pg_sys::slot_getsomeattrs_int(slot, columns);
-            }
-            Self { slot: &*slot }
-        }
-    }
-
-    /// Where the row lies: block and offset.
-    pub(super) fn place(&self) -> (u32, u16) {
-        pgrx::itemptr::item_pointer_get_both(self.slot.tts_tid)
+impl<'a> Row<'a> {
+    /// The columns of a row that is taken apart.
+    ///
+    /// # Safety
+    /// The values are those of a row of the table that the caller reads, and live as long as the slices.
+    pub(super) unsafe fn new(values: &'a [pg_sys::Datum], nulls: &'a [bool]) -> Self {
+        Self { values, nulls }
     }
 
     /// The datum of a column, counted from 1.
     pub(super) fn datum(&self, column: usize) -> Option<pg_sys::Datum> {
-        // SAFETY: every column was taken apart in `new`; tables have at least the columns that are asked for.
-        unsafe {
-            let place = column - 1;
-            (!*self.slot.tts_isnull.add(place)).then(|| *self.slot.tts_values.add(place))
-        }
+        let is_null = self.nulls.get(column - 1).copied().unwrap_or(true);
+        if is_null { None } else { self.values.get(column - 1).copied() }
     }
 
     /// A column of four bytes.
@@ -264,6 +263,51 @@ impl Tuple<'_> {
     /// A boolean column.
     pub(super) fn bool(&self, column: usize) -> bool {
         self.datum(column).is_some_and(|datum| datum.value() & 0xff != 0)
+    }
+
+    /// A column of eight bytes.
+    pub(super) fn word(&self, column: usize) -> u64 {
+        self.datum(column).map_or(0, |datum| datum.value() as u64)
+    }
+
+    /// The bytes of a text or bytea column. What had to be decompressed is freed when the guard goes.
+    pub(super) fn bytes(&self, column: usize) -> Bytes<'a> {
+        // SAFETY: the column is a varlena, which lives as long as the row.
+        unsafe { bytes_of(self.datum(column).unwrap_or(pg_sys::Datum::from(0_usize))) }
+    }
+}
+
+/// One row of a scan.
+pub(super) struct Tuple<'a> {
+    slot: &'a pg_sys::TupleTableSlot,
+    row: Row<'a>,
+}
+
+impl<'a> std::ops::Deref for Tuple<'a> {
+    type Target = Row<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.row
+    }
+}
+
+impl Tuple<'_> {
+    fn new(slot: *mut pg_sys::TupleTableSlot) -> Self {
+        // SAFETY: the slot holds a row; its columns are taken apart here and stay valid until the scan goes on.
+        unsafe {
+            let columns = (*(*slot).tts_tupleDescriptor).natts;
+            if i32::from((*slot).tts_nvalid) < columns {
+                pg_sys::slot_getsomeattrs_int(slot, columns);
+            }
+            let columns = usize::try_from(columns).unwrap_or(0);
+            let values = std::slice::from_raw_parts((*slot).tts_values, columns);
+            Self { slot: &*slot, row: Row::new(values, std::slice::from_raw_parts((*slot).tts_isnull, columns)) }
+        }
+    }
+
+    /// Where the row lies: block and offset.
+    pub(super) fn place(&self) -> (u32, u16) {
+        pgrx::itemptr::item_pointer_get_both(self.slot.tts_tid)
     }
 
     /// The transaction, or the subtransaction, that wrote the row.
@@ -279,17 +323,6 @@ impl Tuple<'_> {
         writer.map_or(pg_sys::InvalidTransactionId, |datum| {
             pg_sys::TransactionId::from(u32::try_from(datum.value() & 0xffff_ffff).unwrap_or(0))
         })
-    }
-
-    /// A column of eight bytes.
-    pub(super) fn word(&self, column: usize) -> u64 {
-        self.datum(column).map_or(0, |datum| datum.value() as u64)
-    }
-
-    /// The bytes of a text or bytea column. What had to be decompressed is freed when the guard goes.
-    pub(super) fn bytes(&self, column: usize) -> Bytes<'_> {
-        // SAFETY: the column is a varlena, which lives as long as the row.
-        unsafe { bytes_of(self.datum(column).unwrap_or(pg_sys::Datum::from(0_usize))) }
     }
 }
 
