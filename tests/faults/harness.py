@@ -57,9 +57,16 @@ class Fake:
 
     def audience(self, name):
         """The rows of the audience of a name."""
-        found = [audience for audience in self.call("audiences") if audience["name"] == name]
+        return self.call(f"audience/{self.audience_id(name)}?members=1")["members"]
+
+    def audience_id(self, name):
+        found = [audience["id"] for audience in self.call("audiences") if audience["name"] == name]
         assert len(found) == 1, f"{len(found)} audiences are called {name}"
-        return self.call(f"audience/{found[0]['id']}?members=1")["members"]
+        return found[0]
+
+    def seen(self, path):
+        """The requests whose path has this part."""
+        return [entry for entry in self.call("log") if path in entry["path"]]
 
     def stop(self):
         self.process.terminate()
@@ -149,7 +156,7 @@ class Server:
 
     def sync(self, cohort, destination, state="success", force=False, seconds=60, every=0.1):
         """Asks for a run and waits for its end, looking every so many seconds."""
-        before = int(self.ask("SELECT coalesce(max(run_id), 0) FROM cohort_sync_run"))
+        before = self.last_run()
         self.app(f"SELECT cohort_sync_now('{cohort}', '{destination}', {force})")
         self.ended(cohort, destination, state, before, seconds, every)
 
@@ -170,6 +177,19 @@ class Server:
     def kill(self, pid, number=signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+
+    def postmaster(self):
+        """The server's first process."""
+        return int((self.where / "data/postmaster.pid").read_text().split()[0])
+
+    def restart(self):
+        """Starts the server again once its last process has gone."""
+        for _ in range(100):
+            done = subprocess.run([ROOT / "scripts/pg", "restart", self.name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            if done.returncode == 0:
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"the server \"{self.name}\" does not start again")
 
     def up(self, seconds=60):
         """Waits until the server answers again."""
@@ -254,6 +274,24 @@ class Case(unittest.TestCase):
         self.server.sync(name, name, **how)
         self.assertEqual(self.emails(name), self.expected(name))
 
+    def under_way(self, name):
+        """Begins a run of the cohort and destination of a name; returns the run before, once a batch is on its way."""
+        before = self.server.last_run()
+        self.server.app(f"SELECT cohort_sync_now('{name}', '{name}')")
+        self.server.until(f"SELECT first_sent_at IS NOT NULL FROM cohort_sync_run WHERE run_id > {before}", "a batch is on its way")
+        return before
+
+    def ends_well(self, name, before):
+        """A run after another one ends, and cohort and audience are equal."""
+        self.server.ended(name, name, "success", before)
+        self.assertEqual(self.emails(name), self.expected(name))
+
+    def resumes(self, name):
+        """Someone acted: the sync goes on, and ends well."""
+        before = self.server.last_run()
+        self.server.app(f"SELECT cohort_sync_resume('{name}', '{name}')")
+        self.ends_well(name, before)
+
 
 class Memory:
     """Follows the private memory of a server's sync workers: resident pages less those shared with the server."""
@@ -317,11 +355,11 @@ class World:
 
 
 class Gate:
-    """A relay before the fake that can hold back what goes through: requests, answers, or not even let anyone in."""
+    """A relay before the fake that can hold requests back."""
 
     def __init__(self, port):
         self.target = port
-        self.requests = self.answers = True
+        self.open = True
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=8)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -336,15 +374,15 @@ class Gate:
 
     def _relay(self, near):
         with near, socket.create_connection(("127.0.0.1", self.target)) as far:
-            back = threading.Thread(target=self._carry, args=(far, near, "answers"), daemon=True)
+            back = threading.Thread(target=self._carry, args=(far, near, lambda: True), daemon=True)
             back.start()
-            self._carry(near, far, "requests")
+            self._carry(near, far, lambda: self.open)
             back.join()
 
-    def _carry(self, source, sink, which):
+    def _carry(self, source, sink, may_pass):
         with contextlib.suppress(OSError):
             while data := source.recv(65_536):
-                while not getattr(self, which):
+                while not may_pass():
                     time.sleep(0.02)
                 sink.sendall(data)
         # Shut down and not closed: the other direction may still be at work.

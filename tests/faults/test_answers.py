@@ -56,19 +56,15 @@ class Answers(Case):
             with self.subTest(what):
                 self.fake.script({"match": {"path": "/users"}, "times": 1, "do": answer})
                 self.change("stopped")
-                requests = len(self.fake.call("log"))
+                requests = len(self.fake.seen("/users"))
                 self.server.sync("stopped", "stopped", "failed")
                 state, hint = self.server.ask("SELECT state, hint FROM cohort_sync_status WHERE cohort = 'stopped'").split("|")
                 self.assertEqual(state, "needs_attention")
                 self.assertIn(words.lower(), hint.lower())
                 self.assertGreater(len(hint), 20)
                 # Nobody asks again before someone acted: one to the account or audience may have come before.
-                sent = [entry for entry in self.fake.call("log")[requests:] if "/users" in entry["path"]]
-                self.assertEqual(len(sent), 1)
-                before = self.server.last_run()
-                self.server.app("SELECT cohort_sync_resume('stopped', 'stopped')")
-                self.server.ended("stopped", "stopped", "success", before)
-                self.assertEqual(self.emails("stopped"), self.expected("stopped"))
+                self.assertEqual(len(self.fake.seen("/users")), requests + 1)
+                self.resumes("stopped")
 
     def test_someone_may_wait(self):
         self.start("throttled")
@@ -97,8 +93,7 @@ class Answers(Case):
             self.server.until("SELECT state = 'waiting' FROM cohort_sync_status WHERE cohort = 'throttled'", "it waits")
             self.assertEqual(self.last("throttled", "resume_at BETWEEN now() + interval '58 minutes' AND now() + interval '61 minutes'"), "t")
             self.server.ask("UPDATE kursaha_cohort.sync_run SET resume_at = now() WHERE state = 'waiting'")
-            self.server.ended("throttled", "throttled", "success", before)
-            self.assertEqual(self.emails("throttled"), self.expected("throttled"))
+            self.ends_well("throttled", before)
 
     def test_smaller_batches(self):
         self.start("large")
@@ -108,7 +103,7 @@ class Answers(Case):
                 self.fake.script({"match": {"path": "/users", "method": "POST"}, "times": 2, "do": answer})
                 self.change("large", 60)
                 self.converges("large", force=True)
-                rows = [entry["rows"] for entry in self.fake.call("log") if entry["path"].endswith("/users") and entry["action"] == "add"]
+                rows = [entry["rows"] for entry in self.fake.seen("/users") if entry["action"] == "add"]
                 self.assertLess(min(rows[-3:]), 60)
 
     def test_a_burst_of_errors(self):
@@ -178,16 +173,13 @@ class Answers(Case):
         self.start("moving", batch_rows=30)
         self.fake.script({"match": {"path": "/users"}, "times": 1, "do": {"delay": 2, "apply": "before"}})
         self.members("moving", 101, 250)
-        before = self.server.last_run()
-        self.server.app("SELECT cohort_sync_now('moving', 'moving')")
-        self.server.until(f"SELECT first_sent_at IS NOT NULL FROM cohort_sync_run WHERE run_id > {before}", "a batch is on its way")
+        before = self.under_way("moving")
         self.server.app(f"""SELECT cohort_destination_update('moving',
             '{{"ad_account_id": "12", "audience_name": "elsewhere", "base_url": "{self.fake.url}", "batch_rows": 30}}')""")
         self.server.ended("moving", "moving", "success", before)
         self.assertEqual(self.emails("elsewhere"), self.expected("moving"))
         # And everyone is sent once more on request.
-        self.fake.call("bad_rows", {"audience": [a["id"] for a in self.fake.call("audiences") if a["name"] == "elsewhere"][0],
-                                    "values": [sha("c120@example.com")], "code": 100, "subcode": 1})
+        self.fake.call("bad_rows", {"audience": self.fake.audience_id("elsewhere"), "values": [sha("c120@example.com")], "code": 100, "subcode": 1})
         before = self.server.last_run()
         self.server.app("SELECT cohort_sync_resync('moving', 'moving')")
         self.server.ended("moving", "moving", "success", before)
@@ -199,17 +191,11 @@ class Answers(Case):
         self.start("paused", batch_rows=30)
         self.fake.script({"match": {"path": "/users"}, "times": 1, "do": {"delay": 2, "apply": "before"}})
         self.members("paused", 101, 250)
-        before = self.server.last_run()
-        self.server.app("SELECT cohort_sync_now('paused', 'paused')")
-        self.server.until(f"SELECT first_sent_at IS NOT NULL FROM cohort_sync_run WHERE run_id > {before}", "a batch is on its way")
+        before = self.under_way("paused")
         self.server.app("SELECT cohort_sync_pause('paused', 'paused')")
         self.server.ended("paused", "paused", "cancelled", before)
-        sent = [entry for entry in self.fake.call("log") if "/users" in entry["path"]]
-        self.assertEqual(sent[-1]["status"], 200)
-        before = self.server.last_run()
-        self.server.app("SELECT cohort_sync_resume('paused', 'paused')")
-        self.server.ended("paused", "paused", "success", before)
-        self.assertEqual(self.emails("paused"), self.expected("paused"))
+        self.assertEqual(self.fake.seen("/users")[-1]["status"], 200)
+        self.resumes("paused")
 
     def test_another_cohort_mid_run(self):
         """A run goes by the cohort as it was when it began; the next one by what it is then."""
@@ -217,9 +203,7 @@ class Answers(Case):
         self.server.app("SELECT cohort_create('redefined', '{\"did\": \"purchase\"}')")
         self.create("redefined", "redefined")
         self.fake.script({"match": {"path": "/users"}, "times": 1, "do": {"delay": 2, "apply": "before"}})
-        before = self.server.last_run()
-        self.server.app("SELECT cohort_sync_now('redefined', 'redefined')")
-        self.server.until(f"SELECT first_sent_at IS NOT NULL FROM cohort_sync_run WHERE run_id > {before}", "a batch is on its way")
+        before = self.under_way("redefined")
         was = self.expected("redefined")
         self.server.app("SELECT cohort_update('redefined', '{\"and\": [{\"did\": \"purchase\"}, {\"profile\": \"email\", \"operator\": \"starts_with\", \"value\": \"c1\"}]}')")
         self.server.ended("redefined", "redefined", "success", before)

@@ -2,13 +2,12 @@
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
 import unittest
 
-from harness import ROOT, Case, Gate
+from harness import Case, Gate
 
 
 class Crashes(Case):
@@ -37,49 +36,49 @@ class Crashes(Case):
         self.converges(self.audience)
 
     def tearDown(self):
-        self.gate.requests = self.gate.answers = True
+        self.gate.open = True
 
     def ask_for_change(self, first, last):
         self.members(self.audience, first, last)
         self.before = self.server.last_run()
         self.server.app(f"SELECT cohort_sync_now('{self.audience}', '{self.audience}')")
 
-    def sent(self):
-        """Waits until a batch of the run is recorded as on its way."""
-        self.server.until(f"SELECT first_sent_at IS NOT NULL FROM kursaha_cohort.sync_run WHERE run_id > {self.before}", "a batch is on its way")
+    def send_change(self, first, last):
+        """The same, until a batch is recorded as on its way."""
+        self.members(self.audience, first, last)
+        self.before = self.under_way(self.audience)
 
     def reached(self, count):
         """Waits until so many requests with rows have come to the fake."""
         for _ in range(300):
-            if len([entry for entry in self.fake.call("log") if "/users" in entry["path"]]) >= count:
+            if self.requests() >= count:
                 return
             time.sleep(0.05)
         self.fail("no request came")
 
     def requests(self):
-        return len([entry for entry in self.fake.call("log") if "/users" in entry["path"]])
+        return len(self.fake.seen("/users"))
 
-    def ends_well(self):
+    def recovers(self):
+        """The run ends well after all, and nothing of it is in the way of the next."""
         self.server.up()
-        self.server.ended(self.audience, self.audience, "success", self.before)
-        self.assertEqual(self.emails(self.audience), self.expected(self.audience))
+        self.ends_well(self.audience, self.before)
         self.converges(self.audience)
 
     def test_between_intent_and_send(self):
         """The batch is recorded and does not reach anyone; its members then leave the cohort, or stay."""
         for what in ("they stay", "they leave"):
             with self.subTest(what):
-                self.gate.requests = False
-                self.ask_for_change(30, 129)
-                self.sent()
+                self.gate.open = False
+                self.send_change(30, 129)
                 count = self.requests()
                 if what == "they leave":
                     self.members(self.audience, 30, 110)
                 self.server.kill(self.server.worker())
                 self.server.up()
                 self.assertEqual(self.requests(), count)
-                self.gate.requests = True
-                self.ends_well()
+                self.gate.open = True
+                self.recovers()
                 self.members(self.audience, 1, 100)
                 self.converges(self.audience)
 
@@ -94,7 +93,7 @@ class Crashes(Case):
                 if what == "they leave":
                     self.members(self.audience, 30, 110)
                 self.server.kill(self.server.worker())
-                self.ends_well()
+                self.recovers()
                 self.members(self.audience, 1, 100)
                 self.converges(self.audience)
 
@@ -106,26 +105,24 @@ class Crashes(Case):
         # Some of those who are being removed come back.
         self.members(self.audience, 1, 80)
         self.server.kill(self.server.worker())
-        self.ends_well()
+        self.recovers()
 
     def test_scheduler_and_launcher_are_terminated(self):
         """The run goes on without them, and they come back."""
         for which in ("scheduler", "launcher"):
             with self.subTest(which):
                 self.fake.script({"match": {"path": "/users"}, "times": 1, "do": {"delay": 10, "apply": "before"}})
-                self.ask_for_change(*((20, 119) if which == "scheduler" else (1, 100)))
-                self.sent()
+                self.send_change(*((20, 119) if which == "scheduler" else (1, 100)))
                 worker, pid = self.server.worker(), self.server.worker(which)
                 self.server.ask(f"SELECT pg_terminate_backend({pid})")
                 self.server.until(f"SELECT count(*) = 1 FROM cohort_worker_status WHERE worker = 'kursaha_cohort {which}' AND pid <> {pid}",
                                   f"another {which} comes")
                 self.assertEqual(self.server.worker(), worker)
-                self.ends_well()
+                self.recovers()
 
     def test_a_run_is_cancelled(self):
         self.fake.script({"match": {"path": "/users"}, "times": 1, "do": {"delay": 5, "apply": "before"}})
-        self.ask_for_change(20, 119)
-        self.sent()
+        self.send_change(20, 119)
         self.server.ask(f"SELECT pg_cancel_backend({self.server.worker()})")
         self.server.ended(self.audience, self.audience, "cancelled", self.before)
         self.converges(self.audience)
@@ -152,7 +149,6 @@ class Crashes(Case):
         self.fake.script({"match": {"path": "/users"}, "times": 3, "do": {"delay": 20}})
         self.ask_for_change(20, 119)
         for crash in range(3):
-            self.server.until("SELECT count(*) = 1 FROM cohort_worker_status WHERE worker = 'kursaha_cohort sync'", "a worker runs", 60)
             pid, count = self.server.worker(), self.requests()
             self.reached(count or 1)
             time.sleep(0.5)
@@ -163,7 +159,7 @@ class Crashes(Case):
         self.fake.calm()
         self.before = self.server.last_run()
         self.server.app(f"SELECT cohort_sync_resume('{self.audience}', '{self.audience}')")
-        self.ends_well()
+        self.recovers()
 
     def test_at_random(self):
         """The worker, or the whole server, is killed at random moments of runs with several batches."""
@@ -179,9 +175,9 @@ class Crashes(Case):
             self.server.until(f"SELECT run_id > {self.before} FROM kursaha_cohort.sync_run ORDER BY run_id DESC LIMIT 1", "a run begins")
             time.sleep(chance.random())
             if chance.random() < 0.25:
-                self.server.kill(int((self.server.where / "data/postmaster.pid").read_text().split()[0]))
+                self.server.kill(self.server.postmaster())
                 time.sleep(0.5)
-                self.restart()
+                self.server.restart()
             else:
                 pid = self.server.run("SELECT pid FROM cohort_worker_status WHERE worker = 'kursaha_cohort sync'").stdout.strip()
                 if pid:
@@ -195,14 +191,6 @@ class Crashes(Case):
         self.server.until(f"SELECT state = 'active' FROM cohort_sync_status WHERE cohort = '{self.audience}'", "the last run ends", 120)
         self.converges(self.audience, force=True)
         self.assertEqual(self.server.ask("SELECT count(*) FROM cohort_check()"), "0")
-
-    def restart(self):
-        """Starts the server that was killed once its last process has gone."""
-        for _ in range(100):
-            if subprocess.run([ROOT / "scripts/pg", "restart", self.server.name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
-                return
-            time.sleep(0.2)
-        self.fail("the server does not start again")
 
 
 if __name__ == "__main__":

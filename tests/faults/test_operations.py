@@ -1,6 +1,5 @@
 """What DBAs and the server do to syncs while they run."""
 
-import os
 import subprocess
 import sys
 import time
@@ -66,9 +65,9 @@ class Operations(unittest.TestCase):
         server.ask("CREATE DATABASE other", database="postgres")
         self.hang()
         server.app("SELECT cohort_import('few', ARRAY['c1', 'c2', 'c3'])")
-        before = int(server.ask("SELECT coalesce(max(run_id), 0) FROM cohort_sync_run"))
+        before = server.last_run()
         server.app("SELECT cohort_sync_now('few', 'hook')")
-        server.until("SELECT count(*) = 1 FROM cohort_worker_status WHERE worker = 'kursaha_cohort sync'", "a worker runs")
+        server.worker()
         time.sleep(0.5)
         began = time.time()
         server.ask("DROP DATABASE other", database="postgres")

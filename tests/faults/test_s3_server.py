@@ -7,7 +7,6 @@ import ssl
 import subprocess
 import time
 import unittest
-from pathlib import Path
 
 from harness import DIRECTORY, Case, Gate
 

@@ -8,7 +8,7 @@ import subprocess
 import time
 import unittest
 
-from harness import DIRECTORY, ROOT, Case, World
+from harness import DIRECTORY, Case, World
 
 HOUR = 3600
 
@@ -54,8 +54,7 @@ class Clock(Case):
         server.app("SELECT cohort_sync_now('daily', 'daily')")
         server.until("SELECT state = 'waiting' FROM cohort_sync_status WHERE cohort = 'daily'", "a run waits")
         self.set_clock(16 * HOUR)
-        server.ended("daily", "daily", "success", before)
-        self.assertEqual(self.emails("daily"), self.expected("daily"))
+        self.ends_well("daily", before)
         counts = [self.runs(name) for name in ("daily", "monthly", "quick")]
         time.sleep(3)
         self.assertEqual([self.runs(name) for name in ("daily", "monthly", "quick")], counts)
@@ -102,8 +101,7 @@ class FewWorkers(Case):
         server.until("SELECT state = 'queued' AND why ~ 'no background worker is free' AND hint ~ 'max_worker_processes' "
                      "FROM cohort_sync_status WHERE cohort = 'few'", "it stays queued and says why")
         server.ask("DROP DATABASE third WITH (FORCE)", database="postgres")
-        server.ended("few", "few", "success", before)
-        self.assertEqual(self.emails("few"), self.expected("few"))
+        self.ends_well("few", before)
 
 
 class Server(Case):
@@ -118,10 +116,7 @@ class Server(Case):
         self.converges(name)
         self.fake.script({"match": {"path": "/users"}, "times": 1, "do": {"apply": "before", "delay": delay}})
         self.members(name, 30, 129)
-        before = self.server.last_run()
-        self.server.app(f"SELECT cohort_sync_now('{name}', '{name}')")
-        self.server.until(f"SELECT first_sent_at IS NOT NULL FROM cohort_sync_run WHERE run_id > {before}", "a batch is on its way")
-        return before
+        return self.under_way(name)
 
     def test_alter_extension_update(self):
         """A new version arrives while a batch is on its way."""
@@ -134,8 +129,7 @@ class Server(Case):
         before = self.begin("update", delay=3)
         self.server.ask(f"ALTER EXTENSION kursaha_cohort UPDATE TO '{version}.next'")
         self.assertEqual(self.server.ask("SELECT kursaha_cohort.is_new()"), "t")
-        self.server.ended("update", "update", "success", before)
-        self.assertEqual(self.emails("update"), self.expected("update"))
+        self.ends_well("update", before)
         self.members("update", 50, 149)
         self.converges("update")
 
@@ -143,13 +137,12 @@ class Server(Case):
         """A hung request does not hold the server up, and the run goes on afterwards."""
         before = self.begin("shutdown")
         began = time.time()
-        self.server.kill(int((self.server.where / "data/postmaster.pid").read_text().split()[0]), signal.SIGINT)
+        self.server.kill(self.server.postmaster(), signal.SIGINT)
         while (self.server.where / "data/postmaster.pid").exists():
             self.assertLess(time.time() - began, 5, "a fast shutdown takes too long")
             time.sleep(0.05)
-        subprocess.run([ROOT / "scripts/pg", "restart", self.server.name], check=True, stdout=subprocess.DEVNULL)
-        self.server.ended("shutdown", "shutdown", "success", before)
-        self.assertEqual(self.emails("shutdown"), self.expected("shutdown"))
+        self.server.restart()
+        self.ends_well("shutdown", before)
         self.assertEqual(self.server.ask("SELECT sum(crashes) FROM kursaha_cohort.sync"), "0")
 
     def test_z_standby_and_promotion(self):
@@ -181,16 +174,15 @@ class Server(Case):
             self.assertEqual(server.ask("SELECT why ~ 'no worker runs' OR state = 'running' FROM cohort_sync_status WHERE cohort = 'failover'"), "t")
             server.refused("SELECT cohort_sync_now('failover', 'failover')", "read-only transaction")
             # The primary is lost.
-            server.kill(int((server.where / "data/postmaster.pid").read_text().split()[0]))
+            server.kill(server.postmaster())
             run(*control, "promote")
-            server.ended("failover", "failover", "success", before)
-            self.assertEqual(self.emails("failover"), self.expected("failover"))
+            self.ends_well("failover", before)
             self.members("failover", 60, 160)
             self.converges("failover")
         finally:
             run(*control, "-m", "immediate", "stop")
             server.env["PGHOST"] = primary
-            subprocess.run([ROOT / "scripts/pg", "restart", server.name], stdout=subprocess.DEVNULL)
+            server.restart()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Every kind of destination follows its cohort; what is wrong is said and does no harm."""
 
 import json
-import os
 import subprocess
 import sys
 import unittest
@@ -61,15 +60,14 @@ class Syncs(Case):
     def test_guards_hold(self):
         server = self.server
         self.facebook("guarded")
-        server.app("SELECT cohort_import('guarded', (SELECT array_agg('c' || i) FROM generate_series(1, 1900) i))")
+        self.members("guarded", 1, 1900)
         self.create("guarded", "guarded")
         server.sync("guarded", "guarded")
-        server.app("SELECT cohort_import('guarded', (SELECT array_agg('c' || i) FROM generate_series(1, 500) i))")
+        self.members("guarded", 1, 500)
         server.sync("guarded", "guarded", "held")
         self.assertGreater(len(self.emails("guarded")), 1800)
         server.refused("SELECT cohort_sync_now('guarded', 'guarded')", "held", "force")
-        server.sync("guarded", "guarded", force=True)
-        self.assertEqual(self.emails("guarded"), self.expected("guarded"))
+        self.converges("guarded", force=True)
         # An empty cohort is held, however small the one before was.
         self.members("guarded", 1, 20)
         server.sync("guarded", "guarded")
@@ -175,10 +173,9 @@ class Syncs(Case):
         """After each fault and what follows by itself, the audience equals the cohort."""
         server, fake = self.server, self.fake
         self.facebook("faulty", batch_rows=100)
-        server.app("SELECT cohort_import('faulty', ARRAY(SELECT 'c' || i FROM generate_series(1, 250) i))")
+        self.members("faulty", 1, 250)
         self.create("faulty", "faulty")
-        server.sync("faulty", "faulty")
-        self.assertEqual(self.emails("faulty"), self.expected("faulty"))
+        self.converges("faulty")
         users = {"path": "/users"}
         faults = {
             "429 with seconds": {"status": 429, "headers": {"Retry-After": "1"}, "body": {}},
@@ -197,14 +194,13 @@ class Syncs(Case):
             with self.subTest(what):
                 fake.script({"match": users, "times": 1, "do": fault})
                 first = turn * 20 + 1
-                server.app(f"SELECT cohort_import('faulty', ARRAY(SELECT 'c' || i FROM generate_series({first}, {first + 250}) i))")
-                server.sync("faulty", "faulty")
-                self.assertEqual(self.emails("faulty"), self.expected("faulty"))
+                self.members("faulty", first, first + 250)
+                self.converges("faulty")
         with self.subTest("bad rows are found and quarantined"):
             victims = [sha(f"c{i}@example.com") for i in (901, 950, 999)]
-            audience = [a["id"] for a in fake.call("audiences") if a["name"] == "faulty"][0]
+            audience = fake.audience_id("faulty")
             fake.call("bad_rows", {"audience": audience, "values": victims, "code": 100, "subcode": 1})
-            server.app("SELECT cohort_import('faulty', ARRAY(SELECT 'c' || i FROM generate_series(200, 1000) i))")
+            self.members("faulty", 200, 1000)
             server.sync("faulty", "faulty")
             self.assertEqual(self.emails("faulty"), sorted(set(self.expected("faulty")) - set(victims)))
             self.assertEqual(server.app("SELECT count(*) FROM cohort_sync_rejected WHERE cohort = 'faulty'"), "3")
@@ -212,41 +208,32 @@ class Syncs(Case):
             # They are not sent again before someone asks for it.
             server.sync("faulty", "faulty")
             self.assertEqual(self.emails("faulty"), sorted(set(self.expected("faulty")) - set(victims)))
-            before = int(server.ask("SELECT max(run_id) FROM cohort_sync_run"))
+            before = server.last_run()
             server.app("SELECT cohort_sync_resync('faulty', 'faulty')")
-            server.ended("faulty", "faulty", "success", before)
-            self.assertEqual(self.emails("faulty"), self.expected("faulty"))
+            self.ends_well("faulty", before)
             self.assertEqual(server.app("SELECT count(*) FROM cohort_sync_rejected WHERE cohort = 'faulty'"), "0")
         with self.subTest("an expired token needs attention, and a new one helps"):
             server.put_secret("meta", "not-the-token")
-            server.app("SELECT cohort_import('faulty', ARRAY(SELECT 'c' || i FROM generate_series(200, 890) i))")
+            self.members("faulty", 200, 890)
             server.sync("faulty", "faulty", "failed")
             server.until("SELECT state = 'needs_attention' FROM cohort_sync_status WHERE cohort = 'faulty'", "it needs attention")
             server.refused("SELECT cohort_sync_now('faulty', 'faulty')", "needs_attention", "cohort_sync_resume")
             server.put_secret("meta", (fake.directory / "token").read_text())
-            before = int(server.ask("SELECT max(run_id) FROM cohort_sync_run"))
-            server.app("SELECT cohort_sync_resume('faulty', 'faulty')")
-            server.ended("faulty", "faulty", "success", before)
-            self.assertEqual(self.emails("faulty"), self.expected("faulty"))
+            self.resumes("faulty")
         with self.subTest("a worker that is terminated mid-request goes on"):
             fake.script({"match": users, "times": 1, "do": {"delay": 3, "apply": "before"}})
-            server.app("SELECT cohort_import('faulty', ARRAY(SELECT 'c' || i FROM generate_series(300, 1100) i))")
-            before = int(server.ask("SELECT max(run_id) FROM cohort_sync_run"))
+            self.members("faulty", 300, 1100)
+            before = server.last_run()
             server.app("SELECT cohort_sync_now('faulty', 'faulty')")
-            server.until("SELECT count(*) = 1 FROM cohort_worker_status WHERE worker = 'kursaha_cohort sync'", "a worker runs")
-            server.ask("SELECT pg_sleep(0.5), pg_terminate_backend(pid) FROM cohort_worker_status WHERE worker = 'kursaha_cohort sync'")
-            server.ended("faulty", "faulty", "success", before)
-            self.assertEqual(self.emails("faulty"), self.expected("faulty"))
+            server.ask(f"SELECT pg_sleep(0.5), pg_terminate_backend({server.worker()})")
+            self.ends_well("faulty", before)
         with self.subTest("the postmaster's crash leaves nobody behind"):
             fake.script({"match": users, "times": 1, "do": {"delay": 3, "apply": "before"}})
-            server.app("SELECT cohort_import('faulty', ARRAY(SELECT 'c' || i FROM generate_series(350, 1150) i))")
-            before = int(server.ask("SELECT max(run_id) FROM cohort_sync_run"))
+            self.members("faulty", 350, 1150)
+            before = server.last_run()
             server.app("SELECT cohort_sync_now('faulty', 'faulty')")
-            server.until("SELECT count(*) = 1 FROM cohort_worker_status WHERE worker = 'kursaha_cohort sync'", "a worker runs")
-            pid = int(server.ask("SELECT pid FROM cohort_worker_status WHERE worker = 'kursaha_cohort sync'"))
-            os.kill(pid, 9)
-            server.ended("faulty", "faulty", "success", before)
-            self.assertEqual(self.emails("faulty"), self.expected("faulty"))
+            server.kill(server.worker())
+            self.ends_well("faulty", before)
 
     def test_who_may_what(self):
         server = self.server

@@ -1,58 +1,16 @@
 //! Segments come back as they were built, however often they are merged; and damaged bytes give an error or an answer,
 //! never a panic.
 
+mod common;
+
 use std::collections::BTreeMap;
 
-use chrono::{NaiveDate, NaiveDateTime};
-use cohort_core::eval::{Calendar, Part, Plan, Source, Wish, evaluate, universe};
+use cohort_core::eval::{Part, Plan, Source, Wish, evaluate, universe};
 use cohort_core::rule;
 use cohort_core::segment::item::{Decimal, Item};
 use cohort_core::segment::{CustomersBuilder, CustomersHeader, Header, RowKey, SegmentBuilder, customer_hash};
-use cohort_core::time::{Interval, Micros, Zones};
+use common::utc::Utc;
 use proptest::prelude::*;
-
-/// UTC alone: what a zone makes of times is tested elsewhere.
-struct Utc;
-
-impl Zones for Utc {
-    fn contains(&self, name: &str) -> bool {
-        name == "UTC"
-    }
-
-    fn nearest(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn day_start(&self, date: NaiveDate, _: &str) -> Micros {
-        Micros(date.and_hms_opt(0, 0, 0).expect("what was built can be read").and_utc().timestamp_micros())
-    }
-
-    fn instant(&self, local: NaiveDateTime, _: &str) -> Micros {
-        Micros(local.and_utc().timestamp_micros())
-    }
-}
-
-impl Calendar for Utc {
-    fn day_start(&self, day: NaiveDate, zone: &str) -> Micros {
-        Zones::day_start(self, day, zone)
-    }
-
-    fn instant(&self, local: NaiveDateTime, zone: &str) -> Micros {
-        Zones::instant(self, local, zone)
-    }
-
-    fn day(&self, _: i64, _: &str) -> Option<NaiveDate> {
-        NaiveDate::from_ymd_opt(2026, 1, 1)
-    }
-
-    fn add(&self, at: i64, interval: &Interval, _: &str) -> i64 {
-        at.saturating_add(i64::try_from(interval.nominal()).unwrap_or(i64::MAX))
-    }
-
-    fn subtract(&self, at: i64, interval: &Interval, _: &str) -> i64 {
-        at.saturating_sub(i64::try_from(interval.nominal()).unwrap_or(i64::MAX))
-    }
-}
 
 #[derive(Debug, Clone)]
 struct Row {

@@ -3,6 +3,7 @@
 
 pub mod random;
 pub mod schema;
+pub mod utc;
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Offset as _, TimeDelta, TimeZone as _};
 use chrono_tz::Tz;

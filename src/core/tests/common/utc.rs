@@ -1,0 +1,48 @@
+//! A calendar of one zone, for segments in memory.
+
+use chrono::{NaiveDate, NaiveDateTime};
+use cohort_core::eval::Calendar;
+use cohort_core::time::{Interval, Micros, Zones};
+
+/// UTC alone: what a zone makes of times is tested elsewhere.
+pub struct Utc;
+
+impl Zones for Utc {
+    fn contains(&self, name: &str) -> bool {
+        name == "UTC"
+    }
+
+    fn nearest(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn day_start(&self, date: NaiveDate, _: &str) -> Micros {
+        Micros(date.and_hms_opt(0, 0, 0).expect("what was built can be read").and_utc().timestamp_micros())
+    }
+
+    fn instant(&self, local: NaiveDateTime, _: &str) -> Micros {
+        Micros(local.and_utc().timestamp_micros())
+    }
+}
+
+impl Calendar for Utc {
+    fn day_start(&self, day: NaiveDate, zone: &str) -> Micros {
+        Zones::day_start(self, day, zone)
+    }
+
+    fn instant(&self, local: NaiveDateTime, zone: &str) -> Micros {
+        Zones::instant(self, local, zone)
+    }
+
+    fn day(&self, _: i64, _: &str) -> Option<NaiveDate> {
+        NaiveDate::from_ymd_opt(2026, 1, 1)
+    }
+
+    fn add(&self, at: i64, interval: &Interval, _: &str) -> i64 {
+        at.saturating_add(i64::try_from(interval.nominal()).unwrap_or(i64::MAX))
+    }
+
+    fn subtract(&self, at: i64, interval: &Interval, _: &str) -> i64 {
+        at.saturating_sub(i64::try_from(interval.nominal()).unwrap_or(i64::MAX))
+    }
+}
