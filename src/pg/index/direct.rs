@@ -5,7 +5,7 @@ use std::ffi::CStr;
 
 use pgrx::{FromDatum, pg_sys};
 
-use super::scan::{IndexScan, Key, Relation, TableScan, Tuple, find};
+use super::scan::{IndexScan, Key, Relation, TableScan, Tuple, find, has_policies, may_read};
 use super::store::{Kind, Removed, Segment, State};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::jsonb::Jsonb;
@@ -94,15 +94,8 @@ pub(crate) enum Definition {
 pub(crate) fn definition(name: &str) -> Fallible<Definition> {
     let (_, internals) = crate::pg::extension::schema_oids()?;
     let oid = find(internals, c"cohort")?;
-    // SAFETY: catalog look-ups inside a transaction.
-    unsafe {
-        let allowed = pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), pg_sys::ACL_SELECT);
-        let policies = pg_sys::check_enable_rls(oid, pg_sys::InvalidOid, true);
-        if allowed != pg_sys::AclResult::ACLCHECK_OK
-            || policies == pg_sys::CheckEnableRlsResult::RLS_ENABLED.cast_signed()
-        {
-            return Ok(Definition::Ask);
-        }
+    if !may_read(oid) || has_policies(oid) {
+        return Ok(Definition::Ask);
     }
     let index = Relation::index(find(internals, c"cohort_name_key")?);
     let mut scan = IndexScan::new(Relation::table(oid), index, 1);
@@ -117,9 +110,7 @@ pub(crate) fn definition(name: &str) -> Fallible<Definition> {
 /// allowed to read it, as a statement would ask.
 fn each(internals: pg_sys::Oid, table: &CStr, mut take: impl FnMut(&Tuple<'_>) -> Fallible<()>) -> Fallible<()> {
     let oid = find(internals, table)?;
-    // SAFETY: catalog look-ups inside a transaction.
-    let allowed = unsafe { pg_sys::pg_class_aclcheck(oid, pg_sys::GetUserId(), pg_sys::ACL_SELECT) };
-    if allowed != pg_sys::AclResult::ACLCHECK_OK {
+    if !may_read(oid) {
         return Err(failure(
             SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
             format!("permission denied for table {}", table.to_string_lossy()),

@@ -18,7 +18,6 @@ use std::rc::Rc;
 
 use cohort_core::eval::{self, Answer, Part, Plan, Source, Wish};
 use cohort_core::segment::{Corrupt, Header, Key, customer_hash};
-use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use roaring::RoaringBitmap;
 
@@ -67,21 +66,14 @@ pub(crate) fn refusal() -> Fallible<Option<String>> {
     }
     let tables = tables()?;
     for (oid, name) in [(tables.event, "cohort_event"), (tables.customer, "cohort_customer")] {
-        // SAFETY: catalog look-ups inside a transaction.
-        unsafe {
-            let user = pg_sys::GetUserId();
-            let allowed = pg_sys::pg_class_aclcheck(oid, user, pg_sys::ACL_SELECT) == pg_sys::AclResult::ACLCHECK_OK;
-            if !allowed {
-                return Ok(Some(format!("no SELECT on all of {name}")));
-            }
-            if pg_sys::check_enable_rls(oid, pg_sys::InvalidOid, true)
-                == pg_sys::CheckEnableRlsResult::RLS_ENABLED.cast_signed()
-            {
-                return Ok(Some(format!("row-level security of {name}")));
-            }
-            if scan::Relation::table(oid).has_subclass() {
-                return Ok(Some(format!("tables inherit from {name}")));
-            }
+        if !scan::may_read(oid) {
+            return Ok(Some(format!("no SELECT on all of {name}")));
+        }
+        if scan::has_policies(oid) {
+            return Ok(Some(format!("row-level security of {name}")));
+        }
+        if scan::Relation::table(oid).has_subclass() {
+            return Ok(Some(format!("tables inherit from {name}")));
         }
     }
     Ok(None)

@@ -66,6 +66,21 @@ pub(super) fn find(schema: pg_sys::Oid, name: &CStr) -> Fallible<pg_sys::Oid> {
     Ok(oid)
 }
 
+/// Whether the current user may read all columns of a table.
+pub(super) fn may_read(table: pg_sys::Oid) -> bool {
+    // Its type is wider from PostgreSQL 16 on.
+    const SELECT: pg_sys::AclMode = pg_sys::ACL_SELECT as pg_sys::AclMode;
+    // SAFETY: a catalog look-up inside a transaction.
+    unsafe { pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), SELECT) == pg_sys::AclResult::ACLCHECK_OK }
+}
+
+/// Whether policies decide which rows of a table the current user sees.
+pub(super) fn has_policies(table: pg_sys::Oid) -> bool {
+    // SAFETY: as above.
+    let found = unsafe { pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true) };
+    found == pg_sys::CheckEnableRlsResult::RLS_ENABLED.cast_signed()
+}
+
 /// What an index column is compared with.
 pub(super) enum Key<'a> {
     TextEquals(&'a str),
