@@ -124,12 +124,14 @@ def main():
     rng = random.Random(7)
     customers = max(10, events // 11)
     ids = [f"cust-{int(rng.random() ** 1.6 * customers):08d}" for _ in range(1000)]
-    times = []
-    for number, customer in enumerate(ids):
-        name = f"Q{1 + number % 8}"
-        times.append(timed(lambda: psql(f"SELECT cohort_contains('{name}', '{customer}', '{AS_OF}')"), 1)[0])
-    times.sort()
-    out["contains_p50_ms"], out["contains_p99_ms"] = times[500], times[990]
+    # The peers have pushed the customers' rows out of the server's memory: first that, then warm like all else.
+    for turn in ("contains_first", "contains"):
+        times = []
+        for number, customer in enumerate(ids):
+            name = f"Q{1 + number % 8}"
+            times.append(timed(lambda: psql(f"SELECT cohort_contains('{name}', '{customer}', '{AS_OF}')"), 1)[0])
+        times.sort()
+        out[f"{turn}_p50_ms"], out[f"{turn}_p99_ms"] = times[500], times[990]
     out["round_trip_ms"] = timed(lambda: psql("SELECT true"), 201)[0]
 
     say("Handing out ids")
@@ -180,15 +182,21 @@ def report(out):
         ("against plain SQL, geometric mean", f"{plain:.0f} times", "150", "500"),
         ("first evaluation in a new backend", f"{first:.2f} times", "3", "1.3"),
         ("cohort_contains, p50 and p99, with the round trip", f"{out['contains_p50_ms']:.2f} and {out['contains_p99_ms']:.2f} ms", "2 ms", "0.3 ms"),
+        (
+            "the same, with rows that the server has to fetch first",
+            f"{out['contains_first_p50_ms']:.2f} and {out['contains_first_p99_ms']:.2f} ms",
+            "",
+            "",
+        ),
         ("an empty round trip", f"{out['round_trip_ms']:.2f} ms", "", ""),
         (f"cohort_run handing out {out['run_ids']:,} ids", f"{out['run_ms'] / 1000:.2f} s", "1 s", "0.3 s"),
         ("sealing, from heap to index", f"{out['seal_events_per_s']:,.0f} events/s", "150,000", "500,000"),
         ("index size, bytes an event", f"{out['relation_bytes_per_event']:.1f} (segments {out['stored_bytes_per_event']:.1f})", "20", "12"),
         ("memory of an evaluation", f"{max(row['memory_mb'] for row in rows):.0f} MB", "64 MB", "32 MB"),
     ]
-    print(f"\n{'figure':52} {'measured':>28} {'at least':>10} {'aim':>10}")
+    print(f"\n{'figure':56} {'measured':>24} {'at least':>10} {'aim':>10}")
     for what, measured, least, aim in table:
-        print(f"{what:52} {measured:>28} {least:>10} {aim:>10}")
+        print(f"{what:56} {measured:>24} {least:>10} {aim:>10}")
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ on such a table. DuckDB and ClickHouse use both cores, the extension one backend
 """
     # What people wrote about the figures stays.
     target = Path(sys.argv[2])
-    _, found, words = (target.read_text() if target.exists() else "").partition("\n## Where it falls short")
+    _, found, words = (target.read_text() if target.exists() else "").partition("\n## ")
     target.write_text(page + found + words)
     Path(sys.argv[3]).write_text(picture(results))
 

@@ -37,6 +37,13 @@ pub struct Column {
     frames: Vec<u32>,
 }
 
+impl Column {
+    /// Whether it has as many values as its frames can hold: readers take memory by their number.
+    pub(super) fn is_plausible(&self) -> bool {
+        self.frames.len() == (self.rows as usize).div_ceil(FRAME * PACK)
+    }
+}
+
 /// Appends columns to the bytes of a segment.
 pub(crate) struct Writer {
     packer: BitPacker4x,

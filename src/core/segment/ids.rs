@@ -121,7 +121,7 @@ impl Ids {
     }
 
     pub(super) fn is_plausible(&self) -> bool {
-        self.guide.as_ref().is_none_or(|guide| guide.shift < 63)
+        self.guide.as_ref().is_none_or(|guide| guide.shift < 63 && guide.marks.is_plausible())
     }
 }
 

@@ -73,7 +73,11 @@ impl Lists {
     /// Whether the lists fit a column of so many rows with codes up to `last`.
     pub(super) fn is_plausible(&self, rows: u32, last: u32) -> bool {
         let codes = last.checked_add(1);
-        Some(self.ends.rows) == codes && Some(self.firsts.rows) == codes && self.gaps.rows <= rows
+        let columns = [&self.ends, &self.firsts, &self.gaps];
+        Some(self.ends.rows) == codes
+            && Some(self.firsts.rows) == codes
+            && self.gaps.rows <= rows
+            && columns.into_iter().all(Column::is_plausible)
     }
 
     /// The list of a code, if it has one.

@@ -198,7 +198,7 @@ impl Header {
         for group in &self.groups {
             let columns = [&group.ordinals, &group.seconds, &group.micros, &group.ids.rests];
             let codes = group.properties.iter().map(|property| &property.codes);
-            if columns.into_iter().chain(codes).any(|column| column.rows != group.rows) {
+            if columns.into_iter().chain(codes).any(|column| column.rows != group.rows || !column.is_plausible()) {
                 return Err(Corrupt::new("a column has not as many values as its group has rows"));
             }
             if group.properties.iter().any(|property| !property.dictionary.is_plausible(group.rows)) {
