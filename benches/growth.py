@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from data import TYPES
 from engine import RUNS, median_ms, say
 from peers import Psql
 from queries import AS_OF, QUERIES
@@ -23,8 +24,7 @@ EVENTS = """
 SELECT setseed({seed});
 INSERT INTO cohort_event (customer_id, event_type, occurred_at, data)
 SELECT 'cust-' || lpad((power(c, 1.6) * {customers})::bigint::text, 8, '0'),
-       CASE WHEN t < 0.62 THEN 'view' WHEN t < 0.82 THEN 'click' WHEN t < 0.93 THEN 'cart' WHEN t < 0.98 THEN 'purchase'
-            ELSE 'signup' END,
+       {types},
        timestamptz '{as_of}' - make_interval(secs => ({back} - i - u) * (365 * 86400.0 / {a_year})),
        jsonb_build_object('price', round((power(p, 3) * 2000)::numeric, 2), 'brand', 'brand' || (power(b, 2) * 200)::integer,
                           'productId', 'p' || (power(r, 2) * 50000)::integer, 'category', 'category' || (g * 20)::integer,
@@ -48,7 +48,7 @@ def load(loader, total, first, last):
     def one(back):
         nonlocal done
         batch = min(BATCH, back - first)
-        loader.psql(EVENTS.format(seed=back % 999_983 / 1_000_000, customers=CUSTOMERS, as_of=AS_OF, back=back, a_year=A_YEAR, batch=batch))
+        loader.psql(EVENTS.format(types=TYPES, seed=back % 999_983 / 1_000_000, customers=CUSTOMERS, as_of=AS_OF, back=back, a_year=A_YEAR, batch=batch))
         done += batch
         if done % (10 * BATCH) == 0:
             say(f"{done:,} of {total:,} events")

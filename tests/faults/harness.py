@@ -168,11 +168,11 @@ class Server:
     def last_run(self):
         return int(self.ask("SELECT coalesce(max(run_id), 0) FROM kursaha_cohort.sync_run"))
 
-    def worker(self, what="sync"):
-        """The process of a worker, once it is there."""
-        query = f"SELECT pid FROM cohort_worker_status WHERE worker = 'kursaha_cohort {what}' LIMIT 1"
-        self.until(query.replace("SELECT pid", "SELECT true"), f"a worker for {what} runs")
-        return int(self.ask(query) or 0)
+    def worker(self, what="sync", seconds=30):
+        """The process of the one worker of its kind, once it is there."""
+        of_kind = f"FROM cohort_worker_status WHERE worker = 'kursaha_cohort {what}'"
+        self.until(f"SELECT count(*) = 1 {of_kind}", f"a worker for {what} runs", seconds)
+        return int(self.ask(f"SELECT pid {of_kind}") or 0)
 
     def kill(self, pid, number=signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):

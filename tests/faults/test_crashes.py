@@ -149,7 +149,7 @@ class Crashes(Case):
         self.fake.script({"match": {"path": "/users"}, "times": 3, "do": {"delay": 20}})
         self.ask_for_change(20, 119)
         for crash in range(3):
-            pid, count = self.server.worker(), self.requests()
+            pid, count = self.server.worker(seconds=60), self.requests()
             self.reached(count or 1)
             time.sleep(0.5)
             self.server.kill(pid)

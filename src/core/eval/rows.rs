@@ -96,9 +96,10 @@ impl<'a> Bound<'a> {
         if found.codes.len() > FEW {
             return Ok(None);
         }
+        let mut lists = lists.open(stream);
         let (mut readers, mut rows) = (Vec::new(), 0);
         for code in found.codes.iter() {
-            let Some(list) = lists.open(stream, code)? else { return Ok(None) };
+            let Some(list) = lists.list(code)? else { return Ok(None) };
             rows += list.len();
             readers.push(list);
         }
@@ -121,20 +122,13 @@ impl<'a> Bound<'a> {
 
     /// The list that every row which satisfies it is on, and what else must hold of such a row.
     fn narrow(&mut self) -> Option<(&mut ListReader<'a>, &mut [Self])> {
-        match self {
-            Self::Listed(lists, _) => match lists.as_mut_slice() {
-                [list] => Some((list, &mut [])),
-                _ => None,
-            },
-            Self::And(all) => match all.as_mut_slice() {
-                [Self::Listed(lists, _), rest @ ..] => match lists.as_mut_slice() {
-                    [list] => Some((list, rest)),
-                    _ => None,
-                },
-                _ => None,
-            },
-            _ => None,
-        }
+        let all = match self {
+            Self::And(all) => all.as_mut_slice(),
+            one => std::slice::from_mut(one),
+        };
+        let [Self::Listed(lists, _), rest @ ..] = all else { return None };
+        let [list] = lists.as_mut_slice() else { return None };
+        Some((list, rest))
     }
 
     /// Keeps, of some rows in ascending order, those that satisfy it.

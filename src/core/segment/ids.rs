@@ -186,16 +186,12 @@ mod tests {
 
     #[test]
     fn ids_in_the_order_of_time_are_small() {
-        let mut state = 1_u64;
-        let mut random = move || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            state >> 33
-        };
+        let mut random = crate::segment::random(1);
         let mut at = 0;
         let mut rows: Vec<(RowKey, u32)> = Vec::new();
         for event_id in 0..100_000 {
-            at += i64::try_from(random() % 3_000_000).unwrap();
-            rows.push((RowKey { ordinal: u32::try_from(random() % 10_000).unwrap(), at, event_id }, 0));
+            at += random(3_000_000);
+            rows.push((RowKey { ordinal: u32::try_from(random(10_000)).unwrap(), at, event_id }, 0));
         }
         rows.sort_unstable();
         let (guided, small, used) = back(&rows, true);
@@ -204,7 +200,7 @@ mod tests {
         assert!(used && small * 2 < large, "{small} bytes, {large} as they are");
         // Ids that have nothing to do with times stand for themselves.
         for (key, _) in &mut rows {
-            key.event_id = i64::try_from(random()).unwrap();
+            key.event_id = random(1 << 31);
         }
         assert!(!back(&rows, true).2);
     }

@@ -80,40 +80,21 @@ impl Lists {
             && columns.into_iter().all(Column::is_plausible)
     }
 
-    /// The list of a code, if it has one.
-    pub(crate) fn open<'a>(&'a self, stream: &'a dyn Stream, code: u32) -> Result<Option<ListReader<'a>>, Corrupt> {
-        let mut ends = Reader::new(stream, &self.ends);
-        let start = match code.checked_sub(1) {
-            Some(before) => ends.get(before)?,
-            None => 0,
-        };
-        let end = ends.get(code)?;
-        if start == end {
-            return Ok(None);
-        }
-        let place = |at: i64| usize::try_from(at).ok().filter(|at| *at <= self.gaps.rows as usize);
-        let (Some(start), Some(end)) = (place(start), place(end)) else {
-            return Err(Corrupt::new("a list of rows is not where it should be"));
-        };
-        if start > end {
-            return Err(Corrupt::new("a list of rows ends before it begins"));
-        }
-        let first = Reader::new(stream, &self.firsts).get(code)?;
-        let gaps = Reader::new(stream, &self.gaps);
-        let mut list = ListReader { gaps, first, start, end, next: 0, row: 0, pack: [0; PACK], passed: 0, last: None };
-        list.rewind()?;
-        Ok(Some(list))
+    pub(crate) fn open<'a>(&'a self, stream: &'a dyn Stream) -> ListsReader<'a> {
+        let [ends, firsts] = [&self.ends, &self.firsts].map(|column| Reader::new(stream, column));
+        ListsReader { stream, gaps: &self.gaps, ends, firsts }
     }
 
     /// Compares the lists with the column that they were made from.
     pub(super) fn agree(&self, stream: &dyn Stream, codes: &Column) -> Result<(), Corrupt> {
         let mut listed = vec![false; self.ends.rows as usize];
         let mut by_row = vec![0; codes.rows as usize];
+        let mut lists = self.open(stream);
         for (code, listed) in (0_u32..).zip(&mut listed) {
-            if let Some(list) = self.open(stream, code)? {
+            if let Some(mut list) = lists.list(code)? {
                 *listed = true;
-                list.each(|row| {
-                    if let Some(slot) = usize::try_from(row).ok().and_then(|row| by_row.get_mut(row)) {
+                list.each(0, u32::MAX, |row| {
+                    if let Some(slot) = by_row.get_mut(row as usize) {
                         *slot = code;
                     }
                 })?;
@@ -148,6 +129,40 @@ fn bits(counts: &[usize], rows: usize) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "numbers of rows, for an estimate")]
 fn as_float(number: usize) -> f64 {
     number as f64
+}
+
+/// The lists of an open property.
+pub(crate) struct ListsReader<'a> {
+    stream: &'a dyn Stream,
+    gaps: &'a Column,
+    ends: Reader<'a>,
+    firsts: Reader<'a>,
+}
+
+impl<'a> ListsReader<'a> {
+    /// The list of a code, if it has one.
+    pub(crate) fn list(&mut self, code: u32) -> Result<Option<ListReader<'a>>, Corrupt> {
+        let start = match code.checked_sub(1) {
+            Some(before) => self.ends.get(before)?,
+            None => 0,
+        };
+        let end = self.ends.get(code)?;
+        if start == end {
+            return Ok(None);
+        }
+        let place = |at: i64| usize::try_from(at).ok().filter(|at| *at <= self.gaps.rows as usize);
+        let (Some(start), Some(end)) = (place(start), place(end)) else {
+            return Err(Corrupt::new("a list of rows is not where it should be"));
+        };
+        if start > end {
+            return Err(Corrupt::new("a list of rows ends before it begins"));
+        }
+        let first = self.firsts.get(code)?;
+        let gaps = Reader::new(self.stream, self.gaps);
+        let mut list = ListReader { gaps, first, start, end, next: 0, row: 0, pack: [0; PACK], passed: 0, last: None };
+        list.rewind()?;
+        Ok(Some(list))
+    }
 }
 
 /// The rows of one value in ascending order.
@@ -192,28 +207,24 @@ impl ListReader<'_> {
         Ok(())
     }
 
-    /// Goes to the first row from `from` on. Going forward is quick; going back begins anew.
-    fn seek(&mut self, from: u32) -> Result<(), Corrupt> {
+    /// Hands out the rows from `from` up to, but not including, `to`. Going forward is quick; going back begins anew.
+    fn each(&mut self, from: u32, to: u32, mut take: impl FnMut(u32)) -> Result<(), Corrupt> {
         if from < self.passed {
             self.rewind()?;
         }
-        while self.next < self.end && self.row < i64::from(from) {
+        while self.next < self.end && self.row < i64::from(to) {
+            if let Some(row) = u32::try_from(self.row).ok().filter(|row| *row >= from) {
+                take(row);
+            }
             self.step()?;
         }
+        self.passed = to;
         Ok(())
     }
 
     /// Adds the rows from `from` up to, but not including, `to`.
     pub(crate) fn within(&mut self, from: u32, to: u32, rows: &mut Vec<u32>) -> Result<(), Corrupt> {
-        self.seek(from)?;
-        while self.next < self.end
-            && let Some(row) = u32::try_from(self.row).ok().filter(|row| *row < to)
-        {
-            rows.push(row);
-            self.step()?;
-        }
-        self.passed = to;
-        Ok(())
+        self.each(from, to, |row| rows.push(row))
     }
 
     /// Which rows of a pack of the column are on the list.
@@ -224,28 +235,11 @@ impl ListReader<'_> {
         {
             return Ok(mask);
         }
-        let from = u32::try_from(pack * PACK).unwrap_or(u32::MAX);
-        self.seek(from)?;
+        let [from, to] = [pack, pack + 1].map(|pack| u32::try_from(pack * PACK).unwrap_or(u32::MAX));
         let mut mask = 0;
-        while self.next < self.end {
-            match usize::try_from(self.row - i64::from(from)) {
-                Ok(within) if within < PACK => mask |= 1 << within,
-                _ => break,
-            }
-            self.step()?;
-        }
-        self.passed = u32::try_from((pack + 1) * PACK).unwrap_or(u32::MAX);
+        self.each(from, to, |row| mask |= 1 << (row - from))?;
         self.last = Some((pack, mask));
         Ok(mask)
-    }
-
-    /// Hands out all rows.
-    fn each(mut self, mut take: impl FnMut(i64)) -> Result<(), Corrupt> {
-        while self.next < self.end {
-            take(self.row);
-            self.step()?;
-        }
-        Ok(())
     }
 }
 
@@ -256,11 +250,7 @@ mod tests {
 
     /// A column in which code 1 is common and others are not, and its lists.
     fn column(rows: usize, others: i64, seed: u64) -> (Vec<i64>, Vec<u8>, Column, Option<Lists>) {
-        let mut state = seed | 1;
-        let mut random = |below: i64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33).cast_signed() % below
-        };
+        let mut random = crate::segment::random(seed);
         let codes: Vec<i64> = (0..rows).map(|_| if random(3) == 0 { 1 } else { random(others) }).collect();
         let mut bytes = vec![1; 11];
         let writer = Writer::new();
@@ -283,13 +273,14 @@ mod tests {
             let lists = lists.unwrap();
             prop_assert!(lists.is_plausible(u32::try_from(rows).unwrap(), 50));
             prop_assert_eq!(lists.agree(&bytes, &column), Ok(()));
-            prop_assert!(lists.open(&bytes, 0).unwrap().is_none());
-            prop_assert!(lists.open(&bytes, 1).unwrap().is_none(), "one row in three is no rare one");
+            let mut open = lists.open(&bytes);
+            prop_assert!(open.list(0).unwrap().is_none());
+            prop_assert!(open.list(1).unwrap().is_none(), "one row in three is no rare one");
             if in_order {
                 packs.sort_unstable();
             }
             for code in [2, 27, 49] {
-                let mut list = lists.open(&bytes, code).unwrap().unwrap();
+                let mut list = open.list(code).unwrap().unwrap();
                 prop_assert_eq!(list.len(), codes.iter().filter(|other| **other == i64::from(code)).count());
                 let mut expected = codes.iter().zip(0..).filter(|(other, _)| **other == i64::from(code)).map(|(_, row)| row);
                 let (mut found, third) = (Vec::new(), u32::try_from(rows / 3).unwrap());

@@ -450,24 +450,27 @@ impl<'a> KeyReader<'a> {
 
     fn pack(&mut self, pack: usize) -> Result<&[RowKey; PACK], Corrupt> {
         let mut ordinals = [0_u32; PACK];
-        let mut numbers = [0_i64; PACK];
+        let (mut at, mut numbers) = ([0_i64; PACK], [0_i64; PACK]);
         self.ordinals.small(pack, &mut ordinals)?;
-        for (key, ordinal) in self.keys.iter_mut().zip(&ordinals) {
-            key.ordinal = *ordinal;
-        }
-        self.seconds.large(pack, &mut numbers)?;
-        for (key, seconds) in self.keys.iter_mut().zip(&numbers) {
-            key.at = seconds.wrapping_mul(SECOND);
-        }
+        self.seconds.large(pack, &mut at)?;
         self.micros.large(pack, &mut numbers)?;
-        for (key, micros) in self.keys.iter_mut().zip(&numbers) {
-            key.at = key.at.wrapping_add(*micros);
+        for (at, micros) in at.iter_mut().zip(&numbers) {
+            *at = at.wrapping_mul(SECOND).wrapping_add(*micros);
         }
-        let at = std::array::from_fn(|place| self.keys[place].at);
         self.ids.pack(pack, &at, &mut numbers)?;
-        for (key, id) in self.keys.iter_mut().zip(&numbers) {
-            key.event_id = *id;
+        for (key, ((ordinal, at), event_id)) in self.keys.iter_mut().zip(ordinals.into_iter().zip(at).zip(numbers)) {
+            *key = RowKey { ordinal, at, event_id };
         }
         Ok(&self.keys)
+    }
+}
+
+/// Numbers from 0 up to, but not including, what is asked for: the same for each seed.
+#[cfg(test)]
+pub(crate) fn random(seed: u64) -> impl FnMut(i64) -> i64 {
+    let mut state = seed | 1;
+    move |below| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33).cast_signed() % below
     }
 }

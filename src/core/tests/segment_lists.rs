@@ -9,6 +9,7 @@ use cohort_core::eval::{Part, Plan, Source, Wish, evaluate};
 use cohort_core::rule;
 use cohort_core::segment::item::{Decimal, Item};
 use cohort_core::segment::{Header, RowKey, SegmentBuilder, Stream};
+use common::random::Random;
 use common::utc::Utc;
 use proptest::prelude::*;
 use roaring::RoaringBitmap;
@@ -18,11 +19,8 @@ const AS_OF: i64 = 30 * DAY;
 
 /// Two types; one brand that is common, fifty that are not, and rows without; whole numbers of shops; prices.
 fn builder(rows: usize, seed: u64) -> SegmentBuilder {
-    let mut state = seed | 1;
-    let mut random = move |below: i64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33).cast_signed() % below
-    };
+    let mut chance = Random(seed);
+    let mut random = move |below| i64::try_from(chance.below(below)).expect("a small number");
     let mut builder = SegmentBuilder::new(usize::MAX);
     for event_id in 0..i64::try_from(rows).expect("few rows") {
         let group = builder.group(if random(5) == 0 { "buy" } else { "view" });

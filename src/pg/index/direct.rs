@@ -5,7 +5,7 @@ use std::ffi::CStr;
 
 use pgrx::{FromDatum, pg_sys};
 
-use super::scan::{IndexScan, Key, Relation, TableScan, Tuple, find, has_policies, may_read};
+use super::scan::{IndexScan, Key, Relation, TableScan, Tuple, find, has_policies, may_read, must_read};
 use super::store::{Kind, Removed, Segment, State};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::jsonb::Jsonb;
@@ -110,12 +110,7 @@ pub(crate) fn definition(name: &str) -> Fallible<Definition> {
 /// allowed to read it, as a statement would ask.
 fn each(internals: pg_sys::Oid, table: &CStr, mut take: impl FnMut(&Tuple<'_>) -> Fallible<()>) -> Fallible<()> {
     let oid = find(internals, table)?;
-    if !may_read(oid) {
-        return Err(failure(
-            SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            format!("permission denied for table {}", table.to_string_lossy()),
-        ));
-    }
+    must_read(oid, &table.to_string_lossy())?;
     let mut scan = TableScan::new(Relation::table(oid))?;
     let mut rows = 0_usize;
     while let Some(row) = scan.next() {

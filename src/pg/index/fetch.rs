@@ -74,7 +74,7 @@ impl Fetcher {
         // SAFETY: the table is open and the block exists. The pin keeps the row where it is; the lock is held while it
         // is looked for, as for any row. An error leaves both to the transaction's end.
         unsafe {
-            let buffer = pinned(table.0, place.block, Some(&mut place.buffer));
+            let buffer = pinned(table.0, place.block, &mut place.buffer);
             pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE.cast_signed());
             let found = row(table, buffer, *place).filter(|tuple| {
                 let tuple = std::ptr::from_ref(tuple).cast_mut();
@@ -107,7 +107,7 @@ const MOST_BLOCKS: u32 = 1 << 24;
 
 /// Hands out the rows that an index scan finds, until `take` says that it has enough. Rows that lie in one page of the
 /// table are taken together.
-pub(super) fn each_row(scan: &mut IndexScan, take: impl FnMut(&Row<'_>) -> Fallible<bool>) -> Fallible<()> {
+pub(super) fn each_row(scan: &mut IndexScan, mut take: impl FnMut(&Row<'_>) -> Fallible<bool>) -> Fallible<()> {
     let fetcher = Fetcher::new(scan.table());
     if fetcher.able {
         let table = scan.table().0;
@@ -124,7 +124,6 @@ pub(super) fn each_row(scan: &mut IndexScan, take: impl FnMut(&Row<'_>) -> Falli
         BUFFERS.with_borrow_mut(|all| all.insert(oid, buffers));
         return result;
     }
-    let mut take = take;
     while let Some(row) = scan.next() {
         if !take(&row)? {
             break;
@@ -160,7 +159,7 @@ impl Fetcher {
             // SAFETY: the table is open, and the index names blocks that it has. The pin keeps the rows where they are; the
             // lock is held while they are looked for. An error of the server leaves both to the transaction's end.
             unsafe {
-                let buffer = pinned(table, block, buffers.get_mut(block as usize));
+                let buffer = pinned(table, block, buffers.get_mut(block as usize).unwrap_or(&mut 0));
                 pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE.cast_signed());
                 tuples.clear();
                 for offset in &offsets {
@@ -199,11 +198,11 @@ impl Fetcher {
     }
 }
 
-/// The buffer of a page, pinned; `last` is where it was found last.
+/// The buffer of a page, pinned; `last` is where it was found last, or 0.
 ///
 /// # Safety
 /// The table is open and has the block.
-unsafe fn pinned(table: pg_sys::Relation, block: u32, last: Option<&mut pg_sys::Buffer>) -> pg_sys::Buffer {
+unsafe fn pinned(table: pg_sys::Relation, block: u32, last: &mut pg_sys::Buffer) -> pg_sys::Buffer {
     // SAFETY: as the caller vouches. The server checks that the buffer still holds the page.
     unsafe {
         #[cfg(feature = "pg15")]
@@ -211,14 +210,10 @@ unsafe fn pinned(table: pg_sys::Relation, block: u32, last: Option<&mut pg_sys::
         #[cfg(not(feature = "pg15"))]
         let file = (*table).rd_locator;
         let main = pg_sys::ForkNumber::MAIN_FORKNUM;
-        match last {
-            Some(last) if *last > 0 && pg_sys::ReadRecentBuffer(file, main, block, *last) => *last,
-            Some(last) => {
-                *last = pg_sys::ReadBuffer(table, block);
-                *last
-            }
-            None => pg_sys::ReadBuffer(table, block),
+        if *last <= 0 || !pg_sys::ReadRecentBuffer(file, main, block, *last) {
+            *last = pg_sys::ReadBuffer(table, block);
         }
+        *last
     }
 }
 

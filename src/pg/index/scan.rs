@@ -74,6 +74,14 @@ pub(super) fn may_read(table: pg_sys::Oid) -> bool {
     unsafe { pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), SELECT) == pg_sys::AclResult::ACLCHECK_OK }
 }
 
+/// The error of a statement by a user who may not.
+pub(super) fn must_read(table: pg_sys::Oid, name: &str) -> Fallible<()> {
+    if may_read(table) {
+        return Ok(());
+    }
+    Err(failure(SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, format!("permission denied for table {name}")))
+}
+
 /// Whether policies decide which rows of a table the current user sees.
 pub(super) fn has_policies(table: pg_sys::Oid) -> bool {
     // SAFETY: as above.

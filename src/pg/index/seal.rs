@@ -14,7 +14,7 @@ use super::direct;
 use super::directory::{ByHash, Directory};
 use super::events::{self, Customers, Intake, Wanted};
 use super::pages::{PageStream, Pages};
-use super::scan::may_read;
+use super::scan::must_read;
 use super::store::{self, Kind, State};
 use super::{Damaged, bury, cache, damaged, dead_rows, merge, tables};
 use crate::pg::errors::Fallible;
@@ -103,12 +103,7 @@ pub(crate) fn pending(most: usize) -> Fallible<usize> {
 fn lock_tables() -> Fallible<()> {
     let tables = tables()?;
     for (oid, name) in [(tables.event, "cohort_event"), (tables.customer, "cohort_customer")] {
-        if !may_read(oid) {
-            return Err(crate::pg::errors::failure(
-                crate::pg::errors::SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
-                format!("permission denied for table {name}"),
-            ));
-        }
+        must_read(oid, name)?;
         // SAFETY: inside a transaction; the lock is kept until it ends.
         unsafe { pg_sys::LockRelationOid(oid, pg_sys::AccessShareLock.cast_signed()) }
     }
