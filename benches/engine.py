@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from peers import ClickHouse, DuckDB, PlainSQL, Psql, timed
+from peers import Apart, ClickHouse, DuckDB, PlainSQL, Psql
 from queries import AS_OF, QUERIES
 
 RUNS = int(os.environ.get("RUNS", "7"))
@@ -34,10 +34,6 @@ def memory(psql):
 
 def geometric_mean(values):
     return statistics.geometric_mean(values)
-
-
-def median_ms(psql, sql, runs=RUNS):
-    return timed(lambda: psql(sql), runs)
 
 
 def load(psql, events):
@@ -80,17 +76,14 @@ def main():
     psql("VACUUM ANALYZE kursaha_cohort.segment_page")
 
     say("Peers")
-    peers = [DuckDB(csv, directory / "duckdb"), ClickHouse(csv, directory / "clickhouse"), PlainSQL(psql)]
+    peers = [Apart(DuckDB, csv, directory / "duckdb"), Apart(ClickHouse, csv, directory / "clickhouse"), PlainSQL(psql)]
     fast = peers[:2]
     for name, (words, _, template) in QUERIES.items():
         ours = f"SELECT cohort_count('{name}', '{AS_OF}')"
-        psql(ours)
         row = {"words": words}
-        mine, answer, _ = median_ms(psql, ours)
-        row["kursaha_cohort"] = mine
+        row["kursaha_cohort"], answer, row["kursaha_cohort runs"] = psql.measure(ours, RUNS)
         for peer in peers:
-            peer.ask(template)
-            row[peer.name], found, row[f"{peer.name} runs"] = timed(lambda peer=peer: peer.ask(template), RUNS)
+            row[peer.name], found, row[f"{peer.name} runs"] = peer.measure(template, RUNS)
             if int(found) != int(answer):
                 raise SystemExit(f"{name}: kursaha_cohort finds {answer}, {peer.name} {found}")
         row["answer"] = int(answer)
@@ -104,12 +97,12 @@ def main():
         for _ in range(3):
             fresh = Psql()
             fresh("SELECT cohort_count('none') FROM generate_series(1, 0)")
-            firsts.append(timed(lambda: fresh(f"SELECT cohort_count('{name}', '{AS_OF}')"), 1)[0])
+            firsts.append(fresh.clocked(f"SELECT cohort_count('{name}', '{AS_OF}')")[1])
             fresh.close()
         row = out["queries"][name]
         row["first"] = statistics.median(firsts)
         # Again, because a shared machine is not as fast at one moment as at another.
-        row["warm then"] = median_ms(psql, f"SELECT cohort_count('{name}', '{AS_OF}')")[0]
+        row["warm then"] = psql.measure(f"SELECT cohort_count('{name}', '{AS_OF}')", RUNS)[0]
 
     say("Memory")
     fresh = Psql()
@@ -129,13 +122,13 @@ def main():
         times = []
         for number, customer in enumerate(ids):
             name = f"Q{1 + number % 8}"
-            times.append(timed(lambda: psql(f"SELECT cohort_contains('{name}', '{customer}', '{AS_OF}')"), 1)[0])
+            times.append(psql.clocked(f"SELECT cohort_contains('{name}', '{customer}', '{AS_OF}')")[1])
         times.sort()
         out[f"{turn}_p50_ms"], out[f"{turn}_p99_ms"] = times[500], times[990]
-    out["round_trip_ms"] = timed(lambda: psql("SELECT true"), 201)[0]
+    out["round_trip_ms"] = psql.measure("SELECT true", 201)[0]
 
     say("Handing out ids")
-    took, _, _ = median_ms(psql, f"SELECT count(*) FROM cohort_run('Q8', '{AS_OF}')")
+    took, _, _ = psql.measure(f"SELECT count(*) FROM cohort_run('Q8', '{AS_OF}')", RUNS)
     out["run_ms"], out["run_ids"] = took, out["queries"]["Q8"]["answer"]
 
     say(f"{TAIL} unsealed events")
@@ -145,12 +138,9 @@ def main():
         f"'quantity', quantity) FROM plain ORDER BY occurred_at DESC LIMIT {TAIL}"
     )
     for name in QUERIES:
-        ours = f"SELECT cohort_count('{name}', '{AS_OF}')"
-        psql(ours)
         row = out["queries"][name]
-        row["with tail"] = median_ms(psql, ours)[0]
-        template = QUERIES[name][2]
-        row["fastest then"] = min(timed(lambda peer=peer, template=template: peer.ask(template), RUNS)[0] for peer in fast)
+        row["with tail"] = psql.measure(f"SELECT cohort_count('{name}', '{AS_OF}')", RUNS)[0]
+        row["fastest then"] = min(peer.measure(QUERIES[name][2], RUNS)[0] for peer in fast)
     psql(f"DELETE FROM cohort_event WHERE event_id > (SELECT max(event_id) - {TAIL} FROM cohort_event)")
     psql("SELECT * FROM cohort_seal()")
     (directory / "results.json").write_text(json.dumps(out, indent=1))
@@ -159,7 +149,7 @@ def main():
 
 def report(out):
     queries = out["queries"]
-    print(f"\n{out['events']:,} events; medians of {out['runs']} runs, milliseconds, whole statements\n")
+    print(f"\n{out['events']:,} events; medians of {out['runs']} runs and more, milliseconds, whole statements\n")
     head = f"{'':3} {'question':58} {'plain SQL':>10} {'ClickHouse':>10} {'DuckDB':>8} {'ours':>8} {'ratio':>6} {'tail':>8} {'ratio':>6} {'new':>8} {'MB':>5}"
     print(head)
     for name, row in queries.items():

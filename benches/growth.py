@@ -12,7 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from data import TYPES
-from engine import RUNS, median_ms, say
+from engine import RUNS, say
 from peers import Psql
 from queries import AS_OF, QUERIES
 
@@ -76,8 +76,7 @@ def main():
         row = {"events": size, "segments": int(segments), "bytes": int(stored) / size, "sealed in": took}
         for name in ASKED:
             ask = f"SELECT cohort_count('{name}', '{AS_OF}')"
-            psql(ask)
-            row[name] = median_ms(psql, ask, max(RUNS, 15))[0]
+            row[name] = psql.measure(ask, max(RUNS, 15))[0]
         rows.append(row)
         print(row, flush=True)
     report(rows)

@@ -1,5 +1,11 @@
-"""The peers on the same data: DuckDB and ClickHouse (chdb), in this process, and plain SQL in the same Postgres."""
+"""The peers on the same data: DuckDB and ClickHouse (chdb), each in a process of its own, and plain SQL in the same
+Postgres as the extension."""
 
+import atexit
+import ctypes
+import multiprocessing
+import os
+import signal
 import statistics
 import subprocess
 import time
@@ -90,30 +96,73 @@ class PlainSQL:
     def sql(self, template):
         return peer_sql(template, lambda days: f"(timestamptz '2026-11-01 00:00:00+00' - interval '{days} days')")
 
-    def ask(self, template):
-        return int(self.psql(self.sql(template)))
+    def measure(self, template, runs):
+        return self.psql.measure(self.sql(template), runs)
 
 
-def timed(ask, runs, budget=20.0):
-    """The median time in milliseconds, and the answer. Slow questions are asked fewer times."""
+class Apart:
+    """A peer in a process that stands still while another one is measured: a server's background threads would take
+    the time of whoever is asked next."""
+
+    def __init__(self, kind, *arguments):
+        self.name = kind.name
+        self.pipe, theirs = multiprocessing.Pipe()
+        self.process = multiprocessing.Process(target=serve, args=(theirs, kind, arguments), daemon=True)
+        self.process.start()
+        atexit.register(self.process.kill)
+        theirs.close()
+        self.pipe.recv()
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def measure(self, template, runs):
+        os.kill(self.process.pid, signal.SIGCONT)
+        self.pipe.send((template, runs))
+        found = self.pipe.recv()
+        os.kill(self.process.pid, signal.SIGSTOP)
+        return found
+
+
+def serve(pipe, kind, arguments):
+    # A process that stands still hears of nothing: it is to end with the one that asks.
+    kill_with_parent = 1
+    ctypes.CDLL(None).prctl(kill_with_parent, signal.SIGKILL)
+    peer = kind(*arguments)
+    pipe.send("ready")
+    while True:
+        template, runs = pipe.recv()
+        pipe.send(timed(lambda template=template: clocked(lambda: peer.ask(template)), runs))
+
+
+def clocked(ask):
+    """An answer and the milliseconds that it took."""
+    began = time.perf_counter()
+    answer = ask()
+    return answer, (time.perf_counter() - began) * 1000
+
+
+def timed(ask, runs):
+    """The median time in milliseconds, the answer, and how often it was asked for; `ask` gives an answer and its time.
+
+    The first time does not count. Slow questions are asked fewer times, down to twice in 20 seconds; quick ones more
+    often, up to a hundred times in half a second: a moment's noise weighs most with them.
+    """
     times, spent = [], 0.0
-    answer = None
-    while len(times) < runs and (spent < budget or len(times) < 2):
-        began = time.perf_counter()
-        answer = ask()
-        took = time.perf_counter() - began
-        times.append(took * 1000)
+    ask()
+    while len(times) < 2 or (spent < 20_000 if len(times) < runs else spent < 500 and len(times) < 100):
+        answer, took = ask()
+        times.append(took)
         spent += took
     return statistics.median(times), answer, len(times)
 
 
 class Psql:
-    """One backend. Statements that are timed are timed by psql, around the whole statement."""
+    """One backend. Statements are timed by psql, as `\\timing` shows it: from sending one to having all of its answer."""
 
     def __init__(self):
         self.process = subprocess.Popen(
             ["psql", "-qXAt", "-v", "ON_ERROR_STOP=1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        self.process.stdin.write("\\timing on\n")
 
     def __call__(self, sql):
         self.process.stdin.write(f"{sql.rstrip().rstrip(';')};\n\\echo @@\n")
@@ -122,8 +171,18 @@ class Psql:
         while (line := self.process.stdout.readline()) != "@@\n":
             if not line:
                 raise SystemExit(f"psql ended at: {sql[:200]}")
-            lines.append(line.rstrip("\n"))
+            if line.startswith("Time: "):
+                self.took = float(line.split()[1])
+            else:
+                lines.append(line.rstrip("\n"))
         return "\n".join(lines)
+
+    def clocked(self, sql):
+        """The answer and the milliseconds that it took."""
+        return self(sql), self.took
+
+    def measure(self, sql, runs):
+        return timed(lambda: self.clocked(sql), runs)
 
     def close(self):
         self.process.stdin.close()

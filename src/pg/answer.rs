@@ -43,7 +43,8 @@ fn evaluate(question: &Question, ask: Ask) -> Fallible<Option<Evaluated>> {
         return Ok(None);
     }
     let as_of = question.instant();
-    question.planned(&ServerCalendar, as_of, |plan| index::evaluate(plan, as_of, ask)).map(Some)
+    let outcome = question.planned(&ServerCalendar, as_of, |plan| index::evaluate(plan, as_of, ask))?;
+    Ok(outcome.ok())
 }
 
 /// The members' ids.
@@ -123,7 +124,10 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
     let part = question.part(condition.clone());
     let as_of = question.instant();
     let ask = Ask { wish: Wish { members: false, events: counted }, ..Ask::default() };
-    let found = part.planned(&ServerCalendar, as_of, |plan| index::evaluate(plan, as_of, ask))?;
+    let found = match part.planned(&ServerCalendar, as_of, |plan| index::evaluate(plan, as_of, ask))? {
+        Ok(found) => found,
+        Err(reason) => return Ok(Err(reason)),
+    };
     let what = match condition {
         Condition::And(_) => "all of its conditions",
         Condition::Or(_) => "any of its conditions",
@@ -166,7 +170,8 @@ pub(crate) fn overlap(names: &[String], as_of: cohort_core::time::Micros) -> Fal
     let question = Question::of_rule(Snapshot::Callers, whole, as_of)?;
     let at = time::to_postgres(as_of);
     let ask = Ask { cohorts: true, ..Ask::default() };
-    let sets = question.planned(&ServerCalendar, at, |plan| index::evaluate(plan, at, ask))?.cohorts;
+    let found = question.planned(&ServerCalendar, at, |plan| index::evaluate(plan, at, ask))?;
+    let Ok(Evaluated { cohorts: sets, .. }) = found else { return Ok(None) };
     let mut exact: std::collections::HashMap<usize, i64> = std::collections::HashMap::new();
     let union = sets.iter().fold(RoaringBitmap::new(), |all, set| all | set);
     let mut masks: Vec<u16> = vec![0; union.max().map_or(0, |most| most as usize + 1)];

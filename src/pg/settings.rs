@@ -22,6 +22,8 @@ enum Engine {
 }
 
 static ENGINE: GucSetting<Engine> = GucSetting::<Engine>::new(Engine::Bitmap);
+/// Kilobytes.
+static EVAL_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
 /// Events of a segment that one sealing makes, and of one that merging makes.
 static SEAL_BATCH: GucSetting<i32> = GucSetting::<i32>::new(131_072);
 static SEGMENT_ROWS: GucSetting<i32> = GucSetting::<i32>::new(1_048_576);
@@ -68,6 +70,17 @@ pub(crate) fn register() {
         &ENGINE,
         GucContext::Userset,
         GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"kursaha_cohort.eval_memory",
+        c"The most memory that the index may take for what of an evaluation grows with the data.",
+        c"Unsealed events, the values that figures and references look at, the events of sequences. Plain SQL answers where \
+          it would not be enough; cohort_explain says so.",
+        &EVAL_MEMORY,
+        64,
+        i32::MAX,
+        GucContext::Userset,
+        GucFlags::UNIT_KB,
     );
     GucRegistry::define_bool_guc(
         c"kursaha_cohort.enabled",
@@ -287,6 +300,11 @@ pub(crate) fn ca_file() -> String {
 /// Whether the index answers rules.
 pub(crate) fn engine_is_bitmap() -> bool {
     ENGINE.get() == Engine::Bitmap
+}
+
+/// Bytes of memory that the index may take for what of an evaluation grows with the data.
+pub(crate) fn eval_memory() -> usize {
+    usize::try_from(EVAL_MEMORY.get()).unwrap_or(0).saturating_mul(1024)
 }
 
 /// The most events of a segment that sealing makes.

@@ -99,6 +99,7 @@ class History:
             f"SET kursaha_cohort.seal_batch = {rng.choice((1, 7, 30, 1000))};\n"
             f"SET kursaha_cohort.segment_rows = {rng.choice((1, 20, 100, 1000, 5000))};\n"
             f"SET kursaha_cohort.max_indexed_paths = {rng.choice((1, 2, 4, 256, 256))};\n"
+            f"SET kursaha_cohort.eval_memory = '{rng.choice(('64kB', '256MB'))}';\n"
             "SET lock_timeout = '100ms';\nSET statement_timeout = '8s';\n"
             # on: psql lays a savepoint before each statement, and an error leaves the transaction usable.
             f"\\set ON_ERROR_ROLLBACK {rng.choice(('on', 'off'))}\nSELECT 1 \\g /dev/null"

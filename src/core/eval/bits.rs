@@ -95,6 +95,28 @@ impl Bits {
             || (from + 1 < to && self.0[from + 1..to].iter().any(|word| *word != 0))
     }
 
+    /// The first and the last ordinal.
+    pub(crate) fn ends(&self) -> Option<(u32, u32)> {
+        let first = self.0.iter().position(|word| *word != 0)?;
+        let last = self.0.iter().rposition(|word| *word != 0)?;
+        let at = |place: usize, bit: u32| u32::try_from(place * 64).unwrap_or(u32::MAX) + bit;
+        Some((at(first, self.0[first].trailing_zeros()), at(last, self.0[last].ilog2())))
+    }
+
+    /// The ordinals from one to another, both included, that are in the set.
+    pub(crate) fn within(&self, first: u32, last: u32) -> Self {
+        let mut bits = Self::none();
+        for (number, word) in bits.0.iter_mut().enumerate() {
+            let start = u32::try_from(number * 64).unwrap_or(u32::MAX);
+            if start + 63 >= first && start <= last {
+                let head = u64::MAX << first.saturating_sub(start);
+                let tail = u64::MAX >> (start + 63).saturating_sub(last);
+                *word = self.0[number] & head & tail;
+            }
+        }
+        bits
+    }
+
     /// The ordinals in ascending order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
         (0_u32..).zip(self.0.iter()).flat_map(|(number, word)| {

@@ -2,6 +2,7 @@
 
 use super::bits::Bits;
 use super::figure::Figures;
+use super::limits::{Budget, Stop};
 use super::plan::{DidPlan, Plan};
 use super::rows::{Bound, Rows, Times, ones};
 use super::source::{Part, Source};
@@ -54,7 +55,8 @@ impl<'a> Did<'a> {
         did: &'a DidPlan,
         source: &'a Source<'a>,
         exactly: bool,
-    ) -> Result<Self, Corrupt> {
+        budget: &'a Budget,
+    ) -> Result<Self, Stop> {
         let clock = plan.clock(&did.zone);
         let mut bound =
             Self { plan: did, groups: Vec::new(), figures: None, counters: Vec::new(), exactly, events: 0, skipped: 0 };
@@ -77,7 +79,7 @@ impl<'a> Did<'a> {
             }
         }
         if let Some(aggregate) = &did.aggregate {
-            bound.figures = Some(Figures::new(aggregate, &bound.groups)?);
+            bound.figures = Some(Figures::new(aggregate, &bound.groups, budget)?);
         }
         Ok(bound)
     }
@@ -87,7 +89,7 @@ impl<'a> Did<'a> {
     }
 
     /// Those of the wanted customers of a chunk for whom the condition holds.
-    pub(crate) fn chunk(&mut self, chunk: u16, wanted: &Bits) -> Result<Bits, Corrupt> {
+    pub(crate) fn chunk(&mut self, chunk: u16, wanted: &Bits) -> Result<Bits, Stop> {
         let some = wanted.fewer_than(CHUNK as u64 / 8).then_some(wanted);
         let mut bits = match (self.plan.occurrence, self.plan.existence()) {
             (Some(occurrence), _) => self.one(chunk, some, occurrence)?,
@@ -120,13 +122,13 @@ impl<'a> Did<'a> {
             matching.rows.scan(chunk, wanted, Some(filter), |_, ordinals, rows| {
                 *events += u64::from(rows.count_ones());
                 for_each(rows, |place| bits.insert(ordinals[place]));
-                Ok(())
+                Ok::<(), Corrupt>(())
             })?;
         }
         Ok(bits)
     }
 
-    fn counted(&mut self, chunk: u16, wanted: Option<&Bits>) -> Result<Bits, Corrupt> {
+    fn counted(&mut self, chunk: u16, wanted: Option<&Bits>) -> Result<Bits, Stop> {
         let plan = self.plan;
         // Figures count for themselves, unless how many events there are is asked as well.
         let count = self.figures.is_none() || plan.count.is_some();
@@ -157,7 +159,7 @@ impl<'a> Did<'a> {
                         figures.add(number, pack, ordinals, rows)?;
                     }
                 }
-                Ok(())
+                Ok::<(), Stop>(())
             })?;
         }
         let by_count = |counters: &[u32]| {
@@ -201,7 +203,7 @@ impl<'a> Did<'a> {
                         *slot = Some(new);
                     }
                 }
-                Ok(())
+                Ok::<(), Corrupt>(())
             })?;
         }
         let bits = Bits::of_values(&best, |one| one.is_some_and(|(_, _, holds)| holds));

@@ -18,6 +18,7 @@ use super::bits::Bits;
 use super::codes::{Relation, relate};
 use super::did::Matching;
 use super::json;
+use super::limits::{Budget, Stop};
 use super::plan::{AggregatePlan, wanted};
 use super::rows::ones;
 use super::test::Equal;
@@ -28,6 +29,9 @@ use crate::segment::item::{Item, Numeric};
 use crate::segment::{CHUNK, CHUNK_MASK, Corrupt, PACK};
 use crate::value::{Number, plain};
 
+/// Bytes that an entry of a map takes besides what it holds, about.
+const ENTRY: usize = 64;
+
 /// A figure bound to the groups of a condition.
 pub(crate) enum Figures<'a> {
     Small(Numbers<'a, i64>),
@@ -37,14 +41,14 @@ pub(crate) enum Figures<'a> {
 }
 
 impl<'a> Figures<'a> {
-    pub(crate) fn new(aggregate: &'a AggregatePlan, groups: &[Matching<'a>]) -> Result<Self, Corrupt> {
+    pub(crate) fn new(aggregate: &'a AggregatePlan, groups: &[Matching<'a>], budget: &'a Budget) -> Result<Self, Stop> {
         if matches!(aggregate.figure, Figure::CountDistinct(_) | Figure::MostFrequentIs(_) | Figure::MostFrequentIn(_))
         {
-            return Ok(Self::Scalars(Scalars::new(aggregate, groups)?));
+            return Ok(Self::Scalars(Scalars::new(aggregate, groups, budget)?));
         }
         let mut columns = Vec::new();
         for matching in groups {
-            columns.push(values_of(aggregate, matching)?);
+            columns.push(values_of(aggregate, matching, budget)?);
         }
         let rows: i128 = groups.iter().map(|matching| i128::from(matching.rows.group.rows)).sum();
         // The one scale, and the largest magnitude that a sum can reach at it.
@@ -69,16 +73,16 @@ impl<'a> Figures<'a> {
             Self::Small(numbers) => numbers.begin(),
             Self::Wide(numbers) => numbers.begin(),
             Self::Exact(numbers) => numbers.of.clear(),
-            Self::Scalars(scalars) => scalars.pairs.clear(),
+            Self::Scalars(scalars) => scalars.begin(),
         }
     }
 
     /// Adds matching rows of a group.
-    pub(crate) fn add(&mut self, group: usize, pack: usize, ordinals: &[u32; PACK], rows: u128) -> Result<(), Corrupt> {
+    pub(crate) fn add(&mut self, group: usize, pack: usize, ordinals: &[u32; PACK], rows: u128) -> Result<(), Stop> {
         match self {
-            Self::Small(numbers) => numbers.add(group, pack, ordinals, rows),
-            Self::Wide(numbers) => numbers.add(group, pack, ordinals, rows),
-            Self::Exact(numbers) => numbers.add(group, pack, ordinals, rows),
+            Self::Small(numbers) => Ok(numbers.add(group, pack, ordinals, rows)?),
+            Self::Wide(numbers) => Ok(numbers.add(group, pack, ordinals, rows)?),
+            Self::Exact(numbers) => Ok(numbers.add(group, pack, ordinals, rows)?),
             Self::Scalars(scalars) => scalars.add(group, pack, ordinals, rows),
         }
     }
@@ -135,7 +139,7 @@ impl Values<'_> {
 }
 
 /// The columns of a group that hold the property's values.
-fn values_of<'a>(aggregate: &AggregatePlan, matching: &Matching<'a>) -> Result<Vec<Values<'a>>, Corrupt> {
+fn values_of<'a>(aggregate: &AggregatePlan, matching: &Matching<'a>, budget: &Budget) -> Result<Vec<Values<'a>>, Stop> {
     let stream = matching.rows.stream;
     let mut columns = Vec::new();
     for property in &matching.rows.group.properties {
@@ -148,27 +152,31 @@ fn values_of<'a>(aggregate: &AggregatePlan, matching: &Matching<'a>) -> Result<V
             others: HashMap::new(),
             elements: 1,
         };
-        let mut codes: Vec<u32> = Vec::new();
+        let mut others = Vec::new();
         let plain_values = property.path == aggregate.keys && aggregate.inside.is_empty() && !property.path.is_empty();
         if plain_values {
+            // As they are, and brought to the scale of all.
+            budget.take(u64::from(dictionary.listed_numbers()) * size_of::<(i64, i128)>() as u64)?;
             values.mantissas = dictionary.mantissas(stream)?;
-            codes.extend(dictionary.bigs());
+            others.push(dictionary.bigs());
             if dictionary.numeric_texts {
-                codes.extend(dictionary.texts());
+                others.push(dictionary.texts());
             }
         } else if property.path.is_empty() || aggregate.keys.starts_with(&property.path) {
-            codes.extend(dictionary.jsons());
+            others.push(dictionary.jsons());
         }
-        if !codes.is_empty() {
-            let loaded = dictionary.load(stream)?;
-            for code in codes {
+        for codes in others {
+            let mut room = Ok(());
+            dictionary.each(stream, codes, &mut |code, item| {
                 let mut found = Vec::new();
-                each_item(&loaded, code, &property.path, aggregate, &mut |item| found.extend(item.numeric()));
-                if !found.is_empty() {
+                each_item(item, &property.path, aggregate, &mut |item| found.extend(item.numeric()));
+                if !found.is_empty() && room.is_ok() {
+                    room = budget.take((found.len() * 2 * size_of::<Numeric>() + ENTRY) as u64);
                     values.elements = values.elements.max(found.len());
                     values.others.insert(code, found);
                 }
-            }
+            })?;
+            room?;
         }
         if !values.mantissas.is_empty() || !values.others.is_empty() {
             columns.push(values);
@@ -178,8 +186,7 @@ fn values_of<'a>(aggregate: &AggregatePlan, matching: &Matching<'a>) -> Result<V
 }
 
 /// The values of the aggregate's property in a column's value.
-fn each_item(loaded: &Loaded, code: u32, path: &[String], aggregate: &AggregatePlan, each: &mut dyn FnMut(Item)) {
-    let Some(item) = loaded.item(code) else { return };
+fn each_item(item: Item, path: &[String], aggregate: &AggregatePlan, each: &mut dyn FnMut(Item)) {
     if path.is_empty() {
         let Item::Json(text) = item else { return };
         for (keys, value) in json::rest_pairs(text) {
@@ -613,9 +620,14 @@ struct ScalarColumn<'a> {
     reader: Reader<'a>,
     path: &'a [String],
     loaded: Loaded<'a>,
-    /// By code, once it is known: where its values are in `lists`.
+    /// By code, once it is known: its scalar, or [`LISTED`] and where its scalars are in `lists`.
     known: Vec<u32>,
 }
+
+/// Of a code that was not met.
+const UNKNOWN: u32 = u32::MAX;
+/// Of a code that has not exactly one scalar.
+const LISTED: u32 = 1 << 31;
 
 /// Distinct and most frequent scalars.
 pub(crate) struct Scalars<'a> {
@@ -627,30 +639,48 @@ pub(crate) struct Scalars<'a> {
     lists: Vec<Vec<u32>>,
     /// Ordinal (high half) and scalar (low half) of the chunk's matching events: one number sorts faster than a pair.
     pairs: Vec<u64>,
+    budget: &'a Budget,
+    /// So many pairs are paid for.
+    paid: usize,
 }
 
 impl<'a> Scalars<'a> {
-    fn new(aggregate: &'a AggregatePlan, groups: &[Matching<'a>]) -> Result<Self, Corrupt> {
+    fn new(aggregate: &'a AggregatePlan, groups: &[Matching<'a>], budget: &'a Budget) -> Result<Self, Stop> {
         let mut columns = Vec::new();
         for matching in groups {
             let stream = matching.rows.stream;
             let mut of_group = Vec::new();
             for property in &matching.rows.group.properties {
                 if aggregate.keys.starts_with(&property.path) {
+                    let codes = property.dictionary.len() as usize + 1;
+                    budget.take(property.dictionary.loaded_bytes() + (codes * size_of::<u32>()) as u64)?;
                     of_group.push(ScalarColumn {
                         reader: Reader::new(stream, &property.codes),
                         path: &property.path,
                         loaded: property.dictionary.load(stream)?,
-                        known: vec![u32::MAX; property.dictionary.len() as usize + 1],
+                        known: vec![UNKNOWN; codes],
                     });
                 }
             }
             columns.push(of_group);
         }
-        Ok(Self { aggregate, columns, numbers: HashMap::new(), met: Vec::new(), lists: Vec::new(), pairs: Vec::new() })
+        Ok(Self {
+            aggregate,
+            columns,
+            numbers: HashMap::new(),
+            met: Vec::new(),
+            lists: Vec::new(),
+            pairs: Vec::new(),
+            budget,
+            paid: 0,
+        })
     }
 
-    fn add(&mut self, group: usize, pack: usize, ordinals: &[u32; PACK], rows: u128) -> Result<(), Corrupt> {
+    fn begin(&mut self) {
+        self.pairs.clear();
+    }
+
+    fn add(&mut self, group: usize, pack: usize, ordinals: &[u32; PACK], rows: u128) -> Result<(), Stop> {
         let mut codes = [0_u32; PACK];
         for column in &mut self.columns[group] {
             column.reader.small(pack, &mut codes)?;
@@ -661,23 +691,38 @@ impl<'a> Scalars<'a> {
                 }
                 let known =
                     column.known.get_mut(code as usize).ok_or_else(|| Corrupt::new("a code stands for no value"))?;
-                if *known == u32::MAX {
-                    let (numbers, scalars, mut list) = (&mut self.numbers, &mut self.met, Vec::new());
-                    each_item(&column.loaded, code, column.path, self.aggregate, &mut |item| {
+                if *known == UNKNOWN {
+                    let (numbers, scalars, mut list, mut bytes) = (&mut self.numbers, &mut self.met, Vec::new(), 0);
+                    let item = column.loaded.item(code).ok_or_else(|| Corrupt::new("a code stands for no value"))?;
+                    each_item(item, column.path, self.aggregate, &mut |item| {
                         if let Some(scalar) = Scalar::of(item) {
                             let next = u32::try_from(scalars.len()).unwrap_or(u32::MAX);
                             list.push(*numbers.entry(scalar.clone()).or_insert_with(|| {
+                                bytes += 2 * (size_of::<Scalar>() + scalar.text().len()) + ENTRY;
                                 scalars.push(scalar);
                                 next
                             }));
                         }
                     });
-                    *known = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
-                    self.lists.push(list);
+                    *known = if let [scalar] = list.as_slice() {
+                        *scalar
+                    } else {
+                        bytes += size_of_val(list.as_slice()) + ENTRY;
+                        self.lists.push(list);
+                        LISTED | u32::try_from(self.lists.len() - 1).unwrap_or(0)
+                    };
+                    self.budget.take(bytes as u64)?;
                 }
                 let high = u64::from(ordinals[place]) << 32;
-                self.pairs.extend(self.lists[*known as usize].iter().map(|scalar| high | u64::from(*scalar)));
+                match *known & !LISTED {
+                    scalar if scalar == *known => self.pairs.push(high | u64::from(scalar)),
+                    list => self.pairs.extend(self.lists[list as usize].iter().map(|scalar| high | u64::from(*scalar))),
+                }
             }
+        }
+        if let Some(more) = self.pairs.capacity().checked_sub(self.paid) {
+            self.budget.take((more * size_of::<u64>()) as u64)?;
+            self.paid += more;
         }
         Ok(())
     }

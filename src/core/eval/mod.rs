@@ -9,6 +9,7 @@ mod codes;
 mod did;
 mod figure;
 mod json;
+mod limits;
 mod plan;
 mod rows;
 mod sequence;
@@ -19,6 +20,7 @@ use roaring::RoaringBitmap;
 
 pub use clock::Calendar;
 pub use json::rest_values;
+pub use limits::{Limits, Stop};
 pub use plan::Plan;
 pub use source::{Part, Source};
 pub use test::anniversary_between;
@@ -26,6 +28,7 @@ pub use test::anniversary_between;
 use crate::segment::{CHUNK, Corrupt};
 use bits::Bits;
 use did::Did;
+use limits::Budget;
 use plan::{CohortPlan, Node};
 use rows::{Bound, Rows, ones};
 use sequence::Sequence;
@@ -71,15 +74,16 @@ pub struct Wish {
     pub events: bool,
 }
 
-/// The customers that a rule selects. `check` is called often and may end the evaluation by unwinding.
+/// The customers that a rule selects.
 ///
 /// # Errors
-/// When a segment is damaged.
-pub fn evaluate(plan: &Plan<'_>, source: &Source<'_>, wish: Wish, check: &dyn Fn()) -> Result<Answer, Corrupt> {
-    let mut run = Run::new(plan, source, wish.events, check)?;
+/// When a segment is damaged, or more memory would be needed.
+pub fn evaluate(plan: &Plan<'_>, source: &Source<'_>, wish: Wish, limits: Limits<'_>) -> Result<Answer, Stop> {
+    let budget = Budget::new(limits.memory);
+    let mut run = Run::new(plan, source, wish.events, limits, &budget)?;
     let mut answer = Answer::default();
     for chunk in 0..chunks(source) {
-        check();
+        (limits.check)();
         let bits = run.chunk(chunk)?;
         answer.size += bits.len();
         if wish.members && !bits.is_empty() {
@@ -95,12 +99,13 @@ pub fn evaluate(plan: &Plan<'_>, source: &Source<'_>, wish: Wish, check: &dyn Fn
 /// The members of each cohort that the rule itself names, in the order in which it names them first.
 ///
 /// # Errors
-/// When a segment is damaged.
-pub fn cohorts(plan: &Plan<'_>, source: &Source<'_>, check: &dyn Fn()) -> Result<Vec<RoaringBitmap>, Corrupt> {
-    let mut run = Run::new(plan, source, false, check)?;
+/// When a segment is damaged, or more memory would be needed.
+pub fn cohorts(plan: &Plan<'_>, source: &Source<'_>, limits: Limits<'_>) -> Result<Vec<RoaringBitmap>, Stop> {
+    let budget = Budget::new(limits.memory);
+    let mut run = Run::new(plan, source, false, limits, &budget)?;
     let mut sets = vec![RoaringBitmap::new(); plan.named.len()];
     for chunk in 0..chunks(source) {
-        check();
+        (limits.check)();
         run.begin();
         for (set, cohort) in sets.iter_mut().zip(&plan.named) {
             *set |= run.cohort(chunk, *cohort)?.to_roaring(chunk);
@@ -161,7 +166,7 @@ fn universe_of_chunk(source: &Source<'_>, as_of: i64, chunk: u16) -> Result<Bits
             };
             rows.scan(chunk, None, None, |_, ordinals, rows| {
                 ones(rows).for_each(|place| bits.insert(ordinals[place]));
-                Ok(())
+                Ok::<(), Corrupt>(())
             })?;
         }
     }
@@ -182,7 +187,14 @@ fn profiles_of_chunk(part: &Part<'_>, chunk: u16) -> Result<(Bits, Bits), Corrup
 }
 
 impl<'a> Run<'a> {
-    fn new(plan: &'a Plan<'a>, source: &'a Source<'a>, exactly: bool, check: &'a dyn Fn()) -> Result<Self, Corrupt> {
+    fn new(
+        plan: &'a Plan<'a>,
+        source: &'a Source<'a>,
+        exactly: bool,
+        limits: Limits<'a>,
+        budget: &'a Budget,
+    ) -> Result<Self, Stop> {
+        let check = limits.check;
         let mut run = Run {
             plan,
             source,
@@ -195,7 +207,7 @@ impl<'a> Run<'a> {
         };
         for did in &plan.dids {
             check();
-            run.dids.push(Did::new(plan, did, source, exactly)?);
+            run.dids.push(Did::new(plan, did, source, exactly, budget)?);
         }
         for profile in &plan.profiles {
             check();
@@ -215,7 +227,7 @@ impl<'a> Run<'a> {
         }
         for sequence in &plan.sequences {
             check();
-            run.sequences.push(Sequence::new(plan, sequence, source, check)?);
+            run.sequences.push(Sequence::new(plan, sequence, source, limits, budget)?);
         }
         Ok(run)
     }
@@ -225,13 +237,13 @@ impl<'a> Run<'a> {
         self.universe = None;
     }
 
-    fn chunk(&mut self, chunk: u16) -> Result<Bits, Corrupt> {
+    fn chunk(&mut self, chunk: u16) -> Result<Bits, Stop> {
         self.begin();
         self.members(chunk, &self.plan.top)
     }
 
     /// The members of a whole rule.
-    fn members(&mut self, chunk: u16, node: &Node) -> Result<Bits, Corrupt> {
+    fn members(&mut self, chunk: u16, node: &Node) -> Result<Bits, Stop> {
         let wanted = if self.plan.open(node) { self.universe(chunk)? } else { ordinals(self.source, chunk) };
         self.node(chunk, node, &wanted)
     }
@@ -246,7 +258,7 @@ impl<'a> Run<'a> {
     }
 
     /// Those of some customers for whom a condition holds.
-    fn node(&mut self, chunk: u16, node: &Node, wanted: &Bits) -> Result<Bits, Corrupt> {
+    fn node(&mut self, chunk: u16, node: &Node, wanted: &Bits) -> Result<Bits, Stop> {
         (self.check)();
         if wanted.is_empty() {
             return Ok(Bits::none());
@@ -274,7 +286,7 @@ impl<'a> Run<'a> {
                 Ok(left)
             }
             Node::Did(did) => self.dids[*did].chunk(chunk, wanted),
-            Node::Profile(profile) => self.profile(chunk, *profile, wanted),
+            Node::Profile(profile) => Ok(self.profile(chunk, *profile, wanted)?),
             Node::Sequence(sequence) => {
                 let mut bits = self.sequences[*sequence].chunk(chunk, wanted)?;
                 bits.intersect(wanted);
@@ -299,7 +311,7 @@ impl<'a> Run<'a> {
                             found.insert(ordinals[place]);
                         }
                     }
-                    Ok(())
+                    Ok::<(), Corrupt>(())
                 })?;
             }
             let (here, removed) = profiles_of_chunk(part, chunk)?;
@@ -315,7 +327,7 @@ impl<'a> Run<'a> {
         Ok(found)
     }
 
-    fn cohort(&mut self, chunk: u16, number: usize) -> Result<Bits, Corrupt> {
+    fn cohort(&mut self, chunk: u16, number: usize) -> Result<Bits, Stop> {
         if let Some(known) = &self.cohorts[number] {
             return Ok(known.clone());
         }

@@ -308,13 +308,13 @@ impl<'a> Rows<'a> {
 
     /// Hands out the packs that hold rows of a chunk whose customers are wanted: the pack, the ordinals within the
     /// chunk, and the rows. With a filter, those of which it holds: who they belong to is read for them only.
-    pub(crate) fn scan(
+    pub(crate) fn scan<E: From<Corrupt>>(
         &mut self,
         chunk: u16,
         wanted: Option<&Bits>,
         mut filter: Option<&mut Bound<'a>>,
-        mut each: impl FnMut(usize, &[u32; PACK], u128) -> Result<(), Corrupt>,
-    ) -> Result<(), Corrupt> {
+        mut each: impl FnMut(usize, &[u32; PACK], u128) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Some((start, end)) = self.group.chunk_rows(chunk) else { return Ok(()) };
         let mut ordinals = [0_u32; PACK];
         if let Some((list, rest)) = filter.as_mut().and_then(|filter| filter.narrow()) {
@@ -335,7 +335,22 @@ impl<'a> Rows<'a> {
             return Ok(());
         }
         let (start, end) = (start as usize, end as usize);
-        for pack in start / PACK..end.div_ceil(PACK) {
+        let mut packs = start / PACK..end.div_ceil(PACK);
+        let (lowest, highest) = match wanted.map(Bits::ends) {
+            None => (0, CHUNK_MASK),
+            Some(None) => return Ok(()),
+            Some(Some(ends)) => ends,
+        };
+        if lowest > CHUNK_MASK / 8 {
+            // The last pack that begins below may hold the first wanted row.
+            let (mut low, mut high) = (packs.start, packs.end);
+            while low + 1 < high {
+                let middle = low + (high - low) / 2;
+                if self.ordinals.first(middle)? & CHUNK_MASK < lowest { low = middle } else { high = middle }
+            }
+            packs.start = low;
+        }
+        for pack in packs {
             let from = start.saturating_sub(pack * PACK);
             let to = PACK.min(end - pack * PACK);
             if let Some(wanted) = wanted {
@@ -346,6 +361,9 @@ impl<'a> Rows<'a> {
                 } else {
                     CHUNK_MASK
                 };
+                if first > highest {
+                    break;
+                }
                 if first <= last && !wanted.any_within(first, last) {
                     continue;
                 }

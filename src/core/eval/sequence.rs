@@ -12,6 +12,7 @@ use super::clock::Clock;
 use super::codes::{Relation, relate};
 use super::did::groups;
 use super::json;
+use super::limits::{Budget, Limits, Stop};
 use super::plan::{Plan, Pred, SequencePlan, Slot};
 use super::rows::{Bound, Rows, Times, ones};
 use super::source::Source;
@@ -20,8 +21,12 @@ use crate::segment::column::Reader;
 use crate::segment::dictionary::{Loaded, MISSING};
 use crate::segment::ids::IdReader;
 use crate::segment::item::{Item, Numeric};
-use crate::segment::{CHUNK, Corrupt, PACK};
+use crate::segment::{CHUNK, CHUNK_MASK, Corrupt, PACK};
 use crate::text::simple_lower;
+
+/// Events in memory at a time: more of them gain nothing, fewer cost more passes.
+const MOST: usize = 1 << 20;
+const LEAST: usize = 1 << 6;
 
 /// A sequence bound to the groups that its steps name.
 pub(crate) struct Sequence<'a> {
@@ -32,7 +37,11 @@ pub(crate) struct Sequence<'a> {
     /// By step: how its filter is answered.
     answers: Vec<Answer>,
     groups: Vec<Group<'a>>,
-    values: Interned,
+    values: Interned<'a>,
+    /// So many events are in memory at a time, unless one customer has more.
+    most: usize,
+    /// Events of so many customers were few enough last.
+    width: u32,
     check: &'a dyn Fn(),
 }
 
@@ -74,15 +83,93 @@ struct SlotColumn<'a> {
     known: Vec<u32>,
 }
 
-/// One event of a customer.
+/// One event, in the order in which events are looked at.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Event {
+    ordinal: u32,
     at: i64,
     id: i64,
-    /// By step: whether it may be the step's event, references aside.
-    steps: Vec<bool>,
-    conditions: Vec<bool>,
-    /// By slot: the number of its list of values.
+    /// Its place among what is known of all events.
+    place: u32,
+}
+
+/// The events of some customers.
+#[derive(Default)]
+struct Collected {
+    events: Vec<Event>,
+    /// For each event so many bits: by step, whether it may be the step's event, references aside; then by condition,
+    /// whether it holds.
+    marks: Vec<u64>,
+    /// Words of marks of one event.
+    words: usize,
+    /// For each event, by slot: the number of its list of values.
     slots: Vec<u32>,
+    /// How many slots there are.
+    columns: usize,
+}
+
+impl Collected {
+    fn new(marks: usize, columns: usize) -> Self {
+        Self { words: marks.div_ceil(64), columns, ..Self::default() }
+    }
+
+    /// Bytes that an event takes, with the room that growing keeps.
+    fn bytes(&self) -> u64 {
+        2 * (size_of::<Event>() + self.words * size_of::<u64>() + self.columns * size_of::<u32>()) as u64
+    }
+
+    fn clear(&mut self) {
+        self.events.clear();
+        self.marks.clear();
+        self.slots.clear();
+    }
+
+    fn push(
+        &mut self,
+        (ordinal, at, id): (u32, i64, i64),
+        marks: impl Iterator<Item = bool>,
+        slots: impl Iterator<Item = u32>,
+    ) {
+        let place = u32::try_from(self.events.len()).unwrap_or(u32::MAX);
+        self.events.push(Event { ordinal, at, id, place });
+        let start = self.marks.len();
+        self.marks.resize(start + self.words, 0);
+        for (number, mark) in marks.enumerate() {
+            self.marks[start + number / 64] |= u64::from(mark) << (number % 64);
+        }
+        self.slots.extend(slots);
+    }
+
+    fn mark(&self, event: &Event, number: usize) -> bool {
+        self.marks[event.place as usize * self.words + number / 64] >> (number % 64) & 1 == 1
+    }
+
+    fn slot(&self, event: &Event, slot: usize) -> u32 {
+        self.slots[event.place as usize * self.columns + slot]
+    }
+}
+
+/// One customer's events in order.
+#[derive(Clone, Copy)]
+struct History<'b> {
+    events: &'b [Event],
+    all: &'b Collected,
+    /// How many steps there are: conditions are marked behind them.
+    steps: usize,
+}
+
+impl History<'_> {
+    fn step(&self, event: &Event, step: usize) -> bool {
+        self.all.mark(event, step)
+    }
+
+    fn condition(&self, event: &Event, condition: usize) -> bool {
+        self.all.mark(event, self.steps + condition)
+    }
+
+    fn slot(&self, event: &Event, slot: usize) -> u32 {
+        self.all.slot(event, slot)
+    }
 }
 
 /// A scalar that references compare.
@@ -95,32 +182,44 @@ enum Value {
 }
 
 /// Lists of values, each once; number 0 is the empty list.
-struct Interned {
+struct Interned<'a> {
     lists: Vec<Vec<Value>>,
     numbers: HashMap<String, u32>,
     /// What was compared before.
     same: HashMap<(u32, u32, bool), bool>,
+    budget: &'a Budget,
 }
 
-impl Interned {
-    fn new() -> Self {
-        Self { lists: vec![Vec::new()], numbers: HashMap::from([(String::new(), 0)]), same: HashMap::new() }
+impl<'a> Interned<'a> {
+    /// Of so many comparisons the answers are kept.
+    const COMPARED: usize = 1 << 16;
+
+    fn new(budget: &'a Budget) -> Self {
+        let numbers = HashMap::from([(String::new(), 0)]);
+        Self { lists: vec![Vec::new()], numbers, same: HashMap::new(), budget }
     }
 
-    fn number(&mut self, key: String, list: Vec<Value>) -> u32 {
+    fn number(&mut self, key: String, list: Vec<Value>) -> Result<u32, Stop> {
+        /// Bytes that an entry of a map takes besides what it holds, about.
+        const ENTRY: usize = 128;
         let next = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
-        match self.numbers.entry(key) {
+        Ok(match self.numbers.entry(key) {
             std::collections::hash_map::Entry::Occupied(known) => *known.get(),
             std::collections::hash_map::Entry::Vacant(new) => {
+                // The key has every text once more.
+                self.budget.take((2 * new.key().len() + size_of_val(list.as_slice()) + ENTRY) as u64)?;
                 self.lists.push(list);
                 *new.insert(next)
             }
-        }
+        })
     }
 
     /// Whether any value of one list equals any of the other, whose types decide.
     fn same(&mut self, own: u32, other: u32, ignore_case: bool) -> bool {
         let lists = &self.lists;
+        if self.same.len() >= Self::COMPARED {
+            self.same.clear();
+        }
         *self.same.entry((own, other, ignore_case)).or_insert_with(|| {
             lists[other as usize]
                 .iter()
@@ -167,8 +266,9 @@ impl<'a> Sequence<'a> {
         plan: &'a Plan,
         sequence: &'a SequencePlan,
         source: &'a Source<'a>,
-        check: &'a dyn Fn(),
-    ) -> Result<Self, Corrupt> {
+        limits: Limits<'a>,
+        budget: &'a Budget,
+    ) -> Result<Self, Stop> {
         let clock = plan.clock(&sequence.zone);
         let mut leaves = Vec::new();
         let answers: Vec<Answer> = sequence
@@ -199,7 +299,7 @@ impl<'a> Sequence<'a> {
                     });
                 }
                 let conditions = leaves.iter().map(|leaf| Bound::new(leaf, group, part.stream, &clock));
-                let slots = sequence.slots.iter().map(|slot| slot_columns(slot, group, part.stream));
+                let slots = sequence.slots.iter().map(|slot| slot_columns(slot, group, part.stream, budget));
                 bound_groups.push(Group {
                     times: Times::new(group, part.stream),
                     ids: IdReader::new(part.stream, &group.ids),
@@ -210,88 +310,140 @@ impl<'a> Sequence<'a> {
                 });
             }
         }
+        let event = Collected::new(sequence.steps.len() + leaves.len(), sequence.slots.len()).bytes();
+        // A quarter of the memory; the rest is for values and for the other conditions.
+        let most = usize::try_from(limits.memory / 4 / event).unwrap_or(usize::MAX).clamp(LEAST, MOST);
         Ok(Self {
             plan: sequence,
             clock,
             conditions: leaves.len(),
             answers,
             groups: bound_groups,
-            values: Interned::new(),
-            check,
+            values: Interned::new(budget),
+            most,
+            width: CHUNK_MASK + 1,
+            check: limits.check,
         })
     }
 
     /// Those of the wanted customers of a chunk for whom some assignment satisfies all steps.
-    pub(crate) fn chunk(&mut self, chunk: u16, wanted: &Bits) -> Result<Bits, Corrupt> {
-        let mut events: HashMap<u32, Vec<Event>> = HashMap::new();
-        let some = (wanted.len() < CHUNK as u64 / 8).then_some(wanted);
-        let (steps, conditions) = (self.plan.steps.len(), self.conditions);
+    pub(crate) fn chunk(&mut self, chunk: u16, wanted: &Bits) -> Result<Bits, Stop> {
+        let mut bits = Bits::none();
+        let mut collected = Collected::new(self.plan.steps.len() + self.conditions, self.plan.slots.len());
+        // Where the events of all would be too many, ranges of customers are taken one after the other.
+        let mut first = 0;
+        while first <= CHUNK_MASK {
+            let last = CHUNK_MASK.min(first + (self.width - 1));
+            let part;
+            let wanted = if last - first == CHUNK_MASK {
+                wanted
+            } else {
+                part = wanted.within(first, last);
+                &part
+            };
+            collected.clear();
+            if !self.collect(chunk, wanted, (first, last), &mut collected)? {
+                self.width = (last - first).div_ceil(2);
+                continue;
+            }
+            if collected.events.len() < self.most / 4 {
+                self.width = (self.width * 2).min(CHUNK_MASK + 1);
+            }
+            first = last + 1;
+            let mut events = std::mem::take(&mut collected.events);
+            events.sort_unstable();
+            for one in events.chunk_by(|left, right| left.ordinal == right.ordinal) {
+                if self.satisfied(History { events: one, all: &collected, steps: self.plan.steps.len() }) {
+                    bits.insert(one[0].ordinal);
+                }
+            }
+            collected.events = events;
+        }
+        Ok(bits)
+    }
+
+    /// The events that any step may take of the wanted customers, who are those of a range; false when there are too many
+    /// of them and the range can be cut.
+    fn collect(
+        &mut self,
+        chunk: u16,
+        wanted: &Bits,
+        (first, last): (u32, u32),
+        collected: &mut Collected,
+    ) -> Result<bool, Stop> {
+        /// That there are too many.
+        enum End {
+            TooMany,
+            Stop(Stop),
+        }
+        impl From<Corrupt> for End {
+            fn from(corrupt: Corrupt) -> Self {
+                Self::Stop(corrupt.into())
+            }
+        }
+        let some = (last - first < CHUNK_MASK || wanted.fewer_than(CHUNK as u64 / 8)).then_some(wanted);
+        let (steps, conditions, most) = (self.plan.steps.len(), self.conditions, self.most);
+        let mut masks = vec![0_u128; steps + conditions];
+        let mut found = vec![[0_u32; PACK]; self.plan.slots.len()];
         for group in &mut self.groups {
             (self.check)();
             let Group { rows, times, ids, steps: filters, conditions: leaves, slots } = group;
             let (values, sequence) = (&mut self.values, self.plan);
-            rows.scan(chunk, some, None, |pack, ordinals, rows| {
-                let mut rows = rows;
+            let result = rows.scan(chunk, some, None, |pack, ordinals, mut rows| {
                 for place in ones(rows) {
                     if !wanted.contains(ordinals[place]) {
                         rows &= !(1 << place);
                     }
                 }
-                let mut masks = vec![0_u128; steps];
-                for (mask, filter) in masks.iter_mut().zip(filters.iter_mut()) {
-                    if let Some(filter) = filter {
-                        *mask = filter.mask(pack, rows)?;
-                    }
+                let (of_steps, of_leaves) = masks.split_at_mut(steps);
+                let mut any = 0;
+                for (mask, filter) in of_steps.iter_mut().zip(filters.iter_mut()) {
+                    *mask = filter.as_mut().map_or(Ok(0), |filter| filter.mask(pack, rows))?;
+                    any |= *mask;
                 }
-                let any = masks.iter().fold(0, |any, mask| any | mask);
                 if any == 0 {
                     return Ok(());
                 }
-                let mut leaf_masks = vec![0_u128; conditions];
-                for (mask, leaf) in leaf_masks.iter_mut().zip(leaves.iter_mut()) {
+                if first < last && collected.events.len() + any.count_ones() as usize > most {
+                    return Err(End::TooMany);
+                }
+                for (mask, leaf) in of_leaves.iter_mut().zip(leaves.iter_mut()) {
                     *mask = leaf.mask(pack, any)?;
                 }
                 let at = times.all(pack)?;
                 let mut id = [0_i64; PACK];
                 ids.pack(pack, &at, &mut id)?;
-                let mut found = vec![[0_u32; PACK]; sequence.slots.len()];
                 for (numbers, (columns, slot)) in found.iter_mut().zip(slots.iter_mut().zip(&sequence.slots)) {
-                    slot_values(columns, slot, pack, any, values, numbers)?;
+                    slot_values(columns, slot, pack, any, values, numbers).map_err(End::Stop)?;
                 }
                 for place in ones(any) {
-                    events.entry(ordinals[place]).or_default().push(Event {
-                        at: at[place],
-                        id: id[place],
-                        steps: masks.iter().map(|mask| mask >> place & 1 == 1).collect(),
-                        conditions: leaf_masks.iter().map(|mask| mask >> place & 1 == 1).collect(),
-                        slots: found.iter().map(|numbers| numbers[place]).collect(),
-                    });
+                    let of_event = masks.iter().map(|mask| mask >> place & 1 == 1);
+                    let slots = found.iter().map(|numbers| numbers[place]);
+                    collected.push((ordinals[place], at[place], id[place]), of_event, slots);
                 }
                 Ok(())
-            })?;
-        }
-        let mut bits = Bits::none();
-        for (ordinal, mut events) in events {
-            events.sort_unstable_by_key(|event| (event.at, event.id));
-            if self.satisfied(&events) {
-                bits.insert(ordinal);
+            });
+            match result {
+                Ok(()) => {}
+                Err(End::TooMany) => return Ok(false),
+                Err(End::Stop(stop)) => return Err(stop),
             }
         }
-        Ok(bits)
+        Ok(true)
     }
 
     /// Whether some assignment of these events, in order, satisfies all steps.
-    fn satisfied(&mut self, events: &[Event]) -> bool {
+    fn satisfied(&mut self, history: History<'_>) -> bool {
         let steps = &self.plan.steps;
         let mut states: HashMap<(usize, Vec<u32>), i64> = HashMap::new();
         let first = &steps[0];
-        for (place, event) in events.iter().enumerate() {
-            if event.steps[0]
+        for (place, event) in history.events.iter().enumerate() {
+            if history.step(event, 0)
                 && (first.window.0..=first.window.1).contains(&event.at)
-                && self.holds(0, event, &vec![0; self.plan.bound.len()])
+                && self.holds(0, history, event, &vec![0; self.plan.bound.len()])
             {
                 let deadline = self.plan.within.as_ref().map_or(i64::MAX, |within| self.clock.after(event.at, within));
-                let kept = self.keep(0, event, &vec![0; self.plan.bound.len()]);
+                let kept = self.keep(0, history, event, &vec![0; self.plan.bound.len()]);
                 states.insert((place, kept), deadline);
             }
         }
@@ -303,12 +455,12 @@ impl<'a> Sequence<'a> {
                 step += 1;
             }
             if step == steps.len() {
-                return self.followed_by_none(events, &states, absent..step);
+                return self.followed_by_none(history, &states, absent..step);
             }
             states = if self.alone(absent..=step) {
-                self.next_in_order(events, &states, absent..step, step)
+                self.next_in_order(history, &states, absent..step, step)
             } else {
-                self.next(events, &states, absent..step, step)
+                self.next(history, &states, absent..step, step)
             };
             step += 1;
         }
@@ -326,7 +478,7 @@ impl<'a> Sequence<'a> {
     /// must not lie between.
     fn next_in_order(
         &self,
-        events: &[Event],
+        history: History<'_>,
         states: &HashMap<(usize, Vec<u32>), i64>,
         absent: std::ops::Range<usize>,
         step: usize,
@@ -338,12 +490,12 @@ impl<'a> Sequence<'a> {
         }
         let mut next = HashMap::new();
         let mut reached: Option<i64> = None;
-        for (place, event) in events.iter().enumerate() {
-            if let Some(deadline) = reached.filter(|deadline| event.steps[step] && event.at <= *deadline) {
-                let kept = self.keep(step, event, &vec![0; self.plan.bound.len()]);
+        for (place, event) in history.events.iter().enumerate() {
+            if let Some(deadline) = reached.filter(|deadline| history.step(event, step) && event.at <= *deadline) {
+                let kept = self.keep(step, history, event, &vec![0; self.plan.bound.len()]);
                 next.insert((place, kept), deadline);
             }
-            if absent.clone().any(|absent| event.steps[absent]) {
+            if absent.clone().any(|absent| history.step(event, absent)) {
                 reached = None;
             }
             if let Some(deadline) = ending.get(&place) {
@@ -356,7 +508,7 @@ impl<'a> Sequence<'a> {
     /// The states after a step, state by state.
     fn next(
         &mut self,
-        events: &[Event],
+        history: History<'_>,
         states: &HashMap<(usize, Vec<u32>), i64>,
         absent: std::ops::Range<usize>,
         step: usize,
@@ -364,16 +516,17 @@ impl<'a> Sequence<'a> {
         let mut next: HashMap<(usize, Vec<u32>), i64> = HashMap::new();
         for ((from, kept), deadline) in states {
             (self.check)();
-            for (place, event) in events.iter().enumerate().skip(from + 1) {
+            for (place, event) in history.events.iter().enumerate().skip(from + 1) {
                 if event.at > *deadline {
                     break;
                 }
-                if event.steps[step] && self.holds(step, event, kept) {
-                    let kept = self.keep(step, event, kept);
+                if history.step(event, step) && self.holds(step, history, event, kept) {
+                    let kept = self.keep(step, history, event, kept);
                     let latest = next.entry((place, kept)).or_insert(*deadline);
                     *latest = (*deadline).max(*latest);
                 }
-                if absent.clone().any(|absent| event.steps[absent] && self.holds(absent, event, kept)) {
+                if absent.clone().any(|absent| history.step(event, absent) && self.holds(absent, history, event, kept))
+                {
                     break;
                 }
             }
@@ -383,47 +536,48 @@ impl<'a> Sequence<'a> {
 
     fn followed_by_none(
         &mut self,
-        events: &[Event],
+        history: History<'_>,
         states: &HashMap<(usize, Vec<u32>), i64>,
         absent: std::ops::Range<usize>,
     ) -> bool {
         states.keys().any(|(from, kept)| {
-            let until = self.plan.within.as_ref().map_or(i64::MAX, |within| self.clock.after(events[*from].at, within));
-            !events[from + 1..]
-                .iter()
-                .take_while(|event| event.at <= until)
-                .any(|event| absent.clone().any(|absent| event.steps[absent] && self.holds(absent, event, kept)))
+            let until =
+                self.plan.within.as_ref().map_or(i64::MAX, |within| self.clock.after(history.events[*from].at, within));
+            !history.events[from + 1..].iter().take_while(|event| event.at <= until).any(|event| {
+                let mut absent = absent.clone();
+                absent.any(|absent| history.step(event, absent) && self.holds(absent, history, event, kept))
+            })
         })
     }
 
     /// What a state carries on behind a step: values that later steps ask about.
-    fn keep(&self, step: usize, event: &Event, before: &[u32]) -> Vec<u32> {
+    fn keep(&self, step: usize, history: History<'_>, event: &Event, before: &[u32]) -> Vec<u32> {
         let bound = self.plan.bound.iter().zip(before);
         bound
             .map(|(bound, before)| match bound {
                 bound if bound.until <= step => 0,
-                bound if bound.step == step => event.slots[bound.slot],
+                bound if bound.step == step => history.slot(event, bound.slot),
                 _ => *before,
             })
             .collect()
     }
 
     /// Whether a step's filter holds of an event, given the values that are bound.
-    fn holds(&mut self, step: usize, event: &Event, kept: &[u32]) -> bool {
+    fn holds(&mut self, step: usize, history: History<'_>, event: &Event, kept: &[u32]) -> bool {
         match &self.answers[step] {
             Answer::Known => true,
-            Answer::Refers(tree) => decide(tree, event, kept, &mut self.values),
+            Answer::Refers(tree) => decide(tree, history, event, kept, &mut self.values),
         }
     }
 }
 
-fn decide(tree: &Tree, event: &Event, kept: &[u32], values: &mut Interned) -> bool {
+fn decide(tree: &Tree, history: History<'_>, event: &Event, kept: &[u32], values: &mut Interned<'_>) -> bool {
     match tree {
-        Tree::And(list) => list.iter().all(|tree| decide(tree, event, kept, values)),
-        Tree::Or(list) => list.iter().any(|tree| decide(tree, event, kept, values)),
-        Tree::Not(inner) => !decide(inner, event, kept, values),
-        Tree::Condition(place) => event.conditions[*place],
-        Tree::Same { own, other, ignore_case } => values.same(event.slots[*own], kept[*other], *ignore_case),
+        Tree::And(list) => list.iter().all(|tree| decide(tree, history, event, kept, values)),
+        Tree::Or(list) => list.iter().any(|tree| decide(tree, history, event, kept, values)),
+        Tree::Not(inner) => !decide(inner, history, event, kept, values),
+        Tree::Condition(place) => history.condition(event, *place),
+        Tree::Same { own, other, ignore_case } => values.same(history.slot(event, *own), kept[*other], *ignore_case),
     }
 }
 
@@ -431,15 +585,18 @@ fn slot_columns<'a>(
     slot: &Slot,
     group: &'a crate::segment::Group,
     stream: &'a dyn crate::segment::Stream,
-) -> Result<Vec<SlotColumn<'a>>, Corrupt> {
+    budget: &Budget,
+) -> Result<Vec<SlotColumn<'a>>, Stop> {
     let mut columns = Vec::new();
     for property in &group.properties {
         if slot.keys.starts_with(&property.path) {
+            let codes = property.dictionary.len() as usize + 1;
+            budget.take(property.dictionary.loaded_bytes() + (codes * size_of::<u32>()) as u64)?;
             columns.push(SlotColumn {
                 reader: Reader::new(stream, &property.codes),
                 path: &property.path,
                 loaded: property.dictionary.load(stream)?,
-                known: vec![u32::MAX; property.dictionary.len() as usize + 1],
+                known: vec![u32::MAX; codes],
             });
         }
     }
@@ -452,9 +609,10 @@ fn slot_values(
     slot: &Slot,
     pack: usize,
     rows: u128,
-    values: &mut Interned,
+    values: &mut Interned<'_>,
     numbers: &mut [u32; PACK],
-) -> Result<(), Corrupt> {
+) -> Result<(), Stop> {
+    *numbers = [0; PACK];
     let mut codes = [0_u32; PACK];
     for column in columns {
         column.reader.small(pack, &mut codes)?;
@@ -477,7 +635,7 @@ fn slot_values(
                     let _ = write!(key, "{value:?}\u{0}");
                     list.push(value);
                 });
-                *known = values.number(key, list);
+                *known = values.number(key, list)?;
             }
             if *known != 0 {
                 numbers[place] = *known;

@@ -83,7 +83,6 @@ pub struct GroupBuilder {
     most: usize,
     /// The current row's values that have no column: the inside of a JSON array.
     rest: String,
-    bytes: usize,
 }
 
 impl GroupBuilder {
@@ -97,7 +96,6 @@ impl GroupBuilder {
             depth: 0,
             most: most.max(1),
             rest: String::new(),
-            bytes: 0,
         }
     }
 
@@ -140,7 +138,6 @@ impl GroupBuilder {
     /// Says what stands where the walk stands. No value may be given to the same place of a row twice.
     pub fn value(&mut self, item: Item) {
         let Some(row) = self.rows.len().checked_sub(1) else { return };
-        self.bytes += 4;
         let column = self.at[self.depth].and_then(|node| match self.nodes[node].column {
             Some(column) => Some(column),
             None if self.columns.len() >= self.most => None,
@@ -180,7 +177,6 @@ impl GroupBuilder {
     /// Keeps what has no column: `pairs` is the inside of an array. Rows come in ascending order.
     fn set_rest(&mut self, row: usize, pairs: &str) {
         let text = format!("[{pairs}]");
-        self.bytes += text.len();
         // The rest has a column of its own beyond the limit, at the empty path.
         let column = self.nodes[0].column.unwrap_or_else(|| {
             self.columns.push(Growing::new(Vec::new()));
@@ -202,6 +198,16 @@ impl GroupBuilder {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// Bytes of memory that it takes, and will take while it is written, about.
+    fn bytes(&self) -> usize {
+        /// Of a row while rows are put in order, and of a value while columns are packed.
+        const ORDER: usize = size_of::<u64>() + size_of::<(RowKey, u32)>();
+        let of_column = |column: &Growing| {
+            column.codes.len() * size_of::<u32>() + self.rows.len() * size_of::<i64>() + column.dictionary.bytes()
+        };
+        self.rows.len() * (size_of::<RowKey>() + ORDER) + self.columns.iter().map(of_column).sum::<usize>()
     }
 
     /// Adds the rows of another segment's group, but for those that `dead` names.
@@ -450,6 +456,12 @@ impl SegmentBuilder {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.groups.iter().map(|(_, group)| group.len()).sum()
+    }
+
+    /// Bytes of memory that it takes, and will take while it is written, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.groups.iter().map(|(_, group)| group.bytes()).sum()
     }
 
     /// Adds the rows of a segment. `dead` gives the rows of a group, by its name, that are left out.

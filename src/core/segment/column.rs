@@ -300,15 +300,24 @@ impl<'a> Reader<'a> {
         Ok(u32::try_from(last * PACK + here).unwrap_or(u32::MAX))
     }
 
-    /// All values.
-    pub(crate) fn all(&mut self) -> Result<Vec<i64>, Corrupt> {
+    /// Hands out all values in order.
+    pub(crate) fn each(&mut self, mut take: impl FnMut(i64) -> Result<(), Corrupt>) -> Result<(), Corrupt> {
         let rows = self.column.rows as usize;
-        let mut values = Vec::new();
         let mut pack = [0_i64; PACK];
         for number in 0..rows.div_ceil(PACK) {
             self.large(number, &mut pack)?;
-            values.extend_from_slice(&pack[..PACK.min(rows - number * PACK)]);
+            pack[..PACK.min(rows - number * PACK)].iter().try_for_each(|value| take(*value))?;
         }
+        Ok(())
+    }
+
+    /// All values.
+    pub(crate) fn all(&mut self) -> Result<Vec<i64>, Corrupt> {
+        let mut values = Vec::new();
+        self.each(|value| {
+            values.push(value);
+            Ok(())
+        })?;
         Ok(values)
     }
 

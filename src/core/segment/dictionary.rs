@@ -74,6 +74,11 @@ impl Dictionary {
         self.run.map_or(self.numbers.rows, |(_, codes)| codes)
     }
 
+    /// How many numbers are stored one by one.
+    pub(crate) fn listed_numbers(&self) -> u32 {
+        self.numbers.rows
+    }
+
     /// The codes of the numbers that do not.
     pub(crate) fn bigs(&self) -> Range<u32> {
         let start = self.numbers().end;
@@ -196,21 +201,25 @@ impl Dictionary {
         }
     }
 
+    /// Bytes of memory that [`Self::load`] takes.
+    pub(crate) fn loaded_bytes(&self) -> u64 {
+        let numbers = u64::from(self.numbers.rows) * size_of::<i64>() as u64;
+        u64::from(self.bytes.length) + numbers + u64::from(self.ends.rows) * size_of::<u32>() as u64
+    }
+
     /// Reads all of it into memory.
     pub(crate) fn load(&self, stream: &dyn Stream) -> Result<Loaded<'_>, Corrupt> {
         let mantissas = self.mantissas(stream)?;
         let bytes = self.bytes.read(stream)?;
-        let mut previous = 0_usize;
+        let text = String::from_utf8(bytes).map_err(|_| damaged())?;
+        let mut previous = 0_u32;
         let mut ends = Vec::new();
-        for end in Reader::new(stream, &self.ends).all()? {
-            let end = usize::try_from(end).ok().filter(|end| *end >= previous && *end <= bytes.len());
+        Reader::new(stream, &self.ends).each(|end| {
+            let end = u32::try_from(end).ok().filter(|end| *end >= previous && text.is_char_boundary(*end as usize));
             previous = end.ok_or_else(damaged)?;
             ends.push(previous);
-        }
-        let text = String::from_utf8(bytes).map_err(|_| damaged())?;
-        if ends.iter().any(|end| !text.is_char_boundary(*end)) {
-            return Err(damaged());
-        }
+            Ok(())
+        })?;
         if ends.len() as u64 != u64::from(self.bigs) + u64::from(self.texts) + u64::from(self.jsons) {
             return Err(damaged());
         }
@@ -258,7 +267,7 @@ pub(crate) struct Loaded<'a> {
     dictionary: &'a Dictionary,
     mantissas: Mantissas,
     text: String,
-    ends: Vec<usize>,
+    ends: Vec<u32>,
 }
 
 impl Loaded<'_> {
@@ -278,7 +287,7 @@ impl Loaded<'_> {
         }
         let place = (code - numbers.end) as usize;
         let start = if place == 0 { 0 } else { *self.ends.get(place - 1)? };
-        let text = self.text.get(start..*self.ends.get(place)?)?;
+        let text = self.text.get(start as usize..*self.ends.get(place)? as usize)?;
         Some(dictionary.text_item(code, text))
     }
 }
@@ -292,12 +301,18 @@ pub(crate) struct Builder {
     texts: HashMap<Box<str>, u32>,
     jsons: HashMap<Box<str>, u32>,
     codes: u32,
+    /// Of all texts.
+    text_bytes: usize,
 }
 
 impl Builder {
     /// The provisional code of a value.
     pub(crate) fn code(&mut self, item: Item) -> u32 {
         let next = self.codes + 1;
+        let text = match item {
+            Item::Big(text) | Item::Text(text) | Item::Json(text) => text.len(),
+            Item::Bool(_) | Item::Number(_) => 0,
+        };
         let code = match item {
             Item::Bool(value) => *self.bools[usize::from(value)].get_or_insert(next),
             Item::Number(number) => *self.numbers.entry(number).or_insert(next),
@@ -305,8 +320,18 @@ impl Builder {
             Item::Text(text) => text_code(&mut self.texts, text, next),
             Item::Json(text) => text_code(&mut self.jsons, text, next),
         };
-        self.codes = self.codes.max(code);
+        if code == next {
+            self.codes = next;
+            self.text_bytes += text;
+        }
         code
+    }
+
+    /// Bytes of memory that it takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        /// Of an entry of a map with what allocating it costs.
+        const ENTRY: usize = 64;
+        self.codes as usize * ENTRY + self.text_bytes
     }
 
     /// Writes the dictionary; gives it and, by provisional code, the codes in order.

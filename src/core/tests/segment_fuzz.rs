@@ -5,10 +5,11 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use cohort_core::eval::{Part, Plan, Source, Wish, evaluate, universe};
+use cohort_core::eval::{Limits, Part, Plan, Source, Stop, Wish, evaluate, universe};
 use cohort_core::rule;
 use cohort_core::segment::item::{Decimal, Item};
 use cohort_core::segment::{CustomersBuilder, CustomersHeader, Header, RowKey, SegmentBuilder, customer_hash};
+use common::LIMITS;
 use common::utc::Utc;
 use proptest::prelude::*;
 
@@ -104,7 +105,10 @@ fn contents(bytes: &Vec<u8>) -> BTreeMap<i64, String> {
     all
 }
 
-const RULES: [&str; 6] = [
+const RULES: [&str; 9] = [
+    r#"{"sequence": [{"did": "view"}, {"did_not": "buy"}, {"did": "cart"}]}"#,
+    r#"{"did": "*", "aggregate": {"fn": "count_distinct", "property": "of.name", "gte": 2}}"#,
+    r#"{"did": "*", "aggregate": {"fn": "sum", "property": "price", "gt": 1}}"#,
     r#"{"did": "view", "count": {"gte": 2}, "where": {"property": "price", "operator": "gt", "value": 0.1}}"#,
     r#"{"did": ["cart", "buy"], "aggregate": {"fn": "sum", "property": "price", "gte": 1}, "count": {"lt": 5}}"#,
     r#"{"or": [{"did_not": "*"}, {"did": "buy", "occurrence": "last", "where": {"property": "of.name", "operator": "contains", "value": "a"}}]}"#,
@@ -114,6 +118,11 @@ const RULES: [&str; 6] = [
 ];
 
 fn answers(bytes: &[Vec<u8>]) -> Result<Vec<Vec<u32>>, String> {
+    answers_within(bytes, u64::MAX)?.into_iter().map(|members| members.ok_or_else(|| "too large".to_owned())).collect()
+}
+
+/// The members of each rule with so many bytes of memory; `None` where they are not enough.
+fn answers_within(bytes: &[Vec<u8>], memory: u64) -> Result<Vec<Option<Vec<u32>>>, String> {
     let headers = bytes.iter().map(|bytes| Header::open(bytes).map_err(|error| error.to_string()));
     let headers = headers.collect::<Result<Vec<_>, _>>()?;
     let mut source = Source { customers: 4_000_000, ..Source::default() };
@@ -124,11 +133,14 @@ fn answers(bytes: &[Vec<u8>]) -> Result<Vec<Vec<u32>>, String> {
     for text in RULES {
         let rule = rule::parse_text(text, &Utc).expect("what was built can be read");
         let plan = Plan::new(&rule, i64::MAX - 1, &Utc, &|_| None).expect("what was built can be read");
-        let found = evaluate(&plan, &source, Wish { members: true, events: false }, &|| ())
-            .map_err(|error| error.to_string())?;
-        all.push(found.members.iter().collect());
+        let limits = Limits { memory, ..LIMITS };
+        match evaluate(&plan, &source, Wish { members: true, events: false }, limits) {
+            Ok(found) => all.push(Some(found.members.iter().collect())),
+            Err(Stop::TooLarge) => all.push(None),
+            Err(Stop::Damaged(corrupt)) => return Err(corrupt.to_string()),
+        }
     }
-    all.push(universe(&source, i64::MAX - 1, &|| ()).map_err(|error| error.to_string())?.iter().collect());
+    all.push(Some(universe(&source, i64::MAX - 1, &|| ()).map_err(|error| error.to_string())?.iter().collect()));
     Ok(all)
 }
 
@@ -152,6 +164,19 @@ proptest! {
         let by_whole = answers(std::slice::from_ref(&whole)).expect("what was built can be read");
         prop_assert_eq!(&answers(&[merged]).expect("what was built can be read"), &by_whole);
         prop_assert_eq!(&answers(&parts).expect("what was built can be read"), &by_whole);
+    }
+
+    #[test]
+    fn memory_changes_no_answer(rows in rows(), memory in 0..30_000_u64) {
+        let whole = [build(&rows, usize::MAX)];
+        let within = |memory| answers_within(&whole, memory).expect("what was built can be read");
+        let expected = within(u64::MAX);
+        for (found, expected) in within(memory).into_iter().zip(&expected) {
+            prop_assert!(found.is_none() || found == *expected, "{found:?} {expected:?}");
+        }
+        // A sequence without references takes fewer customers at a time.
+        prop_assert!(expected[0].is_some());
+        prop_assert_eq!(&within(0)[0], &expected[0]);
     }
 
     #[test]

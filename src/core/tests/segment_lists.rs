@@ -9,6 +9,7 @@ use cohort_core::eval::{Part, Plan, Source, Wish, evaluate};
 use cohort_core::rule;
 use cohort_core::segment::item::{Decimal, Item};
 use cohort_core::segment::{Header, RowKey, SegmentBuilder, Stream};
+use common::LIMITS;
 use common::random::Random;
 use common::utc::Utc;
 use proptest::prelude::*;
@@ -71,7 +72,7 @@ fn answers(
         let rule = rule::parse_text(text, &Utc).map_err(|problem| format!("{problem:?}"))?;
         let plan = Plan::new(&rule, AS_OF, &Utc, &|_| None).expect("the rule names no cohort");
         let wish = Wish { members: true, events: false };
-        let found = evaluate(&plan, &source, wish, &|| ()).map_err(|error| error.to_string())?;
+        let found = evaluate(&plan, &source, wish, LIMITS).map_err(|stop| format!("{stop:?}"))?;
         all.push(found.members.iter().collect());
     }
     Ok(all)

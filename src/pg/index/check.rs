@@ -136,13 +136,13 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
             read += intake.len() as u64;
             count(std::mem::replace(intake, Intake::new(usize::MAX, state.key)), "events", &mut stored)?;
         }
-        Ok(())
+        Ok(true)
     };
     events::read_all_events(&tables, state.watermark, &mut intake, &mut full)?;
     count(intake, "events", &mut stored)?;
     let mut sealed_profiles: BTreeMap<String, Sum> = BTreeMap::new();
     let mut intake = Intake::new(usize::MAX, state.key);
-    events::read_profiles(&tables, (0, state.watermark), None, &mut intake, &mut |_| Ok(()))?;
+    events::read_profiles(&tables, (0, state.watermark), None, &mut intake, &mut |_| Ok(true))?;
     count(intake, "profiles", &mut sealed_profiles)?;
     let moved = moved_profiles(&tables, &state, &directory, &newer)?;
     if moved == 0 {
@@ -183,7 +183,7 @@ fn moved_profiles(
     sealed: &RoaringBitmap,
 ) -> Fallible<u64> {
     let mut intake = Intake::new(usize::MAX, state.key);
-    events::read_profiles(tables, (state.watermark, u64::MAX), Some(&[]), &mut intake, &mut |_| Ok(()))?;
+    events::read_profiles(tables, (state.watermark, u64::MAX), Some(&[]), &mut intake, &mut |_| Ok(true))?;
     let mut ids: Vec<String> = intake.customers.iter().map(|(id, _)| id.to_owned()).collect();
     ids.extend(direct::removed_profiles(tables.internals)?);
     let found = directory.find(&ids)?;

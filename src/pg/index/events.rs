@@ -84,6 +84,11 @@ impl Customers {
         self.ends.is_empty()
     }
 
+    /// Bytes of memory that they take, about, while their ordinals are looked up.
+    fn bytes(&self) -> usize {
+        self.text.len() + self.ends.len() * (size_of::<usize>() + 2 * size_of::<u128>() + size_of::<u64>())
+    }
+
     /// The id and the hash of each.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, u128)> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
@@ -101,6 +106,8 @@ pub(super) struct Intake {
     key: cohort_core::segment::Key,
     scratch: Scratch,
     rows: usize,
+    /// Bytes of memory, as the last look at them said.
+    bytes: usize,
 }
 
 impl Intake {
@@ -113,6 +120,7 @@ impl Intake {
             key,
             scratch: Scratch::new(),
             rows: 0,
+            bytes: 0,
         }
     }
 
@@ -170,6 +178,14 @@ impl Intake {
             pgrx::check_for_interrupts!();
             self.scratch.clear();
         }
+        if self.rows.is_multiple_of(4_096) {
+            self.bytes = self.builder.bytes() + self.customers.bytes();
+        }
+    }
+
+    /// Bytes of memory that it takes, about: what thousands of rows take, for fewer are never too many.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 
@@ -197,13 +213,14 @@ impl Wanted<'_> {
     }
 }
 
-/// Takes in the events stamped from `from` up to `to` (not included), and hands the intake to `full` when it asks.
+/// Takes in the events stamped from `from` up to `to` (not included). `more` sees the intake after each row and says
+/// whether to go on.
 pub(super) fn read_events(
     tables: &Tables,
     (from, to): (u64, u64),
     wanted: &Wanted<'_>,
     intake: &mut Intake,
-    full: &mut dyn FnMut(&mut Intake) -> Fallible<()>,
+    more: &mut dyn FnMut(&mut Intake) -> Fallible<bool>,
 ) -> Fallible<()> {
     let names: Vec<String> = match &wanted.types {
         Some(types) => types.iter().map(|name| (*name).to_owned()).collect(),
@@ -219,8 +236,7 @@ pub(super) fn read_events(
                 return Ok(false);
             }
             intake.event(row, &name, data, wanted.keys.as_deref());
-            full(intake)?;
-            Ok(true)
+            more(intake)
         })?;
     }
     Ok(())
@@ -231,7 +247,7 @@ pub(super) fn read_all_events(
     tables: &Tables,
     to: u64,
     intake: &mut Intake,
-    full: &mut dyn FnMut(&mut Intake) -> Fallible<()>,
+    more: &mut dyn FnMut(&mut Intake) -> Fallible<bool>,
 ) -> Fallible<()> {
     let mut scan = TableScan::new(Relation::table(tables.event))?;
     while let Some(row) = scan.next() {
@@ -240,7 +256,9 @@ pub(super) fn read_all_events(
         }
         let name = row.bytes(event::EVENT_TYPE);
         intake.event(&row, name.as_str(), true, None);
-        full(intake)?;
+        if !more(intake)? {
+            break;
+        }
     }
     Ok(())
 }
@@ -265,7 +283,7 @@ pub(super) fn read_profiles(
     (from, to): (u64, u64),
     keys: Option<&[&str]>,
     intake: &mut Intake,
-    full: &mut dyn FnMut(&mut Intake) -> Fallible<()>,
+    more: &mut dyn FnMut(&mut Intake) -> Fallible<bool>,
 ) -> Fallible<()> {
     let mut scan = tables.customers_by(c"cohort_customer_stamp")?;
     scan.seek(&[Key::Xid8From(from)]);
@@ -274,8 +292,7 @@ pub(super) fn read_profiles(
             return Ok(false);
         }
         intake.profile(row, keys);
-        full(intake)?;
-        Ok(true)
+        more(intake)
     })
 }
 

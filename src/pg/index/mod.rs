@@ -16,7 +16,7 @@ mod walk;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use cohort_core::eval::{self, Answer, Part, Plan, Source, Wish};
+use cohort_core::eval::{self, Answer, Limits, Part, Plan, Source, Stop, Wish};
 use cohort_core::segment::{Corrupt, Header, Key, customer_hash};
 use pgrx::pg_sys::panic::ErrorReport;
 use roaring::RoaringBitmap;
@@ -154,9 +154,17 @@ fn keep_memory() {
     ONCE.with(|()| ());
 }
 
+/// An evaluation's answer, or why plain SQL must give it.
+pub(crate) type Outcome = Result<Evaluated, String>;
+
+fn too_large(what: &str) -> String {
+    format!("{what} would need more than kursaha_cohort.eval_memory")
+}
+
 /// Evaluates a plan over the segments and the tail, as the active snapshot sees them.
-pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Evaluated> {
+pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcome> {
     keep_memory();
+    let memory = settings::eval_memory();
     let tables = tables()?;
     let wanted = wanted(plan, ask.universe);
     let profiles = ask.universe || plan.needs_profiles();
@@ -168,14 +176,18 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Evalua
     // The tail.
     let tail = (state.watermark, u64::MAX);
     let mut events = Intake::by_row(state.key);
-    events::read_events(&tables, tail, &wanted, &mut events, &mut |_| Ok(()))?;
+    let mut fits = |intake: &mut Intake| Ok(intake.bytes() <= memory);
+    events::read_events(&tables, tail, &wanted, &mut events, &mut fits)?;
     let mut newest = Intake::by_row(state.key);
     let profile_keys = plan.profile_keys();
     let mut removed_profiles = Vec::new();
     if profiles {
-        events::read_profiles(&tables, tail, Some(&profile_keys), &mut newest, &mut |_| Ok(()))?;
+        events::read_profiles(&tables, tail, Some(&profile_keys), &mut newest, &mut fits)?;
         removed_profiles = direct::removed_profiles(tables.internals)?;
         events::remove_profiles(&removed_profiles, &mut newest);
+    }
+    if events.bytes() + newest.bytes() > memory {
+        return Ok(Err(too_large("the tail")));
     }
     let tail_rows = events.len() + newest.len();
     let mut strangers =
@@ -221,11 +233,15 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Evalua
         let ordinals = members.iter().zip(known).filter_map(|(id, known)| known.or_else(|| strangers.known(id)));
         source.lists.insert(list, ordinals.collect());
     }
-    let answer = eval::evaluate(plan, &source, ask.wish, &interrupts).map_err(damaged)?;
-    let cohorts = if ask.cohorts { eval::cohorts(plan, &source, &interrupts).map_err(damaged)? } else { Vec::new() };
+    let limits = Limits { memory: memory as u64, check: &interrupts };
+    let Some(answer) = unless_too_large(eval::evaluate(plan, &source, ask.wish, limits))? else {
+        return Ok(Err(too_large("the rule's values and sequences")));
+    };
+    let cohorts = if ask.cohorts { unless_too_large(eval::cohorts(plan, &source, limits))? } else { Some(Vec::new()) };
+    let Some(cohorts) = cohorts else { return Ok(Err(too_large("the cohorts"))) };
     let universe =
         if ask.universe { Some(eval::universe(&source, as_of, &interrupts).map_err(damaged)?) } else { None };
-    Ok(Evaluated {
+    Ok(Ok(Evaluated {
         answer,
         universe,
         cohorts,
@@ -234,7 +250,16 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Evalua
         directory,
         sealed: state.customers,
         strangers: strangers.ids,
-    })
+    }))
+}
+
+/// What was found; `None` when it would take more memory than it may.
+fn unless_too_large<T>(found: Result<T, Stop>) -> Fallible<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(Stop::TooLarge) => Ok(None),
+        Err(Stop::Damaged(corrupt)) => Err(damaged(corrupt)),
+    }
 }
 
 fn wanted<'a>(plan: &'a Plan<'_>, everything: bool) -> Wanted<'a> {
@@ -365,6 +390,8 @@ pub(crate) fn contains(plan: &Plan<'_>, customer: &str) -> Fallible<bool> {
             source.lists.insert(list, [0].into_iter().collect());
         }
     }
-    let answer = eval::evaluate(plan, &source, Wish::default(), &interrupts).map_err(damaged)?;
-    Ok(answer.size > 0)
+    // The rows of one customer are in memory anyway.
+    let limits = Limits { memory: u64::MAX, check: &interrupts };
+    let answer = unless_too_large(eval::evaluate(plan, &source, Wish::default(), limits))?;
+    Ok(answer.is_some_and(|answer| answer.size > 0))
 }

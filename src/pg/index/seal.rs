@@ -156,7 +156,7 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
                 let whole = std::mem::replace(intake, Intake::new(paths, key));
                 sealed.events += write(whole, Kind::Events, (from, to), &mut register)?;
             }
-            Ok(())
+            Ok(true)
         };
         if from == 0 {
             events::read_all_events(&tables, to, &mut events, &mut full)?;
@@ -167,7 +167,7 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
 
         // Profiles. All in one segment: a row and a removal of one customer must not lie in two of one sealing.
         let mut profiles = Intake::new(paths, key);
-        events::read_profiles(&tables, (from, to), None, &mut profiles, &mut |_| Ok(()))?;
+        events::read_profiles(&tables, (from, to), None, &mut profiles, &mut |_| Ok(true))?;
         let known = removed_profiles.iter().filter(|_| from > 0).cloned().collect::<Vec<_>>();
         let present: Vec<bool> = register.directory.find(&known)?.iter().map(Option::is_some).collect();
         let gone: Vec<String> =

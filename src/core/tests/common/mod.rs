@@ -7,9 +7,13 @@ pub mod utc;
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Offset as _, TimeDelta, TimeZone as _};
 use chrono_tz::Tz;
+use cohort_core::eval::Limits;
 use cohort_core::rule::{Problem, Rule, parse_text};
 use cohort_core::text::nearest;
 use cohort_core::time::{Micros, Zones};
+
+/// No limits.
+pub const LIMITS: Limits<'static> = Limits { memory: u64::MAX, check: &|| () };
 
 /// The zones of the IANA database, as the chrono-tz crate has them.
 pub struct IanaZones;
