@@ -281,8 +281,8 @@ pub(crate) struct Rows<'a> {
     ordinals: Reader<'a>,
     /// The window, where the group reaches beyond it.
     times: Option<(Times<'a>, (i64, i64))>,
-    /// Rows that a list gave, kept for its room.
-    found: Vec<u32>,
+    /// Where the filter begins with a list: all rows of the group that are alive, in the window and satisfy it.
+    listed: Option<Vec<u32>>,
 }
 
 impl<'a> Rows<'a> {
@@ -298,7 +298,7 @@ impl<'a> Rows<'a> {
         }
         let whole = window.0 <= group.first && group.last <= window.1;
         let times = (!whole).then(|| (Times::new(group, stream), window));
-        Some(Self { group, stream, dead, ordinals: Reader::new(stream, &group.ordinals), times, found: Vec::new() })
+        Some(Self { group, stream, dead, ordinals: Reader::new(stream, &group.ordinals), times, listed: None })
     }
 
     /// Whether every row of the group is in.
@@ -318,20 +318,17 @@ impl<'a> Rows<'a> {
         let Some((start, end)) = self.group.chunk_rows(chunk) else { return Ok(()) };
         let mut ordinals = [0_u32; PACK];
         if let Some((list, rest)) = filter.as_mut().and_then(|filter| filter.narrow()) {
-            let mut found = std::mem::take(&mut self.found);
-            found.clear();
-            list.within(start, end, &mut found)?;
-            for bound in rest {
-                bound.retain(&mut found)?;
-            }
-            for rows in found.chunk_by(|left, right| left / PACK as u32 == right / PACK as u32) {
+            let listed = match self.listed.take() {
+                Some(listed) => listed,
+                None => self.on_list(list, rest)?,
+            };
+            let [from, to] = [start, end].map(|row| listed.partition_point(|listed| *listed < row));
+            for rows in listed[from..to].chunk_by(|left, right| left / PACK as u32 == right / PACK as u32) {
+                let rows_of_pack = rows.iter().fold(0, |mask, row| mask | 1 << (row % PACK as u32));
                 let pack = rows[0] as usize / PACK;
-                let rows = self.alive(pack, rows.iter().fold(0, |mask, row| mask | 1 << (row % PACK as u32)))?;
-                if rows != 0 {
-                    each(pack, self.ordinals(pack, &mut ordinals)?, rows)?;
-                }
+                each(pack, self.ordinals(pack, &mut ordinals)?, rows_of_pack)?;
             }
-            self.found = found;
+            self.listed = Some(listed);
             return Ok(());
         }
         let (start, end) = (start as usize, end as usize);
@@ -377,6 +374,26 @@ impl<'a> Rows<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The rows of a list that are alive, in the window and satisfy the rest.
+    fn on_list(&mut self, list: &mut ListReader<'a>, rest: &mut [Bound<'a>]) -> Result<Vec<u32>, Corrupt> {
+        let mut found = Vec::with_capacity(list.len());
+        list.within(0, self.group.rows, &mut found)?;
+        for bound in rest {
+            bound.retain(&mut found)?;
+        }
+        if !self.whole() {
+            let mut alive = Vec::with_capacity(found.len());
+            for rows in found.chunk_by(|left, right| left / PACK as u32 == right / PACK as u32) {
+                let pack = rows[0] as usize / PACK;
+                let mask = self.alive(pack, rows.iter().fold(0, |mask, row| mask | 1 << (row % PACK as u32)))?;
+                alive.extend(rows.iter().filter(|row| mask >> (*row % PACK as u32) & 1 == 1));
+            }
+            found = alive;
+        }
+        found.shrink_to_fit();
+        Ok(found)
     }
 
     /// Which of some rows of a pack are there and in the window.
