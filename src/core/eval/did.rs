@@ -4,10 +4,11 @@ use super::bits::Bits;
 use super::figure::Figures;
 use super::limits::{Budget, Stop};
 use super::plan::{DidPlan, Plan};
-use super::rows::{Bound, Rows, Times, ones};
+use super::rows::{Bound, Rows, ones};
 use super::source::{Part, Source};
 use crate::rule::Occurrence;
 use crate::segment::ids::IdReader;
+use crate::segment::times::Times;
 use crate::segment::{CHUNK, CHUNK_MASK, Corrupt, PACK};
 
 /// A condition bound to every group that it looks at.
@@ -188,7 +189,7 @@ impl<'a> Did<'a> {
             let filter = &mut matching.filter;
             matching.rows.scan(chunk, wanted, None, |pack, ordinals, rows| {
                 let matches = filter.mask(pack, rows)?;
-                let at = times.all(pack)?;
+                let at = times.pack(pack)?;
                 let mut id = [0_i64; PACK];
                 ids.pack(pack, &at, &mut id)?;
                 for place in ones(rows) {

@@ -10,6 +10,7 @@ use super::codes::{self, Codes, Found};
 use super::plan::Pred;
 use crate::segment::column::Reader;
 use crate::segment::lists::{ListReader, RARE};
+use crate::segment::times::Times;
 use crate::segment::{CHUNK_MASK, Corrupt, Group, PACK, SECOND, Stream};
 
 /// So many rows of a pack are looked at one by one rather than with all others.
@@ -201,23 +202,21 @@ impl<'a> Bound<'a> {
     }
 }
 
-/// The times of a group's rows.
-pub(crate) struct Times<'a> {
-    seconds: Reader<'a>,
-    micros: Reader<'a>,
+/// The times of a group's rows, and a window of which the group reaches beyond.
+struct Window<'a> {
+    times: Times<'a>,
+    /// The first and the last instant.
+    ends: (i64, i64),
 }
 
-impl<'a> Times<'a> {
-    pub(crate) fn new(group: &'a Group, stream: &'a dyn Stream) -> Self {
-        Self { seconds: Reader::new(stream, &group.seconds), micros: Reader::new(stream, &group.micros) }
-    }
-
-    /// Which of some rows lie between two instants, both included.
-    fn mask(&mut self, pack: usize, rows: u128, (first, last): (i64, i64)) -> Result<u128, Corrupt> {
+impl Window<'_> {
+    /// Which of some rows lie in the window.
+    fn mask(&mut self, pack: usize, rows: u128) -> Result<u128, Corrupt> {
+        let (first, last) = self.ends;
         // The seconds decide, but for rows in the very seconds of the two ends.
         let (from, to) = (first.div_euclid(SECOND), last.div_euclid(SECOND));
         let mut offsets = [0_u32; PACK];
-        let (mut inside, certain) = if let Some(base) = self.seconds.offsets(pack, &mut offsets)? {
+        let (mut inside, certain) = if let Some(base) = self.times.seconds.offsets(pack, &mut offsets)? {
             // Everything is within 32 bits of the base; an end beyond that is no end here.
             let most = base.saturating_add(i64::from(u32::MAX));
             if from > most || to < base {
@@ -230,13 +229,13 @@ impl<'a> Times<'a> {
             (inside & rows, certain)
         } else {
             let mut seconds = [0_i64; PACK];
-            self.seconds.large(pack, &mut seconds)?;
+            self.times.seconds.large(pack, &mut seconds)?;
             let inside = pack_rows(&seconds, |second| second >= from && second <= to);
             (inside & rows, pack_rows(&seconds, |second| second > from && second < to))
         };
         let edges = inside & !certain;
         if edges != 0 {
-            let at = self.all(pack)?;
+            let at = self.times.pack(pack)?;
             for place in ones(edges) {
                 if at[place] < first || at[place] > last {
                     inside &= !(1 << place);
@@ -244,17 +243,6 @@ impl<'a> Times<'a> {
             }
         }
         Ok(inside)
-    }
-
-    /// The times of a pack's rows.
-    pub(crate) fn all(&mut self, pack: usize) -> Result<[i64; PACK], Corrupt> {
-        let (mut seconds, mut micros) = ([0_i64; PACK], [0_i64; PACK]);
-        self.seconds.large(pack, &mut seconds)?;
-        self.micros.large(pack, &mut micros)?;
-        for (second, micro) in seconds.iter_mut().zip(&micros) {
-            *second = second.wrapping_mul(SECOND).wrapping_add(*micro);
-        }
-        Ok(seconds)
     }
 }
 
@@ -280,7 +268,7 @@ pub(crate) struct Rows<'a> {
     dead: Option<&'a RoaringBitmap>,
     ordinals: Reader<'a>,
     /// The window, where the group reaches beyond it.
-    times: Option<(Times<'a>, (i64, i64))>,
+    window: Option<Window<'a>>,
     /// Where the filter begins with a list: all rows of the group that are alive, in the window and satisfy it.
     listed: Option<Vec<u32>>,
 }
@@ -297,13 +285,13 @@ impl<'a> Rows<'a> {
             return None;
         }
         let whole = window.0 <= group.first && group.last <= window.1;
-        let times = (!whole).then(|| (Times::new(group, stream), window));
-        Some(Self { group, stream, dead, ordinals: Reader::new(stream, &group.ordinals), times, listed: None })
+        let window = (!whole).then(|| Window { times: Times::new(group, stream), ends: window });
+        Some(Self { group, stream, dead, ordinals: Reader::new(stream, &group.ordinals), window, listed: None })
     }
 
     /// Whether every row of the group is in.
     pub(crate) fn whole(&self) -> bool {
-        self.times.is_none() && self.dead.is_none_or(RoaringBitmap::is_empty)
+        self.window.is_none() && self.dead.is_none_or(RoaringBitmap::is_empty)
     }
 
     /// Hands out the packs that hold rows of a chunk whose customers are wanted: the pack, the ordinals within the
@@ -404,8 +392,8 @@ impl<'a> Rows<'a> {
                 rows &= !(1 << (row - base));
             }
         }
-        match &mut self.times {
-            Some((times, window)) => times.mask(pack, rows, *window),
+        match &mut self.window {
+            Some(window) => window.mask(pack, rows),
             None => Ok(rows),
         }
     }

@@ -14,13 +14,14 @@ use super::did::groups;
 use super::json;
 use super::limits::{Budget, Limits, Stop};
 use super::plan::{Plan, Pred, SequencePlan, Slot};
-use super::rows::{Bound, Rows, Times, ones};
+use super::rows::{Bound, Rows, ones};
 use super::source::Source;
 use crate::rule::StepKind;
 use crate::segment::column::Reader;
 use crate::segment::dictionary::{Loaded, MISSING};
 use crate::segment::ids::IdReader;
 use crate::segment::item::{Item, Numeric};
+use crate::segment::times::Times;
 use crate::segment::{CHUNK, CHUNK_MASK, Corrupt, PACK};
 use crate::text::simple_lower;
 
@@ -410,7 +411,7 @@ impl<'a> Sequence<'a> {
                 for (mask, leaf) in of_leaves.iter_mut().zip(leaves.iter_mut()) {
                     *mask = leaf.mask(pack, any)?;
                 }
-                let at = times.all(pack)?;
+                let at = times.pack(pack)?;
                 let mut id = [0_i64; PACK];
                 ids.pack(pack, &at, &mut id)?;
                 for (numbers, (columns, slot)) in found.iter_mut().zip(slots.iter_mut().zip(&sequence.slots)) {

@@ -12,6 +12,7 @@ pub(crate) mod ids;
 pub mod item;
 pub(crate) mod lists;
 mod stream;
+pub(crate) mod times;
 
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ use column::{Column, Reader};
 use dictionary::Dictionary;
 use ids::{IdReader, Ids};
 use lists::Lists;
+use times::Times;
 
 /// Bits of an ordinal within its chunk.
 pub const CHUNK_BITS: u32 = 16;
@@ -431,8 +433,7 @@ impl Group {
 /// The keys of a group's rows, pack by pack.
 struct KeyReader<'a> {
     ordinals: Reader<'a>,
-    seconds: Reader<'a>,
-    micros: Reader<'a>,
+    times: Times<'a>,
     ids: IdReader<'a>,
     keys: [RowKey; PACK],
 }
@@ -441,8 +442,7 @@ impl<'a> KeyReader<'a> {
     fn new(group: &'a Group, stream: &'a dyn Stream) -> Self {
         Self {
             ordinals: Reader::new(stream, &group.ordinals),
-            seconds: Reader::new(stream, &group.seconds),
-            micros: Reader::new(stream, &group.micros),
+            times: Times::new(group, stream),
             ids: IdReader::new(stream, &group.ids),
             keys: [RowKey { ordinal: 0, at: 0, event_id: 0 }; PACK],
         }
@@ -450,15 +450,11 @@ impl<'a> KeyReader<'a> {
 
     fn pack(&mut self, pack: usize) -> Result<&[RowKey; PACK], Corrupt> {
         let mut ordinals = [0_u32; PACK];
-        let (mut at, mut numbers) = ([0_i64; PACK], [0_i64; PACK]);
+        let mut event_ids = [0_i64; PACK];
         self.ordinals.small(pack, &mut ordinals)?;
-        self.seconds.large(pack, &mut at)?;
-        self.micros.large(pack, &mut numbers)?;
-        for (at, micros) in at.iter_mut().zip(&numbers) {
-            *at = at.wrapping_mul(SECOND).wrapping_add(*micros);
-        }
-        self.ids.pack(pack, &at, &mut numbers)?;
-        for (key, ((ordinal, at), event_id)) in self.keys.iter_mut().zip(ordinals.into_iter().zip(at).zip(numbers)) {
+        let at = self.times.pack(pack)?;
+        self.ids.pack(pack, &at, &mut event_ids)?;
+        for (key, ((ordinal, at), event_id)) in self.keys.iter_mut().zip(ordinals.into_iter().zip(at).zip(event_ids)) {
             *key = RowKey { ordinal, at, event_id };
         }
         Ok(&self.keys)
