@@ -57,6 +57,9 @@ CREATE TABLE kursaha_cohort.segment_page (
 );
 -- In line: a page of a segment is a page of the heap, read in one step.
 ALTER TABLE kursaha_cohort.segment_page ALTER bytes SET STORAGE PLAIN;
+-- Where each segment begins, in one small index: a session that opens all segments would read a page of the other for each.
+CREATE INDEX segment_page_first ON kursaha_cohort.segment_page (segment_id) WHERE page = 0;
+COMMENT ON INDEX kursaha_cohort.segment_page_first IS 'The first page of each segment';
 COMMENT ON TABLE kursaha_cohort.segment_page IS 'The bytes of segments, 8,000 a row';
 COMMENT ON COLUMN kursaha_cohort.segment_page.segment_id IS 'The segment';
 COMMENT ON COLUMN kursaha_cohort.segment_page.page IS 'Counted from 0';

@@ -106,3 +106,26 @@ CREATE TRIGGER truncated AFTER TRUNCATE ON cohort_customer
     FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.customers_truncated();
 ALTER TABLE cohort_customer ENABLE ALWAYS TRIGGER truncated;
 COMMENT ON TRIGGER truncated ON cohort_customer IS 'Forgets segments and removed profiles';
+
+-- ALTER TABLE that computes a column anew changes what was sealed without any row trigger: all rows are the tail again.
+CREATE FUNCTION kursaha_cohort.table_rewritten() RETURNS event_trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    columns_anew constant integer := 4;
+BEGIN
+    IF pg_event_trigger_table_rewrite_oid() IN ('@extschema@.cohort_event'::regclass, '@extschema@.cohort_customer'::regclass)
+        AND pg_event_trigger_table_rewrite_reason() & columns_anew <> 0
+    THEN
+        UPDATE kursaha_cohort.index_state SET changes = changes + 1, removed = true, watermark = '0';
+        PERFORM kursaha_cohort.drop_segments('events'), kursaha_cohort.drop_segments('profiles');
+        DELETE FROM kursaha_cohort.event_removed;
+        DELETE FROM kursaha_cohort.customer_removed;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.table_rewritten() IS 'Takes all rows out of the index when ALTER TABLE computes a column of cohort_event or cohort_customer anew';
+
+CREATE EVENT TRIGGER cohort_table_rewritten ON table_rewrite
+    EXECUTE FUNCTION kursaha_cohort.table_rewritten();
+COMMENT ON EVENT TRIGGER cohort_table_rewritten IS 'Takes rows out of the index whose columns are computed anew';

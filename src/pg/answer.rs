@@ -149,6 +149,9 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
     if counted {
         how = format!("index: {what}; groups read: {}, skipped: {}", found.answer.groups, found.answer.skipped);
     }
+    if found.opened < found.segments {
+        how = format!("{how}; segments outside the time: {}", found.segments - found.opened);
+    }
     if found.tail > 0 {
         how = format!("{how}; rows of the tail: {}", found.tail);
     }

@@ -213,15 +213,19 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
-    /// The event types that are looked at; `None` for all.
-    #[must_use]
-    pub fn types(&self) -> Option<Vec<&str>> {
-        if self.open(&self.top)
+    /// Whether everyone must be known.
+    fn needs_universe(&self) -> bool {
+        self.open(&self.top)
             || self.cohorts.iter().any(|cohort| match cohort {
                 CohortPlan::Rule(node) => self.open(node),
                 CohortPlan::List(_) => true,
             })
-        {
+    }
+
+    /// The event types that are looked at; `None` for all.
+    #[must_use]
+    pub fn types(&self) -> Option<Vec<&str>> {
+        if self.needs_universe() {
             return None;
         }
         let steps = self.sequences.iter().flat_map(|sequence| &sequence.steps).map(|step| &step.types);
@@ -232,6 +236,18 @@ impl<'a> Plan<'a> {
         all.sort_unstable();
         all.dedup();
         Some(all)
+    }
+
+    /// The first and the last instant of all events that are looked at, as far as conditions say; `None` when every event
+    /// may matter. Events outside need not be in the source.
+    #[must_use]
+    pub fn window(&self) -> Option<(i64, i64)> {
+        // Whoever has any event is in the universe; a customer's first event may be the very first of all.
+        if self.needs_universe() || !self.sequences.is_empty() || self.dids.iter().any(|did| did.occurrence.is_some()) {
+            return None;
+        }
+        let windows = self.dids.iter().map(|did| did.window).filter(|window| window.0 <= window.1);
+        Some(windows.fold((i64::MAX, i64::MIN), |all, one| (all.0.min(one.0), all.1.max(one.1))))
     }
 
     /// The event types whose properties are looked at; `None` for all.

@@ -150,6 +150,17 @@ impl<'a> Bound<'a> {
         Ok(())
     }
 
+    /// Gives back the memory of the frames that were read last.
+    fn release(&mut self) {
+        match self {
+            Self::All | Self::Nothing => {}
+            Self::And(all) | Self::Or(all) => all.iter_mut().for_each(Self::release),
+            Self::Not(inner) => inner.release(),
+            Self::Codes(reader, ..) => reader.release(),
+            Self::Listed(lists, _) => lists.iter_mut().for_each(ListReader::release),
+        }
+    }
+
     /// Which of some rows of a pack satisfy it.
     pub(crate) fn mask(&mut self, pack: usize, rows: u128) -> Result<u128, Corrupt> {
         Ok(match self {
@@ -368,8 +379,11 @@ impl<'a> Rows<'a> {
     fn on_list(&mut self, list: &mut ListReader<'a>, rest: &mut [Bound<'a>]) -> Result<Vec<u32>, Corrupt> {
         let mut found = Vec::with_capacity(list.len());
         list.within(0, self.group.rows, &mut found)?;
+        list.release();
         for bound in rest {
             bound.retain(&mut found)?;
+            // All rows are known: the next group's frames take the place of these.
+            bound.release();
         }
         if !self.whole() {
             let mut alive = Vec::with_capacity(found.len());

@@ -147,6 +147,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Gives back the memory of the frame, which will not be needed again soon.
+    pub(crate) fn release(&mut self) {
+        self.frame = None;
+        (self.bytes, self.starts) = (Vec::new(), Vec::new());
+    }
+
     /// The place of a pack in its frame, which is read.
     #[inline]
     fn seek(&mut self, pack: usize) -> Result<usize, Corrupt> {

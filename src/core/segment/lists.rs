@@ -189,6 +189,11 @@ impl ListReader<'_> {
         self.end - self.start
     }
 
+    /// Gives back the memory of what was read last.
+    pub(crate) fn release(&mut self) {
+        self.gaps.release();
+    }
+
     fn rewind(&mut self) -> Result<(), Corrupt> {
         self.next = self.start;
         self.row = self.first;

@@ -129,8 +129,8 @@ fn close<H: Serialize>(header: &H, mut out: Vec<u8>) -> Vec<u8> {
 
 /// Reads a header; gives where it lies, too.
 fn open<H: for<'a> Deserialize<'a>>(stream: &dyn Stream) -> Result<(H, Span), Corrupt> {
-    let mut prefix = [0; PREFIX];
-    stream.read(0, &mut prefix)?;
+    let mut prefix = Vec::with_capacity(PREFIX);
+    stream.read(0, PREFIX, &mut prefix)?;
     if prefix[..8] != MAGIC {
         return Err(Corrupt::new("these bytes are no segment of this version"));
     }

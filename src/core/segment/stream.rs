@@ -22,18 +22,18 @@ impl std::error::Error for Corrupt {}
 
 /// The bytes of one segment, read by position.
 pub trait Stream {
-    /// Fills `into` with the bytes from `at` on.
+    /// Appends `length` bytes from `at` on. `length` may come from a damaged header: memory is taken as bytes arrive.
     ///
     /// # Errors
     /// When the segment has no such bytes.
-    fn read(&self, at: u64, into: &mut [u8]) -> Result<(), Corrupt>;
+    fn read(&self, at: u64, length: usize, into: &mut Vec<u8>) -> Result<(), Corrupt>;
 }
 
 impl Stream for Vec<u8> {
-    fn read(&self, at: u64, into: &mut [u8]) -> Result<(), Corrupt> {
+    fn read(&self, at: u64, length: usize, into: &mut Vec<u8>) -> Result<(), Corrupt> {
         let start = usize::try_from(at).unwrap_or(usize::MAX);
-        let bytes = start.checked_add(into.len()).and_then(|end| self.get(start..end));
-        into.copy_from_slice(bytes.ok_or_else(|| Corrupt::new("the segment is shorter than its header says"))?);
+        let bytes = start.checked_add(length).and_then(|end| self.get(start..end));
+        into.extend_from_slice(bytes.ok_or_else(|| Corrupt::new("the segment is shorter than its header says"))?);
         Ok(())
     }
 }
@@ -48,26 +48,16 @@ pub struct Span {
 }
 
 impl Span {
-    /// Reads the whole stretch. Its length comes from a header that may be damaged, so memory is taken as bytes arrive.
+    /// Reads the whole stretch.
     pub(crate) fn read(self, stream: &dyn Stream) -> Result<Vec<u8>, Corrupt> {
         let mut bytes = Vec::new();
-        read_into(stream, self.at, self.length, &mut bytes)?;
+        stream.read(self.at, self.length as usize, &mut bytes)?;
         Ok(bytes)
     }
 }
 
-/// Replaces `bytes` by a stretch of the stream, in steps that a wrong length cannot make large.
+/// Replaces `bytes` by a stretch of the stream.
 pub(crate) fn read_into(stream: &dyn Stream, at: u64, length: u32, bytes: &mut Vec<u8>) -> Result<(), Corrupt> {
-    const STEP: usize = 1 << 20;
-    let length = length as usize;
-    // What is there is written over: emptying it first would fill it with zeros again.
-    bytes.truncate(length);
-    let mut read = 0;
-    while read < length {
-        let to = length.min(bytes.len().max(read + STEP));
-        bytes.resize(to, 0);
-        stream.read(at + read as u64, &mut bytes[read..])?;
-        read = to;
-    }
-    Ok(())
+    bytes.clear();
+    stream.read(at, length as usize, bytes)
 }

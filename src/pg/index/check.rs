@@ -11,9 +11,10 @@ use super::direct;
 use super::directory::Directory;
 use super::events::{self, Intake, PROFILES};
 use super::pages::{PageStream, Pages};
+use super::scan::{has_policies, must_read};
 use super::store::{self, Kind};
 use super::{bury, cache, damaged, dead_rows, interrupts, tables};
-use crate::pg::errors::Fallible;
+use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::progress::{Phase, Progress};
 
 /// Something that is wrong.
@@ -42,6 +43,16 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
     let mut problems = Vec::new();
     let progress = Progress::begin(Phase::Checking);
     let tables = tables()?;
+    for (oid, name) in tables.public() {
+        must_read(oid, name)?;
+        if has_policies(oid) {
+            return Err(failure(
+                SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("row-level security of {name} hides rows from you: the index cannot be compared with them"),
+            )
+            .set_hint("Run cohort_check() as the owner of the tables."));
+        }
+    }
     progress.total(tables.events_about());
     let state = direct::state(tables.internals)?;
     let segments = direct::segments(tables.internals)?;

@@ -28,6 +28,8 @@ mod segment {
     pub(super) const STAMP_TO: usize = 5;
     pub(super) const ROWS: usize = 6;
     pub(super) const DEAD: usize = 7;
+    pub(super) const FIRST_AT: usize = 9;
+    pub(super) const LAST_AT: usize = 10;
 }
 
 /// Columns of `event_removed`, as `sql/tables.sql` creates it.
@@ -97,8 +99,7 @@ pub(crate) fn definition(name: &str) -> Fallible<Definition> {
     if !may_read(oid) || has_policies(oid) {
         return Ok(Definition::Ask);
     }
-    let index = Relation::index(find(internals, c"cohort_name_key")?);
-    let mut scan = IndexScan::new(Relation::table(oid), index, 1);
+    let mut scan = IndexScan::new(Relation::table(oid), find(internals, c"cohort_name_key")?, 1)?;
     scan.seek(&[Key::TextEquals(name)]);
     let Some(row) = scan.next() else { return Ok(Definition::None) };
     // SAFETY: the column is a jsonb.
@@ -154,6 +155,10 @@ pub(super) fn segments(internals: pg_sys::Oid) -> Fallible<Vec<Segment>> {
             stamps: (row.word(segment::STAMP_FROM), row.word(segment::STAMP_TO)),
             rows: row.word(segment::ROWS).cast_signed(),
             dead: row.word(segment::DEAD).cast_signed(),
+            times: row.datum(segment::FIRST_AT).zip(row.datum(segment::LAST_AT)).map(|times| {
+                let [first, last] = [times.0, times.1].map(|time| (time.value() as u64).cast_signed());
+                (first, last)
+            }),
         });
         Ok(())
     })?;

@@ -48,19 +48,22 @@ impl Tables {
         })
     }
 
+    /// The tables of events and customers, with their names.
+    pub(super) fn public(&self) -> [(pg_sys::Oid, &'static str); 2] {
+        [(self.event, "cohort_event"), (self.customer, "cohort_customer")]
+    }
+
     /// How many events there are, as the last VACUUM or ANALYZE counted.
     pub(super) fn events_about(&self) -> u64 {
         Relation::table(self.event).rows_about()
     }
 
     fn events_by(&self, index: &std::ffi::CStr, columns: usize) -> Fallible<IndexScan> {
-        let index = Relation::index(find(self.schema, index)?);
-        Ok(IndexScan::new(Relation::table(self.event), index, columns))
+        IndexScan::new(Relation::table(self.event), find(self.schema, index)?, columns)
     }
 
     fn customers_by(&self, index: &std::ffi::CStr) -> Fallible<IndexScan> {
-        let index = Relation::index(find(self.schema, index)?);
-        Ok(IndexScan::new(Relation::table(self.customer), index, 1))
+        IndexScan::new(Relation::table(self.customer), find(self.schema, index)?, 1)
     }
 }
 
@@ -106,8 +109,9 @@ pub(super) struct Intake {
     key: cohort_core::segment::Key,
     scratch: Scratch,
     rows: usize,
-    /// Bytes of memory, as the last look at them said.
+    /// Bytes of memory, as the last look at them said; and of the values that came since then.
     bytes: usize,
+    unseen: usize,
 }
 
 impl Intake {
@@ -121,6 +125,7 @@ impl Intake {
             scratch: Scratch::new(),
             rows: 0,
             bytes: 0,
+            unseen: 0,
         }
     }
 
@@ -156,42 +161,52 @@ impl Intake {
         };
         let group = self.builder.group(event_type);
         group.row(key);
-        if let Some(datum) = row.datum(event::DATA).filter(|_| data) {
-            fill(&self.scratch, datum, keys, group);
-        }
-        self.taken();
+        let data = row.datum(event::DATA).filter(|_| data);
+        let bytes = data.map_or(0, |datum| fill(&self.scratch, datum, keys, group));
+        self.taken(bytes);
     }
 
     fn profile(&mut self, row: &Row<'_>, keys: Option<&[&str]>) {
         let ordinal = self.customer(row.bytes(customer::CUSTOMER_ID).as_str());
         let group = self.builder.group(PROFILES);
         group.row(RowKey { ordinal, at: 0, event_id: 0 });
-        if let Some(datum) = row.datum(customer::PROFILE) {
-            fill(&self.scratch, datum, keys, group);
-        }
-        self.taken();
+        let profile = row.datum(customer::PROFILE);
+        let bytes = profile.map_or(0, |datum| fill(&self.scratch, datum, keys, group));
+        self.taken(bytes);
     }
 
-    fn taken(&mut self) {
+    /// Notes a row, whose values came out of so many bytes.
+    fn taken(&mut self, bytes: usize) {
+        /// Rows whose values have more bytes count as many.
+        const LARGE: usize = 1 << 18;
         self.rows += 1;
-        if self.rows.is_multiple_of(256) {
+        self.unseen += bytes;
+        let large = self.unseen >= LARGE;
+        if large || self.rows.is_multiple_of(256) {
             pgrx::check_for_interrupts!();
             self.scratch.clear();
         }
-        if self.rows.is_multiple_of(4_096) {
+        if large || self.rows.is_multiple_of(4_096) {
+            self.unseen = 0;
             self.bytes = self.builder.bytes() + self.customers.bytes();
         }
     }
 
-    /// Bytes of memory that it takes, about: what thousands of rows take, for fewer are never too many.
+    /// Bytes of memory that it takes, about: what thousands of rows or a quarter of a megabyte take, for less is never
+    /// too much.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 }
 
-fn fill(scratch: &Scratch, datum: pg_sys::Datum, keys: Option<&[&str]>, group: &mut GroupBuilder) {
-    // SAFETY: the column is a jsonb that lives as long as the row; what the walk allocates goes with the scratch context.
-    scratch.run(|| walk::values(unsafe { bytes_of(datum) }.as_bytes(), keys, group));
+/// Hands values to a group's row; gives the bytes that they were in.
+fn fill(scratch: &Scratch, datum: pg_sys::Datum, keys: Option<&[&str]>, group: &mut GroupBuilder) -> usize {
+    scratch.run(|| {
+        // SAFETY: the column is a jsonb that lives as long as the row; what is allocated goes with the scratch context.
+        let bytes = unsafe { bytes_of(datum) };
+        walk::values(bytes.as_bytes(), keys, group);
+        bytes.as_bytes().len()
+    })
 }
 
 /// What of the tail an evaluation needs.
@@ -304,6 +319,15 @@ pub(super) fn read_profile_of(tables: &Tables, id: &str, keys: Option<&[&str]>, 
         intake.profile(&row, keys);
     }
     Ok(())
+}
+
+/// Whether a customer has an event or a profile.
+pub(super) fn are_there(tables: &Tables, id: &str) -> Fallible<bool> {
+    let mut events = tables.events_by(c"cohort_event_customer", 1)?;
+    events.seek(&[Key::TextEquals(id)]);
+    let mut profiles = tables.customers_by(c"cohort_customer_pkey")?;
+    profiles.seek(&[Key::TextEquals(id)]);
+    Ok(events.next().is_some() || profiles.next().is_some())
 }
 
 /// How many events and profiles are stamped from `from` up to `to` (not included), counted up to a number.

@@ -1,16 +1,17 @@
 //! Rows at places that are known: a look at the page itself, without the executor's slots and, mostly, without a search
 //! for the buffer.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use pgrx::pg_sys;
 
 use super::scan::{IndexScan, Relation, Row};
+use super::sparse::Sparse;
 use crate::pg::errors::Fallible;
 
-/// Where a row lies.
-#[derive(Debug, Clone, Copy)]
+/// Where a row lies; by default, nowhere.
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Place {
     block: u32,
     offset: u16,
@@ -19,9 +20,6 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// No row's.
-    pub(super) const NONE: Self = Self { block: 0, offset: 0, buffer: 0 };
-
     pub(super) fn new((block, offset): (u32, u16)) -> Self {
         Self { block, offset, buffer: 0 }
     }
@@ -99,10 +97,12 @@ impl Fetcher {
 
 thread_local! {
     /// By table and block: the buffer that held it last; 0 where none is known.
-    static BUFFERS: RefCell<HashMap<pg_sys::Oid, Vec<pg_sys::Buffer>>> = RefCell::new(HashMap::new());
+    static BUFFERS: RefCell<HashMap<pg_sys::Oid, Buffers>> = RefCell::new(HashMap::new());
 }
 
-/// Tables of more pages (128 GB) are read without remembering their buffers.
+type Buffers = Sparse<pg_sys::Buffer, 256>;
+
+/// Blocks beyond (128 GB) are read without remembering their buffers.
 const MOST_BLOCKS: u32 = 1 << 24;
 
 /// Hands out the rows that an index scan finds, until `take` says that it has enough. Rows that lie in one page of the
@@ -113,13 +113,7 @@ pub(super) fn each_row(scan: &mut IndexScan, mut take: impl FnMut(&Row<'_>) -> F
         let table = scan.table().0;
         // SAFETY: the table is open.
         let oid = unsafe { (*table).rd_id };
-        let blocks = fetcher.blocks.min(MOST_BLOCKS) as usize;
         let mut buffers = BUFFERS.with_borrow_mut(|all| all.remove(&oid)).unwrap_or_default();
-        if buffers.len() < blocks {
-            // With room for some more: a table that is written to grows all the time.
-            let room = blocks + blocks / 8 + 1_024;
-            if buffers.is_empty() { buffers = vec![0; room] } else { buffers.resize(room, 0) }
-        }
         let result = fetcher.each_row(scan, &mut buffers, take);
         BUFFERS.with_borrow_mut(|all| all.insert(oid, buffers));
         return result;
@@ -136,7 +130,7 @@ impl Fetcher {
     fn each_row(
         &self,
         scan: &mut IndexScan,
-        buffers: &mut [pg_sys::Buffer],
+        buffers: &mut Buffers,
         mut take: impl FnMut(&Row<'_>) -> Fallible<bool>,
     ) -> Fallible<()> {
         let table = scan.table().0;
@@ -159,7 +153,8 @@ impl Fetcher {
             // SAFETY: the table is open, and the index names blocks that it has. The pin keeps the rows where they are; the
             // lock is held while they are looked for. An error of the server leaves both to the transaction's end.
             unsafe {
-                let buffer = pinned(table, block, buffers.get_mut(block as usize).unwrap_or(&mut 0));
+                let last = if block < MOST_BLOCKS { buffers.slot(block as usize) } else { &mut 0 };
+                let buffer = pinned(table, block, last);
                 pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE.cast_signed());
                 tuples.clear();
                 for offset in &offsets {
@@ -198,6 +193,15 @@ impl Fetcher {
     }
 }
 
+thread_local! {
+    /// Counts the pages that were pinned.
+    static PINNED: Cell<u8> = const { Cell::new(0) };
+}
+
+/// One page in so many is looked up as any scan would: a look where it was last does not tell the server that the page is
+/// in use, and pages that nobody uses are the first to make room for others.
+const TOLD: u8 = 16;
+
 /// The buffer of a page, pinned; `last` is where it was found last, or 0.
 ///
 /// # Safety
@@ -210,7 +214,8 @@ unsafe fn pinned(table: pg_sys::Relation, block: u32, last: &mut pg_sys::Buffer)
         #[cfg(not(feature = "pg15"))]
         let file = (*table).rd_locator;
         let main = pg_sys::ForkNumber::MAIN_FORKNUM;
-        if *last <= 0 || !pg_sys::ReadRecentBuffer(file, main, block, *last) {
+        let tell = PINNED.replace(PINNED.get().wrapping_add(1)).is_multiple_of(TOLD);
+        if tell || *last <= 0 || !pg_sys::ReadRecentBuffer(file, main, block, *last) {
             *last = pg_sys::ReadBuffer(table, block);
         }
         *last

@@ -10,6 +10,7 @@ mod merge;
 mod pages;
 mod scan;
 mod seal;
+mod sparse;
 mod store;
 mod walk;
 
@@ -65,7 +66,7 @@ pub(crate) fn refusal() -> Fallible<Option<String>> {
         return Ok(Some("kursaha_cohort.engine is sql".to_owned()));
     }
     let tables = tables()?;
-    for (oid, name) in [(tables.event, "cohort_event"), (tables.customer, "cohort_customer")] {
+    for (oid, name) in tables.public() {
         if !scan::may_read(oid) {
             return Ok(Some(format!("no SELECT on all of {name}")));
         }
@@ -111,8 +112,9 @@ pub(crate) struct Evaluated {
     pub(crate) cohorts: Vec<RoaringBitmap>,
     /// Rows of the tail that were read.
     pub(crate) tail: usize,
-    /// Segments of events.
+    /// Segments of events, and how many of them have any in the rule's time.
     pub(crate) segments: usize,
+    pub(crate) opened: usize,
     directory: Directory,
     /// How many ordinals segments gave out; those above are the tail's.
     sealed: u32,
@@ -200,7 +202,9 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
     let removed = direct::removed_events(tables.internals, state.watermark, wanted.types.as_deref())?;
     let mut dead = dead_rows(&segments)?;
     let mut opened = Vec::new();
-    for segment in segments.iter().filter(|segment| segment.kind == Kind::Events) {
+    let window = if ask.universe { None } else { plan.window() };
+    let of_events = || segments.iter().filter(|segment| segment.kind == Kind::Events);
+    for segment in of_events().filter(|segment| segment.reaches_into(window)) {
         let stream = PageStream::new(&pages, segment.id);
         opened.push((segment.clone(), cache::header(&stream).in_segment(segment.id)?, stream));
     }
@@ -246,7 +250,8 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
         universe,
         cohorts,
         tail: tail_rows,
-        segments: opened.len(),
+        segments: of_events().count(),
+        opened: opened.len(),
         directory,
         sealed: state.customers,
         strangers: strangers.ids,

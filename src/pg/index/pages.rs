@@ -8,12 +8,14 @@ use cohort_core::segment::{Corrupt, PAGE, Stream};
 use pgrx::{FromDatum, pg_sys};
 
 use super::fetch::{Fetcher, Place};
-use super::scan::{IndexScan, Key, Relation, bytes_of, find};
+use super::scan::{IndexScan, Key, Relation, Tuple, bytes_of, find};
+use super::sparse::Sparse;
 use crate::pg::errors::Fallible;
 use crate::pg::spi;
 
 /// Where the pages of one segment were found before.
-type Places = Rc<RefCell<Vec<Place>>>;
+type Places = Rc<RefCell<Known>>;
+type Known = Sparse<Place, 64>;
 
 thread_local! {
     /// By table and segment: a look at the place itself costs a small part of a search in the index. Places are checked,
@@ -21,26 +23,35 @@ thread_local! {
     static PLACES: RefCell<HashMap<(pg_sys::Oid, i64), Places>> = RefCell::new(HashMap::new());
 }
 
-/// The most segments whose places are remembered: some 20 kB each for a million events.
+/// The most segments whose places are remembered: up to 25 kB each for a million events.
 const MOST_SEGMENTS: usize = 1_024;
 
 /// The open table of pages, under the snapshot that was active when it was opened.
 pub(super) struct Pages {
-    scan: RefCell<IndexScan>,
+    /// By the index of first pages.
+    first: RefCell<IndexScan>,
+    /// By the index of all pages, once it is needed: mostly, pages are where the first one makes expect them.
+    any: RefCell<Option<IndexScan>>,
     fetcher: Fetcher,
-    /// The segment and page that the scan gives next, if it goes on.
+    /// The segment and page that the scan of all pages gives next, if it goes on.
     next: Cell<(i64, i32)>,
+    internals: pg_sys::Oid,
     table: pg_sys::Oid,
+    /// What was active and current when it was opened.
+    snapshot: pg_sys::Snapshot,
+    context: pg_sys::MemoryContext,
 }
 
 impl Pages {
     /// Opens the table in the schema `kursaha_cohort`.
     pub(super) fn open(internals: pg_sys::Oid) -> Fallible<Rc<Self>> {
-        let oid = find(internals, c"segment_page")?;
-        let index = Relation::index(find(internals, c"segment_page_pkey")?);
-        let scan = IndexScan::new(Relation::table(oid), index, 3);
-        let fetcher = Fetcher::new(scan.table());
-        Ok(Rc::new(Self { scan: RefCell::new(scan), fetcher, next: Cell::new((-1, -1)), table: oid }))
+        let table = find(internals, c"segment_page")?;
+        let first = IndexScan::new(Relation::table(table), find(internals, c"segment_page_first")?, 1)?;
+        let fetcher = Fetcher::new(first.table());
+        let (first, any, next) = (RefCell::new(first), RefCell::new(None), Cell::new((-1, -1)));
+        // SAFETY: reads two variables of the server.
+        let (snapshot, context) = unsafe { (pg_sys::GetActiveSnapshot(), pg_sys::CurrentMemoryContext) };
+        Ok(Rc::new(Self { first, any, fetcher, next, internals, table, snapshot, context }))
     }
 
     /// Where the pages of a segment were found.
@@ -57,17 +68,16 @@ impl Pages {
     fn read<T>(
         &self,
         segment: i64,
-        places: &RefCell<Vec<Place>>,
+        places: &RefCell<Known>,
         page: i32,
         last: i32,
         take: impl FnOnce(&[u8]) -> Result<T, Corrupt>,
     ) -> Result<T, Corrupt> {
-        let mut scan = self.scan.borrow_mut();
         let number = usize::try_from(page).unwrap_or(usize::MAX);
         let mut take = Some(take);
         let mut known = places.borrow_mut();
         if let Some(place) = guess(&mut known, number) {
-            let result = self.fetcher.look(scan.table(), place, |[of, at, bytes]| {
+            let result = self.fetcher.look(self.first.borrow().table(), place, |[of, at, bytes]| {
                 // SAFETY: the columns are those of segment_page: two numbers and a bytea.
                 let bytes = unsafe {
                     if i64::from_datum(*of, false) != Some(segment) || i32::from_datum(*at, false) != Some(page) {
@@ -80,46 +90,63 @@ impl Pages {
             if let Some(result) = result {
                 return result;
             }
-            *place = Place::NONE;
+            *place = Place::default();
         }
-        let Some(take) = take else { return Err(Corrupt(format!("segment {segment} has no page {page}"))) };
+        let missing = || Corrupt(format!("segment {segment} has no page {page}"));
+        let take = take.ok_or_else(missing)?;
+        let found = |row: Option<Tuple<'_>>| {
+            let row = row.filter(|row| row.int4(2) == page).ok_or_else(missing)?;
+            *known.slot(number) = Place::new(row.place());
+            take(row.bytes(3).as_bytes())
+        };
+        if page == 0 {
+            let mut scan = self.first.borrow_mut();
+            scan.seek(&[Key::Int8Equals(segment)]);
+            return found(scan.next());
+        }
+        let mut scan = self.any.borrow_mut();
+        let scan = match &mut *scan {
+            Some(scan) => scan,
+            none => none.insert(self.all_pages().map_err(|_| Corrupt("segment_page has no primary key".to_owned()))?),
+        };
         // From one page to the next the scan goes on; elsewhere the index is searched from its root.
         if self.next.get() != (segment, page) {
             scan.seek(&[Key::Int8Equals(segment), Key::Int4From(page), Key::Int4To(last)]);
         }
-        self.next.set((-1, -1));
-        match scan.next() {
-            Some(row) if row.int4(2) == page => {
-                if page < last {
-                    self.next.set((segment, page + 1));
-                }
-                if known.len() <= number {
-                    known.resize(number + 1, Place::NONE);
-                }
-                known[number] = Place::new(row.place());
-                take(row.bytes(3).as_bytes())
-            }
-            _ => Err(Corrupt(format!("segment {segment} has no page {page}"))),
+        self.next.set(if page < last { (segment, page + 1) } else { (-1, -1) });
+        let result = found(scan.next());
+        if result.is_err() {
+            self.next.set((-1, -1));
+        }
+        result
+    }
+
+    fn all_pages(&self) -> Fallible<IndexScan> {
+        let index = find(self.internals, c"segment_page_pkey")?;
+        // SAFETY: the context was current and the snapshot active when the pages were opened, which both outlive.
+        unsafe {
+            let before = pg_sys::MemoryContextSwitchTo(self.context);
+            let scan = IndexScan::under(self.snapshot, Relation::table(self.table), index, 3);
+            pg_sys::MemoryContextSwitchTo(before);
+            scan
         }
     }
 }
 
 /// Where a page lies, or ought to: a segment's pages are stored one after the other, each in a page of the table.
-fn guess(places: &mut Vec<Place>, number: usize) -> Option<&mut Place> {
+fn guess(places: &mut Known, number: usize) -> Option<&mut Place> {
     /// No segment has more pages; numbers beyond come from damaged headers.
     const MOST: usize = 1 << 20;
-    if places.get(number).is_none_or(|place| !place.is_known()) {
-        let known = |page: &usize| places.get(*page).is_some_and(|place| place.is_known());
-        // From the page before, or from the first one, which is read when the segment is opened.
-        let below = number.checked_sub(1).filter(known).or_else(|| Some(0).filter(known))?;
-        let distance = u32::try_from(number.checked_sub(below)?).ok().filter(|_| number < MOST)?;
-        let place = places[below].later(distance);
-        if places.len() <= number {
-            places.resize(number + 1, Place::NONE);
-        }
-        places[number] = place;
+    if number >= MOST {
+        return None;
     }
-    places.get_mut(number)
+    if !places.get(number).is_known() {
+        let known = |page: usize| Some((page, places.get(page))).filter(|(_, place)| place.is_known());
+        // From the page before, or from the first one, which is read when the segment is opened.
+        let (below, place) = number.checked_sub(1).and_then(known).or_else(|| known(0))?;
+        *places.slot(number) = place.later(u32::try_from(number - below).ok()?);
+    }
+    Some(places.slot(number))
 }
 
 /// One segment's bytes.
@@ -127,14 +154,20 @@ pub(super) struct PageStream {
     pages: Rc<Pages>,
     segment: i64,
     places: Places,
-    /// The page that was read last in a small step: others follow it.
-    last: RefCell<(i32, Vec<u8>)>,
+    last: RefCell<Last>,
+}
+
+/// The page that small steps read last: others may follow it.
+struct Last {
+    page: i32,
+    /// All of it, from the second step on.
+    bytes: Option<Vec<u8>>,
 }
 
 impl PageStream {
     pub(super) fn new(pages: &Rc<Pages>, segment: i64) -> Self {
         let places = pages.places(segment);
-        Self { pages: Rc::clone(pages), segment, places, last: RefCell::new((-1, Vec::new())) }
+        Self { pages: Rc::clone(pages), segment, places, last: RefCell::new(Last { page: -1, bytes: None }) }
     }
 
     /// What the segment is known by: the table of its pages, and its id.
@@ -144,41 +177,50 @@ impl PageStream {
 }
 
 impl Stream for PageStream {
-    fn read(&self, at: u64, mut into: &mut [u8]) -> Result<(), Corrupt> {
+    fn read(&self, at: u64, length: usize, into: &mut Vec<u8>) -> Result<(), Corrupt> {
         /// Steps from this many bytes on are those of frames: nobody will come back for the rest of the page.
         const LARGE: usize = 1_024;
+        /// Memory for more is taken as bytes arrive.
+        const STEP: usize = 1 << 20;
         let short = || Corrupt(format!("segment {} is shorter than its header says", self.segment));
         let mut at = usize::try_from(at).map_err(|_| short())?;
-        let mut last = self.last.borrow_mut();
-        let large = into.len() >= LARGE;
-        let end = i32::try_from((at + into.len()).saturating_sub(1) / PAGE).map_err(|_| short())?;
-        while !into.is_empty() {
+        let mut left = length;
+        let last_page = at.checked_add(length).ok_or_else(short)?.saturating_sub(1) / PAGE;
+        let last_page = i32::try_from(last_page).map_err(|_| short())?;
+        into.reserve_exact(length.min(STEP));
+        while left > 0 {
             let page = i32::try_from(at / PAGE).map_err(|_| short())?;
             let start = at % PAGE;
-            let copy = |bytes: &[u8], into: &mut [u8]| {
+            let take = |bytes: &[u8]| {
                 let bytes = bytes.get(start..).filter(|bytes| !bytes.is_empty()).ok_or_else(short)?;
-                let length = bytes.len().min(into.len());
-                into[..length].copy_from_slice(&bytes[..length]);
-                Ok(length)
+                let bytes = &bytes[..bytes.len().min(left)];
+                into.extend_from_slice(bytes);
+                Ok(bytes.len())
             };
-            let length = if last.0 == page {
-                copy(&last.1, into)?
-            } else if large || start + into.len() >= PAGE {
-                self.pages.read(self.segment, &self.places, page, end, |bytes| copy(bytes, into))?
+            let taken = if length >= LARGE || start + left >= PAGE {
+                self.pages.read(self.segment, &self.places, page, last_page, take)?
             } else {
-                last.0 = -1;
-                self.pages.read(self.segment, &self.places, page, end, |bytes| {
-                    last.1.clear();
-                    last.1.extend_from_slice(bytes);
-                    Ok(())
-                })?;
-                last.0 = page;
-                copy(&last.1, into)?
+                self.small(page, take)?
             };
-            into = &mut into[length..];
-            at += length;
+            left -= taken;
+            at += taken;
         }
         Ok(())
+    }
+}
+
+impl PageStream {
+    /// Hands a page to a small step.
+    fn small<T>(&self, page: i32, take: impl FnOnce(&[u8]) -> Result<T, Corrupt>) -> Result<T, Corrupt> {
+        let mut last = self.last.borrow_mut();
+        if last.page != page {
+            *last = Last { page, bytes: None };
+            return self.pages.read(self.segment, &self.places, page, page, take);
+        }
+        if last.bytes.is_none() {
+            last.bytes = Some(self.pages.read(self.segment, &self.places, page, page, |bytes| Ok(bytes.to_vec()))?);
+        }
+        take(last.bytes.as_deref().unwrap_or_default())
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::ffi::CStr;
 
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::{FromDatum, IntoDatum, pg_sys};
 
 use crate::pg::errors::{Fallible, SqlState, failure};
@@ -17,10 +18,23 @@ impl Relation {
         Self(unsafe { pg_sys::table_open(oid, pg_sys::AccessShareLock.cast_signed()) })
     }
 
-    /// Opens an index.
-    pub(super) fn index(oid: pg_sys::Oid) -> Self {
+    /// Opens an index. Its table is to be open already: whoever locks both takes the table first.
+    pub(super) fn index(oid: pg_sys::Oid) -> Fallible<Self> {
         // SAFETY: as above.
-        Self(unsafe { pg_sys::index_open(oid, pg_sys::AccessShareLock.cast_signed()) })
+        let index = Self(unsafe { pg_sys::index_open(oid, pg_sys::AccessShareLock.cast_signed()) });
+        // SAFETY: the relation is open, and an index has this form.
+        let (valid, name) = unsafe {
+            let name = CStr::from_ptr((*(*index.0).rd_rel).relname.data.as_ptr());
+            ((*(*index.0).rd_index).indisvalid, name.to_string_lossy().into_owned())
+        };
+        if valid {
+            return Ok(index);
+        }
+        Err(failure(
+            SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("the index {name} is not valid: it is being built, or building it failed"),
+        )
+        .set_hint(format!("REINDEX INDEX {name}; until then SET kursaha_cohort.engine = 'sql' answers without it.")))
     }
 
     /// Whether other tables inherit from it, or did.
@@ -112,18 +126,32 @@ pub(super) struct IndexScan {
 }
 
 impl IndexScan {
-    /// Begins to read a table by so many columns of an index; [`IndexScan::seek`] says for what.
-    pub(super) fn new(table: Relation, index: Relation, columns: usize) -> Self {
+    /// Begins to read a table by so many columns of one of its indexes; [`IndexScan::seek`] says for what.
+    pub(super) fn new(table: Relation, index: pg_sys::Oid, columns: usize) -> Fallible<Self> {
+        // SAFETY: the active snapshot outlives the scan.
+        unsafe { Self::under(pg_sys::GetActiveSnapshot(), table, index, columns) }
+    }
+
+    /// The same under a snapshot.
+    ///
+    /// # Safety
+    /// The snapshot outlives the scan.
+    pub(super) unsafe fn under(
+        snapshot: pg_sys::Snapshot,
+        table: Relation,
+        index: pg_sys::Oid,
+        columns: usize,
+    ) -> Fallible<Self> {
+        let index = Relation::index(index)?;
         let count = i32::try_from(columns).unwrap_or(0);
-        // SAFETY: both relations are open; the active snapshot outlives the scan, which ends with this value.
+        // SAFETY: both relations are open; the scan ends with this value.
         unsafe {
-            let snapshot = pg_sys::GetActiveSnapshot();
             let slot = pg_sys::table_slot_create(table.0, std::ptr::null_mut());
             #[cfg(not(feature = "pg18"))]
             let scan = pg_sys::index_beginscan(table.0, index.0, snapshot, count, 0);
             #[cfg(feature = "pg18")]
             let scan = pg_sys::index_beginscan(table.0, index.0, snapshot, std::ptr::null_mut(), count, 0);
-            Self { index, scan, slot, keys: Vec::new(), texts: Vec::new(), table }
+            Ok(Self { index, scan, slot, keys: Vec::new(), texts: Vec::new(), table })
         }
     }
 
@@ -227,7 +255,10 @@ impl TableScan {
                 | pg_sys::ScanOptions::SO_ALLOW_PAGEMODE;
             let slot = pg_sys::table_slot_create(table.0, std::ptr::null_mut());
             let snapshot = pg_sys::GetActiveSnapshot();
-            let scan = begin(table.0, snapshot, 0, std::ptr::null_mut(), std::ptr::null_mut(), flags);
+            // pgrx guards functions, not pointers to them: an error must not jump over what is to be freed here.
+            let scan = pg_guard_ffi_boundary(|| {
+                begin(table.0, snapshot, 0, std::ptr::null_mut(), std::ptr::null_mut(), flags)
+            });
             Ok(Self { table, scan, slot })
         }
     }
@@ -236,7 +267,8 @@ impl TableScan {
         // SAFETY: the scan and its slot are open.
         let found = unsafe {
             let next = (*(*self.table.0).rd_tableam).scan_getnextslot?;
-            next(self.scan, pg_sys::ScanDirection::ForwardScanDirection, self.slot)
+            let forward = pg_sys::ScanDirection::ForwardScanDirection;
+            pg_guard_ffi_boundary(|| next(self.scan, forward, self.slot))
         };
         found.then(|| Tuple::new(self.slot))
     }
@@ -248,7 +280,7 @@ impl Drop for TableScan {
             // SAFETY: both were made in `new`.
             unsafe {
                 if let Some(end) = (*(*self.table.0).rd_tableam).scan_end {
-                    end(self.scan);
+                    pg_guard_ffi_boundary(|| end(self.scan));
                 }
                 pg_sys::ExecDropSingleTupleTableSlot(self.slot);
             }
@@ -341,7 +373,7 @@ impl Tuple<'_> {
         // SAFETY: the slot holds a row of a table; rows of tables have this attribute.
         let writer = unsafe {
             let read = (*self.slot.tts_ops).getsysattr;
-            read.map(|read| read(slot, attribute, &raw mut is_null))
+            read.map(|read| pg_guard_ffi_boundary(|| read(slot, attribute, &raw mut is_null)))
         };
         writer.map_or(pg_sys::InvalidTransactionId, |datum| {
             pg_sys::TransactionId::from(u32::try_from(datum.value() & 0xffff_ffff).unwrap_or(0))

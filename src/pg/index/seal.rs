@@ -18,7 +18,6 @@ use super::scan::must_read;
 use super::store::{self, Kind, State};
 use super::{Damaged, bury, cache, damaged, dead_rows, merge, tables};
 use crate::pg::errors::Fallible;
-use crate::pg::extension;
 use crate::pg::progress::{Phase, Progress};
 use crate::pg::settings;
 use crate::pg::spi;
@@ -102,7 +101,7 @@ pub(crate) fn pending(most: usize) -> Fallible<usize> {
 /// Locks are taken in the order in which TRUNCATE takes them: the tables first, then the index's state.
 fn lock_tables() -> Fallible<()> {
     let tables = tables()?;
-    for (oid, name) in [(tables.event, "cohort_event"), (tables.customer, "cohort_customer")] {
+    for (oid, name) in tables.public() {
         must_read(oid, name)?;
         // SAFETY: inside a transaction; the lock is kept until it ends.
         unsafe { pg_sys::LockRelationOid(oid, pg_sys::AccessShareLock.cast_signed()) }
@@ -113,7 +112,7 @@ fn lock_tables() -> Fallible<()> {
 fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
     let progress = Progress::begin(Phase::Sealing);
     let mut sealed = Sealed::default();
-    spi::with_snapshot(|| {
+    let forgotten = spi::with_snapshot(|| {
         let from = state.watermark;
         let to = store::snapshot_xmin()?;
         let tables = tables()?;
@@ -185,28 +184,51 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
         }
         store::forget_removed(event_entries, profile_entries)?;
         state.watermark = to;
-        store::set_state(&state)
+        store::set_state(&state)?;
+        forgotten(&tables)
     })?;
     drop(progress);
-    erase(&state)?;
+    erase(&state, forgotten)?;
     Ok((sealed, state))
 }
 
+/// Customers that are to be taken out of all segments.
+struct Forgotten {
+    /// Where their entries lie.
+    entries: Vec<String>,
+    /// Who, and whether there are rows of theirs again.
+    customers: Vec<(String, bool)>,
+}
+
+/// The customers that the sealing's own snapshot sees forgotten. Whoever is forgotten later waits for the next sealing:
+/// this one does not know that their rows are gone.
+fn forgotten(tables: &events::Tables) -> Fallible<Forgotten> {
+    let (entries, ids) = store::forgotten()?;
+    let mut customers = Vec::new();
+    for id in ids {
+        // Not by a statement: policies must not hide rows that are sealed all the same.
+        let back = events::are_there(tables, &id)?;
+        customers.push((id, back));
+    }
+    Ok(Forgotten { entries, customers })
+}
+
 /// Takes forgotten customers out of all segments.
-fn erase(state: &State) -> Fallible<()> {
+fn erase(state: &State, forgotten: Forgotten) -> Fallible<()> {
+    let Forgotten { entries, customers } = forgotten;
+    if entries.is_empty() {
+        return Ok(());
+    }
+    // Newer than the sealing's snapshot, to see the segments that it wrote.
     spi::with_snapshot(|| {
-        let (entries, forgotten) = store::forgotten(&extension::schema()?)?;
-        if entries.is_empty() {
-            return Ok(());
-        }
         let internals = tables()?.internals;
         let segments = direct::segments(internals)?;
         let directory = Directory::open(state, &segments, &Pages::open(internals)?)?;
-        let ids: Vec<&str> = forgotten.iter().map(|(id, _)| id.as_str()).collect();
+        let ids: Vec<&str> = customers.iter().map(|(id, _)| id.as_str()).collect();
         let found = directory.find(&ids)?;
         let held = found.iter().flatten().copied().collect();
         // Who has come back keeps the ordinal, which rows have by now.
-        let gone = forgotten.iter().zip(&found).filter(|((_, back), _)| !back).filter_map(|(_, ordinal)| *ordinal);
+        let gone = customers.iter().zip(&found).filter(|((_, back), _)| !back).filter_map(|(_, ordinal)| *ordinal);
         merge::rewrite(state, &held, &gone.collect())?;
         store::forget_forgotten(entries)
     })

@@ -102,6 +102,18 @@ pub(super) struct Segment {
     pub(super) stamps: (u64, u64),
     pub(super) rows: i64,
     pub(super) dead: i64,
+    /// The earliest and the latest time of its events, where it says so.
+    pub(super) times: Option<(i64, i64)>,
+}
+
+impl Segment {
+    /// Whether it may have events in a window; `None` is all of time.
+    pub(super) fn reaches_into(&self, window: Option<(i64, i64)>) -> bool {
+        match (window, self.times) {
+            (Some(window), Some(times)) => times.0 <= window.1 && times.1 >= window.0,
+            _ => true,
+        }
+    }
 }
 
 /// Adds a segment; `position` is that of a segment that it replaces, or a new one.
@@ -221,13 +233,9 @@ pub(super) fn snapshot_xmin() -> Fallible<u64> {
     spi::one(Snapshot::Callers, sql, &[], |row| row.need::<Xid8>(1)).map(|xid| xid.0)
 }
 
-/// Customers that were forgotten: where the entry lies, who, and whether there are rows of theirs again.
-pub(super) fn forgotten(schema: &str) -> Fallible<Log<(String, bool)>> {
-    let sql = format!(
-        "SELECT f.ctid::text, f.customer_id, EXISTS (SELECT FROM {schema}.cohort_event e WHERE e.customer_id = f.customer_id) \
-         OR EXISTS (SELECT FROM {schema}.cohort_customer c WHERE c.customer_id = f.customer_id) FROM kursaha_cohort.forgotten f"
-    );
-    log(&sql, |row| Ok((row.need(2)?, row.need(3)?)))
+/// Customers that were forgotten: where the entry lies, and who.
+pub(super) fn forgotten() -> Fallible<Log<String>> {
+    log("SELECT ctid::text, customer_id FROM kursaha_cohort.forgotten", |row| row.need(2))
 }
 
 /// Takes entries off the list of forgotten customers, and says that ordinals are not what they were.
