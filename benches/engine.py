@@ -24,7 +24,7 @@ def say(text):
 
 
 def memory(psql):
-    """Peak resident memory of the backend above what it shares, in MB."""
+    """Memory of the backend that it does not share, in MB: what it takes it keeps."""
     pid = psql("SELECT pg_backend_pid()")
     status = Path(f"/proc/{pid}/status").read_text()
     fields = dict(line.split(":", 1) for line in status.splitlines())
@@ -32,11 +32,7 @@ def memory(psql):
     return anonymous / 1024
 
 
-def geometric_mean(values):
-    return statistics.geometric_mean(values)
-
-
-def load(psql, events):
+def load(psql):
     """The extension's tables, from the table `plain`; gives seconds."""
     say("Events into cohort_event")
     psql("CREATE EXTENSION IF NOT EXISTS kursaha_cohort")
@@ -60,7 +56,7 @@ def main():
     if psql("SELECT count(*) FROM pg_extension WHERE extname = 'kursaha_cohort'") == "0" or (
         psql("SELECT count(*) FROM (SELECT FROM cohort_event LIMIT 1) x") == "0"
     ):
-        out["insert_s"] = load(psql, events)
+        out["insert_s"] = load(psql)
     say("Sealing")
     began = time.perf_counter()
     psql("SELECT * FROM cohort_reindex()")
@@ -94,7 +90,7 @@ def main():
     say("A new backend")
     for name in QUERIES:
         firsts = []
-        for _ in range(3):
+        for _ in range(RUNS):
             fresh = Psql()
             fresh("SELECT cohort_count('none') FROM generate_series(1, 0)")
             firsts.append(fresh.clocked(f"SELECT cohort_count('{name}', '{AS_OF}')")[1])
@@ -158,7 +154,7 @@ def report(out):
             f"{name:3} {row['words'][:58]:58} {row['plain SQL']:10.1f} {row['ClickHouse']:10.1f} {row['DuckDB']:8.1f} {ours:8.2f} "
             f"{fastest / ours:6.1f} {row['with tail']:8.2f} {row['fastest then'] / row['with tail']:6.1f} {row['first']:8.2f} {row['memory_mb']:5.1f}"
         )
-    mean = geometric_mean
+    mean = statistics.geometric_mean
     rows = queries.values()
     against = mean([row["fastest"] / row["kursaha_cohort"] for row in rows])
     tail = mean([row["fastest then"] / row["with tail"] for row in rows])
@@ -166,12 +162,12 @@ def report(out):
     first = mean([row["first"] / row["warm then"] for row in rows])
     worst = min(row["fastest"] / row["kursaha_cohort"] for row in rows)
     table = [
-        ("slowest of Q1-Q8 against the fastest peer", f"{worst:.1f} times", "3", "10"),
-        ("geometric mean of the eight", f"{against:.1f} times", "12", "30"),
-        ("the same with unsealed events", f"{tail:.1f} times", "4", "10"),
-        ("against plain SQL, geometric mean", f"{plain:.0f} times", "150", "500"),
-        ("first evaluation in a new backend", f"{first:.2f} times", "3", "1.3"),
-        ("cohort_contains, p50 and p99, with the round trip", f"{out['contains_p50_ms']:.2f} and {out['contains_p99_ms']:.2f} ms", "2 ms", "0.3 ms"),
+        ("slowest of Q1-Q8 against the fastest peer", f"{worst:.1f} times", "≥ 3", "10"),
+        ("geometric mean of the eight", f"{against:.1f} times", "≥ 12", "30"),
+        ("the same with unsealed events", f"{tail:.1f} times", "≥ 4", "10"),
+        ("against plain SQL, geometric mean", f"{plain:.0f} times", "≥ 150", "500"),
+        ("first evaluation in a new backend", f"{first:.2f} times", "≤ 3", "1.3"),
+        ("cohort_contains, p50 and p99, with the round trip", f"{out['contains_p50_ms']:.2f} and {out['contains_p99_ms']:.2f} ms", "≤ 2 ms", "0.3 ms"),
         (
             "the same, with rows that the server has to fetch first",
             f"{out['contains_first_p50_ms']:.2f} and {out['contains_first_p99_ms']:.2f} ms",
@@ -179,12 +175,12 @@ def report(out):
             "",
         ),
         ("an empty round trip", f"{out['round_trip_ms']:.2f} ms", "", ""),
-        (f"cohort_run handing out {out['run_ids']:,} ids", f"{out['run_ms'] / 1000:.2f} s", "1 s", "0.3 s"),
-        ("sealing, from heap to index", f"{out['seal_events_per_s']:,.0f} events/s", "150,000", "500,000"),
-        ("index size, bytes an event", f"{out['relation_bytes_per_event']:.1f} (segments {out['stored_bytes_per_event']:.1f})", "20", "12"),
-        ("memory of an evaluation", f"{max(row['memory_mb'] for row in rows):.0f} MB", "64 MB", "32 MB"),
+        (f"cohort_run handing out {out['run_ids']:,} ids", f"{out['run_ms'] / 1000:.2f} s", "≤ 1 s", "0.3 s"),
+        ("sealing, from heap to index", f"{out['seal_events_per_s']:,.0f} events/s", "≥ 150,000", "500,000"),
+        ("index size, bytes an event", f"{out['relation_bytes_per_event']:.1f} (segments {out['stored_bytes_per_event']:.1f})", "≤ 20", "12"),
+        ("memory of an evaluation", f"{max(row['memory_mb'] for row in rows):.0f} MB", "≤ 64 MB", "32 MB"),
     ]
-    print(f"\n{'figure':56} {'measured':>24} {'at least':>10} {'aim':>10}")
+    print(f"\n{'figure':56} {'measured':>24} {'required':>10} {'aim':>10}")
     for what, measured, least, aim in table:
         print(f"{what:56} {measured:>24} {least:>10} {aim:>10}")
 

@@ -10,7 +10,12 @@ WITH state AS (
         coalesce(sum(bytes), 0)::bigint AS bytes
     FROM kursaha_cohort.segment
 ), tail AS (
-    SELECT count(*) AS events FROM cohort_event e, state WHERE e.stamp >= state.watermark
+    -- By type, so that the index on types and stamps finds the tail.
+    SELECT coalesce(sum(of_type.events), 0)::bigint AS events, coalesce(sum(of_type.waiting), 0)::bigint AS waiting
+    FROM cohort_event_type t, state, LATERAL (
+        SELECT count(*) AS events, count(*) FILTER (WHERE e.stamp >= pg_snapshot_xmin(pg_current_snapshot())) AS waiting
+        FROM cohort_event e WHERE e.event_type = t.event_type AND e.stamp >= state.watermark
+    ) of_type
 ), holders AS (
     SELECT format('transaction %s of process %s (%s, since %s)', a.backend_xid, a.pid, a.state, a.xact_start) AS holder,
         age(a.backend_xid) AS age
@@ -23,9 +28,9 @@ SELECT segments.segments, segments.rows - segments.dead AS events, segments.dead
     tail.events AS tail,
     (SELECT count(*) FROM kursaha_cohort.event_removed) + (SELECT count(*) FROM kursaha_cohort.customer_removed) AS removals,
     state.customers, state.watermark, state.sealed_at,
-    CASE WHEN tail.events > 0 THEN (SELECT holder FROM holders ORDER BY age DESC LIMIT 1) END AS held_back_by
+    CASE WHEN tail.waiting > 0 THEN (SELECT holder FROM holders ORDER BY age DESC LIMIT 1) END AS held_back_by
 FROM state, segments, tail;
-COMMENT ON VIEW cohort_index_status IS 'The bitmap index: what it holds, how long the tail is, and what keeps the tail from being sealed';
+COMMENT ON VIEW cohort_index_status IS 'The bitmap index: what it holds, how many events are not sealed, and what keeps them from it';
 COMMENT ON COLUMN cohort_index_status.segments IS 'Segments of events, profiles and customers';
 COMMENT ON COLUMN cohort_index_status.events IS 'Events in segments, without those that are gone';
 COMMENT ON COLUMN cohort_index_status.dead IS 'Events in segments that are gone; merging drops them';
@@ -35,13 +40,13 @@ COMMENT ON COLUMN cohort_index_status.removals IS 'Updates and deletes that are 
 COMMENT ON COLUMN cohort_index_status.customers IS 'Customers with an ordinal';
 COMMENT ON COLUMN cohort_index_status.watermark IS 'Rows written by transactions below are in segments';
 COMMENT ON COLUMN cohort_index_status.sealed_at IS 'When it was last sealed';
-COMMENT ON COLUMN cohort_index_status.held_back_by IS 'The oldest transaction that runs and writes, where there is a tail: rows of it and of later ones wait for its end';
+COMMENT ON COLUMN cohort_index_status.held_back_by IS 'The oldest transaction that runs and writes, where events of the tail wait for its end; who may not read pg_stat_activity sees none of others';
 
 CREATE VIEW cohort_worker_status AS
 SELECT a.backend_type AS worker, a.pid, a.datname AS database, a.backend_start AS started_at, a.state
 FROM pg_stat_activity a
 WHERE a.backend_type LIKE 'kursaha\_cohort %';
-COMMENT ON VIEW cohort_worker_status IS 'The background workers that run; no row unless kursaha_cohort is among shared_preload_libraries';
+COMMENT ON VIEW cohort_worker_status IS 'The background workers that run; no row unless kursaha_cohort is among shared_preload_libraries. Members of pg_read_all_stats see all of it';
 COMMENT ON COLUMN cohort_worker_status.worker IS 'What it does: launcher, sealer, scheduler or sync';
 COMMENT ON COLUMN cohort_worker_status.pid IS 'Its process';
 COMMENT ON COLUMN cohort_worker_status.database IS 'Its database; none for the launcher';

@@ -87,29 +87,19 @@ CREATE TABLE kursaha_cohort.event_removed (
     event_id bigint NOT NULL,
     event_type text NOT NULL,
     customer_id text NOT NULL,
-    stamp xid8 NOT NULL,
-    removed_by xid8 NOT NULL
+    stamp xid8 NOT NULL
 );
-CREATE INDEX event_removed_by ON kursaha_cohort.event_removed (removed_by);
 COMMENT ON TABLE kursaha_cohort.event_removed IS 'The log of event rows that an UPDATE or DELETE took away, written in the same transaction; rows of the writing transaction itself are not logged';
 COMMENT ON COLUMN kursaha_cohort.event_removed.event_id IS 'The row''s event_id';
 COMMENT ON COLUMN kursaha_cohort.event_removed.event_type IS 'The row''s event_type';
 COMMENT ON COLUMN kursaha_cohort.event_removed.customer_id IS 'The row''s customer_id';
 COMMENT ON COLUMN kursaha_cohort.event_removed.stamp IS 'The row''s stamp';
-COMMENT ON COLUMN kursaha_cohort.event_removed.removed_by IS 'The top-level transaction that took it away';
-COMMENT ON INDEX kursaha_cohort.event_removed_by IS 'The log in the order of the transactions that wrote it';
 
 CREATE TABLE kursaha_cohort.customer_removed (
-    customer_id text NOT NULL,
-    stamp xid8 NOT NULL,
-    removed_by xid8 NOT NULL
+    customer_id text NOT NULL
 );
-CREATE INDEX customer_removed_by ON kursaha_cohort.customer_removed (removed_by);
 COMMENT ON TABLE kursaha_cohort.customer_removed IS 'The log of profile rows that a DELETE, or an UPDATE of the customer_id, took away';
 COMMENT ON COLUMN kursaha_cohort.customer_removed.customer_id IS 'The row''s customer_id';
-COMMENT ON COLUMN kursaha_cohort.customer_removed.stamp IS 'The row''s stamp';
-COMMENT ON COLUMN kursaha_cohort.customer_removed.removed_by IS 'The top-level transaction that took it away';
-COMMENT ON INDEX kursaha_cohort.customer_removed_by IS 'The log in the order of the transactions that wrote it';
 
 -- Application tables whose rows become events ---------------------------------------------------------------------------
 

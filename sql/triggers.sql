@@ -24,12 +24,10 @@ COMMENT ON TRIGGER stamp ON cohort_customer IS 'Checks and stamps every row';
 CREATE FUNCTION kursaha_cohort.log_removed_event() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    here xid8 := pg_current_xact_id();
 BEGIN
-    IF OLD.stamp <> here THEN
-        INSERT INTO kursaha_cohort.event_removed (event_id, event_type, customer_id, stamp, removed_by)
-        VALUES (OLD.event_id, OLD.event_type, OLD.customer_id, OLD.stamp, here);
+    IF OLD.stamp <> pg_current_xact_id() THEN
+        INSERT INTO kursaha_cohort.event_removed (event_id, event_type, customer_id, stamp)
+        VALUES (OLD.event_id, OLD.event_type, OLD.customer_id, OLD.stamp);
     END IF;
     RETURN NULL;
 END
@@ -44,12 +42,9 @@ COMMENT ON TRIGGER log_removed ON cohort_event IS 'Logs every row that is taken 
 CREATE FUNCTION kursaha_cohort.log_removed_customer() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    here xid8 := pg_current_xact_id();
 BEGIN
-    IF OLD.stamp <> here AND (TG_OP = 'DELETE' OR OLD.customer_id <> NEW.customer_id) THEN
-        INSERT INTO kursaha_cohort.customer_removed (customer_id, stamp, removed_by)
-        VALUES (OLD.customer_id, OLD.stamp, here);
+    IF OLD.stamp <> pg_current_xact_id() AND (TG_OP = 'DELETE' OR OLD.customer_id <> NEW.customer_id) THEN
+        INSERT INTO kursaha_cohort.customer_removed (customer_id) VALUES (OLD.customer_id);
     END IF;
     RETURN NULL;
 END

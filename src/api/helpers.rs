@@ -164,6 +164,7 @@ fn from_date(date: Date) -> Fallible<NaiveDate> {
         .ok_or_else(out_of_range)
 }
 
+/// By the number of the day: PostgreSQL's calendar has no year 0, which is the year before 1.
 fn to_date(date: NaiveDate) -> Option<Date> {
-    Date::new(date.year(), u8::try_from(date.month()).ok()?, u8::try_from(date.day()).ok()?).ok()
+    Date::try_from(time::postgres_day(date)).ok()
 }

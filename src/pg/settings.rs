@@ -26,6 +26,7 @@ static ENGINE: GucSetting<Engine> = GucSetting::<Engine>::new(Engine::Bitmap);
 static EVAL_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
 /// Events of a segment that one sealing makes, and of one that merging makes.
 static SEAL_BATCH: GucSetting<i32> = GucSetting::<i32>::new(131_072);
+static SEGMENT_SIZE: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);
 static SEGMENT_ROWS: GucSetting<i32> = GucSetting::<i32>::new(1_048_576);
 static MAX_INDEXED_PATHS: GucSetting<i32> = GucSetting::<i32>::new(256);
 
@@ -73,9 +74,10 @@ pub(crate) fn register() {
     );
     GucRegistry::define_int_guc(
         c"kursaha_cohort.eval_memory",
-        c"The most memory that the index may take for what of an evaluation grows with the data.",
-        c"Unsealed events, the values that figures and references look at, the events of sequences. Plain SQL answers where \
-          it would not be enough; cohort_explain says so.",
+        c"The most memory that the index may take for the rows and values that an evaluation looks at.",
+        c"Unsealed events and profiles, the values that figures and references look at, the events of sequences. Plain SQL \
+          answers where it would not be enough; cohort_explain says so. Who the members are, removals that are not sealed \
+          and fixed lists come on top.",
         &EVAL_MEMORY,
         64,
         i32::MAX,
@@ -84,8 +86,8 @@ pub(crate) fn register() {
     );
     GucRegistry::define_bool_guc(
         c"kursaha_cohort.enabled",
-        c"Whether background workers seal and merge.",
-        c"They run when kursaha_cohort is among shared_preload_libraries.",
+        c"Whether background workers seal, merge and start syncs.",
+        c"They run when kursaha_cohort is among shared_preload_libraries. For the whole server.",
         &ENABLED,
         GucContext::Sighup,
         GucFlags::default(),
@@ -136,6 +138,17 @@ pub(crate) fn register() {
     for (name, what, more, setting, most) in sizes {
         GucRegistry::define_int_guc(name, what, more, setting, 1, most, GucContext::Suset, GucFlags::default());
     }
+    GucRegistry::define_int_guc(
+        c"kursaha_cohort.segment_size",
+        c"How large a segment becomes before the next one is begun.",
+        c"Where properties are long texts, or nearly all different, segments reach it before they have segment_rows events.",
+        &SEGMENT_SIZE,
+        64,
+        // Places in a segment's texts have 32 bits.
+        1 << 21,
+        GucContext::Suset,
+        GucFlags::UNIT_KB,
+    );
 }
 
 /// The settings of syncs.
@@ -315,6 +328,11 @@ pub(crate) fn seal_batch() -> usize {
 /// The most events of a segment that merging makes.
 pub(crate) fn segment_rows() -> usize {
     usize::try_from(SEGMENT_ROWS.get()).unwrap_or(1)
+}
+
+/// The most bytes of the segments that sealing and merging make.
+pub(crate) fn segment_size() -> usize {
+    usize::try_from(SEGMENT_SIZE.get()).unwrap_or(64).saturating_mul(1024)
 }
 
 /// The most paths of a group that get a column of their own.

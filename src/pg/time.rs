@@ -13,7 +13,7 @@ use super::errors::{Fallible, SqlState, failure, invalid};
 const POSTGRES_EPOCH: i64 = 946_684_800;
 
 /// The day number (from 2000-01-01) of a date.
-fn postgres_day(date: NaiveDate) -> i32 {
+pub(crate) fn postgres_day(date: NaiveDate) -> i32 {
     const DAYS_TO_POSTGRES_EPOCH: i32 = 730_120; // 2000-01-01 in days from 0001-01-01, counted from 1
     date.num_days_from_ce() - DAYS_TO_POSTGRES_EPOCH
 }

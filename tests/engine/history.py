@@ -98,6 +98,7 @@ class History:
         return (
             f"SET kursaha_cohort.seal_batch = {rng.choice((1, 7, 30, 1000))};\n"
             f"SET kursaha_cohort.segment_rows = {rng.choice((1, 20, 100, 1000, 5000))};\n"
+            f"SET kursaha_cohort.segment_size = '{rng.choice(('64kB', '100kB', '1GB'))}';\n"
             f"SET kursaha_cohort.max_indexed_paths = {rng.choice((1, 2, 4, 256, 256))};\n"
             f"SET kursaha_cohort.eval_memory = '{rng.choice(('64kB', '256MB'))}';\n"
             "SET lock_timeout = '100ms';\nSET statement_timeout = '8s';\n"

@@ -5,6 +5,9 @@ use chrono::{Datelike, Days, Months, NaiveDate};
 use crate::rule::{CalendarUnit, Window};
 use crate::time::{Interval, Micros, Reading};
 
+/// A window that nothing lies in.
+const NEVER: (i64, i64) = (i64::MAX, i64::MIN);
+
 /// From 1970-01-01 to 2000-01-01 in microseconds.
 const EPOCH: i64 = 946_684_800_000_000;
 
@@ -87,16 +90,17 @@ impl Clock<'_> {
                 };
                 (self.instant(first.reading), end)
             }
-            Some(Window::This(unit)) => (self.unit_start(*unit, false), i64::MAX),
-            Some(Window::Previous(unit)) => {
-                (self.unit_start(*unit, true), self.unit_start(*unit, false).saturating_sub(1))
-            }
+            Some(Window::This(unit)) => self.unit_start(*unit, false).map_or(NEVER, |start| (start, i64::MAX)),
+            Some(Window::Previous(unit)) => self
+                .unit_start(*unit, true)
+                .zip(self.unit_start(*unit, false))
+                .map_or(NEVER, |(start, next)| (start, next.saturating_sub(1))),
         };
         (first, last.min(self.as_of))
     }
 
-    /// The first instant of the calendar unit that holds `as_of`, or of the one before.
-    fn unit_start(&self, unit: CalendarUnit, previous: bool) -> i64 {
+    /// The first instant of the calendar unit that holds `as_of`, or of the one before; `None` beyond the calendar.
+    fn unit_start(&self, unit: CalendarUnit, previous: bool) -> Option<i64> {
         let start = self.day(self.as_of).and_then(|today| {
             let month = |month: u32| NaiveDate::from_ymd_opt(today.year(), month, 1);
             let back =
@@ -114,6 +118,6 @@ impl Clock<'_> {
                 CalendarUnit::Year => back(month(1)?, 12),
             }
         });
-        start.map_or(i64::MIN, |day| self.day_start(day))
+        start.map(|day| self.day_start(day))
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Did<'a> {
 pub(crate) struct Matching<'a> {
     pub(crate) rows: Rows<'a>,
     filter: Bound<'a>,
-    /// Of `occurrence`: the rows' times and ids, and the window that the one row must lie in.
+    /// Of `occurrence`: the rows' times and ids.
     order: Option<(Times<'a>, IdReader<'a>)>,
 }
 

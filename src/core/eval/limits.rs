@@ -8,7 +8,7 @@ use crate::segment::Corrupt;
 #[derive(Clone, Copy)]
 pub struct Limits<'a> {
     /// Bytes of memory for what grows with the data: dictionaries that figures and references look values up in, the
-    /// events of sequences, values that were met.
+    /// events of sequences (of one customer all at once, whatever they take), values that were met.
     pub memory: u64,
     /// Called often; it may end the evaluation by unwinding.
     pub check: &'a dyn Fn(),

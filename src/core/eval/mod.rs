@@ -205,6 +205,10 @@ impl<'a> Run<'a> {
             universe: None,
             check,
         };
+        if !plan.sequences.is_empty() {
+            // Their events, one sequence at a time.
+            budget.take(limits.memory / sequence::SHARE)?;
+        }
         for did in &plan.dids {
             check();
             run.dids.push(Did::new(plan, did, source, exactly, budget)?);

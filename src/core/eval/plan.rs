@@ -158,7 +158,7 @@ pub(crate) struct SequencePlan {
     pub(crate) within: Option<Interval>,
     /// The properties that references compare: of the events themselves, or of those bound.
     pub(crate) slots: Vec<Slot>,
-    /// What states carry: (the step that binds it, the slot of the bound event, the last step that asks).
+    /// Properties of bound events that states carry.
     pub(crate) bound: Vec<Bound>,
     pub(crate) zone: Rc<str>,
 }

@@ -28,6 +28,8 @@ use crate::text::simple_lower;
 /// Events in memory at a time: more of them gain nothing, fewer cost more passes.
 const MOST: usize = 1 << 20;
 const LEAST: usize = 1 << 6;
+/// The part of the memory that they may take; the rest is for values and for other conditions.
+pub(super) const SHARE: u64 = 4;
 
 /// A sequence bound to the groups that its steps name.
 pub(crate) struct Sequence<'a> {
@@ -312,8 +314,7 @@ impl<'a> Sequence<'a> {
             }
         }
         let event = Collected::new(sequence.steps.len() + leaves.len(), sequence.slots.len()).bytes();
-        // A quarter of the memory; the rest is for values and for the other conditions.
-        let most = usize::try_from(limits.memory / 4 / event).unwrap_or(usize::MAX).clamp(LEAST, MOST);
+        let most = usize::try_from(limits.memory / SHARE / event).unwrap_or(usize::MAX).clamp(LEAST, MOST);
         Ok(Self {
             plan: sequence,
             clock,

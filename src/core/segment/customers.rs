@@ -68,12 +68,24 @@ impl CustomersBuilder {
 
     /// Adds the customer of the next ordinal.
     pub fn push(&mut self, id: &str, hash: u128) {
-        let ordinal = self.first + u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
+        let ordinal = self.next();
         self.ids.extend_from_slice(id.as_bytes());
         self.ends.push(i64::try_from(self.ids.len()).unwrap_or(i64::MAX));
         if !id.is_empty() {
             self.entries.push((hash, ordinal));
         }
+    }
+
+    /// The ordinal of the next customer.
+    #[must_use]
+    pub fn next(&self) -> u32 {
+        self.first.saturating_add(u32::try_from(self.ends.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Bytes of the ids.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.ids.len()
     }
 
     /// How many customers there are.
@@ -230,14 +242,6 @@ impl CustomersHeader {
             None => (self.first..end).try_for_each(&mut one),
         }
     }
-}
-
-/// One part of the directory of all customers.
-pub struct Directory<'a> {
-    /// What it holds.
-    pub header: &'a CustomersHeader,
-    /// Its bytes.
-    pub stream: &'a dyn Stream,
 }
 
 #[cfg(test)]

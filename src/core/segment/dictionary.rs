@@ -2,7 +2,7 @@
 //!
 //! Code 0 is "no value". Then come, in this order: `false`, `true`, the numbers by value, the numbers that fit no
 //! 64-bit mantissa at the dictionary's scale, the strings by their bytes, and the JSON texts by their bytes. So a range
-//! of numbers or a prefix of strings is a range of codes.
+//! of numbers is a range of codes, and a string is found by bisection.
 //!
 //! Where the numbers lie close together, every mantissa from the smallest to the largest has a code, whether it occurs
 //! or not: then code and number are a subtraction apart, and no list of numbers is stored or looked up.

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use build::{GroupBuilder, SegmentBuilder};
 pub use column::PACK;
-pub use customers::{CustomersBuilder, CustomersHeader, Directory, Key, customer_hash};
+pub use customers::{CustomersBuilder, CustomersHeader, Key, customer_hash};
 pub use stream::{Corrupt, Span, Stream};
 
 use column::{Column, Reader};
@@ -34,7 +34,7 @@ pub const CHUNK_BITS: u32 = 16;
 pub const CHUNK: usize = 1 << CHUNK_BITS;
 /// The part of an ordinal within its chunk.
 pub(crate) const CHUNK_MASK: u32 = (1 << CHUNK_BITS) - 1;
-/// Bytes of a page: what the store keeps as one row, and what has one checksum.
+/// Bytes of a page: what the store keeps as one row. As many have one checksum, counted from the first behind the prefix.
 pub const PAGE: usize = 8_000;
 /// Microseconds in a second.
 pub(crate) const SECOND: i64 = 1_000_000;
@@ -151,7 +151,7 @@ fn open<H: for<'a> Deserialize<'a>>(stream: &dyn Stream) -> Result<(H, Span), Co
     Ok((header, place))
 }
 
-/// Compares every page with its checksum.
+/// Compares every block of the data with its checksum.
 fn verify(stream: &dyn Stream, header: Span, check: &dyn Fn()) -> Result<(), Corrupt> {
     const SUM: usize = size_of::<u32>();
     let data = header.at.checked_sub(PREFIX as u64).ok_or_else(|| Corrupt::new("the header lies in front"))?;
@@ -170,7 +170,7 @@ fn verify(stream: &dyn Stream, header: Span, check: &dyn Fn()) -> Result<(), Cor
         let length = header.at.saturating_sub(at).min(PAGE as u64);
         stream::read_into(stream, at, u32::try_from(length).unwrap_or(0), &mut bytes)?;
         if crc32fast::hash(&bytes).to_le_bytes() != *expected {
-            return Err(Corrupt::new(format!("the checksum of page {number} is wrong")));
+            return Err(Corrupt::new(format!("the checksum of block {number} of the data is wrong")));
         }
         at += length;
     }

@@ -1,6 +1,6 @@
 //! Whether the index says what the tables say.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use cohort_core::segment::item::Item;
@@ -117,49 +117,53 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
         for group in &header.groups {
             let dead = of_segment.and_then(|groups| groups.get(&group.name));
             let sum = indexed.entry(format!("events of type \"{}\"", group.name)).or_default();
-            add(group, stream, &|row| dead.is_none_or(|dead| !dead.contains(row)), &names, sum)?;
+            add(group, stream, &|row, _| dead.is_none_or(|dead| !dead.contains(row)), &names, sum)?;
         }
     }
-    let mut newer = RoaringBitmap::new();
+    drop(opened);
+    // Sealed rows of profiles that changed since stand for nothing: such profiles are left out on both sides.
+    let moved = moved_profiles(&tables, &state)?;
+    let mut newer: RoaringBitmap = directory.find(&moved)?.into_iter().flatten().collect();
+    let moved: HashSet<&str> = moved.iter().map(String::as_str).collect();
     let mut profiles = Sum::default();
     for segment in segments.iter().rev().filter(|segment| segment.kind == Kind::Profiles) {
         let stream = PageStream::new(&pages, segment.id);
         let header = cache::header(&stream).map_err(damaged)?;
-        let mut ordinals = Vec::new();
         if let Some(group) = header.group(PROFILES) {
-            group.keys(&stream, |_, key| ordinals.push(key.ordinal)).map_err(damaged)?;
-            let live = |row: u32| !newer.contains(ordinals[row as usize]);
-            add(group, &stream, &live, &names, &mut profiles)?;
+            add(group, &stream, &|_, key| !newer.contains(key.ordinal), &names, &mut profiles)?;
+            group.keys(&stream, |_, key| _ = newer.insert(key.ordinal)).map_err(damaged)?;
         }
-        newer.extend(ordinals.iter().copied());
         newer |= header.all_removed(&stream).map_err(damaged)?;
     }
-    // Profiles that changed since: their sealed rows stand for nothing, so they are left out on both sides.
-    drop(opened);
 
     // What the tables hold below the watermark.
     let mut intake = Intake::new(usize::MAX, state.key);
     let mut stored: BTreeMap<String, Sum> = BTreeMap::new();
     let mut read = 0;
+    let nobody = HashSet::new();
     let mut full = |intake: &mut Intake| {
         progress.done(read + intake.len() as u64);
-        if intake.len() >= 100_000 {
+        if is_full(intake) {
             read += intake.len() as u64;
-            count(std::mem::replace(intake, Intake::new(usize::MAX, state.key)), "events", &mut stored)?;
+            count(std::mem::replace(intake, Intake::new(usize::MAX, state.key)), EVENTS, &nobody, &mut stored)?;
         }
         Ok(true)
     };
     events::read_all_events(&tables, state.watermark, &mut intake, &mut full)?;
-    count(intake, "events", &mut stored)?;
+    count(intake, EVENTS, &nobody, &mut stored)?;
     let mut sealed_profiles: BTreeMap<String, Sum> = BTreeMap::new();
     let mut intake = Intake::new(usize::MAX, state.key);
-    events::read_profiles(&tables, (0, state.watermark), None, &mut intake, &mut |_| Ok(true))?;
-    count(intake, "profiles", &mut sealed_profiles)?;
-    let moved = moved_profiles(&tables, &state, &directory, &newer)?;
-    if moved == 0 {
-        let table = sealed_profiles.remove("profiles").unwrap_or_default();
-        compare("profiles", profiles, table, &mut problems);
-    }
+    let mut full = |intake: &mut Intake| {
+        if is_full(intake) {
+            let whole = std::mem::replace(intake, Intake::new(usize::MAX, state.key));
+            count(whole, PROFILES_PLACE, &moved, &mut sealed_profiles)?;
+        }
+        Ok(true)
+    };
+    events::read_profiles(&tables, (0, state.watermark), None, &mut intake, &mut full)?;
+    count(intake, PROFILES_PLACE, &moved, &mut sealed_profiles)?;
+    let table = sealed_profiles.remove(PROFILES_PLACE).unwrap_or_default();
+    compare(PROFILES_PLACE, profiles, table, &mut problems);
     let mut all: HashMap<String, (Sum, Sum)> = HashMap::new();
     for (name, sum) in indexed {
         all.entry(name).or_default().0 = sum;
@@ -186,26 +190,31 @@ fn compare(name: &str, index: Sum, table: Sum, problems: &mut Vec<Problem>) {
     problems.push(Problem { place: name.to_owned(), problem });
 }
 
-/// How many sealed profiles were changed or removed since.
-fn moved_profiles(
-    tables: &events::Tables,
-    state: &store::State,
-    directory: &Directory,
-    sealed: &RoaringBitmap,
-) -> Fallible<u64> {
+/// What problems call the two tables.
+const EVENTS: &str = "events";
+const PROFILES_PLACE: &str = "profiles";
+
+/// Whether as many rows as are compared at a time have come in.
+fn is_full(intake: &Intake) -> bool {
+    const ROWS: usize = 100_000;
+    const BYTES: usize = 1 << 28;
+    intake.len() >= ROWS || intake.bytes() >= BYTES
+}
+
+/// Whose profiles were written or removed since the last sealing.
+fn moved_profiles(tables: &events::Tables, state: &store::State) -> Fallible<Vec<String>> {
     let mut intake = Intake::new(usize::MAX, state.key);
     events::read_profiles(tables, (state.watermark, u64::MAX), Some(&[]), &mut intake, &mut |_| Ok(true))?;
     let mut ids: Vec<String> = intake.customers.iter().map(|(id, _)| id.to_owned()).collect();
     ids.extend(direct::removed_profiles(tables.internals)?);
-    let found = directory.find(&ids)?;
-    Ok(found.into_iter().flatten().filter(|ordinal| sealed.contains(*ordinal)).count() as u64)
+    Ok(ids)
 }
 
 /// Adds the live rows of a group to a sum.
 fn add(
     group: &cohort_core::segment::Group,
     stream: &dyn Stream,
-    live: &dyn Fn(u32) -> bool,
+    live: &dyn Fn(u32, RowKey) -> bool,
     names: &[Box<str>],
     sum: &mut Sum,
 ) -> Fallible<()> {
@@ -216,7 +225,7 @@ fn add(
         .keys(stream, |row, key| {
             let name = names.get(key.ordinal as usize);
             known &= name.is_some();
-            rows.hashes.push((key_hash(name.map_or("", |name| name), key), live(row)));
+            rows.hashes.push((key_hash(name.map_or("", |name| name), key), live(row, key)));
         })
         .map_err(damaged)?;
     if !known {
@@ -245,13 +254,14 @@ fn add(
     Ok(())
 }
 
-/// Adds the rows of an intake to the sums of their types.
-fn count(intake: Intake, what: &str, sums: &mut BTreeMap<String, Sum>) -> Fallible<()> {
+/// Adds the rows of an intake to the sums of their types, but those of some customers.
+fn count(intake: Intake, what: &str, without: &HashSet<&str>, sums: &mut BTreeMap<String, Sum>) -> Fallible<()> {
     let names: Vec<Box<str>> = intake.customers.iter().map(|(id, _)| id.into()).collect();
     let (header, bytes) = intake.builder.in_memory();
     for group in &header.groups {
-        let name = if what == "events" { format!("events of type \"{}\"", group.name) } else { what.to_owned() };
-        add(group, &bytes, &|_| true, &names, sums.entry(name).or_default())?;
+        let name = if what == EVENTS { format!("events of type \"{}\"", group.name) } else { what.to_owned() };
+        let live = |_, key: RowKey| names.get(key.ordinal as usize).is_none_or(|name| !without.contains(&**name));
+        add(group, &bytes, &live, &names, sums.entry(name).or_default())?;
     }
     Ok(())
 }

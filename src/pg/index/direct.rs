@@ -28,6 +28,7 @@ mod segment {
     pub(super) const STAMP_TO: usize = 5;
     pub(super) const ROWS: usize = 6;
     pub(super) const DEAD: usize = 7;
+    pub(super) const BYTES: usize = 8;
     pub(super) const FIRST_AT: usize = 9;
     pub(super) const LAST_AT: usize = 10;
 }
@@ -155,6 +156,7 @@ pub(super) fn segments(internals: pg_sys::Oid) -> Fallible<Vec<Segment>> {
             stamps: (row.word(segment::STAMP_FROM), row.word(segment::STAMP_TO)),
             rows: row.word(segment::ROWS).cast_signed(),
             dead: row.word(segment::DEAD).cast_signed(),
+            bytes: row.word(segment::BYTES).cast_signed(),
             times: row.datum(segment::FIRST_AT).zip(row.datum(segment::LAST_AT)).map(|times| {
                 let [first, last] = [times.0, times.1].map(|time| (time.value() as u64).cast_signed());
                 (first, last)

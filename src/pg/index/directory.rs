@@ -70,11 +70,6 @@ impl Directory {
         Ok(Self { key: state.key, erasures: state.erasures, lasting: !state.own, customers: state.customers, parts })
     }
 
-    /// How many ordinals are given out.
-    pub(super) fn customers(&self) -> u32 {
-        self.customers
-    }
-
     /// The ordinals of customers, where they have one.
     pub(super) fn find<S: AsRef<str>>(&self, ids: &[S]) -> Fallible<Vec<Option<u32>>> {
         let hashes: Vec<u128> = ids.iter().map(|id| customer_hash(&self.key, id.as_ref())).collect();

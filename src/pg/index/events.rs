@@ -257,7 +257,7 @@ pub(super) fn read_events(
     Ok(())
 }
 
-/// The same for all events, in physical order, which is mostly that of time. `progress` hears of pages read.
+/// The same for all events stamped below `to`, in physical order, which is mostly that of time.
 pub(super) fn read_all_events(
     tables: &Tables,
     to: u64,

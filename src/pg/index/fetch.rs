@@ -28,9 +28,11 @@ impl Place {
         self.offset > 0
     }
 
-    /// Where a row of one table page lies that was stored so many rows after this one, if nothing came between.
+    /// Where a row of one table page lies that was stored so many rows after this one, if nothing came between. Pages that
+    /// follow one another were mostly read one after the other, into buffers that do so too.
     pub(super) fn later(self, rows: u32) -> Self {
-        Self { block: self.block.wrapping_add(rows), offset: self.offset, buffer: 0 }
+        let buffer = if self.buffer > 0 && rows == 1 { self.buffer.saturating_add(1) } else { 0 };
+        Self { block: self.block.wrapping_add(rows), offset: self.offset, buffer }
     }
 }
 
@@ -153,7 +155,8 @@ impl Fetcher {
             // SAFETY: the table is open, and the index names blocks that it has. The pin keeps the rows where they are; the
             // lock is held while they are looked for. An error of the server leaves both to the transaction's end.
             unsafe {
-                let last = if block < MOST_BLOCKS { buffers.slot(block as usize) } else { &mut 0 };
+                let mut beyond = 0;
+                let last = if block < MOST_BLOCKS { remembered(buffers, block as usize) } else { &mut beyond };
                 let buffer = pinned(table, block, last);
                 pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE.cast_signed());
                 tuples.clear();
@@ -193,6 +196,17 @@ impl Fetcher {
     }
 }
 
+/// The buffer that held a block last; where none is known, the one behind that of the block before, which was mostly read
+/// just before it.
+fn remembered(buffers: &mut Buffers, block: usize) -> &mut pg_sys::Buffer {
+    let before = block.checked_sub(1).map_or(0, |before| buffers.get(before));
+    let last = buffers.slot(block);
+    if *last == 0 && before > 0 {
+        *last = before.saturating_add(1);
+    }
+    last
+}
+
 thread_local! {
     /// Counts the pages that were pinned.
     static PINNED: Cell<u8> = const { Cell::new(0) };
@@ -202,7 +216,7 @@ thread_local! {
 /// in use, and pages that nobody uses are the first to make room for others.
 const TOLD: u8 = 16;
 
-/// The buffer of a page, pinned; `last` is where it was found last, or 0.
+/// The buffer of a page, pinned; `last` is where it was found last or may be, or 0.
 ///
 /// # Safety
 /// The table is open and has the block.
@@ -215,7 +229,8 @@ unsafe fn pinned(table: pg_sys::Relation, block: u32, last: &mut pg_sys::Buffer)
         let file = (*table).rd_locator;
         let main = pg_sys::ForkNumber::MAIN_FORKNUM;
         let tell = PINNED.replace(PINNED.get().wrapping_add(1)).is_multiple_of(TOLD);
-        if tell || *last <= 0 || !pg_sys::ReadRecentBuffer(file, main, block, *last) {
+        let there = !tell && (1..=pg_sys::NBuffers).contains(last);
+        if !there || !pg_sys::ReadRecentBuffer(file, main, block, *last) {
             *last = pg_sys::ReadBuffer(table, block);
         }
         *last

@@ -44,7 +44,7 @@ fn choice() -> Fallible<Option<(Vec<Segment>, bool)>> {
     let segments = spi::with_snapshot(|| direct::segments(internals))?;
     Ok([Kind::Events, Kind::Profiles, Kind::Customers].into_iter().find_map(|kind| {
         let of_kind: Vec<&Segment> = segments.iter().filter(|segment| segment.kind == kind).collect();
-        let chosen = choose(&of_kind, most(kind))?;
+        let chosen = choose(&of_kind, most(kind), i64::try_from(settings::segment_size()).unwrap_or(i64::MAX))?;
         let with_oldest = of_kind.first().map(|segment| segment.id) == chosen.first().map(|segment| segment.id);
         Some((chosen.into_iter().cloned().collect(), with_oldest))
     }))
@@ -59,7 +59,7 @@ fn most(kind: Kind) -> i64 {
 
 /// The segments to merge next, oldest first: neighbours of which none is much larger than the others, or one of which a
 /// quarter is gone.
-fn choose<'a>(segments: &[&'a Segment], most: i64) -> Option<Vec<&'a Segment>> {
+fn choose<'a>(segments: &[&'a Segment], most: i64, most_bytes: i64) -> Option<Vec<&'a Segment>> {
     if let Some(worn) = segments.iter().find(|segment| segment.dead > 0 && segment.dead * 4 >= segment.rows) {
         return Some(vec![worn]);
     }
@@ -67,7 +67,7 @@ fn choose<'a>(segments: &[&'a Segment], most: i64) -> Option<Vec<&'a Segment>> {
     for limit in [most / 512, most / 64, most / 8, most / 2] {
         let mut run: Vec<&Segment> = Vec::new();
         for segment in segments {
-            if segment.rows > limit.max(1) || segment.rows >= most {
+            if segment.rows > limit.max(1) || segment.rows >= most || segment.bytes > most_bytes / 2 {
                 run.clear();
                 continue;
             }
@@ -75,10 +75,11 @@ fn choose<'a>(segments: &[&'a Segment], most: i64) -> Option<Vec<&'a Segment>> {
             if run.len() < TOGETHER {
                 continue;
             }
-            let mut rows = 0;
+            let (mut rows, mut bytes) = (0, 0);
             run.retain(|segment| {
                 rows += segment.rows;
-                rows <= most
+                bytes += segment.bytes;
+                rows <= most && bytes <= most_bytes
             });
             if run.len() >= 2 {
                 return Some(run);

@@ -73,7 +73,7 @@ pub(crate) fn refusal() -> Fallible<Option<String>> {
         if scan::has_policies(oid) {
             return Ok(Some(format!("row-level security of {name}")));
         }
-        if scan::Relation::table(oid).has_subclass() {
+        if scan::has_subclass(oid) {
             return Ok(Some(format!("tables inherit from {name}")));
         }
     }
@@ -188,9 +188,9 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
         removed_profiles = direct::removed_profiles(tables.internals)?;
         events::remove_profiles(&removed_profiles, &mut newest);
     }
-    if events.bytes() + newest.bytes() > memory {
+    let Some(memory) = memory.checked_sub(events.bytes() + newest.bytes()) else {
         return Ok(Err(too_large("the tail")));
-    }
+    };
     let tail_rows = events.len() + newest.len();
     let mut strangers =
         Strangers { key: state.key, sealed: state.customers, ordinals: HashMap::default(), ids: Vec::new() };

@@ -37,12 +37,6 @@ impl Relation {
         .set_hint(format!("REINDEX INDEX {name}; until then SET kursaha_cohort.engine = 'sql' answers without it.")))
     }
 
-    /// Whether other tables inherit from it, or did.
-    pub(super) fn has_subclass(&self) -> bool {
-        // SAFETY: the relation is open.
-        unsafe { (*(*self.0).rd_rel).relhassubclass }
-    }
-
     /// How many rows the last VACUUM or ANALYZE counted.
     pub(super) fn rows_about(&self) -> u64 {
         // SAFETY: the relation is open.
@@ -101,6 +95,21 @@ pub(super) fn has_policies(table: pg_sys::Oid) -> bool {
     // SAFETY: as above.
     let found = unsafe { pg_sys::check_enable_rls(table, pg_sys::InvalidOid, true) };
     found == pg_sys::CheckEnableRlsResult::RLS_ENABLED.cast_signed()
+}
+
+/// Whether other tables inherit from a table, or did. Opening it to see would take a new session longer.
+pub(super) fn has_subclass(table: pg_sys::Oid) -> bool {
+    // SAFETY: a catalog look-up inside a transaction; the row has this form and is there until it is released.
+    unsafe {
+        let row = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::RELOID.cast_signed(), table.into());
+        if row.is_null() {
+            return false;
+        }
+        #[expect(clippy::cast_ptr_alignment, reason = "rows are aligned")]
+        let found = (*pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_class>()).relhassubclass;
+        pg_sys::ReleaseSysCache(row);
+        found
+    }
 }
 
 /// What an index column is compared with.

@@ -17,7 +17,7 @@ use super::pages::{PageStream, Pages};
 use super::scan::must_read;
 use super::store::{self, Kind, State};
 use super::{Damaged, bury, cache, damaged, dead_rows, merge, tables};
-use crate::pg::errors::Fallible;
+use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::progress::{Phase, Progress};
 use crate::pg::settings;
 use crate::pg::spi;
@@ -122,6 +122,7 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
             directory: Directory::open(&state, &old, &pages)?,
             new: ByHash::default(),
             builder: CustomersBuilder::new(state.customers),
+            stamps: (from, to),
         };
 
         // What is gone from the segments that are there.
@@ -145,15 +146,16 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
 
         // Events.
         let batch = if from == 0 { settings::segment_rows() } else { settings::seal_batch() };
+        let size = settings::segment_size();
         let paths = settings::max_indexed_paths();
         let key = state.key;
         let mut events = Intake::new(paths, key);
         progress.total(if from == 0 { tables.events_about() } else { 0 });
         let mut full = |intake: &mut Intake| {
             progress.done(sealed.events + intake.len() as u64);
-            if intake.len() >= batch {
+            if intake.len() >= batch || intake.bytes() >= size {
                 let whole = std::mem::replace(intake, Intake::new(paths, key));
-                sealed.events += write(whole, Kind::Events, (from, to), &mut register)?;
+                sealed.events += write(whole, Kind::Events, &mut register)?;
             }
             Ok(true)
         };
@@ -162,26 +164,28 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
         } else {
             events::read_events(&tables, (from, to), &Wanted::ALL, &mut events, &mut full)?;
         }
-        sealed.events += write(events, Kind::Events, (from, to), &mut register)?;
+        sealed.events += write(events, Kind::Events, &mut register)?;
 
-        // Profiles. All in one segment: a row and a removal of one customer must not lie in two of one sealing.
+        // Profiles. Removals come first: they must not lie in a newer segment than a row of the same customer.
         let mut profiles = Intake::new(paths, key);
-        events::read_profiles(&tables, (from, to), None, &mut profiles, &mut |_| Ok(true))?;
-        let known = removed_profiles.iter().filter(|_| from > 0).cloned().collect::<Vec<_>>();
+        let known = if from > 0 { removed_profiles } else { Vec::new() };
         let present: Vec<bool> = register.directory.find(&known)?.iter().map(Option::is_some).collect();
         let gone: Vec<String> =
             known.into_iter().zip(present).filter(|(_, present)| *present).map(|(id, _)| id).collect();
         sealed.removed += gone.len() as u64;
         state.removed |= sealed.removed > 0;
         events::remove_profiles(&gone, &mut profiles);
-        sealed.profiles += write(profiles, Kind::Profiles, (from, to), &mut register)?;
-
-        if !register.builder.is_empty() {
-            let count = register.builder.len();
-            let bytes = register.builder.finish();
-            store::add_segment(Kind::Customers, None, (from, to), count as u64, None, &bytes)?;
-            state.customers += u32::try_from(count).unwrap_or(u32::MAX);
-        }
+        let mut full = |intake: &mut Intake| {
+            if intake.bytes() >= size {
+                let whole = std::mem::replace(intake, Intake::new(paths, key));
+                sealed.profiles += write(whole, Kind::Profiles, &mut register)?;
+            }
+            Ok(true)
+        };
+        events::read_profiles(&tables, (from, to), None, &mut profiles, &mut full)?;
+        sealed.profiles += write(profiles, Kind::Profiles, &mut register)?;
+        register.write()?;
+        state.customers = register.builder.next();
         store::forget_removed(event_entries, profile_entries)?;
         state.watermark = to;
         store::set_state(&state)?;
@@ -235,7 +239,7 @@ fn erase(state: &State, forgotten: Forgotten) -> Fallible<()> {
 }
 
 /// Writes an intake as a segment; gives how many rows it has.
-fn write(mut intake: Intake, kind: Kind, stamps: (u64, u64), register: &mut Register) -> Fallible<u64> {
+fn write(mut intake: Intake, kind: Kind, register: &mut Register) -> Fallible<u64> {
     let rows = intake.len() as u64;
     if intake.customers.is_empty() {
         return Ok(0);
@@ -244,7 +248,10 @@ fn write(mut intake: Intake, kind: Kind, stamps: (u64, u64), register: &mut Regi
     intake.builder.renumber(&ordinals);
     let bytes = intake.builder.finish();
     let times = Header::open(&bytes).map_err(damaged)?.times();
-    store::add_segment(kind, None, stamps, rows, times, &bytes)?;
+    store::add_segment(kind, None, register.stamps, rows, times, &bytes)?;
+    if register.builder.bytes() >= settings::segment_size() {
+        register.write()?;
+    }
     Ok(rows)
 }
 
@@ -253,21 +260,43 @@ struct Register {
     directory: Directory,
     /// Ordinals given out by this sealing.
     new: ByHash<u32>,
+    /// Those of them that are not written yet.
     builder: CustomersBuilder,
+    stamps: (u64, u64),
 }
 
 impl Register {
+    /// Writes the customers that came since the last time.
+    fn write(&mut self) -> Fallible<()> {
+        /// The last chunk of ordinals is out of reach.
+        const MOST: u32 = u32::MAX - 0xffff;
+        if self.builder.next() > MOST {
+            return Err(failure(
+                SqlState::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                format!("the index has no more than {MOST} ordinals for customers"),
+            )
+            .set_hint("SELECT cohort_reindex() gives them out anew, to customers who are still there."));
+        }
+        if !self.builder.is_empty() {
+            let builder = CustomersBuilder::new(self.builder.next());
+            let builder = std::mem::replace(&mut self.builder, builder);
+            let count = builder.len() as u64;
+            store::add_segment(Kind::Customers, None, self.stamps, count, None, &builder.finish())?;
+        }
+        Ok(())
+    }
+
     fn ordinals(&mut self, customers: &Customers) -> Fallible<Vec<u32>> {
         let known = self.directory.find_hashes(&customers.hashes)?;
-        let first = self.directory.customers();
         Ok(customers
             .iter()
             .zip(known)
             .map(|((id, hash), known)| {
                 known.unwrap_or_else(|| {
                     *self.new.entry(hash).or_insert_with(|| {
+                        let ordinal = self.builder.next();
                         self.builder.push(id, hash);
-                        first + u32::try_from(self.builder.len() - 1).unwrap_or(0)
+                        ordinal
                     })
                 })
             })

@@ -102,6 +102,7 @@ pub(super) struct Segment {
     pub(super) stamps: (u64, u64),
     pub(super) rows: i64,
     pub(super) dead: i64,
+    pub(super) bytes: i64,
     /// The earliest and the latest time of its events, where it says so.
     pub(super) times: Option<(i64, i64)>,
 }
