@@ -18,12 +18,10 @@ impl Bits {
     /// The first `count` ordinals.
     pub(crate) fn first(count: usize) -> Self {
         let mut bits = Self::none();
-        for (number, word) in bits.0.iter_mut().enumerate() {
-            *word = match count.saturating_sub(number * 64) {
-                0 => 0,
-                some @ 1..64 => (1 << some) - 1,
-                _ => u64::MAX,
-            };
+        let whole = count.min(CHUNK) / 64;
+        bits.0[..whole].fill(u64::MAX);
+        if let Some(word) = bits.0.get_mut(whole) {
+            *word = (1 << (count % 64)) - 1;
         }
         bits
     }

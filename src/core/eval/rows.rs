@@ -134,17 +134,17 @@ impl<'a> Bound<'a> {
 
     /// Keeps, of some rows in ascending order, those that satisfy it.
     fn retain(&mut self, rows: &mut Vec<u32>) -> Result<(), Corrupt> {
+        if let Self::Codes(reader, set, _) = self {
+            return match set {
+                Codes::Range(first, last) => reader.retain(rows, |code| (*first..=*last).contains(&code)),
+                set @ Codes::Bits(_) => reader.retain(rows, |code| set.contains(code)),
+            };
+        }
         let mut kept = 0;
         for place in 0..rows.len() {
             let row = rows[place];
-            let (pack, within) = (row as usize / PACK, row as usize % PACK);
-            let holds = match &mut *self {
-                Self::Codes(reader, set, _) => set.contains(reader.one(pack, within)?),
-                other => other.mask(pack, 1 << within)? != 0,
-            };
-            // Without a branch, which would be guessed wrongly time and again.
             rows[kept] = row;
-            kept += usize::from(holds);
+            kept += usize::from(self.mask(row as usize / PACK, 1 << (row as usize % PACK))? != 0);
         }
         rows.truncate(kept);
         Ok(())

@@ -238,25 +238,37 @@ impl<'a> Reader<'a> {
         if width > 32 {
             return Err(Corrupt::new("a pack is wider than its values"));
         }
-        Ok(base.wrapping_add(self.bits(self.starts[within] as usize, place, width) as u32))
+        Ok(base.wrapping_add(bits(&self.bytes, self.starts[within] as usize, place, width) as u32))
     }
 
-    /// The bits of one value in a layer of a pack, which begins at `start` and is up to 32 bits wide.
-    #[inline]
-    fn bits(&self, start: usize, place: usize, width: u32) -> u64 {
-        // Four lanes, each a run of bits in words of 32; the lanes' words take turns.
-        let (lane, bit) = (place % LANES, place / LANES * width as usize);
-        let word = |number: usize| {
-            let at = start + (number * LANES + lane) * 4;
-            let bytes = self.bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
-            u64::from(u32::from_le_bytes(bytes.unwrap_or_default()))
-        };
-        let first = bit / 32;
-        let mut bits = word(first) >> (bit % 32);
-        if bit % 32 + width as usize > 32 {
-            bits |= word(first + 1) << (32 - bit % 32);
+    /// Keeps, of some rows in ascending order, those whose value is wanted, in a column as for [`Reader::one`].
+    pub(crate) fn retain(&mut self, rows: &mut Vec<u32>, wanted: impl Fn(u32) -> bool) -> Result<(), Corrupt> {
+        let (mut from, mut kept) = (0, 0);
+        while let Some(first) = rows.get(from) {
+            let pack = *first as usize / PACK;
+            self.seek(pack)?;
+            let behind = (pack / FRAME + 1) * FRAME * PACK;
+            let (bytes, starts) = (self.bytes.as_slice(), self.starts.as_slice());
+            let to = from + rows[from..].partition_point(|row| (*row as usize) < behind);
+            for place in from..to {
+                let row = rows[place];
+                let within = row as usize / PACK % FRAME;
+                let (Some(start), Some(width)) = (starts.get(within), bytes.get(within)) else {
+                    return Err(too_short());
+                };
+                if *width > 32 {
+                    return Err(Corrupt::new("a pack is wider than its values"));
+                }
+                let base = word(bytes, starts.len() + within * BASE);
+                let value = bits(bytes, *start as usize, row as usize % PACK, u32::from(*width));
+                // Without a branch, which would be guessed wrongly time and again.
+                rows[kept] = row;
+                kept += usize::from(wanted(base.wrapping_add(value as u32)));
+            }
+            from = to;
         }
-        bits & ((1 << width) - 1)
+        rows.truncate(kept);
+        Ok(())
     }
 
     /// The values of a pack of any column that is not sorted. Behind the last row they have no meaning.
@@ -332,10 +344,28 @@ impl<'a> Reader<'a> {
         let (pack, place) = (row as usize / PACK, row as usize % PACK);
         let within = self.seek(pack)?;
         let (width, start) = (u32::from(self.bytes[within]), self.starts[within] as usize);
-        let low = self.bits(start, place, width.min(32));
-        let high = if width > 32 { self.bits(start + 32 * PACK / 8, place, width - 32) } else { 0 };
+        let low = bits(&self.bytes, start, place, width.min(32));
+        let high = if width > 32 { bits(&self.bytes, start + 32 * PACK / 8, place, width - 32) } else { 0 };
         Ok(self.base(within).wrapping_add((low | high << 32).cast_signed()))
     }
+}
+
+/// Four bytes as a number; 0 beyond the end.
+#[inline]
+fn word(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_le_bytes(*word))
+}
+
+/// The bits of one value in a layer of a pack, which begins at `start` and is up to 32 bits wide.
+#[inline]
+fn bits(bytes: &[u8], start: usize, place: usize, width: u32) -> u64 {
+    // Four lanes, each a run of bits in words of 32; the lanes' words take turns.
+    let (lane, bit) = (place % LANES, place / LANES * width as usize);
+    let word = |number: usize| u64::from(word(bytes, start + (number * LANES + lane) * 4));
+    let first = bit / 32;
+    // What lies behind the value is cut off, so that the second word may be any.
+    let two = word(first) | word(first + 1) << 32;
+    two >> (bit % 32) & ((1 << width) - 1)
 }
 
 fn too_short() -> Corrupt {
@@ -375,6 +405,10 @@ mod tests {
             for (row, value) in values.iter().enumerate() {
                 prop_assert_eq!(reader.one(row / PACK, row % PACK).map(i64::from), Ok(*value));
             }
+            let mut kept: Vec<u32> = (0..).take(values.len()).filter(|row| row % 3 != 1).collect();
+            let expected: Vec<u32> = kept.iter().copied().filter(|row| values[*row as usize] % 5 == 2).collect();
+            prop_assert_eq!(reader.retain(&mut kept, |value| value % 5 == 2), Ok(()));
+            prop_assert_eq!(kept, expected);
         }
 
         #[test]
