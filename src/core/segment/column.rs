@@ -234,11 +234,7 @@ impl<'a> Reader<'a> {
     /// its place, for a fraction of the work.
     pub(crate) fn one(&mut self, pack: usize, place: usize) -> Result<u32, Corrupt> {
         let within = self.seek(pack)?;
-        let (width, base) = (u32::from(self.bytes[within]), low_half(self.base(within)));
-        if width > 32 {
-            return Err(Corrupt::new("a pack is wider than its values"));
-        }
-        Ok(base.wrapping_add(bits(&self.bytes, self.starts[within] as usize, place, width) as u32))
+        small_value(&self.bytes, &self.starts, within, place)
     }
 
     /// Keeps, of some rows in ascending order, those whose value is wanted, in a column as for [`Reader::one`].
@@ -252,18 +248,10 @@ impl<'a> Reader<'a> {
             let to = from + rows[from..].partition_point(|row| (*row as usize) < behind);
             for place in from..to {
                 let row = rows[place];
-                let within = row as usize / PACK % FRAME;
-                let (Some(start), Some(width)) = (starts.get(within), bytes.get(within)) else {
-                    return Err(too_short());
-                };
-                if *width > 32 {
-                    return Err(Corrupt::new("a pack is wider than its values"));
-                }
-                let base = word(bytes, starts.len() + within * BASE);
-                let value = bits(bytes, *start as usize, row as usize % PACK, u32::from(*width));
+                let value = small_value(bytes, starts, row as usize / PACK % FRAME, row as usize % PACK)?;
                 // Without a branch, which would be guessed wrongly time and again.
                 rows[kept] = row;
-                kept += usize::from(wanted(base.wrapping_add(value as u32)));
+                kept += usize::from(wanted(value));
             }
             from = to;
         }
@@ -354,6 +342,20 @@ impl<'a> Reader<'a> {
 #[inline]
 fn word(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_le_bytes(*word))
+}
+
+/// One value of up to 32 bits, by its pack's place in a frame and its own in the pack.
+#[inline]
+fn small_value(frame: &[u8], starts: &[u32], within: usize, place: usize) -> Result<u32, Corrupt> {
+    let (Some(start), Some(width)) = (starts.get(within), frame.get(within)) else {
+        return Err(too_short());
+    };
+    if *width > 32 {
+        return Err(Corrupt::new("a pack is wider than its values"));
+    }
+    // The low half of the base: such values have no other.
+    let base = word(frame, starts.len() + within * BASE);
+    Ok(base.wrapping_add(bits(frame, *start as usize, place, u32::from(*width)) as u32))
 }
 
 /// The bits of one value in a layer of a pack, which begins at `start` and is up to 32 bits wide.

@@ -145,7 +145,7 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
         progress.done(read + intake.len() as u64);
         if is_full(intake) {
             read += intake.len() as u64;
-            count(std::mem::replace(intake, Intake::new(usize::MAX, state.key)), EVENTS, &nobody, &mut stored)?;
+            count(intake.take(), EVENTS, &nobody, &mut stored)?;
         }
         Ok(true)
     };
@@ -155,8 +155,7 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
     let mut intake = Intake::new(usize::MAX, state.key);
     let mut full = |intake: &mut Intake| {
         if is_full(intake) {
-            let whole = std::mem::replace(intake, Intake::new(usize::MAX, state.key));
-            count(whole, PROFILES_PLACE, &moved, &mut sealed_profiles)?;
+            count(intake.take(), PROFILES_PLACE, &moved, &mut sealed_profiles)?;
         }
         Ok(true)
     };

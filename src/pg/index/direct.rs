@@ -149,6 +149,7 @@ pub(super) fn state(internals: pg_sys::Oid) -> Fallible<State> {
 pub(super) fn segments(internals: pg_sys::Oid) -> Fallible<Vec<Segment>> {
     let mut all = Vec::new();
     each(internals, c"segment", |row| {
+        let time = |column| row.datum(column).map(|_| row.word(column).cast_signed());
         all.push(Segment {
             id: row.word(segment::ID).cast_signed(),
             kind: Kind::of(row.bytes(segment::KIND).as_str()),
@@ -157,10 +158,7 @@ pub(super) fn segments(internals: pg_sys::Oid) -> Fallible<Vec<Segment>> {
             rows: row.word(segment::ROWS).cast_signed(),
             dead: row.word(segment::DEAD).cast_signed(),
             bytes: row.word(segment::BYTES).cast_signed(),
-            times: row.datum(segment::FIRST_AT).zip(row.datum(segment::LAST_AT)).map(|times| {
-                let [first, last] = [times.0, times.1].map(|time| (time.value() as u64).cast_signed());
-                (first, last)
-            }),
+            times: time(segment::FIRST_AT).zip(time(segment::LAST_AT)),
         });
         Ok(())
     })?;

@@ -103,6 +103,7 @@ impl Customers {
 /// Rows on their way into a segment: customers have provisional ordinals, in the order in which they come.
 pub(super) struct Intake {
     pub(super) builder: SegmentBuilder,
+    most_paths: usize,
     pub(super) customers: Customers,
     /// Where each customer is to have one ordinal: which.
     ordinals: Option<ByHash<u32>>,
@@ -119,6 +120,7 @@ impl Intake {
     pub(super) fn new(most_paths: usize, key: cohort_core::segment::Key) -> Self {
         Self {
             builder: SegmentBuilder::new(most_paths),
+            most_paths,
             customers: Customers::default(),
             ordinals: Some(ByHash::default()),
             key,
@@ -133,6 +135,12 @@ impl Intake {
     /// out row by row whether the customer came before.
     pub(super) fn by_row(key: cohort_core::segment::Key) -> Self {
         Self { ordinals: None, ..Self::new(usize::MAX, key) }
+    }
+
+    /// All that came in; an empty one of the same kind stays.
+    pub(super) fn take(&mut self) -> Self {
+        let ordinals = self.ordinals.as_ref().map(|_| ByHash::default());
+        std::mem::replace(self, Self { ordinals, ..Self::new(self.most_paths, self.key) })
     }
 
     /// The provisional ordinal of a customer.

@@ -31,9 +31,14 @@ impl Place {
     /// Where a row of one table page lies that was stored so many rows after this one, if nothing came between. Pages that
     /// follow one another were mostly read one after the other, into buffers that do so too.
     pub(super) fn later(self, rows: u32) -> Self {
-        let buffer = if self.buffer > 0 && rows == 1 { self.buffer.saturating_add(1) } else { 0 };
+        let buffer = if rows == 1 { behind(self.buffer) } else { 0 };
         Self { block: self.block.wrapping_add(rows), offset: self.offset, buffer }
     }
+}
+
+/// The buffer behind another one; 0 where that is not known.
+fn behind(buffer: pg_sys::Buffer) -> pg_sys::Buffer {
+    if buffer > 0 { buffer.saturating_add(1) } else { 0 }
 }
 
 /// Looks at rows of one table by their places.
@@ -201,8 +206,8 @@ impl Fetcher {
 fn remembered(buffers: &mut Buffers, block: usize) -> &mut pg_sys::Buffer {
     let before = block.checked_sub(1).map_or(0, |before| buffers.get(before));
     let last = buffers.slot(block);
-    if *last == 0 && before > 0 {
-        *last = before.saturating_add(1);
+    if *last == 0 {
+        *last = behind(before);
     }
     last
 }

@@ -113,11 +113,8 @@ impl Pages {
         if self.next.get() != (segment, page) {
             scan.seek(&[Key::Int8Equals(segment), Key::Int4From(page), Key::Int4To(last)]);
         }
-        self.next.set(if page < last { (segment, page + 1) } else { (-1, -1) });
         let result = found(scan.next());
-        if result.is_err() {
-            self.next.set((-1, -1));
-        }
+        self.next.set(if result.is_ok() && page < last { (segment, page + 1) } else { (-1, -1) });
         result
     }
 

@@ -23,13 +23,11 @@ impl Relation {
         // SAFETY: as above.
         let index = Self(unsafe { pg_sys::index_open(oid, pg_sys::AccessShareLock.cast_signed()) });
         // SAFETY: the relation is open, and an index has this form.
-        let (valid, name) = unsafe {
-            let name = CStr::from_ptr((*(*index.0).rd_rel).relname.data.as_ptr());
-            ((*(*index.0).rd_index).indisvalid, name.to_string_lossy().into_owned())
-        };
-        if valid {
+        if unsafe { (*(*index.0).rd_index).indisvalid } {
             return Ok(index);
         }
+        // SAFETY: as above.
+        let name = unsafe { CStr::from_ptr((*(*index.0).rd_rel).relname.data.as_ptr()) }.to_string_lossy();
         Err(failure(
             SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!("the index {name} is not valid: it is being built, or building it failed"),

@@ -154,8 +154,7 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
         let mut full = |intake: &mut Intake| {
             progress.done(sealed.events + intake.len() as u64);
             if intake.len() >= batch || intake.bytes() >= size {
-                let whole = std::mem::replace(intake, Intake::new(paths, key));
-                sealed.events += write(whole, Kind::Events, &mut register)?;
+                sealed.events += write(intake.take(), Kind::Events, &mut register)?;
             }
             Ok(true)
         };
@@ -177,8 +176,7 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
         events::remove_profiles(&gone, &mut profiles);
         let mut full = |intake: &mut Intake| {
             if intake.bytes() >= size {
-                let whole = std::mem::replace(intake, Intake::new(paths, key));
-                sealed.profiles += write(whole, Kind::Profiles, &mut register)?;
+                sealed.profiles += write(intake.take(), Kind::Profiles, &mut register)?;
             }
             Ok(true)
         };
