@@ -27,6 +27,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::settings::register();
     // SAFETY: reads a variable of the server, which has one thread here.
     if unsafe { pgrx::pg_sys::process_shared_preload_libraries_in_progress } {
+        pg::index::preload();
         worker::register();
     }
 }

@@ -9,7 +9,7 @@ use super::source::{Part, Source};
 use crate::rule::Occurrence;
 use crate::segment::ids::IdReader;
 use crate::segment::times::Times;
-use crate::segment::{CHUNK, CHUNK_MASK, Corrupt, PACK};
+use crate::segment::{CHUNK, CHUNK_MASK, Corrupt, Entry, PACK};
 
 /// A condition bound to every group that it looks at.
 pub(crate) struct Did<'a> {
@@ -33,12 +33,9 @@ pub(crate) struct Matching<'a> {
 }
 
 /// The groups of some event types in a part.
-pub(crate) fn groups<'a>(
-    part: &'a Part<'a>,
-    types: Option<&[String]>,
-) -> impl Iterator<Item = &'a crate::segment::Group> {
+pub(crate) fn groups<'a>(part: &'a Part<'a>, types: Option<&[String]>) -> impl Iterator<Item = &'a Entry> {
     let wanted: Option<Vec<String>> = types.map(<[String]>::to_vec);
-    part.header.groups.iter().filter(move |group| wanted.as_ref().is_none_or(|types| types.contains(&group.name)))
+    part.header.groups.iter().filter(move |entry| wanted.as_ref().is_none_or(|types| types.contains(&entry.name)))
 }
 
 /// Does something for each row of a mask; full packs, which are common, go without looking for bits.
@@ -64,11 +61,12 @@ impl<'a> Did<'a> {
         // Which event is a customer's first is asked of all events that exist; the window is asked of that one.
         let window = if did.occurrence.is_some() { (i64::MIN, plan.as_of) } else { did.window };
         for part in &source.events {
-            for group in groups(part, did.types.as_deref()) {
-                let Some(rows) = Rows::new(group, part.stream, part.dead.get(&group.name), window) else {
+            for entry in groups(part, did.types.as_deref()) {
+                let Some(rows) = Rows::new(part, entry, window)? else {
                     bound.skipped += 1;
                     continue;
                 };
+                let group = rows.group;
                 let filter = Bound::new(&did.filter, group, part.stream, &clock)?;
                 if matches!(filter, Bound::Nothing) && did.occurrence.is_none() {
                     bound.skipped += 1;

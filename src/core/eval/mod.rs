@@ -160,10 +160,8 @@ fn universe_of_chunk(source: &Source<'_>, as_of: i64, chunk: u16) -> Result<Bits
             }
             continue;
         }
-        for group in &part.header.groups {
-            let Some(mut rows) = Rows::new(group, part.stream, part.dead.get(&group.name), (i64::MIN, as_of)) else {
-                continue;
-            };
+        for entry in &part.header.groups {
+            let Some(mut rows) = Rows::new(part, entry, (i64::MIN, as_of))? else { continue };
             rows.scan(chunk, None, None, |_, ordinals, rows| {
                 ones(rows).for_each(|place| bits.insert(ordinals[place]));
                 Ok::<(), Corrupt>(())
@@ -218,14 +216,12 @@ impl<'a> Run<'a> {
             let clock = plan.clock(&profile.zone);
             let mut parts = Vec::new();
             for part in &source.profiles {
-                let Some(group) = part.header.groups.first() else {
-                    parts.push(None);
-                    continue;
-                };
-                let rows = Rows::new(group, part.stream, part.dead.get(&group.name), (i64::MIN, i64::MAX));
+                let entry = part.header.groups.first();
+                let rows = entry.map(|entry| Rows::new(part, entry, (i64::MIN, i64::MAX))).transpose()?.flatten();
                 let test = plan::Pred::Test(std::rc::Rc::clone(&profile.test));
-                let bound = Bound::new(&test, group, part.stream, &clock)?;
-                parts.push(rows.map(|rows| (rows, bound)));
+                let bound =
+                    |rows: Rows<'a>| Bound::new(&test, rows.group, part.stream, &clock).map(|bound| (rows, bound));
+                parts.push(rows.map(bound).transpose()?);
             }
             run.profiles.push(Profile { parts });
         }

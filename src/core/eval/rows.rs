@@ -8,10 +8,11 @@ use super::bits::{Bits, pack_rows};
 use super::clock::Clock;
 use super::codes::{self, Codes, Found};
 use super::plan::Pred;
+use super::source::Part;
 use crate::segment::column::Reader;
 use crate::segment::lists::{ListReader, RARE};
 use crate::segment::times::Times;
-use crate::segment::{CHUNK_MASK, Corrupt, Group, PACK, SECOND, Stream};
+use crate::segment::{CHUNK_MASK, Corrupt, Entry, Group, PACK, SECOND, Stream};
 
 /// So many rows of a pack are looked at one by one rather than with all others.
 const FEW: u32 = 12;
@@ -280,24 +281,23 @@ pub(crate) struct Rows<'a> {
     ordinals: Reader<'a>,
     /// The window, where the group reaches beyond it.
     window: Option<Window<'a>>,
-    /// Where the filter begins with a list: all rows of the group that are alive, in the window and satisfy it.
-    listed: Option<Vec<u32>>,
+    /// Where the filter begins with a list: all rows of the group that are alive, in the window and satisfy it, and the
+    /// ordinal of each.
+    listed: Option<(Vec<u32>, Vec<u32>)>,
 }
 
 impl<'a> Rows<'a> {
-    /// The rows of a group in a window; `None` when none lies there.
-    pub(crate) fn new(
-        group: &'a Group,
-        stream: &'a dyn Stream,
-        dead: Option<&'a RoaringBitmap>,
-        window: (i64, i64),
-    ) -> Option<Self> {
-        if group.rows == 0 || window.0 > window.1 || group.last < window.0 || group.first > window.1 {
-            return None;
+    /// The rows of a group of a part in a window; `None` when none lies there: then the group is not even opened.
+    pub(crate) fn new(part: &'a Part<'a>, entry: &'a Entry, window: (i64, i64)) -> Result<Option<Self>, Corrupt> {
+        if entry.rows == 0 || window.0 > window.1 || entry.last < window.0 || entry.first > window.1 {
+            return Ok(None);
         }
-        let whole = window.0 <= group.first && group.last <= window.1;
+        let (stream, dead) = (part.stream, part.dead.get(&entry.name));
+        let group = entry.open(stream)?;
+        let whole = window.0 <= entry.first && entry.last <= window.1;
         let window = (!whole).then(|| Window { times: Times::new(group, stream), ends: window });
-        Some(Self { group, stream, dead, ordinals: Reader::new(stream, &group.ordinals), window, listed: None })
+        let ordinals = Reader::new(stream, &group.ordinals);
+        Ok(Some(Self { group, stream, dead, ordinals, window, listed: None }))
     }
 
     /// Whether every row of the group is in.
@@ -321,11 +321,17 @@ impl<'a> Rows<'a> {
                 Some(listed) => listed,
                 None => self.on_list(list, rest)?,
             };
-            let [from, to] = [start, end].map(|row| listed.partition_point(|listed| *listed < row));
-            for rows in listed[from..to].chunk_by(|left, right| left / PACK as u32 == right / PACK as u32) {
-                let rows_of_pack = rows.iter().fold(0, |mask, row| mask | 1 << (row % PACK as u32));
-                let pack = rows[0] as usize / PACK;
-                each(pack, self.ordinals(pack, &mut ordinals)?, rows_of_pack)?;
+            let [from, to] = [start, end].map(|row| listed.0.partition_point(|listed| *listed < row));
+            let mut at = from;
+            for rows in listed.0[from..to].chunk_by(|left, right| left / PACK as u32 == right / PACK as u32) {
+                let mut mask = 0;
+                for (row, ordinal) in rows.iter().zip(&listed.1[at..]) {
+                    let place = *row as usize % PACK;
+                    mask |= 1 << place;
+                    ordinals[place] = ordinal & CHUNK_MASK;
+                }
+                at += rows.len();
+                each(rows[0] as usize / PACK, &ordinals, mask)?;
             }
             self.listed = Some(listed);
             return Ok(());
@@ -375,8 +381,8 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// The rows of a list that are alive, in the window and satisfy the rest.
-    fn on_list(&mut self, list: &mut ListReader<'a>, rest: &mut [Bound<'a>]) -> Result<Vec<u32>, Corrupt> {
+    /// The rows of a list that are alive, in the window and satisfy the rest, and the ordinal of each.
+    fn on_list(&mut self, list: &mut ListReader<'a>, rest: &mut [Bound<'a>]) -> Result<(Vec<u32>, Vec<u32>), Corrupt> {
         let mut found = Vec::with_capacity(list.len());
         list.within(0, self.group.rows, &mut found)?;
         list.release();
@@ -395,7 +401,14 @@ impl<'a> Rows<'a> {
             found = alive;
         }
         found.shrink_to_fit();
-        Ok(found)
+        let mut ordinals = Vec::with_capacity(found.len());
+        let mut pack = [0_u32; PACK];
+        for rows in found.chunk_by(|left, right| left / PACK as u32 == right / PACK as u32) {
+            self.ordinals.small(rows[0] as usize / PACK, &mut pack)?;
+            ordinals.extend(rows.iter().map(|row| pack[*row as usize % PACK]));
+        }
+        self.ordinals.release();
+        Ok((found, ordinals))
     }
 
     /// Which of some rows of a pack are there and in the window.

@@ -289,12 +289,12 @@ impl<'a> Sequence<'a> {
         });
         let mut bound_groups = Vec::new();
         for part in &source.events {
-            for group in groups(part, all.as_deref()) {
-                let dead = part.dead.get(&group.name);
-                let Some(rows) = Rows::new(group, part.stream, dead, (i64::MIN, plan.as_of)) else { continue };
+            for entry in groups(part, all.as_deref()) {
+                let Some(rows) = Rows::new(part, entry, (i64::MIN, plan.as_of))? else { continue };
+                let group = rows.group;
                 let mut steps = Vec::new();
                 for (step, answer) in sequence.steps.iter().zip(&answers) {
-                    let named = step.types.as_ref().is_none_or(|types| types.contains(&group.name));
+                    let named = step.types.as_ref().is_none_or(|types| types.contains(&entry.name));
                     steps.push(match (named, answer) {
                         (false, _) => None,
                         (true, Answer::Known) => Some(Bound::new(&step.filter, group, part.stream, &clock)?),

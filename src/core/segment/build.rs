@@ -7,11 +7,13 @@ use roaring::RoaringBitmap;
 
 use super::column::{PACK, Writer};
 use super::dictionary::{Builder as Dictionary, MISSING};
+use super::group::{Chunk, Group, Property};
+use super::header::{Entry, Header};
 use super::ids::Ids;
 use super::item::{Decimal, Item};
 use super::lists::Lists;
 use super::stream::{Corrupt, Span, Stream};
-use super::{CHUNK_BITS, Chunk, ChunkSet, Group, Header, PREFIX, Property, RowKey, SECOND};
+use super::{CHUNK_BITS, RowKey, SECOND};
 
 /// From so many customers on, a chunk's set is stored: a bitmap of 8 kB, added to another in no time.
 const DENSE: usize = 8_192;
@@ -290,16 +292,15 @@ impl GroupBuilder {
         self.nodes[node].column
     }
 
-    fn finish(mut self, name: String, lasting: bool, writer: &Writer, out: &mut Vec<u8>) -> Group {
+    fn finish(mut self, name: String, lasting: bool, writer: &Writer, out: &mut Vec<u8>) -> Entry {
         self.flush();
         let order = order(&self.rows);
         let ordinals: Vec<u32> = order.iter().map(|(key, _)| key.ordinal).collect();
         let part = |part: fn(&RowKey) -> i64| order.iter().map(|(key, _)| part(key)).collect::<Vec<i64>>();
+        let times = || self.rows.iter().map(|key| key.at);
+        let times = (times().min().unwrap_or(i64::MAX), times().max().unwrap_or(i64::MIN));
         let mut group = Group {
-            name,
             rows: u32::try_from(order.len()).unwrap_or(u32::MAX),
-            first: self.rows.iter().map(|key| key.at).min().unwrap_or(i64::MAX),
-            last: self.rows.iter().map(|key| key.at).max().unwrap_or(i64::MIN),
             chunks: Vec::new(),
             ordinals: writer.sorted(&ordinals, out),
             seconds: writer.plain(&part(|key| key.at.div_euclid(SECOND)), out),
@@ -330,7 +331,7 @@ impl GroupBuilder {
             let lists = lasting.then(|| Lists::write(&values, dictionary.len(), writer, out)).flatten();
             group.properties.push(Property { path: column.path, codes, lists, dictionary });
         }
-        group
+        Entry::of(name, times, group)
     }
 }
 
@@ -475,10 +476,10 @@ impl SegmentBuilder {
         dead: &dyn Fn(&str) -> Option<RoaringBitmap>,
         check: &dyn Fn(),
     ) -> Result<(), Corrupt> {
-        for group in &header.groups {
+        for entry in &header.groups {
             check();
-            let dead = dead(&group.name);
-            self.group(&group.name).append(group, stream, dead.as_ref())?;
+            let dead = dead(&entry.name);
+            self.group(&entry.name).append(entry.open(stream)?, stream, dead.as_ref())?;
         }
         Ok(())
     }
@@ -487,7 +488,7 @@ impl SegmentBuilder {
     #[must_use]
     pub fn finish(self) -> Vec<u8> {
         let (header, out) = self.write(true);
-        super::close(&header, out)
+        header.close(out)
     }
 
     /// The segment for one question: its bytes have neither header nor checksums, nor what pays with the second only.
@@ -498,21 +499,18 @@ impl SegmentBuilder {
 
     fn write(self, lasting: bool) -> (Header, Vec<u8>) {
         let writer = Writer::new();
-        let mut out = vec![0; PREFIX];
-        let mut header = Header::default();
+        let mut out = Vec::new();
         let mut groups = self.groups;
         groups.sort_by(|left, right| left.0.cmp(&right.0));
-        for (name, group) in groups.into_iter().filter(|(_, group)| !group.is_empty()) {
-            header.groups.push(group.finish(name, lasting, &writer, &mut out));
-        }
+        let groups = groups.into_iter().filter(|(_, group)| !group.is_empty());
+        let groups = groups.map(|(name, group)| group.finish(name, lasting, &writer, &mut out)).collect();
         let mut removed: HashMap<u16, RoaringBitmap> = HashMap::new();
         for ordinal in self.removed {
             removed.entry((ordinal >> CHUNK_BITS) as u16).or_default().insert(ordinal & super::CHUNK_MASK);
         }
         let mut removed: Vec<(u16, RoaringBitmap)> = removed.into_iter().collect();
         removed.sort_by_key(|(number, _)| *number);
-        header.removed =
-            removed.iter().map(|(number, set)| ChunkSet { number: *number, set: write_set(set, &mut out) }).collect();
-        (header, out)
+        let removed = removed.iter().map(|(number, set)| (*number, write_set(set, &mut out))).collect();
+        (Header::of(groups, removed), out)
     }
 }

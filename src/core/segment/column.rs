@@ -38,6 +38,11 @@ pub struct Column {
 }
 
 impl Column {
+    /// As [`Span::move_by`](super::Span).
+    pub(super) fn move_by(&mut self, part: u64) {
+        self.at = self.at.saturating_add(part);
+    }
+
     /// Whether it has as many values as its frames can hold: readers take memory by their number.
     pub(super) fn is_plausible(&self) -> bool {
         self.frames.len() == (self.rows as usize).div_ceil(FRAME * PACK)

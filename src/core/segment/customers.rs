@@ -14,8 +14,8 @@ use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::PREFIX;
 use super::column::{Column, Reader, Writer};
+use super::layout::{self, Layout};
 use super::stream::{Corrupt, Span, Stream, read_into};
 
 /// The secret under which ids are hashed.
@@ -104,13 +104,13 @@ impl CustomersBuilder {
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
         let writer = Writer::new();
-        let mut out = vec![0; PREFIX];
+        let mut out = Vec::new();
         let mut header = CustomersHeader {
             first: self.first,
             count: u32::try_from(self.ends.len()).unwrap_or(u32::MAX),
             ..CustomersHeader::default()
         };
-        header.ids = Span { at: out.len() as u64, length: u32::try_from(self.ids.len()).unwrap_or(u32::MAX) };
+        header.ids = Span { at: 0, length: u32::try_from(self.ids.len()).unwrap_or(u32::MAX) };
         out.append(&mut self.ids);
         header.ends = writer.plain(&self.ends, &mut out);
         self.entries.sort_unstable();
@@ -128,7 +128,7 @@ impl CustomersBuilder {
             out.extend_from_slice(&hash.to_be_bytes()[..HASH]);
             out.extend_from_slice(&ordinal.to_le_bytes());
         }
-        super::close(&header, out)
+        layout::close(&header, &[], out)
     }
 }
 
@@ -142,11 +142,19 @@ impl CustomersHeader {
     /// # Errors
     /// When the bytes are no customers.
     pub fn open(stream: &dyn Stream) -> Result<Self, Corrupt> {
-        let (header, _) = super::open::<Self>(stream)?;
+        Ok(Self::placed(stream)?.0)
+    }
+
+    fn placed(stream: &dyn Stream) -> Result<(Self, Layout), Corrupt> {
+        let (mut header, layout) = layout::open::<Self>(stream)?;
         if header.ends.rows != header.count || header.first.checked_add(header.count).is_none() || header.bits > 32 {
             return Err(Corrupt::new("the customers are not as many as their header says"));
         }
-        Ok(header)
+        header.ends.move_by(layout.data);
+        header.ids.move_by(layout.data);
+        header.buckets.move_by(layout.data);
+        header.table = header.table.saturating_add(layout.data);
+        Ok((header, layout))
     }
 
     /// Compares all bytes with their checksums.
@@ -154,8 +162,7 @@ impl CustomersHeader {
     /// # Errors
     /// When one is wrong.
     pub fn verify(stream: &dyn Stream, check: &dyn Fn()) -> Result<(), Corrupt> {
-        let (_, place) = super::open::<Self>(stream)?;
-        super::verify(stream, place, check)
+        Self::placed(stream)?.1.verify(stream, check)
     }
 
     /// Looks hashes up, given in ascending order: `found` gets the place in `hashes` and the ordinal.

@@ -43,6 +43,13 @@ pub struct Dictionary {
 }
 
 impl Dictionary {
+    /// As [`Span::move_by`].
+    pub(super) fn move_by(&mut self, part: u64) {
+        self.numbers.move_by(part);
+        self.ends.move_by(part);
+        self.bytes.move_by(part);
+    }
+
     fn bools(&self) -> u32 {
         u32::from(self.has_false) + u32::from(self.has_true)
     }

@@ -120,6 +120,14 @@ impl Ids {
         Self { rests: writer.plain(&ids, out), guide: None }
     }
 
+    /// As [`Span::move_by`](super::Span).
+    pub(super) fn move_by(&mut self, part: u64) {
+        self.rests.move_by(part);
+        if let Some(guide) = &mut self.guide {
+            guide.marks.move_by(part);
+        }
+    }
+
     pub(super) fn is_plausible(&self) -> bool {
         self.guide.as_ref().is_none_or(|guide| guide.shift < 63 && guide.marks.is_plausible())
     }

@@ -70,6 +70,13 @@ impl Lists {
         Some(Self { ends, firsts, gaps })
     }
 
+    /// As [`Span::move_by`](super::Span).
+    pub(super) fn move_by(&mut self, part: u64) {
+        for column in [&mut self.ends, &mut self.firsts, &mut self.gaps] {
+            column.move_by(part);
+        }
+    }
+
     /// Whether the lists fit a column of so many rows with codes up to `last`.
     pub(super) fn is_plausible(&self, rows: u32, last: u32) -> bool {
         let codes = last.checked_add(1);

@@ -48,6 +48,11 @@ pub struct Span {
 }
 
 impl Span {
+    /// Brings a place that is relative to a part of the segment to that of the segment itself.
+    pub(super) fn move_by(&mut self, part: u64) {
+        self.at = self.at.saturating_add(part);
+    }
+
     /// Reads the whole stretch.
     pub(crate) fn read(self, stream: &dyn Stream) -> Result<Vec<u8>, Corrupt> {
         let mut bytes = Vec::new();

@@ -131,6 +131,7 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
         let header = cache::header(&stream).map_err(damaged)?;
         if let Some(group) = header.group(PROFILES) {
             add(group, &stream, &|_, key| !newer.contains(key.ordinal), &names, &mut profiles)?;
+            let group = group.open(&stream).map_err(damaged)?;
             group.keys(&stream, |_, key| _ = newer.insert(key.ordinal)).map_err(damaged)?;
         }
         newer |= header.all_removed(&stream).map_err(damaged)?;
@@ -211,13 +212,14 @@ fn moved_profiles(tables: &events::Tables, state: &store::State) -> Fallible<Vec
 
 /// Adds the live rows of a group to a sum.
 fn add(
-    group: &cohort_core::segment::Group,
+    entry: &cohort_core::segment::Entry,
     stream: &dyn Stream,
     live: &dyn Fn(u32, RowKey) -> bool,
     names: &[Box<str>],
     sum: &mut Sum,
 ) -> Fallible<()> {
     pgrx::check_for_interrupts!();
+    let group = entry.open(stream).map_err(damaged)?;
     let mut rows = Rows { hashes: Vec::new() };
     let mut known = true;
     group

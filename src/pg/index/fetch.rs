@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use pgrx::pg_sys;
 
+use super::hints;
 use super::scan::{IndexScan, Relation, Row};
 use super::sparse::Sparse;
 use crate::pg::errors::Fallible;
@@ -15,9 +16,12 @@ use crate::pg::errors::Fallible;
 pub(super) struct Place {
     block: u32,
     offset: u16,
-    /// The buffer that held the page last. The server checks whether it still does.
-    buffer: pg_sys::Buffer,
+    buffer: Last,
 }
+
+/// The buffer that held a page last: its number, or that number below zero where it is a guess; 0 where nothing is known.
+/// The server checks whether it still does.
+type Last = pg_sys::Buffer;
 
 impl Place {
     pub(super) fn new((block, offset): (u32, u16)) -> Self {
@@ -28,17 +32,17 @@ impl Place {
         self.offset > 0
     }
 
-    /// Where a row of one table page lies that was stored so many rows after this one, if nothing came between. Pages that
-    /// follow one another were mostly read one after the other, into buffers that do so too.
+    /// Where a row of one table page lies that was stored so many rows after this one, if nothing came between.
     pub(super) fn later(self, rows: u32) -> Self {
         let buffer = if rows == 1 { behind(self.buffer) } else { 0 };
         Self { block: self.block.wrapping_add(rows), offset: self.offset, buffer }
     }
 }
 
-/// The buffer behind another one; 0 where that is not known.
-fn behind(buffer: pg_sys::Buffer) -> pg_sys::Buffer {
-    if buffer > 0 { buffer.saturating_add(1) } else { 0 }
+/// A guess at the buffer of the page behind another: pages that follow one another were mostly read one after the other,
+/// into buffers that do so too.
+fn behind(buffer: Last) -> Last {
+    if buffer == 0 { 0 } else { -(buffer.saturating_abs().saturating_add(1)) }
 }
 
 /// Looks at rows of one table by their places.
@@ -76,29 +80,106 @@ impl Fetcher {
         if !self.able || !place.is_known() || place.block >= self.blocks {
             return None;
         }
+        let mut values = [pg_sys::Datum::from(0_usize); COLUMNS];
+        let mut nulls = [true; COLUMNS];
         // SAFETY: the table is open and the block exists. The pin keeps the row where it is; the lock is held while it
         // is looked for, as for any row. An error leaves both to the transaction's end.
-        unsafe {
-            let buffer = pinned(table.0, place.block, &mut place.buffer);
-            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE.cast_signed());
-            let found = row(table, buffer, *place).filter(|tuple| {
-                let tuple = std::ptr::from_ref(tuple).cast_mut();
-                pg_sys::HeapTupleSatisfiesVisibility(tuple, self.snapshot, buffer)
-            });
-            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK.cast_signed());
-            let result = found.and_then(|mut tuple| {
-                let mut values = [pg_sys::Datum::from(0_usize); COLUMNS];
-                let mut nulls = [true; COLUMNS];
-                let columns = (*table.0).rd_att;
-                if usize::try_from((*columns).natts).ok()? != COLUMNS {
-                    return None;
+        let (buffer, found) = unsafe {
+            if usize::try_from((*(*table.0).rd_att).natts).ok()? != COLUMNS {
+                return None;
+            }
+            guarded(|| {
+                let buffer = pinned(table.0, place.block, &mut place.buffer);
+                raw::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE.cast_signed());
+                let found = row(table, buffer, *place).filter(|tuple| {
+                    let tuple = std::ptr::from_ref(tuple).cast_mut();
+                    raw::HeapTupleSatisfiesVisibility(tuple, self.snapshot, buffer)
+                });
+                raw::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK.cast_signed());
+                if let Some(mut tuple) = found {
+                    let columns = (*table.0).rd_att;
+                    raw::heap_deform_tuple(&raw mut tuple, columns, values.as_mut_ptr(), nulls.as_mut_ptr());
                 }
-                pg_sys::heap_deform_tuple(&raw mut tuple, columns, values.as_mut_ptr(), nulls.as_mut_ptr());
-                if nulls.contains(&true) { None } else { take(&values) }
-            });
-            pg_sys::ReleaseBuffer(buffer);
-            result
+                (buffer, found.is_some())
+            })
+        };
+        let result = if found && !nulls.contains(&true) { take(&values) } else { None };
+        // SAFETY: pinned above.
+        unsafe { pg_sys::ReleaseBuffer(buffer) };
+        result
+    }
+
+    /// Brings what a look at a place touches first to the processor, while it still has other things to do. The rows that
+    /// this is for fill their pages, so that they begin a few lines behind the page's own head.
+    pub(super) fn expect(&self, place: Place) {
+        #[cfg(target_arch = "x86_64")]
+        if self.able && place.buffer > 0 {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            const LINE: usize = 64;
+            // SAFETY: a prefetch reads nothing, wherever it points; the number is that of a buffer that there was.
+            unsafe {
+                if place.buffer <= pg_sys::NBuffers
+                    && let Ok(number) = usize::try_from(place.buffer - 1)
+                {
+                    _mm_prefetch::<_MM_HINT_T0>(pg_sys::BufferDescriptors.wrapping_add(number).cast());
+                    let page = pg_sys::BufferBlocks.wrapping_add(number * pg_sys::BLCKSZ as usize);
+                    for line in 0..4 {
+                        _mm_prefetch::<_MM_HINT_T0>(page.wrapping_add(line * LINE).cast());
+                    }
+                }
+            }
         }
+    }
+}
+
+/// Calls several functions of the server under one guard against errors that jump: one for each of them takes longer than
+/// most of these functions.
+///
+/// # Safety
+/// An error skips the rest of the calls, so that nothing in there may need to be dropped.
+unsafe fn guarded<T: Copy>(calls: impl FnOnce() -> T) -> T {
+    // SAFETY: as the caller vouches, nothing is skipped that must not be.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(calls) }
+}
+
+/// The server's functions as they are, for calls that are [`guarded`].
+mod raw {
+    use pgrx::pg_sys;
+
+    #[cfg(feature = "pg15")]
+    pub(super) type Locator = pg_sys::RelFileNode;
+    #[cfg(not(feature = "pg15"))]
+    pub(super) type Locator = pg_sys::RelFileLocator;
+
+    unsafe extern "C-unwind" {
+        pub(super) fn ReadRecentBuffer(
+            file: Locator,
+            fork: pg_sys::ForkNumber::Type,
+            block: pg_sys::BlockNumber,
+            buffer: pg_sys::Buffer,
+        ) -> bool;
+        pub(super) fn ReadBuffer(table: pg_sys::Relation, block: pg_sys::BlockNumber) -> pg_sys::Buffer;
+        pub(super) fn LockBuffer(buffer: pg_sys::Buffer, mode: std::ffi::c_int);
+        pub(super) fn HeapTupleSatisfiesVisibility(
+            tuple: pg_sys::HeapTuple,
+            snapshot: pg_sys::Snapshot,
+            buffer: pg_sys::Buffer,
+        ) -> bool;
+        pub(super) fn heap_deform_tuple(
+            tuple: pg_sys::HeapTuple,
+            columns: pg_sys::TupleDesc,
+            values: *mut pg_sys::Datum,
+            nulls: *mut bool,
+        );
+        pub(super) fn heap_hot_search_buffer(
+            place: pg_sys::ItemPointer,
+            table: pg_sys::Relation,
+            buffer: pg_sys::Buffer,
+            snapshot: pg_sys::Snapshot,
+            tuple: pg_sys::HeapTuple,
+            all_dead: *mut bool,
+            first: bool,
+        ) -> bool;
     }
 }
 
@@ -107,7 +188,7 @@ thread_local! {
     static BUFFERS: RefCell<HashMap<pg_sys::Oid, Buffers>> = RefCell::new(HashMap::new());
 }
 
-type Buffers = Sparse<pg_sys::Buffer, 256>;
+type Buffers = Sparse<Last, 256>;
 
 /// Blocks beyond (128 GB) are read without remembering their buffers.
 const MOST_BLOCKS: u32 = 1 << 24;
@@ -162,27 +243,27 @@ impl Fetcher {
             unsafe {
                 let mut beyond = 0;
                 let last = if block < MOST_BLOCKS { remembered(buffers, block as usize) } else { &mut beyond };
-                let buffer = pinned(table, block, last);
-                pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE.cast_signed());
                 tuples.clear();
-                for offset in &offsets {
-                    let mut place = pg_sys::ItemPointerData::default();
-                    pgrx::itemptr::item_pointer_set_all(&mut place, block, *offset);
-                    let mut tuple = pg_sys::HeapTupleData::default();
-                    let all_dead = std::ptr::null_mut();
-                    if pg_sys::heap_hot_search_buffer(
-                        &raw mut place,
-                        table,
-                        buffer,
-                        self.snapshot,
-                        &raw mut tuple,
-                        all_dead,
-                        true,
-                    ) {
-                        tuples.push(tuple);
+                tuples.resize(offsets.len(), pg_sys::HeapTupleData::default());
+                let (found, offsets) = (tuples.as_mut_slice(), offsets.as_slice());
+                let (buffer, rows) = guarded(|| {
+                    let buffer = pinned(table, block, last);
+                    raw::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE.cast_signed());
+                    let mut rows = 0;
+                    for offset in offsets {
+                        let mut place = pg_sys::ItemPointerData::default();
+                        pgrx::itemptr::item_pointer_set_all(&mut place, block, *offset);
+                        let all_dead = std::ptr::null_mut();
+                        let tuple = &raw mut found[rows];
+                        let place = &raw mut place;
+                        if raw::heap_hot_search_buffer(place, table, buffer, self.snapshot, tuple, all_dead, true) {
+                            rows += 1;
+                        }
                     }
-                }
-                pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK.cast_signed());
+                    raw::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK.cast_signed());
+                    (buffer, rows)
+                });
+                tuples.truncate(rows);
                 let mut more = Ok(true);
                 for tuple in &mut tuples {
                     pg_sys::heap_deform_tuple(&raw mut *tuple, columns, values.as_mut_ptr(), nulls.as_mut_ptr());
@@ -203,7 +284,7 @@ impl Fetcher {
 
 /// The buffer that held a block last; where none is known, the one behind that of the block before, which was mostly read
 /// just before it.
-fn remembered(buffers: &mut Buffers, block: usize) -> &mut pg_sys::Buffer {
+fn remembered(buffers: &mut Buffers, block: usize) -> &mut Last {
     let before = block.checked_sub(1).map_or(0, |before| buffers.get(before));
     let last = buffers.slot(block);
     if *last == 0 {
@@ -221,22 +302,31 @@ thread_local! {
 /// in use, and pages that nobody uses are the first to make room for others.
 const TOLD: u8 = 16;
 
-/// The buffer of a page, pinned; `last` is where it was found last or may be, or 0.
+/// The buffer of a page, pinned; to be called [`guarded`].
 ///
 /// # Safety
 /// The table is open and has the block.
-unsafe fn pinned(table: pg_sys::Relation, block: u32, last: &mut pg_sys::Buffer) -> pg_sys::Buffer {
+unsafe fn pinned(table: pg_sys::Relation, block: u32, last: &mut Last) -> pg_sys::Buffer {
     // SAFETY: as the caller vouches. The server checks that the buffer still holds the page.
     unsafe {
         #[cfg(feature = "pg15")]
-        let file = (*table).rd_node;
+        let locator = (*table).rd_node;
         #[cfg(not(feature = "pg15"))]
-        let file = (*table).rd_locator;
+        let locator = (*table).rd_locator;
+        let file = hints::File::of(table);
         let main = pg_sys::ForkNumber::MAIN_FORKNUM;
-        let tell = PINNED.replace(PINNED.get().wrapping_add(1)).is_multiple_of(TOLD);
-        let there = !tell && (1..=pg_sys::NBuffers).contains(last);
-        if !there || !pg_sys::ReadRecentBuffer(file, main, block, *last) {
-            *last = pg_sys::ReadBuffer(table, block);
+        let known = *last > 0;
+        let tell = known && PINNED.replace(PINNED.get().wrapping_add(1)).is_multiple_of(TOLD);
+        let hint = if known { *last } else { hints::find(file, block) };
+        let there = if hint > 0 { hint } else { last.saturating_abs() };
+        let look = !tell && (1..=pg_sys::NBuffers).contains(&there);
+        *last = if look && raw::ReadRecentBuffer(locator, main, block, there) {
+            there
+        } else {
+            raw::ReadBuffer(table, block)
+        };
+        if *last != hint {
+            hints::tell(file, block, *last);
         }
         *last
     }

@@ -193,11 +193,13 @@ fn profiles(
         let header = cache::header(&stream).in_segment(segment.id)?;
         let (mut dead, mut here) = (RoaringBitmap::new(), RoaringBitmap::new());
         if let Some(group) = header.group(PROFILES) {
-            let keys = group.keys(&stream, |row, key| {
-                here.insert(key.ordinal);
-                if newer.contains(key.ordinal) {
-                    dead.insert(row);
-                }
+            let keys = group.open(&stream).and_then(|group| {
+                group.keys(&stream, |row, key| {
+                    here.insert(key.ordinal);
+                    if newer.contains(key.ordinal) {
+                        dead.insert(row);
+                    }
+                })
             });
             keys.in_segment(segment.id)?;
         }

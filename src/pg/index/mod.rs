@@ -6,6 +6,7 @@ mod direct;
 mod directory;
 mod events;
 mod fetch;
+mod hints;
 mod merge;
 mod pages;
 mod scan;
@@ -24,6 +25,7 @@ use roaring::RoaringBitmap;
 
 pub(crate) use check::check;
 pub(crate) use direct::{Definition, definition, public_schema};
+pub(crate) use hints::register as preload;
 pub(crate) use seal::{Sealed, merge_next, pending, reindex, seal, seal_only};
 
 use directory::{ByHash, Directory};
@@ -349,7 +351,8 @@ fn bury(
         const FEW: usize = 500;
         pgrx::check_for_interrupts!();
         let (segment, header, stream) = &segments[place];
-        let Some(group) = header.group(event_type) else { continue };
+        let Some(entry) = header.group(event_type) else { continue };
+        let group = entry.open(stream).in_segment(segment.id)?;
         let mut rows = RoaringBitmap::new();
         if wanted.len() <= FEW {
             for (ordinal, event_id) in &wanted {

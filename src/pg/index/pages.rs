@@ -35,6 +35,7 @@ pub(super) struct Pages {
     fetcher: Fetcher,
     /// The segment and page that the scan of all pages gives next, if it goes on.
     next: Cell<(i64, i32)>,
+    last: RefCell<Last>,
     internals: pg_sys::Oid,
     table: pg_sys::Oid,
     /// What was active and current when it was opened.
@@ -51,7 +52,8 @@ impl Pages {
         let (first, any, next) = (RefCell::new(first), RefCell::new(None), Cell::new((-1, -1)));
         // SAFETY: reads two variables of the server.
         let (snapshot, context) = unsafe { (pg_sys::GetActiveSnapshot(), pg_sys::CurrentMemoryContext) };
-        Ok(Rc::new(Self { first, any, fetcher, next, internals, table, snapshot, context }))
+        let last = RefCell::new(Last { of: (-1, -1), bytes: Vec::new() });
+        Ok(Rc::new(Self { first, any, fetcher, next, last, internals, table, snapshot, context }))
     }
 
     /// Where the pages of a segment were found.
@@ -76,6 +78,8 @@ impl Pages {
         let number = usize::try_from(page).unwrap_or(usize::MAX);
         let mut take = Some(take);
         let mut known = places.borrow_mut();
+        // Mostly asked for next, or soon: as the rest of a frame, or the next frame of the column.
+        self.fetcher.expect(known.get(number.saturating_add(1)));
         if let Some(place) = guess(&mut known, number) {
             let result = self.fetcher.look(self.first.borrow().table(), place, |[of, at, bytes]| {
                 // SAFETY: the columns are those of segment_page: two numbers and a bytea.
@@ -151,20 +155,20 @@ pub(super) struct PageStream {
     pages: Rc<Pages>,
     segment: i64,
     places: Places,
-    last: RefCell<Last>,
 }
 
 /// The page that small steps read last: others may follow it.
 struct Last {
-    page: i32,
+    /// Its segment and its number.
+    of: (i64, i32),
     /// All of it, from the second step on.
-    bytes: Option<Vec<u8>>,
+    bytes: Vec<u8>,
 }
 
 impl PageStream {
     pub(super) fn new(pages: &Rc<Pages>, segment: i64) -> Self {
         let places = pages.places(segment);
-        Self { pages: Rc::clone(pages), segment, places, last: RefCell::new(Last { page: -1, bytes: None }) }
+        Self { pages: Rc::clone(pages), segment, places }
     }
 
     /// What the segment is known by: the table of its pages, and its id.
@@ -209,15 +213,21 @@ impl Stream for PageStream {
 impl PageStream {
     /// Hands a page to a small step.
     fn small<T>(&self, page: i32, take: impl FnOnce(&[u8]) -> Result<T, Corrupt>) -> Result<T, Corrupt> {
-        let mut last = self.last.borrow_mut();
-        if last.page != page {
-            *last = Last { page, bytes: None };
+        let mut last = self.pages.last.borrow_mut();
+        let of = (self.segment, page);
+        if last.of != of {
+            last.of = of;
+            last.bytes.clear();
             return self.pages.read(self.segment, &self.places, page, page, take);
         }
-        if last.bytes.is_none() {
-            last.bytes = Some(self.pages.read(self.segment, &self.places, page, page, |bytes| Ok(bytes.to_vec()))?);
+        if last.bytes.is_empty() {
+            let keep = |bytes: &[u8]| {
+                last.bytes.extend_from_slice(bytes);
+                Ok(())
+            };
+            self.pages.read(self.segment, &self.places, page, page, keep)?;
         }
-        take(last.bytes.as_deref().unwrap_or_default())
+        take(&last.bytes)
     }
 }
 

@@ -1,0 +1,202 @@
+//! The directory of a segment: which groups it has. A rule opens those only that it looks at.
+
+use std::cell::OnceCell;
+
+use roaring::RoaringBitmap;
+use serde::{Deserialize, Serialize};
+
+use super::group::{Group, read_set};
+use super::layout::{self, Layout};
+use super::stream::{Corrupt, Span, Stream};
+use super::{CHUNK_BITS, CHUNK_MASK};
+
+/// What a segment holds.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Header {
+    /// By name.
+    pub groups: Vec<Entry>,
+    /// Of profiles: customers whose profile is gone.
+    removed: Vec<ChunkSet>,
+}
+
+/// A group: the rows of one event type; of profiles, all rows.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Entry {
+    /// The event type; empty for profiles.
+    pub name: String,
+    /// How many rows.
+    pub rows: u32,
+    /// The earliest row's time.
+    pub first: i64,
+    /// The latest row's time.
+    pub last: i64,
+    /// Where its header lies: a checksum, then the group.
+    place: Span,
+    /// Where the data begin that the header speaks of.
+    #[serde(skip)]
+    data: u64,
+    /// Once it is opened.
+    #[serde(skip)]
+    group: OnceCell<Group>,
+}
+
+/// A set of customers of one chunk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct ChunkSet {
+    number: u16,
+    set: Span,
+}
+
+impl Entry {
+    /// A group that is open.
+    pub(super) fn of(name: String, times: (i64, i64), group: Group) -> Self {
+        let (rows, (first, last)) = (group.rows, times);
+        Self { name, rows, first, last, group: group.into(), ..Self::default() }
+    }
+
+    /// Where the group's header lies: four bytes of checksum, then what it is of.
+    #[must_use]
+    pub fn place(&self) -> Span {
+        self.place
+    }
+
+    /// The group, with where its columns are. What was read once is not read again.
+    ///
+    /// # Errors
+    /// When the segment is damaged.
+    pub fn open(&self, stream: &dyn Stream) -> Result<&Group, Corrupt> {
+        if let Some(group) = self.group.get() {
+            return Ok(group);
+        }
+        let bytes = self.place.read(stream)?;
+        let (sum, bytes) = bytes.split_first_chunk().ok_or_else(|| Corrupt::new("a group has no header"))?;
+        if crc32fast::hash(bytes) != u32::from_le_bytes(*sum) {
+            return Err(Corrupt::new("the checksum of a group's header is wrong"));
+        }
+        let group: Group = postcard::from_bytes(bytes)
+            .map_err(|error| Corrupt::new(format!("the header of a group is damaged: {error}")))?;
+        let group = group.placed(self.rows, self.data)?;
+        Ok(self.group.get_or_init(|| group))
+    }
+}
+
+impl Header {
+    /// What was built.
+    pub(super) fn of(groups: Vec<Entry>, removed: Vec<(u16, Span)>) -> Self {
+        Self { groups, removed: removed.into_iter().map(|(number, set)| ChunkSet { number, set }).collect() }
+    }
+
+    /// The bytes of a segment whose groups are open.
+    pub(super) fn close(mut self, data: Vec<u8>) -> Vec<u8> {
+        let mut headers = Vec::new();
+        for entry in &mut self.groups {
+            // Fails for values of no known length.
+            let bytes = entry.group.get().and_then(|group| postcard::to_stdvec(group).ok()).unwrap_or_default();
+            let at = headers.len();
+            headers.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+            headers.extend_from_slice(&bytes);
+            entry.place = Span { at: at as u64, length: u32::try_from(headers.len() - at).unwrap_or(u32::MAX) };
+        }
+        layout::close(&self, &headers, data)
+    }
+
+    /// Reads the directory of a segment.
+    ///
+    /// # Errors
+    /// When the bytes are no segment.
+    pub fn open(stream: &dyn Stream) -> Result<Self, Corrupt> {
+        Ok(Self::placed(stream)?.0)
+    }
+
+    fn placed(stream: &dyn Stream) -> Result<(Self, Layout), Corrupt> {
+        let (mut header, layout) = layout::open::<Self>(stream)?;
+        for entry in &mut header.groups {
+            entry.place.move_by(layout.headers);
+            entry.data = layout.data;
+        }
+        for chunk in &mut header.removed {
+            chunk.set.move_by(layout.data);
+        }
+        Ok((header, layout))
+    }
+
+    /// Compares all bytes with their checksums, and lists of rows with the columns that they were made from.
+    ///
+    /// # Errors
+    /// When one is wrong.
+    pub fn verify(stream: &dyn Stream, check: &dyn Fn()) -> Result<(), Corrupt> {
+        let (header, layout) = Self::placed(stream)?;
+        layout.verify(stream, check)?;
+        header.groups.iter().try_for_each(|entry| {
+            check();
+            entry.open(stream)?.agree(stream)
+        })
+    }
+
+    /// Whether any of some customers has a row or a removal here.
+    ///
+    /// # Errors
+    /// When the segment is damaged.
+    pub fn holds(&self, customers: &RoaringBitmap, stream: &dyn Stream) -> Result<bool, Corrupt> {
+        for ordinal in customers {
+            let (chunk, low) = ((ordinal >> CHUNK_BITS) as u16, ordinal & CHUNK_MASK);
+            let any = self.any(chunk, stream)?.is_some_and(|set| set.contains(low));
+            if any || self.removed(chunk, stream)?.is_some_and(|set| set.contains(low)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// How many rows it has.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.groups.iter().map(|group| u64::from(group.rows)).sum()
+    }
+
+    /// The earliest and the latest time; `None` without rows.
+    #[must_use]
+    pub fn times(&self) -> Option<(i64, i64)> {
+        let first = self.groups.iter().map(|group| group.first).min()?;
+        Some((first, self.groups.iter().map(|group| group.last).max()?))
+    }
+
+    /// The group of a name.
+    #[must_use]
+    pub fn group(&self, name: &str) -> Option<&Entry> {
+        self.groups.iter().find(|group| group.name == name)
+    }
+
+    /// The customers of a chunk in any group.
+    pub(crate) fn any(&self, chunk: u16, stream: &dyn Stream) -> Result<Option<RoaringBitmap>, Corrupt> {
+        let mut all: Option<RoaringBitmap> = None;
+        for entry in &self.groups {
+            if let Some(set) = entry.open(stream)?.customers(chunk, stream)? {
+                *all.get_or_insert_default() |= set;
+            }
+        }
+        Ok(all)
+    }
+
+    /// The customers of a chunk whose profile is gone.
+    pub(crate) fn removed(&self, chunk: u16, stream: &dyn Stream) -> Result<Option<RoaringBitmap>, Corrupt> {
+        match self.removed.binary_search_by_key(&chunk, |set| set.number) {
+            Ok(place) => read_set(self.removed[place].set, stream).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Every customer whose profile is gone.
+    ///
+    /// # Errors
+    /// When the segment is damaged.
+    pub fn all_removed(&self, stream: &dyn Stream) -> Result<RoaringBitmap, Corrupt> {
+        let mut all = RoaringBitmap::new();
+        for chunk in &self.removed {
+            for low in read_set(chunk.set, stream)? {
+                all.insert(u32::from(chunk.number) << CHUNK_BITS | low);
+            }
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,103 @@
+//! The parts of a segment's bytes: prefix, directory, headers of groups, data, checksums of the data. What is read first
+//! stands in front, in the first page or two, and everything behind the directory is placed relative to where its part
+//! begins.
+
+use serde::{Deserialize, Serialize};
+
+use super::PAGE;
+use super::stream::{Corrupt, Span, Stream, read_into};
+
+/// The first bytes: format and version.
+const MAGIC: [u8; 8] = *b"KCOHORT\x03";
+/// Magic; checksum of what follows up to the end of the directory; lengths of the directory, the headers and the data.
+const PREFIX: usize = 8 + 4 + 4 + 4 + 8;
+/// Where the checksum begins to count.
+const SUMMED: usize = 8 + 4;
+/// A directory beyond this is taken for damage: an event type takes some fifty bytes, and has a thousand at most.
+const MAX_DIRECTORY: u32 = 1 << 26;
+
+/// Where the parts of a segment begin.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Layout {
+    /// The headers of groups.
+    pub(super) headers: u64,
+    pub(super) data: u64,
+    /// Behind the data.
+    sums: u64,
+}
+
+/// Puts directory and headers in front of the data, and the checksums of the data behind them.
+pub(super) fn close<D: Serialize>(directory: &D, headers: &[u8], mut data: Vec<u8>) -> Vec<u8> {
+    let sums: Vec<u8> = data.chunks(PAGE).flat_map(|page| crc32fast::hash(page).to_le_bytes()).collect();
+    let directory = postcard::to_stdvec(directory).unwrap_or_default(); // fails for values of no known length
+    let mut front = vec![0; PREFIX];
+    front[..8].copy_from_slice(&MAGIC);
+    for (at, part) in [(12, directory.as_slice()), (16, headers)] {
+        front[at..at + 4].copy_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
+    }
+    front[20..28].copy_from_slice(&(data.len() as u64).to_le_bytes());
+    front.extend_from_slice(&directory);
+    let sum = crc32fast::hash(&front[SUMMED..]).to_le_bytes();
+    front[8..12].copy_from_slice(&sum);
+    front.extend_from_slice(headers);
+    // The data may be a gigabyte: it is moved where it is.
+    data.splice(0..0, front);
+    data.extend_from_slice(&sums);
+    data.extend_from_slice(&crc32fast::hash(&sums).to_le_bytes());
+    data
+}
+
+/// Reads a directory; says where the other parts are.
+pub(super) fn open<D: for<'a> Deserialize<'a>>(stream: &dyn Stream) -> Result<(D, Layout), Corrupt> {
+    let mut prefix = Vec::with_capacity(PREFIX);
+    stream.read(0, PREFIX, &mut prefix)?;
+    if prefix[..8] != MAGIC {
+        return Err(Corrupt::new("these bytes are no segment of this version"));
+    }
+    let number = |range: std::ops::Range<usize>| {
+        prefix[range].iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte))
+    };
+    let length = u32::try_from(number(12..16)).unwrap_or(u32::MAX);
+    if length > MAX_DIRECTORY {
+        return Err(Corrupt::new("the directory is too long"));
+    }
+    let bytes = Span { at: PREFIX as u64, length }.read(stream)?;
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(&prefix[SUMMED..]);
+    sum.update(&bytes);
+    if u64::from(sum.finalize()) != number(8..12) {
+        return Err(Corrupt::new("the directory's checksum is wrong"));
+    }
+    let directory =
+        postcard::from_bytes(&bytes).map_err(|error| Corrupt::new(format!("the directory is damaged: {error}")))?;
+    let headers = PREFIX as u64 + u64::from(length);
+    let data = headers + number(16..20);
+    Ok((directory, Layout { headers, data, sums: data.saturating_add(number(20..28)) }))
+}
+
+impl Layout {
+    /// Compares every block of the data with its checksum.
+    pub(super) fn verify(&self, stream: &dyn Stream, check: &dyn Fn()) -> Result<(), Corrupt> {
+        const SUM: usize = size_of::<u32>();
+        let blocks = (self.sums - self.data).div_ceil(PAGE as u64);
+        let length = blocks.saturating_add(1).saturating_mul(SUM as u64);
+        let length = u32::try_from(length).map_err(|_| Corrupt::new("the data are too long"))?;
+        let sums = Span { at: self.sums, length }.read(stream)?;
+        let (sums, own) = sums.split_at(sums.len() - SUM);
+        if crc32fast::hash(sums).to_le_bytes() != own {
+            return Err(Corrupt::new("the checksum of the checksums is wrong"));
+        }
+        let mut at = self.data;
+        let mut bytes = Vec::new();
+        for (number, expected) in sums.as_chunks::<SUM>().0.iter().enumerate() {
+            check();
+            let length = (self.sums - at).min(PAGE as u64);
+            read_into(stream, at, u32::try_from(length).unwrap_or(0), &mut bytes)?;
+            if crc32fast::hash(&bytes).to_le_bytes() != *expected {
+                return Err(Corrupt::new(format!("the checksum of block {number} of the data is wrong")));
+            }
+            at += length;
+        }
+        Ok(())
+    }
+}
