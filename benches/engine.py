@@ -176,6 +176,14 @@ def report(out):
         ),
         ("an empty round trip", f"{out['round_trip_ms']:.2f} ms", "", ""),
         (f"cohort_run handing out {out['run_ids']:,} ids", f"{out['run_ms'] / 1000:.2f} s", "≤ 1 s", "0.3 s"),
+        *[
+            (what, f"{ratio * 100:.0f} % of its rate", least, aim)
+            for what, ratio, least, aim in [
+                ("COPY into cohort_event, against a plain table", out.get("copy"), "≥ 75 %", "90 %"),
+                ("single rows by 8 clients, against a plain table", out.get("single"), "≥ 85 %", "95 %"),
+            ]
+            if ratio
+        ],
         ("sealing, from heap to index", f"{out['seal_events_per_s']:,.0f} events/s", "≥ 150,000", "500,000"),
         ("index size, bytes an event", f"{out['relation_bytes_per_event']:.1f} (segments {out['stored_bytes_per_event']:.1f})", "≤ 20", "12"),
         ("memory of an evaluation", f"{max(row['memory_mb'] for row in rows):.0f} MB", "≤ 64 MB", "32 MB"),

@@ -1,6 +1,7 @@
 """Writes the figures of a run as a page and as a picture.
 
-Usage: report.py RESULTS.json PAGE.md PICTURE.svg
+Usage: report.py DIRECTORY PAGE.md PICTURE.svg
+The directory has results.json of engine.py and, once writing was measured too, ingest.json.
 """
 
 import contextlib
@@ -59,7 +60,10 @@ def picture(results):
 
 
 def main():
-    results = json.loads(Path(sys.argv[1]).read_text())
+    directory = Path(sys.argv[1])
+    results = json.loads((directory / "results.json").read_text())
+    ingest = directory / "ingest.json"
+    results.update(json.loads(ingest.read_text()) if ingest.exists() else {})
     table = io.StringIO()
     with contextlib.redirect_stdout(table):
         report(results)
@@ -70,7 +74,7 @@ def main():
 measures. What follows is one run on a shared machine of two cores: ratios are what holds. The peers have an integer
 customer, enumerated types, typed columns, and rows sorted by type, customer and time; plain SQL has two covering indexes
 on such a table. DuckDB {duckdb} and ClickHouse (chdb {chdb}) use both cores, each in a process of its own that stands still while
-another one is measured; the extension uses one backend of PostgreSQL with 5 GB of shared buffers. Every question is asked once
+another one is measured; the extension uses one backend of PostgreSQL with 5 GB of shared buffers, its library preloaded. Every question is asked once
 before it counts; quick ones up to a hundred times, slow ones fewer than seven. *new* is a backend's first evaluation, *tail*
 the time with unsealed events, *MB* what the backend's memory grew by so far.
 

@@ -12,7 +12,7 @@ use super::source::Part;
 use crate::segment::column::Reader;
 use crate::segment::lists::{ListReader, RARE};
 use crate::segment::times::Times;
-use crate::segment::{CHUNK_MASK, Corrupt, Entry, Group, PACK, SECOND, Stream};
+use crate::segment::{CHUNK_BITS, CHUNK_MASK, Corrupt, Entry, Group, PACK, SECOND, Stream};
 
 /// So many rows of a pack are looked at one by one rather than with all others.
 const FEW: u32 = 12;
@@ -281,9 +281,31 @@ pub(crate) struct Rows<'a> {
     ordinals: Reader<'a>,
     /// The window, where the group reaches beyond it.
     window: Option<Window<'a>>,
-    /// Where the filter begins with a list: all rows of the group that are alive, in the window and satisfy it, and the
-    /// ordinal of each.
-    listed: Option<(Vec<u32>, Vec<u32>)>,
+    /// Where the filter begins with a list: what it leaves.
+    listed: Option<Listed>,
+}
+
+/// All rows of a group that are on a list, alive, in the window and satisfy the rest of a filter.
+struct Listed {
+    rows: Vec<u32>,
+    /// Of each row.
+    ordinals: Vec<u32>,
+    /// Where the chunk that was asked for last ends: chunks are mostly asked for one after the other.
+    next: usize,
+}
+
+impl Listed {
+    /// The places of a chunk's rows.
+    fn of_chunk(&mut self, chunk: u16) -> std::ops::Range<usize> {
+        let chunk = u32::from(chunk);
+        let before = |ordinal: &u32| ordinal >> CHUNK_BITS < chunk;
+        let begins = |next: usize| self.ordinals.get(next).is_none_or(|ordinal| !before(ordinal));
+        let goes_on = begins(self.next) && self.ordinals[..self.next].last().is_none_or(before);
+        let from = if goes_on { self.next } else { self.ordinals.partition_point(before) };
+        let here = self.ordinals[from..].iter().take_while(|ordinal| *ordinal >> CHUNK_BITS == chunk);
+        self.next = from + here.count();
+        from..self.next
+    }
 }
 
 impl<'a> Rows<'a> {
@@ -314,28 +336,32 @@ impl<'a> Rows<'a> {
         mut filter: Option<&mut Bound<'a>>,
         mut each: impl FnMut(usize, &[u32; PACK], u128) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Some((start, end)) = self.group.chunk_rows(chunk) else { return Ok(()) };
         let mut ordinals = [0_u32; PACK];
         if let Some((list, rest)) = filter.as_mut().and_then(|filter| filter.narrow()) {
-            let listed = match self.listed.take() {
+            let mut listed = match self.listed.take() {
                 Some(listed) => listed,
                 None => self.on_list(list, rest)?,
             };
-            let [from, to] = [start, end].map(|row| listed.0.partition_point(|listed| *listed < row));
-            let mut at = from;
-            for rows in listed.0[from..to].chunk_by(|left, right| left / PACK as u32 == right / PACK as u32) {
-                let mut mask = 0;
-                for (row, ordinal) in rows.iter().zip(&listed.1[at..]) {
-                    let place = *row as usize % PACK;
-                    mask |= 1 << place;
-                    ordinals[place] = ordinal & CHUNK_MASK;
+            let places = listed.of_chunk(chunk);
+            let rows_and_ordinals = listed.rows[places.clone()].iter().zip(&listed.ordinals[places]);
+            let (mut pack, mut mask) = (0, 0);
+            for (row, ordinal) in rows_and_ordinals {
+                let (this, place) = (*row as usize / PACK, *row as usize % PACK);
+                if this != pack && mask != 0 {
+                    each(pack, &ordinals, mask)?;
+                    mask = 0;
                 }
-                at += rows.len();
-                each(rows[0] as usize / PACK, &ordinals, mask)?;
+                pack = this;
+                mask |= 1 << place;
+                ordinals[place] = ordinal & CHUNK_MASK;
+            }
+            if mask != 0 {
+                each(pack, &ordinals, mask)?;
             }
             self.listed = Some(listed);
             return Ok(());
         }
+        let Some((start, end)) = self.group.chunk_rows(chunk) else { return Ok(()) };
         let (start, end) = (start as usize, end as usize);
         let mut packs = start / PACK..end.div_ceil(PACK);
         let (lowest, highest) = match wanted.map(Bits::ends) {
@@ -381,8 +407,8 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// The rows of a list that are alive, in the window and satisfy the rest, and the ordinal of each.
-    fn on_list(&mut self, list: &mut ListReader<'a>, rest: &mut [Bound<'a>]) -> Result<(Vec<u32>, Vec<u32>), Corrupt> {
+    /// The rows of a list that are alive, in the window and satisfy the rest.
+    fn on_list(&mut self, list: &mut ListReader<'a>, rest: &mut [Bound<'a>]) -> Result<Listed, Corrupt> {
         let mut found = Vec::with_capacity(list.len());
         list.within(0, self.group.rows, &mut found)?;
         list.release();
@@ -408,7 +434,7 @@ impl<'a> Rows<'a> {
             ordinals.extend(rows.iter().map(|row| pack[*row as usize % PACK]));
         }
         self.ordinals.release();
-        Ok((found, ordinals))
+        Ok(Listed { rows: found, ordinals, next: 0 })
     }
 
     /// Which of some rows of a pack are there and in the window.

@@ -108,28 +108,6 @@ impl Fetcher {
         unsafe { pg_sys::ReleaseBuffer(buffer) };
         result
     }
-
-    /// Brings what a look at a place touches first to the processor, while it still has other things to do. The rows that
-    /// this is for fill their pages, so that they begin a few lines behind the page's own head.
-    pub(super) fn expect(&self, place: Place) {
-        #[cfg(target_arch = "x86_64")]
-        if self.able && place.buffer > 0 {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            const LINE: usize = 64;
-            // SAFETY: a prefetch reads nothing, wherever it points; the number is that of a buffer that there was.
-            unsafe {
-                if place.buffer <= pg_sys::NBuffers
-                    && let Ok(number) = usize::try_from(place.buffer - 1)
-                {
-                    _mm_prefetch::<_MM_HINT_T0>(pg_sys::BufferDescriptors.wrapping_add(number).cast());
-                    let page = pg_sys::BufferBlocks.wrapping_add(number * pg_sys::BLCKSZ as usize);
-                    for line in 0..4 {
-                        _mm_prefetch::<_MM_HINT_T0>(page.wrapping_add(line * LINE).cast());
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// Calls several functions of the server under one guard against errors that jump: one for each of them takes longer than

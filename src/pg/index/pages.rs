@@ -78,8 +78,6 @@ impl Pages {
         let number = usize::try_from(page).unwrap_or(usize::MAX);
         let mut take = Some(take);
         let mut known = places.borrow_mut();
-        // Mostly asked for next, or soon: as the rest of a frame, or the next frame of the column.
-        self.fetcher.expect(known.get(number.saturating_add(1)));
         if let Some(place) = guess(&mut known, number) {
             let result = self.fetcher.look(self.first.borrow().table(), place, |[of, at, bytes]| {
                 // SAFETY: the columns are those of segment_page: two numbers and a bytea.
