@@ -57,23 +57,30 @@ ALTER TABLE cohort_customer ENABLE ALWAYS TRIGGER log_removed;
 COMMENT ON TRIGGER log_removed ON cohort_customer IS 'Logs every profile that is taken away';
 
 CREATE FUNCTION kursaha_cohort.drop_segments(dropped text) RETURNS void
-    LANGUAGE sql SET search_path = pg_catalog, pg_temp
-AS $$
-    WITH gone AS (DELETE FROM kursaha_cohort.segment WHERE kind = dropped RETURNING segment_id),
-    pages AS (DELETE FROM kursaha_cohort.segment_page p USING gone WHERE p.segment_id = gone.segment_id)
-    DELETE FROM kursaha_cohort.segment_dead d USING gone WHERE d.segment_id = gone.segment_id
-$$;
-COMMENT ON FUNCTION kursaha_cohort.drop_segments(text) IS 'Takes all segments of a kind out of the index';
-
--- After TRUNCATE nothing is left to be masked, and no key's event is left to be repeated.
-CREATE FUNCTION kursaha_cohort.events_truncated() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     -- The state first: a snapshot older than the last sealing would not see all segments, and is refused here.
     UPDATE kursaha_cohort.index_state SET changes = changes + 1, removed = true;
+    WITH gone AS (DELETE FROM kursaha_cohort.segment WHERE kind = dropped RETURNING segment_id),
+    pages AS (DELETE FROM kursaha_cohort.segment_page p USING gone WHERE p.segment_id = gone.segment_id)
+    DELETE FROM kursaha_cohort.segment_dead d USING gone WHERE d.segment_id = gone.segment_id;
+    -- Nothing is left to be masked.
+    IF dropped = 'events' THEN
+        DELETE FROM kursaha_cohort.event_removed;
+    ELSE
+        DELETE FROM kursaha_cohort.customer_removed;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.drop_segments(text) IS 'Takes all segments of a kind, events or profiles, out of the index, and what was logged of their rows';
+
+-- After TRUNCATE no key's event is left to be repeated either.
+CREATE FUNCTION kursaha_cohort.events_truncated() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
     PERFORM kursaha_cohort.drop_segments('events');
-    DELETE FROM kursaha_cohort.event_removed;
     DELETE FROM kursaha_cohort.event_key;
     RETURN NULL;
 END
@@ -89,9 +96,7 @@ CREATE FUNCTION kursaha_cohort.customers_truncated() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    UPDATE kursaha_cohort.index_state SET changes = changes + 1, removed = true;
     PERFORM kursaha_cohort.drop_segments('profiles');
-    DELETE FROM kursaha_cohort.customer_removed;
     RETURN NULL;
 END
 $$;
@@ -112,10 +117,8 @@ BEGIN
     IF pg_event_trigger_table_rewrite_oid() IN ('@extschema@.cohort_event'::regclass, '@extschema@.cohort_customer'::regclass)
         AND pg_event_trigger_table_rewrite_reason() & columns_anew <> 0
     THEN
-        UPDATE kursaha_cohort.index_state SET changes = changes + 1, removed = true, watermark = '0';
         PERFORM kursaha_cohort.drop_segments('events'), kursaha_cohort.drop_segments('profiles');
-        DELETE FROM kursaha_cohort.event_removed;
-        DELETE FROM kursaha_cohort.customer_removed;
+        UPDATE kursaha_cohort.index_state SET watermark = '0';
     END IF;
 END
 $$;

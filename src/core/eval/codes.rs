@@ -83,7 +83,7 @@ pub(crate) struct Found<'a> {
 }
 
 /// How a column's path relates to the keys that are looked for.
-pub(crate) enum Relation {
+pub(crate) enum PathMatch {
     /// The column's values are those looked for, or hold them at these steps.
     Leads(Vec<PathStep>),
     /// The column lies below: its values show that there is an object.
@@ -95,19 +95,19 @@ pub(crate) enum Relation {
 }
 
 /// Relates a column's path to keys and the steps behind them.
-pub(crate) fn relate<K: AsRef<str>>(path: &[K], keys: &[String], inside: &[PathStep]) -> Relation {
+pub(crate) fn relate<K: AsRef<str>>(path: &[K], keys: &[String], inside: &[PathStep]) -> PathMatch {
     let same = path.iter().zip(keys).all(|(left, right)| left.as_ref() == right);
     if !same {
-        return Relation::None;
+        return PathMatch::None;
     }
     if path.len() > keys.len() {
-        return if inside.is_empty() { Relation::Below } else { Relation::None };
+        return if inside.is_empty() { PathMatch::Below } else { PathMatch::None };
     }
-    Relation::Leads(keys[path.len()..].iter().cloned().map(PathStep::Key).chain(inside.iter().cloned()).collect())
+    PathMatch::Leads(keys[path.len()..].iter().cloned().map(PathStep::Key).chain(inside.iter().cloned()).collect())
 }
 
-fn relation(property: &Property, keys: &[String], inside: &[PathStep]) -> Relation {
-    if property.path.is_empty() { Relation::Rest } else { relate(&property.path, keys, inside) }
+fn relation(property: &Property, keys: &[String], inside: &[PathStep]) -> PathMatch {
+    if property.path.is_empty() { PathMatch::Rest } else { relate(&property.path, keys, inside) }
 }
 
 /// The columns that decide a positive test: it holds where any of them has one of the codes.
@@ -121,10 +121,10 @@ pub(crate) fn find<'a>(
     for property in &group.properties {
         let dictionary = &property.dictionary;
         let codes = match relation(property, &test.keys, &test.inside) {
-            Relation::Below if matches!(test.kind, Kind::Exists) => everything(dictionary),
-            Relation::Below | Relation::None => None,
-            Relation::Leads(below) => leading(test, &below, dictionary, stream, clock)?,
-            Relation::Rest => {
+            PathMatch::Below if matches!(test.kind, Kind::Exists) => everything(dictionary),
+            PathMatch::Below | PathMatch::None => None,
+            PathMatch::Leads(below) => leading(test, &below, dictionary, stream, clock)?,
+            PathMatch::Rest => {
                 let mut codes = Vec::new();
                 dictionary.each(stream, dictionary.jsons(), &mut |code, item| {
                     if matches!(item, Item::Json(pairs) if rest_holds(test, pairs, clock)) {
@@ -143,9 +143,9 @@ pub(crate) fn find<'a>(
 
 fn rest_holds(test: &Test, pairs: &str, clock: &Clock) -> bool {
     json::rest_pairs(pairs).any(|(path, value)| match relate(&path, &test.keys, &test.inside) {
-        Relation::Below => matches!(test.kind, Kind::Exists),
-        Relation::Leads(below) => json::as_item(value, |item| test.holds(item, &below, clock)).unwrap_or(false),
-        Relation::Rest | Relation::None => false,
+        PathMatch::Below => matches!(test.kind, Kind::Exists),
+        PathMatch::Leads(below) => json::as_item(value, |item| test.holds(item, &below, clock)).unwrap_or(false),
+        PathMatch::Rest | PathMatch::None => false,
     })
 }
 

@@ -15,7 +15,7 @@ use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::BigInt;
 
 use super::bits::Bits;
-use super::codes::{Relation, relate};
+use super::codes::{PathMatch, relate};
 use super::did::Matching;
 use super::json;
 use super::limits::{Budget, Stop};
@@ -190,7 +190,7 @@ fn each_item(item: Item, path: &[String], aggregate: &AggregatePlan, each: &mut 
     if path.is_empty() {
         let Item::Json(text) = item else { return };
         for (keys, value) in json::rest_pairs(text) {
-            if let Relation::Leads(below) = relate(&keys, &aggregate.keys, &aggregate.inside) {
+            if let PathMatch::Leads(below) = relate(&keys, &aggregate.keys, &aggregate.inside) {
                 json::reach(value, &below, &mut |value| {
                     json::as_item(value, &mut *each);
                 });
@@ -199,8 +199,8 @@ fn each_item(item: Item, path: &[String], aggregate: &AggregatePlan, each: &mut 
         return;
     }
     match (relate(path, &aggregate.keys, &aggregate.inside), item) {
-        (Relation::Leads(below), item) if below.is_empty() => each(item),
-        (Relation::Leads(below), Item::Json(text)) => json::reach(text, &below, &mut |value| {
+        (PathMatch::Leads(below), item) if below.is_empty() => each(item),
+        (PathMatch::Leads(below), Item::Json(text)) => json::reach(text, &below, &mut |value| {
             json::as_item(value, &mut *each);
         }),
         _ => {}
@@ -311,7 +311,7 @@ impl<'a, T: Width> Numbers<'a, T> {
     }
 
     fn satisfied(&self) -> Bits {
-        let Some(limits) = comparison(self.figure).map(|comparison| Limits::new(comparison, self.scale)) else {
+        let Some(limits) = comparison(self.figure).map(|comparison| Bounds::new(comparison, self.scale)) else {
             return Bits::none();
         };
         if matches!(self.figure, Figure::Avg(_)) {
@@ -422,7 +422,7 @@ fn comparison(figure: &Figure) -> Option<&Comparison<Number>> {
 }
 
 /// A comparison with a number at a scale, as whole numbers.
-struct Limits {
+struct Bounds {
     /// From one to another, both included.
     low: i128,
     high: i128,
@@ -432,7 +432,7 @@ struct Limits {
     scale: u8,
 }
 
-impl Limits {
+impl Bounds {
     fn new(comparison: &Comparison<Number>, scale: u8) -> Self {
         let exact = match comparison {
             Comparison::Eq(number) => Comparison::Eq(number.value().clone()),
@@ -565,7 +565,7 @@ impl ExactNumbers<'_> {
     fn satisfied(&self) -> Bits {
         let mut bits = Bits::none();
         let Some(comparison) = comparison(self.figure) else { return bits };
-        let limits = Limits::new(comparison, 0);
+        let limits = Bounds::new(comparison, 0);
         for (ordinal, (value, count)) in &self.of {
             let holds = match self.figure {
                 Figure::Avg(_) => compare_average(&limits.exact, value, *count),
@@ -731,7 +731,7 @@ impl<'a> Scalars<'a> {
         self.pairs.sort_unstable();
         let mut bits = Bits::none();
         let wanted = wanted(&self.aggregate.figure).map(|scalars| Equal::new(scalars, false));
-        let limits = comparison(&self.aggregate.figure).map(|comparison| Limits::new(comparison, 0));
+        let limits = comparison(&self.aggregate.figure).map(|comparison| Bounds::new(comparison, 0));
         for one in self.pairs.chunk_by(|left, right| left >> 32 == right >> 32) {
             let mut distinct = 0_i128;
             let mut best: Option<(usize, &Scalar)> = None;

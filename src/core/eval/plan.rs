@@ -159,7 +159,7 @@ pub(crate) struct SequencePlan {
     /// The properties that references compare: of the events themselves, or of those bound.
     pub(crate) slots: Vec<Slot>,
     /// Properties of bound events that states carry.
-    pub(crate) bound: Vec<Bound>,
+    pub(crate) bound: Vec<Carried>,
     pub(crate) zone: Rc<str>,
 }
 
@@ -171,7 +171,7 @@ pub(crate) struct Slot {
 }
 
 /// A property of a bound event.
-pub(crate) struct Bound {
+pub(crate) struct Carried {
     pub(crate) step: usize,
     pub(crate) slot: usize,
     pub(crate) until: usize,
@@ -415,7 +415,7 @@ impl<'a> Plan<'a> {
 
     fn sequence(&self, sequence: &Sequence, zone: &Rc<str>) -> SequencePlan {
         let clock = self.clock(zone);
-        let (mut slots, mut bound): (Vec<Slot>, Vec<Bound>) = (Vec::new(), Vec::new());
+        let (mut slots, mut bound): (Vec<Slot>, Vec<Carried>) = (Vec::new(), Vec::new());
         let mut slot = |path: &[PathStep]| {
             let (keys, inside) = split(path);
             let slot = Slot { keys, inside };
@@ -434,7 +434,7 @@ impl<'a> Plan<'a> {
                 let theirs = slot(&reference.property.steps);
                 let known = bound.iter().position(|known| known.step == from && known.slot == theirs);
                 let other = known.unwrap_or_else(|| {
-                    bound.push(Bound { step: from, slot: theirs, until: place });
+                    bound.push(Carried { step: from, slot: theirs, until: place });
                     bound.len() - 1
                 });
                 bound[other].until = place;

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use super::bits::Bits;
 use super::clock::Clock;
-use super::codes::{Relation, relate};
+use super::codes::{PathMatch, relate};
 use super::did::groups;
 use super::json;
 use super::limits::{Budget, Limits, Stop};
@@ -22,7 +22,7 @@ use crate::segment::dictionary::{Loaded, MISSING};
 use crate::segment::ids::IdReader;
 use crate::segment::item::{Item, Numeric};
 use crate::segment::times::Times;
-use crate::segment::{CHUNK, CHUNK_MASK, Corrupt, PACK};
+use crate::segment::{CHUNK, CHUNK_MASK, Corrupt, Group, PACK};
 use crate::text::simple_lower;
 
 /// Events in memory at a time: more of them gain nothing, fewer cost more passes.
@@ -38,8 +38,8 @@ pub(crate) struct Sequence<'a> {
     /// The predicates without references that steps with references are made of.
     conditions: usize,
     /// By step: how its filter is answered.
-    answers: Vec<Answer>,
-    groups: Vec<Group<'a>>,
+    answers: Vec<StepFilter>,
+    groups: Vec<BoundGroup<'a>>,
     values: Interned<'a>,
     /// So many events are in memory at a time, unless one customer has more.
     most: usize,
@@ -49,7 +49,7 @@ pub(crate) struct Sequence<'a> {
 }
 
 /// How a step's filter is answered.
-enum Answer {
+enum StepFilter {
     /// By the event's own data: known when the event is collected.
     Known,
     /// By the event and those bound.
@@ -66,7 +66,7 @@ enum Tree {
 }
 
 /// One group's rows, and what is asked of each.
-struct Group<'a> {
+struct BoundGroup<'a> {
     rows: Rows<'a>,
     times: Times<'a>,
     ids: IdReader<'a>,
@@ -274,14 +274,16 @@ impl<'a> Sequence<'a> {
     ) -> Result<Self, Stop> {
         let clock = plan.clock(&sequence.zone);
         let mut leaves = Vec::new();
-        let answers: Vec<Answer> = sequence
+        let answers: Vec<StepFilter> = sequence
             .steps
             .iter()
-            .map(
-                |step| {
-                    if step.filter.refers() { Answer::Refers(tree(&step.filter, &mut leaves)) } else { Answer::Known }
-                },
-            )
+            .map(|step| {
+                if step.filter.refers() {
+                    StepFilter::Refers(tree(&step.filter, &mut leaves))
+                } else {
+                    StepFilter::Known
+                }
+            })
             .collect();
         let all: Option<Vec<String>> = sequence.steps.iter().try_fold(Vec::new(), |mut all, step| {
             all.extend_from_slice(step.types.as_ref()?);
@@ -297,13 +299,13 @@ impl<'a> Sequence<'a> {
                     let named = step.types.as_ref().is_none_or(|types| types.contains(&entry.name));
                     steps.push(match (named, answer) {
                         (false, _) => None,
-                        (true, Answer::Known) => Some(Bound::new(&step.filter, group, part.stream, &clock)?),
-                        (true, Answer::Refers(_)) => Some(Bound::All),
+                        (true, StepFilter::Known) => Some(Bound::new(&step.filter, group, part.stream, &clock)?),
+                        (true, StepFilter::Refers(_)) => Some(Bound::All),
                     });
                 }
                 let conditions = leaves.iter().map(|leaf| Bound::new(leaf, group, part.stream, &clock));
                 let slots = sequence.slots.iter().map(|slot| slot_columns(slot, group, part.stream, budget));
-                bound_groups.push(Group {
+                bound_groups.push(BoundGroup {
                     times: Times::new(group, part.stream),
                     ids: IdReader::new(part.stream, &group.ids),
                     steps,
@@ -389,7 +391,7 @@ impl<'a> Sequence<'a> {
         let mut found = vec![[0_u32; PACK]; self.plan.slots.len()];
         for group in &mut self.groups {
             (self.check)();
-            let Group { rows, times, ids, steps: filters, conditions: leaves, slots } = group;
+            let BoundGroup { rows, times, ids, steps: filters, conditions: leaves, slots } = group;
             let (values, sequence) = (&mut self.values, self.plan);
             let result = rows.scan(chunk, some, None, |pack, ordinals, mut rows| {
                 for place in ones(rows) {
@@ -472,7 +474,7 @@ impl<'a> Sequence<'a> {
     /// Whether steps can be decided without looking at bound events, which none behind them asks about either.
     fn alone(&self, steps: std::ops::RangeInclusive<usize>) -> bool {
         let here = *steps.end();
-        steps.clone().all(|step| matches!(self.answers[step], Answer::Known))
+        steps.clone().all(|step| matches!(self.answers[step], StepFilter::Known))
             && self.plan.bound.iter().all(|bound| bound.step >= here || bound.until <= here)
     }
 
@@ -567,8 +569,8 @@ impl<'a> Sequence<'a> {
     /// Whether a step's filter holds of an event, given the values that are bound.
     fn holds(&mut self, step: usize, history: History<'_>, event: &Event, kept: &[u32]) -> bool {
         match &self.answers[step] {
-            Answer::Known => true,
-            Answer::Refers(tree) => decide(tree, history, event, kept, &mut self.values),
+            StepFilter::Known => true,
+            StepFilter::Refers(tree) => decide(tree, history, event, kept, &mut self.values),
         }
     }
 }
@@ -585,7 +587,7 @@ fn decide(tree: &Tree, history: History<'_>, event: &Event, kept: &[u32], values
 
 fn slot_columns<'a>(
     slot: &Slot,
-    group: &'a crate::segment::Group,
+    group: &'a Group,
     stream: &'a dyn crate::segment::Stream,
     budget: &Budget,
 ) -> Result<Vec<SlotColumn<'a>>, Stop> {
@@ -652,7 +654,7 @@ fn each_value(loaded: &Loaded, code: u32, path: &[String], slot: &Slot, each: &m
     if path.is_empty() {
         let Item::Json(text) = item else { return };
         for (keys, value) in json::rest_pairs(text) {
-            if let Relation::Leads(below) = relate(&keys, &slot.keys, &slot.inside) {
+            if let PathMatch::Leads(below) = relate(&keys, &slot.keys, &slot.inside) {
                 json::reach(value, &below, &mut |value| {
                     json::as_item(value, &mut *each);
                 });
@@ -661,8 +663,8 @@ fn each_value(loaded: &Loaded, code: u32, path: &[String], slot: &Slot, each: &m
         return;
     }
     match (relate(path, &slot.keys, &slot.inside), item) {
-        (Relation::Leads(below), item) if below.is_empty() => each(item),
-        (Relation::Leads(below), Item::Json(text)) => json::reach(text, &below, &mut |value| {
+        (PathMatch::Leads(below), item) if below.is_empty() => each(item),
+        (PathMatch::Leads(below), Item::Json(text)) => json::reach(text, &below, &mut |value| {
             json::as_item(value, &mut *each);
         }),
         _ => {}

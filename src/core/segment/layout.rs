@@ -13,8 +13,9 @@ const MAGIC: [u8; 8] = *b"KCOHORT\x03";
 const PREFIX: usize = 8 + 4 + 4 + 4 + 8;
 /// Where the checksum begins to count.
 const SUMMED: usize = 8 + 4;
-/// A directory beyond this is taken for damage: an event type takes some fifty bytes, and has a thousand at most.
-const MAX_DIRECTORY: u32 = 1 << 26;
+/// A directory beyond this is taken for damage: even if every event of a segment has a type of its own, with a long name, it
+/// is no longer.
+const MAX_DIRECTORY: u32 = 1 << 30;
 
 /// Where the parts of a segment begin.
 #[derive(Debug, Clone, Copy, Default)]

@@ -11,9 +11,10 @@ use super::direct;
 use super::directory::Directory;
 use super::events::{self, Intake, PROFILES};
 use super::pages::{PageStream, Pages};
+use super::removed::{bury, dead_rows};
 use super::scan::{has_policies, must_read};
 use super::store::{self, Kind};
-use super::{bury, cache, damaged, dead_rows, interrupts, tables};
+use super::{cache, damaged, interrupts, tables};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::progress::{Phase, Progress};
 
@@ -138,30 +139,12 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
     }
 
     // What the tables hold below the watermark.
-    let mut intake = Intake::new(usize::MAX, state.key);
-    let mut stored: BTreeMap<String, Sum> = BTreeMap::new();
-    let mut read = 0;
-    let nobody = HashSet::new();
-    let mut full = |intake: &mut Intake| {
-        progress.done(read + intake.len() as u64);
-        if is_full(intake) {
-            read += intake.len() as u64;
-            count(intake.take(), EVENTS, &nobody, &mut stored)?;
-        }
-        Ok(true)
-    };
-    events::read_all_events(&tables, state.watermark, &mut intake, &mut full)?;
-    count(intake, EVENTS, &nobody, &mut stored)?;
-    let mut sealed_profiles: BTreeMap<String, Sum> = BTreeMap::new();
-    let mut intake = Intake::new(usize::MAX, state.key);
-    let mut full = |intake: &mut Intake| {
-        if is_full(intake) {
-            count(intake.take(), PROFILES_PLACE, &moved, &mut sealed_profiles)?;
-        }
-        Ok(true)
-    };
-    events::read_profiles(&tables, (0, state.watermark), None, &mut intake, &mut full)?;
-    count(intake, PROFILES_PLACE, &moved, &mut sealed_profiles)?;
+    let stored = sums_of(EVENTS, &HashSet::new(), &state, &mut |rows| progress.done(rows), |intake, more| {
+        events::read_all_events(&tables, state.watermark, intake, more)
+    })?;
+    let mut sealed_profiles = sums_of(PROFILES_PLACE, &moved, &state, &mut |_| (), |intake, more| {
+        events::read_profiles(&tables, (0, state.watermark), None, intake, more)
+    })?;
     let table = sealed_profiles.remove(PROFILES_PLACE).unwrap_or_default();
     compare(PROFILES_PLACE, profiles, table, &mut problems);
     let mut all: HashMap<String, (Sum, Sum)> = HashMap::new();
@@ -253,6 +236,30 @@ fn add(
         sum.hashes = sum.hashes.wrapping_add(mixed(*hash));
     }
     Ok(())
+}
+
+/// The sums of a table's rows, but those of some customers; `read` reads them and `told` hears how many came.
+fn sums_of(
+    what: &str,
+    without: &HashSet<&str>,
+    state: &store::State,
+    told: &mut dyn FnMut(u64),
+    read: impl FnOnce(&mut Intake, &mut dyn FnMut(&mut Intake) -> Fallible<bool>) -> Fallible<()>,
+) -> Fallible<BTreeMap<String, Sum>> {
+    let mut sums = BTreeMap::new();
+    let mut before = 0;
+    let mut more = |intake: &mut Intake| {
+        told(before + intake.len() as u64);
+        if is_full(intake) {
+            before += intake.len() as u64;
+            count(intake.take(), what, without, &mut sums)?;
+        }
+        Ok(true)
+    };
+    let mut intake = Intake::new(usize::MAX, state.key);
+    read(&mut intake, &mut more)?;
+    count(intake, what, without, &mut sums)?;
+    Ok(sums)
 }
 
 /// Adds the rows of an intake to the sums of their types, but those of some customers.

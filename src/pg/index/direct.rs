@@ -5,7 +5,7 @@ use std::ffi::CStr;
 
 use pgrx::{FromDatum, pg_sys};
 
-use super::scan::{IndexScan, Key, Relation, TableScan, Tuple, find, has_policies, may_read, must_read};
+use super::scan::{IndexScan, Relation, Sought, TableScan, Tuple, find, has_policies, may_read, must_read};
 use super::store::{Kind, Removed, Segment, State};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::jsonb::Jsonb;
@@ -101,7 +101,7 @@ pub(crate) fn definition(name: &str) -> Fallible<Definition> {
         return Ok(Definition::Ask);
     }
     let mut scan = IndexScan::new(Relation::table(oid), find(internals, c"cohort_name_key")?, 1)?;
-    scan.seek(&[Key::TextEquals(name)]);
+    scan.seek(&[Sought::TextEquals(name)]);
     let Some(row) = scan.next() else { return Ok(Definition::None) };
     // SAFETY: the column is a jsonb.
     let rule = row.datum(cohort::RULE).and_then(|datum| unsafe { Jsonb::from_datum(datum, false) });

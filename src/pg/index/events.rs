@@ -5,7 +5,7 @@ use pgrx::pg_sys;
 
 use super::directory::ByHash;
 use super::fetch::each_row;
-use super::scan::{IndexScan, Key, Relation, Row, Scratch, TableScan, bytes_of, find};
+use super::scan::{IndexScan, Relation, Row, Scratch, Sought, TableScan, bytes_of, find};
 use super::walk;
 use crate::pg::errors::Fallible;
 
@@ -252,7 +252,7 @@ pub(super) fn read_events(
     let mut scan = tables.events_by(c"cohort_event_type_stamp", 2)?;
     for name in names {
         let data = wanted.data(&name);
-        scan.seek(&[Key::TextEquals(&name), Key::Xid8From(from)]);
+        scan.seek(&[Sought::TextEquals(&name), Sought::Xid8From(from)]);
         each_row(&mut scan, |row| {
             // The index gives them in the order of stamps.
             if row.word(event::STAMP) >= to {
@@ -289,7 +289,7 @@ pub(super) fn read_all_events(
 /// Takes in the events of one customer.
 pub(super) fn read_events_of(tables: &Tables, id: &str, wanted: &Wanted<'_>, intake: &mut Intake) -> Fallible<()> {
     let mut scan = tables.events_by(c"cohort_event_customer", 1)?;
-    scan.seek(&[Key::TextEquals(id)]);
+    scan.seek(&[Sought::TextEquals(id)]);
     each_row(&mut scan, |row| {
         let name = row.bytes(event::EVENT_TYPE);
         let name = name.as_str();
@@ -309,7 +309,7 @@ pub(super) fn read_profiles(
     more: &mut dyn FnMut(&mut Intake) -> Fallible<bool>,
 ) -> Fallible<()> {
     let mut scan = tables.customers_by(c"cohort_customer_stamp")?;
-    scan.seek(&[Key::Xid8From(from)]);
+    scan.seek(&[Sought::Xid8From(from)]);
     each_row(&mut scan, |row| {
         if row.word(customer::STAMP) >= to {
             return Ok(false);
@@ -322,7 +322,7 @@ pub(super) fn read_profiles(
 /// Takes in the profile of one customer.
 pub(super) fn read_profile_of(tables: &Tables, id: &str, keys: Option<&[&str]>, intake: &mut Intake) -> Fallible<()> {
     let mut scan = tables.customers_by(c"cohort_customer_pkey")?;
-    scan.seek(&[Key::TextEquals(id)]);
+    scan.seek(&[Sought::TextEquals(id)]);
     while let Some(row) = scan.next() {
         intake.profile(&row, keys);
     }
@@ -332,9 +332,9 @@ pub(super) fn read_profile_of(tables: &Tables, id: &str, keys: Option<&[&str]>, 
 /// Whether a customer has an event or a profile.
 pub(super) fn are_there(tables: &Tables, id: &str) -> Fallible<bool> {
     let mut events = tables.events_by(c"cohort_event_customer", 1)?;
-    events.seek(&[Key::TextEquals(id)]);
+    events.seek(&[Sought::TextEquals(id)]);
     let mut profiles = tables.customers_by(c"cohort_customer_pkey")?;
-    profiles.seek(&[Key::TextEquals(id)]);
+    profiles.seek(&[Sought::TextEquals(id)]);
     Ok(events.next().is_some() || profiles.next().is_some())
 }
 
@@ -343,13 +343,13 @@ pub(super) fn count(tables: &Tables, (from, to): (u64, u64), most: usize) -> Fal
     let mut found = 0;
     let mut scan = tables.events_by(c"cohort_event_type_stamp", 2)?;
     for name in event_types(tables)? {
-        scan.seek(&[Key::TextEquals(&name), Key::Xid8From(from)]);
+        scan.seek(&[Sought::TextEquals(&name), Sought::Xid8From(from)]);
         while found < most && scan.next().is_some_and(|row| row.word(event::STAMP) < to) {
             found += 1;
         }
     }
     let mut scan = tables.customers_by(c"cohort_customer_stamp")?;
-    scan.seek(&[Key::Xid8From(from)]);
+    scan.seek(&[Sought::Xid8From(from)]);
     while found < most && scan.next().is_some_and(|row| row.word(customer::STAMP) < to) {
         found += 1;
     }
@@ -362,7 +362,7 @@ fn event_types(tables: &Tables) -> Fallible<Vec<String>> {
     let mut scan = tables.events_by(c"cohort_event_type_stamp", 1)?;
     loop {
         pgrx::check_for_interrupts!();
-        scan.seek(&[Key::TextAbove(names.last().map_or("", String::as_str))]);
+        scan.seek(&[Sought::TextAbove(names.last().map_or("", String::as_str))]);
         match scan.next() {
             Some(row) => names.push(row.bytes(event::EVENT_TYPE).as_str().to_owned()),
             None => return Ok(names),

@@ -293,10 +293,9 @@ unsafe fn pinned(table: pg_sys::Relation, block: u32, last: &mut Last) -> pg_sys
         let locator = (*table).rd_locator;
         let file = hints::File::of(table);
         let main = pg_sys::ForkNumber::MAIN_FORKNUM;
-        let known = *last > 0;
-        let tell = known && PINNED.replace(PINNED.get().wrapping_add(1)).is_multiple_of(TOLD);
-        let hint = if known { *last } else { hints::find(file, block) };
+        let hint = if *last > 0 { *last } else { hints::find(file, block) };
         let there = if hint > 0 { hint } else { last.saturating_abs() };
+        let tell = PINNED.replace(PINNED.get().wrapping_add(1)) % TOLD == TOLD - 1;
         let look = !tell && (1..=pg_sys::NBuffers).contains(&there);
         *last = if look && raw::ReadRecentBuffer(locator, main, block, there) {
             there

@@ -7,13 +7,14 @@
 
 use std::ffi::CStr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use pgrx::pg_sys;
 
 const NAME: &CStr = c"kursaha_cohort hints";
 
-static HINTS: OnceLock<&'static [AtomicU64]> = OnceLock::new();
+/// The hints; null where there are none. After a crash of a session the server makes shared memory anew, perhaps elsewhere.
+static HINTS: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
 
 /// What was hooked before.
 static BEFORE_REQUEST: OnceLock<pg_sys::shmem_request_hook_type> = OnceLock::new();
@@ -49,19 +50,20 @@ unsafe extern "C-unwind" fn request() {
 
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn startup() {
-    // SAFETY: called by the server once shared memory is there. What it hands out is aligned, as large as was asked for
-    // and never given back; it is zeroed before anyone else sees it.
+    // SAFETY: called by the server whenever it has made shared memory. What it hands out is aligned, as large as was asked
+    // for, and there until it calls again; it is zeroed before anyone else sees it.
     unsafe {
         if let Some(before) = BEFORE_STARTUP.get().copied().flatten() {
             before();
         }
+        HINTS.store(std::ptr::null_mut(), Ordering::Relaxed);
         let mut found = false;
         let memory = pg_sys::ShmemInitStruct(NAME.as_ptr(), count() * size_of::<AtomicU64>(), &raw mut found);
         let memory = memory.cast::<AtomicU64>();
         if !found {
             std::ptr::write_bytes(memory, 0, count());
         }
-        let _ = HINTS.set(std::slice::from_raw_parts(memory, count()));
+        HINTS.store(memory, Ordering::Relaxed);
     }
 }
 
@@ -90,7 +92,12 @@ impl File {
 fn slot(file: File, block: u32) -> Option<(&'static AtomicU64, u64)> {
     // From the fractional digits of the golden ratio: spreads numbers that follow one another.
     const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
-    let hints = HINTS.get()?;
+    let memory = HINTS.load(Ordering::Relaxed);
+    if memory.is_null() {
+        return None;
+    }
+    // SAFETY: as `startup` says; sessions begin after it and end before it is called again.
+    let hints = unsafe { std::slice::from_raw_parts(memory, count()) };
     let of_file = file.0.wrapping_mul(MIX);
     let at = (of_file >> 32).wrapping_add(u64::from(block));
     let length = hints.len() as u64;

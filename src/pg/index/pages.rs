@@ -8,7 +8,7 @@ use cohort_core::segment::{Corrupt, PAGE, Stream};
 use pgrx::{FromDatum, pg_sys};
 
 use super::fetch::{Fetcher, Place};
-use super::scan::{IndexScan, Key, Relation, Tuple, bytes_of, find};
+use super::scan::{IndexScan, Relation, Sought, Tuple, bytes_of, find};
 use super::sparse::Sparse;
 use crate::pg::errors::Fallible;
 use crate::pg::spi;
@@ -103,7 +103,7 @@ impl Pages {
         };
         if page == 0 {
             let mut scan = self.first.borrow_mut();
-            scan.seek(&[Key::Int8Equals(segment)]);
+            scan.seek(&[Sought::Int8Equals(segment)]);
             return found(scan.next());
         }
         let mut scan = self.any.borrow_mut();
@@ -113,7 +113,7 @@ impl Pages {
         };
         // From one page to the next the scan goes on; elsewhere the index is searched from its root.
         if self.next.get() != (segment, page) {
-            scan.seek(&[Key::Int8Equals(segment), Key::Int4From(page), Key::Int4To(last)]);
+            scan.seek(&[Sought::Int8Equals(segment), Sought::Int4From(page), Sought::Int4To(last)]);
         }
         let result = found(scan.next());
         self.next.set(if result.is_ok() && page < last { (segment, page + 1) } else { (-1, -1) });

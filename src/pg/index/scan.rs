@@ -111,7 +111,7 @@ pub(super) fn has_subclass(table: pg_sys::Oid) -> bool {
 }
 
 /// What an index column is compared with.
-pub(super) enum Key<'a> {
+pub(super) enum Sought<'a> {
     TextEquals(&'a str),
     TextAbove(&'a str),
     Int8Equals(i64),
@@ -163,7 +163,7 @@ impl IndexScan {
     }
 
     /// Looks for rows whose index columns, from the first on, compare so.
-    pub(super) fn seek(&mut self, keys: &[Key<'_>]) {
+    pub(super) fn seek(&mut self, keys: &[Sought<'_>]) {
         // SAFETY: the keys are as many as the scan was begun with; the procedures fit the columns' operator classes.
         unsafe {
             for text in self.texts.drain(..) {
@@ -172,22 +172,26 @@ impl IndexScan {
             self.keys.clear();
             for (column, key) in keys.iter().enumerate() {
                 let (strategy, procedure, argument) = match key {
-                    Key::TextEquals(text) => (pg_sys::BTEqualStrategyNumber, pg_sys::F_TEXTEQ, text.into_datum()),
-                    Key::TextAbove(text) => (pg_sys::BTGreaterStrategyNumber, pg_sys::F_TEXT_GT, text.into_datum()),
-                    Key::Int8Equals(number) => (pg_sys::BTEqualStrategyNumber, pg_sys::F_INT8EQ, number.into_datum()),
-                    Key::Int4From(number) => {
+                    Sought::TextEquals(text) => (pg_sys::BTEqualStrategyNumber, pg_sys::F_TEXTEQ, text.into_datum()),
+                    Sought::TextAbove(text) => (pg_sys::BTGreaterStrategyNumber, pg_sys::F_TEXT_GT, text.into_datum()),
+                    Sought::Int8Equals(number) => {
+                        (pg_sys::BTEqualStrategyNumber, pg_sys::F_INT8EQ, number.into_datum())
+                    }
+                    Sought::Int4From(number) => {
                         (pg_sys::BTGreaterEqualStrategyNumber, pg_sys::F_INT4GE, number.into_datum())
                     }
-                    Key::Int4To(number) => (pg_sys::BTLessEqualStrategyNumber, pg_sys::F_INT4LE, number.into_datum()),
-                    Key::Xid8From(stamp) => {
+                    Sought::Int4To(number) => {
+                        (pg_sys::BTLessEqualStrategyNumber, pg_sys::F_INT4LE, number.into_datum())
+                    }
+                    Sought::Xid8From(stamp) => {
                         (pg_sys::BTGreaterEqualStrategyNumber, pg_sys::F_XID8GE, Some(pg_sys::Datum::from(*stamp)))
                     }
                 };
                 let argument = argument.unwrap_or(pg_sys::Datum::from(0_usize));
-                if matches!(key, Key::TextEquals(_) | Key::TextAbove(_)) {
+                if matches!(key, Sought::TextEquals(_) | Sought::TextAbove(_)) {
                     self.texts.push(argument);
                 }
-                let column = if matches!(key, Key::Int4To(_)) { column - 1 } else { column };
+                let column = if matches!(key, Sought::Int4To(_)) { column - 1 } else { column };
                 let mut entry = pg_sys::ScanKeyData::default();
                 pg_sys::ScanKeyInit(
                     &raw mut entry,

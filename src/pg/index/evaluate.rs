@@ -1,0 +1,268 @@
+//! An evaluation: what the caller's snapshot sees of segments and tail, put together as a source, to the members.
+
+use std::collections::HashMap;
+
+use cohort_core::eval::{self, Answer, Limits, Part, Plan, Source, Stop, Wish};
+use cohort_core::segment::{Header, Key, customer_hash};
+use roaring::RoaringBitmap;
+
+use super::directory::{ByHash, Directory};
+use super::events::{self, Intake, Wanted};
+use super::pages::{PageStream, Pages};
+use super::removed::{bury, dead_rows};
+use super::store::{self, Kind};
+use super::{Damaged, cache, damaged, direct, interrupts, tables};
+use crate::pg::errors::Fallible;
+use crate::pg::settings;
+
+/// The tail as a segment in memory.
+struct Memory {
+    header: Header,
+    bytes: Vec<u8>,
+}
+
+impl Memory {
+    fn new(intake: Intake) -> Self {
+        let (header, bytes) = intake.builder.in_memory();
+        Self { header, bytes }
+    }
+
+    fn part(&self) -> Part<'_> {
+        Part { header: &self.header, stream: &self.bytes, dead: HashMap::new() }
+    }
+}
+
+/// What one evaluation saw.
+pub(crate) struct Evaluated {
+    /// What the rule selects.
+    pub(crate) answer: Answer,
+    /// Everyone, where it was asked for.
+    pub(crate) universe: Option<RoaringBitmap>,
+    /// The members of each cohort, where they were asked for.
+    pub(crate) cohorts: Vec<RoaringBitmap>,
+    /// Rows of the tail that were read.
+    pub(crate) tail: usize,
+    /// Segments of events, and how many of them have any in the rule's time.
+    pub(crate) segments: usize,
+    pub(crate) opened: usize,
+    directory: Directory,
+    /// How many ordinals segments gave out; those above are the tail's.
+    sealed: u32,
+    strangers: Vec<Box<str>>,
+}
+
+impl Evaluated {
+    /// Hands out the ids of some ordinals.
+    pub(crate) fn ids_of(&self, members: &RoaringBitmap, each: &mut dyn FnMut(&str)) -> Fallible<()> {
+        self.directory.ids(members, each)?;
+        for ordinal in members.range(self.sealed..) {
+            if let Some(id) = self.strangers.get((ordinal - self.sealed) as usize) {
+                each(id);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is asked of an evaluation besides the members.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ask {
+    /// Also everyone.
+    pub(crate) universe: bool,
+    /// Who the members are, how many events matched.
+    pub(crate) wish: Wish,
+    /// Also the members of each cohort that the rule names, in the order in which it names them.
+    pub(crate) cohorts: bool,
+}
+
+/// Has the allocator keep what an evaluation frees for the next one. Without it each would ask the system for its
+/// megabytes page by page and give them back, which takes up to half of its time.
+fn keep_memory() {
+    /// The C library keeps twice the largest block that was ever freed (`M_TRIM_THRESHOLD` in mallopt(3)): 32 MB.
+    const BLOCK: usize = 16 << 20;
+    thread_local! {
+        static ONCE: () = drop(std::hint::black_box(Vec::<u8>::with_capacity(BLOCK)));
+    }
+    ONCE.with(|()| ());
+}
+
+/// An evaluation's answer, or why plain SQL must give it.
+pub(crate) type Outcome = Result<Evaluated, String>;
+
+fn too_large(what: &str) -> String {
+    format!("{what} would need more than kursaha_cohort.eval_memory")
+}
+
+/// Evaluates a plan over the segments and the tail, as the active snapshot sees them.
+pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcome> {
+    keep_memory();
+    let memory = settings::eval_memory();
+    let tables = tables()?;
+    let wanted = wanted(plan, ask.universe);
+    let profiles = ask.universe || plan.needs_profiles();
+    let state = direct::state(tables.internals)?;
+    let segments = direct::segments(tables.internals)?;
+    let pages = Pages::open(tables.internals)?;
+    let directory = Directory::open(&state, &segments, &pages)?;
+
+    // The tail.
+    let tail = (state.watermark, u64::MAX);
+    let mut events = Intake::by_row(state.key);
+    let mut fits = |intake: &mut Intake| Ok(intake.bytes() <= memory);
+    events::read_events(&tables, tail, &wanted, &mut events, &mut fits)?;
+    let mut newest = Intake::by_row(state.key);
+    let profile_keys = plan.profile_keys();
+    let mut removed_profiles = Vec::new();
+    if profiles {
+        events::read_profiles(&tables, tail, Some(&profile_keys), &mut newest, &mut fits)?;
+        removed_profiles = direct::removed_profiles(tables.internals)?;
+        events::remove_profiles(&removed_profiles, &mut newest);
+    }
+    let Some(memory) = memory.checked_sub(events.bytes() + newest.bytes()) else {
+        return Ok(Err(too_large("the tail")));
+    };
+    let tail_rows = events.len() + newest.len();
+    let mut strangers =
+        Strangers { key: state.key, sealed: state.customers, ordinals: HashMap::default(), ids: Vec::new() };
+    strangers.number(&mut events, &directory)?;
+    strangers.number(&mut newest, &directory)?;
+    let (events, newest) = (Memory::new(events), Memory::new(newest));
+
+    // What is gone from sealed segments.
+    let removed = direct::removed_events(tables.internals, state.watermark, wanted.types.as_deref())?;
+    let mut dead = dead_rows(&segments)?;
+    let mut opened = Vec::new();
+    let window = if ask.universe { None } else { plan.window() };
+    let of_events = || segments.iter().filter(|segment| segment.kind == Kind::Events);
+    for segment in of_events().filter(|segment| segment.reaches_into(window)) {
+        let stream = PageStream::new(&pages, segment.id);
+        opened.push((segment.clone(), cache::header(&stream).in_segment(segment.id)?, stream));
+    }
+    bury(&removed, &opened, &directory, &mut dead)?;
+
+    let mut profile_parts = Vec::new();
+    if profiles {
+        for segment in segments.iter().rev().filter(|segment| segment.kind == Kind::Profiles) {
+            let stream = PageStream::new(&pages, segment.id);
+            profile_parts.push((cache::header(&stream).in_segment(segment.id)?, stream));
+        }
+    }
+    let mut source = Source {
+        customers: state.customers.saturating_add(u32::try_from(strangers.ids.len()).unwrap_or(u32::MAX)),
+        everyone: !state.removed && removed.is_empty() && removed_profiles.is_empty(),
+        ..Source::default()
+    };
+    for (segment, header, stream) in &opened {
+        let dead = dead.remove(&segment.id).unwrap_or_default();
+        source.events.push(Part { header, stream, dead });
+    }
+    source.events.push(events.part());
+    source.profiles.push(newest.part());
+    for (header, stream) in &profile_parts {
+        source.profiles.push(Part { header, stream, dead: HashMap::new() });
+    }
+    for list in plan.lists() {
+        let members = store::list_members(list)?;
+        let known = directory.find(&members)?;
+        let ordinals = members.iter().zip(known).filter_map(|(id, known)| known.or_else(|| strangers.known(id)));
+        source.lists.insert(list, ordinals.collect());
+    }
+    let limits = Limits { memory: memory as u64, check: &interrupts };
+    let Some(answer) = unless_too_large(eval::evaluate(plan, &source, ask.wish, limits))? else {
+        return Ok(Err(too_large("the rule's values and sequences")));
+    };
+    let cohorts = if ask.cohorts { unless_too_large(eval::cohorts(plan, &source, limits))? } else { Some(Vec::new()) };
+    let Some(cohorts) = cohorts else { return Ok(Err(too_large("the cohorts"))) };
+    let universe =
+        if ask.universe { Some(eval::universe(&source, as_of, &interrupts).map_err(damaged)?) } else { None };
+    Ok(Ok(Evaluated {
+        answer,
+        universe,
+        cohorts,
+        tail: tail_rows,
+        segments: of_events().count(),
+        opened: opened.len(),
+        directory,
+        sealed: state.customers,
+        strangers: strangers.ids,
+    }))
+}
+
+/// What was found; `None` when it would take more memory than it may.
+fn unless_too_large<T>(found: Result<T, Stop>) -> Fallible<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(Stop::TooLarge) => Ok(None),
+        Err(Stop::Damaged(corrupt)) => Err(damaged(corrupt)),
+    }
+}
+
+fn wanted<'a>(plan: &'a Plan<'_>, everything: bool) -> Wanted<'a> {
+    Wanted {
+        types: if everything { None } else { plan.types() },
+        with_data: plan.types_with_data(),
+        keys: Some(plan.event_keys()),
+    }
+}
+
+/// Customers of the tail that no segment knows: they get ordinals above the last.
+struct Strangers {
+    key: Key,
+    sealed: u32,
+    ordinals: ByHash<u32>,
+    ids: Vec<Box<str>>,
+}
+
+impl Strangers {
+    fn known(&self, id: &str) -> Option<u32> {
+        self.ordinals.get(&customer_hash(&self.key, id)).copied()
+    }
+
+    /// Gives the customers of an intake their ordinals.
+    fn number(&mut self, intake: &mut Intake, directory: &Directory) -> Fallible<()> {
+        let found = directory.find_hashes(&intake.customers.hashes)?;
+        let ordinals: Vec<u32> = intake
+            .customers
+            .iter()
+            .zip(found)
+            .map(|((id, hash), known)| {
+                known.unwrap_or_else(|| {
+                    *self.ordinals.entry(hash).or_insert_with(|| {
+                        self.ids.push(id.into());
+                        self.sealed + u32::try_from(self.ids.len() - 1).unwrap_or(0)
+                    })
+                })
+            })
+            .collect();
+        intake.builder.renumber(&ordinals);
+        Ok(())
+    }
+}
+
+/// Whether a plan selects one customer: reads that customer's rows only.
+pub(crate) fn contains(plan: &Plan<'_>, customer: &str) -> Fallible<bool> {
+    let tables = tables()?;
+    let wanted = wanted(plan, false);
+    // Of one customer no ordinal is looked up, so that any key will do.
+    let mut events = Intake::new(usize::MAX, Key::default());
+    let mut profile = Intake::new(usize::MAX, Key::default());
+    events.customer(customer);
+    profile.customer(customer);
+    events::read_events_of(&tables, customer, &wanted, &mut events)?;
+    if plan.needs_profiles() {
+        events::read_profile_of(&tables, customer, Some(&plan.profile_keys()), &mut profile)?;
+    }
+    let (events, profile) = (Memory::new(events), Memory::new(profile));
+    let mut source = Source { customers: 1, ..Source::default() };
+    source.events.push(events.part());
+    source.profiles.push(profile.part());
+    for list in plan.lists() {
+        if store::on_list(list, customer)? {
+            source.lists.insert(list, [0].into_iter().collect());
+        }
+    }
+    // The rows of one customer are in memory anyway.
+    let limits = Limits { memory: u64::MAX, check: &interrupts };
+    let answer = unless_too_large(eval::evaluate(plan, &source, Wish::default(), limits))?;
+    Ok(answer.is_some_and(|answer| answer.size > 0))
+}
