@@ -35,7 +35,7 @@ def main():
             server.app("SELECT cohort_sync_create('buyers', 'facebook', 'every 2 seconds')")
             server.until("SELECT delivered = 200 FROM cohort_sync_status", "the first run")
             print(f"Facebook's audience now has {len(fake.audience('Buyers'))} members.")
-            print("\nSomeone buys for the first time, and someone's purchase is taken back ...")
+            print("\nTwo customers buy for the first time, and someone's purchase is taken back ...")
             server.app("INSERT INTO cohort_event (customer_id, event_type) VALUES ('c201', 'purchase'), ('c202', 'purchase')")
             server.app("DELETE FROM cohort_event WHERE customer_id = 'c7'")
             server.until("SELECT delivered = 201 FROM cohort_sync_status", "the audience follows")

@@ -9,7 +9,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('the %s must be a JSON object, not %s', what,
                              CASE jsonb_typeof(given) WHEN 'array' THEN 'an array' ELSE 'a single value' END),
-            HINT = format('Wrap it, for example {"value": …}; an empty %s is {}.', what);
+            HINT = format('Wrap it, for example {"value": …}; {} is the %s with nothing in it.', what);
     END IF;
 END
 $$;
@@ -286,6 +286,12 @@ BEGIN
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'invalid payload at $.customerId: ' || problem, HINT = shape;
+    END IF;
+    -- A customer of whom nothing is known has no data; data under another name would be lost.
+    IF NOT payload ? 'customerData' AND payload - 'customerId' <> '{}' THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid payload at $.customerData: missing, and "%s" is not read',
+                             (SELECT min(k) FROM jsonb_object_keys(payload - 'customerId') k)), HINT = shape;
     END IF;
     given := coalesce(nullif(payload -> 'customerData', 'null'), '{}');
     IF jsonb_typeof(given) <> 'object' THEN

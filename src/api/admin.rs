@@ -144,7 +144,7 @@ fn cohort_grant(privilege_set: &str, role: &str) -> Result<(), ErrorReport> {
             let relations = relations.replace("{s}", &schema);
             spi::touch(&format!("GRANT {privileges} ON TABLE {relations} TO {role}"), &[])?;
         }
-        // The helper functions of the plain SQL go with every set: they read nothing.
+        // Internal functions go with every set: those of the plain SQL read nothing, one counts the tail for the status view.
         let routines: Vec<String> = spi::run(
             Snapshot::Fresh,
             "SELECT p.oid::regprocedure::text FROM pg_catalog.pg_proc p \

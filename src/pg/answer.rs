@@ -145,12 +145,17 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
         Condition::Cohort(_) => "the cohort's own rule",
         Condition::Sequence(_) => "events in order",
     };
-    let mut how = format!("index: {what}; segments: {}", found.segments);
-    if counted {
-        how = format!("index: {what}; groups read: {}, skipped: {}", found.answer.groups, found.answer.skipped);
-    }
-    if found.opened < found.segments {
-        how = format!("{how}; segments outside the time: {}", found.segments - found.opened);
+    let mut how = format!("index: {what}");
+    // Segments are counted that hold events, which say nothing of a profile.
+    if !matches!(condition, Condition::Profile(_)) {
+        how = if counted {
+            format!("{how}; groups read: {}, skipped: {}", found.answer.groups, found.answer.skipped)
+        } else {
+            format!("{how}; segments: {}", found.segments)
+        };
+        if found.opened < found.segments {
+            how = format!("{how}; segments outside the time: {}", found.segments - found.opened);
+        }
     }
     if found.tail > 0 {
         how = format!("{how}; rows of the tail: {}", found.tail);

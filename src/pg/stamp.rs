@@ -52,13 +52,13 @@ pub(crate) fn check_event_type(name: &str) -> Fallible<()> {
 pub(crate) fn check_length(what: &str, text: &str) -> Fallible<()> {
     if text.is_empty() {
         return Err(invalid(format!("the {what} is empty"))
-            .set_hint(format!("A {what} has 1 to {MAX_NAME_CHARACTERS} characters.")));
+            .set_hint(format!("Its length may be 1 to {MAX_NAME_CHARACTERS} characters.")));
     }
     // A text of so few bytes cannot have too many characters: no need to count them.
     if text.len() > MAX_NAME_CHARACTERS && text.chars().count() > MAX_NAME_CHARACTERS {
         let shown: String = text.chars().take(40).collect();
         return Err(invalid(format!("the {what} \"{shown}…\" is too long: {} characters", text.chars().count()))
-            .set_hint(format!("A {what} has 1 to {MAX_NAME_CHARACTERS} characters.")));
+            .set_hint(format!("Its length may be 1 to {MAX_NAME_CHARACTERS} characters.")));
     }
     Ok(())
 }

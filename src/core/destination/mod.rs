@@ -41,7 +41,7 @@ pub fn open(kind: &str, config: &Value) -> Result<Box<dyn Destination>, BadConfi
         let names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
         return Err(BadConfig {
             path: "kind".to_owned(),
-            problem: format!("there is no kind of destination \"{kind}\""),
+            problem: format!("\"{kind}\" is not known"),
             hint: match text::nearest(kind, names.iter().copied()) {
                 Some(near) => format!("Did you mean \"{near}\"?"),
                 None => format!("The kinds are {}.", names.join(", ")),

@@ -79,6 +79,7 @@ SELECT cohort_identify('ada', NULL);
 SELECT cohort_identify(NULL, '{}');
 SELECT cohort_identify('{"customerData": {}}');
 SELECT cohort_identify('{"customerId": "ada", "customerData": []}');
+SELECT cohort_identify('{"customerId": "ada", "profile": {"city": "Goa"}}');
 
 -- Erasure
 SELECT cohort_track('ada', 'view', event_key => 'ada1') > 0 AS stored;
