@@ -1,6 +1,7 @@
 -- How the index stands, for those who operate it.
 
 -- A function, for its setting: the planner expects a third of all events, and would compile (jit) what takes a millisecond.
+-- Definer's rights: a view calls functions as its reader, who need not be able to read events.
 CREATE FUNCTION kursaha_cohort.tail_size(OUT events bigint, OUT waiting bigint)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$

@@ -75,7 +75,7 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.drop_segments(text) IS 'Takes all segments of a kind, events or profiles, out of the index, and what was logged of their rows';
 
--- After TRUNCATE no key's event is left to be repeated either.
+-- After TRUNCATE no event is left that a key could repeat.
 CREATE FUNCTION kursaha_cohort.events_truncated() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

@@ -155,7 +155,7 @@ fn universe_of_chunk(source: &Source<'_>, as_of: i64, chunk: u16) -> Result<Bits
     for part in &source.events {
         let whole = !reaches_beyond(part) && part.dead.values().all(RoaringBitmap::is_empty);
         if whole {
-            if let Some(set) = part.header.any(chunk, part.stream)? {
+            if let Some(set) = part.header.customers(chunk, part.stream)? {
                 bits.add(&set);
             }
             continue;
@@ -174,7 +174,7 @@ fn universe_of_chunk(source: &Source<'_>, as_of: i64, chunk: u16) -> Result<Bits
 /// The customers of a chunk that have a profile in a part, and those whose profile it says is gone.
 fn profiles_of_chunk(part: &Part<'_>, chunk: u16) -> Result<(Bits, Bits), Corrupt> {
     let (mut here, mut removed) = (Bits::none(), Bits::none());
-    if let Some(set) = part.header.any(chunk, part.stream)? {
+    if let Some(set) = part.header.customers(chunk, part.stream)? {
         here.add(&set);
     }
     if let Some(set) = part.header.removed(chunk, part.stream)? {

@@ -282,11 +282,11 @@ pub(crate) struct Rows<'a> {
     /// The window, where the group reaches beyond it.
     window: Option<Window<'a>>,
     /// Where the filter begins with a list: what it leaves.
-    listed: Option<Listed>,
+    listed: Option<Narrowed>,
 }
 
 /// All rows of a group that are on a list, alive, in the window and satisfy the rest of a filter.
-struct Listed {
+struct Narrowed {
     rows: Vec<u32>,
     /// Of each row.
     ordinals: Vec<u32>,
@@ -294,7 +294,7 @@ struct Listed {
     next: usize,
 }
 
-impl Listed {
+impl Narrowed {
     /// The places of a chunk's rows.
     fn of_chunk(&mut self, chunk: u16) -> std::ops::Range<usize> {
         let chunk = u32::from(chunk);
@@ -408,7 +408,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The rows of a list that are alive, in the window and satisfy the rest.
-    fn on_list(&mut self, list: &mut ListReader<'a>, rest: &mut [Bound<'a>]) -> Result<Listed, Corrupt> {
+    fn on_list(&mut self, list: &mut ListReader<'a>, rest: &mut [Bound<'a>]) -> Result<Narrowed, Corrupt> {
         let mut found = Vec::with_capacity(list.len());
         list.within(0, self.group.rows, &mut found)?;
         list.release();
@@ -434,7 +434,7 @@ impl<'a> Rows<'a> {
             ordinals.extend(rows.iter().map(|row| pack[*row as usize % PACK]));
         }
         self.ordinals.release();
-        Ok(Listed { rows: found, ordinals, next: 0 })
+        Ok(Narrowed { rows: found, ordinals, next: 0 })
     }
 
     /// Which of some rows of a pack are there and in the window.

@@ -142,10 +142,10 @@ impl CustomersHeader {
     /// # Errors
     /// When the bytes are no customers.
     pub fn open(stream: &dyn Stream) -> Result<Self, Corrupt> {
-        Ok(Self::placed(stream)?.0)
+        Ok(Self::read(stream)?.0)
     }
 
-    fn placed(stream: &dyn Stream) -> Result<(Self, Layout), Corrupt> {
+    fn read(stream: &dyn Stream) -> Result<(Self, Layout), Corrupt> {
         let (mut header, layout) = layout::open::<Self>(stream)?;
         if header.ends.rows != header.count || header.first.checked_add(header.count).is_none() || header.bits > 32 {
             return Err(Corrupt::new("the customers are not as many as their header says"));
@@ -162,7 +162,7 @@ impl CustomersHeader {
     /// # Errors
     /// When one is wrong.
     pub fn verify(stream: &dyn Stream, check: &dyn Fn()) -> Result<(), Corrupt> {
-        Self::placed(stream)?.1.verify(stream, check)
+        Self::read(stream)?.1.verify(stream, check)
     }
 
     /// Looks hashes up, given in ascending order: `found` gets the place in `hashes` and the ordinal.

@@ -105,10 +105,10 @@ impl Header {
     /// # Errors
     /// When the bytes are no segment.
     pub fn open(stream: &dyn Stream) -> Result<Self, Corrupt> {
-        Ok(Self::placed(stream)?.0)
+        Ok(Self::read(stream)?.0)
     }
 
-    fn placed(stream: &dyn Stream) -> Result<(Self, Layout), Corrupt> {
+    fn read(stream: &dyn Stream) -> Result<(Self, Layout), Corrupt> {
         let (mut header, layout) = layout::open::<Self>(stream)?;
         for entry in &mut header.groups {
             entry.place.move_by(layout.headers);
@@ -125,7 +125,7 @@ impl Header {
     /// # Errors
     /// When one is wrong.
     pub fn verify(stream: &dyn Stream, check: &dyn Fn()) -> Result<(), Corrupt> {
-        let (header, layout) = Self::placed(stream)?;
+        let (header, layout) = Self::read(stream)?;
         layout.verify(stream, check)?;
         header.groups.iter().try_for_each(|entry| {
             check();
@@ -140,7 +140,7 @@ impl Header {
     pub fn holds(&self, customers: &RoaringBitmap, stream: &dyn Stream) -> Result<bool, Corrupt> {
         for ordinal in customers {
             let (chunk, low) = ((ordinal >> CHUNK_BITS) as u16, ordinal & CHUNK_MASK);
-            let any = self.any(chunk, stream)?.is_some_and(|set| set.contains(low));
+            let any = self.customers(chunk, stream)?.is_some_and(|set| set.contains(low));
             if any || self.removed(chunk, stream)?.is_some_and(|set| set.contains(low)) {
                 return Ok(true);
             }
@@ -168,7 +168,7 @@ impl Header {
     }
 
     /// The customers of a chunk in any group.
-    pub(crate) fn any(&self, chunk: u16, stream: &dyn Stream) -> Result<Option<RoaringBitmap>, Corrupt> {
+    pub(crate) fn customers(&self, chunk: u16, stream: &dyn Stream) -> Result<Option<RoaringBitmap>, Corrupt> {
         let mut all: Option<RoaringBitmap> = None;
         for entry in &self.groups {
             if let Some(set) = entry.open(stream)?.customers(chunk, stream)? {

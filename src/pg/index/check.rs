@@ -11,7 +11,7 @@ use super::direct;
 use super::directory::Directory;
 use super::events::{self, Intake, PROFILES};
 use super::pages::{PageStream, Pages};
-use super::removed::{bury, dead_rows};
+use super::removed::{bury, dead_by_segment};
 use super::scan::{has_policies, must_read};
 use super::store::{self, Kind};
 use super::{cache, damaged, interrupts, tables};
@@ -110,7 +110,7 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
         let stream = PageStream::new(&pages, segment.id);
         opened.push((segment.clone(), cache::header(&stream).map_err(damaged)?, stream));
     }
-    let mut dead = dead_rows(&segments)?;
+    let mut dead = dead_by_segment(&segments)?;
     bury(&removed, &opened, &directory, &mut dead)?;
     let mut indexed: BTreeMap<String, Sum> = BTreeMap::new();
     for (segment, header, stream) in &opened {

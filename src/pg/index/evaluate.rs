@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 use super::directory::{ByHash, Directory};
 use super::events::{self, Intake, Wanted};
 use super::pages::{PageStream, Pages};
-use super::removed::{bury, dead_rows};
+use super::removed::{bury, dead_by_segment};
 use super::store::{self, Kind};
 use super::{Damaged, cache, damaged, direct, interrupts, tables};
 use crate::pg::errors::Fallible;
@@ -130,7 +130,7 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
 
     // What is gone from sealed segments.
     let removed = direct::removed_events(tables.internals, state.watermark, wanted.types.as_deref())?;
-    let mut dead = dead_rows(&segments)?;
+    let mut dead = dead_by_segment(&segments)?;
     let mut opened = Vec::new();
     let window = if ask.universe { None } else { plan.window() };
     let of_events = || segments.iter().filter(|segment| segment.kind == Kind::Events);

@@ -16,12 +16,12 @@ use crate::pg::errors::Fallible;
 pub(super) struct Place {
     block: u32,
     offset: u16,
-    buffer: Last,
+    buffer: LastBuffer,
 }
 
 /// The buffer that held a page last: its number, or that number below zero where it is a guess; 0 where nothing is known.
 /// The server checks whether it still does.
-type Last = pg_sys::Buffer;
+type LastBuffer = pg_sys::Buffer;
 
 impl Place {
     pub(super) fn new((block, offset): (u32, u16)) -> Self {
@@ -41,7 +41,7 @@ impl Place {
 
 /// A guess at the buffer of the page behind another: pages that follow one another were mostly read one after the other,
 /// into buffers that do so too.
-fn behind(buffer: Last) -> Last {
+fn behind(buffer: LastBuffer) -> LastBuffer {
     if buffer == 0 { 0 } else { -(buffer.saturating_abs().saturating_add(1)) }
 }
 
@@ -162,11 +162,11 @@ mod raw {
 }
 
 thread_local! {
-    /// By table and block: the buffer that held it last; 0 where none is known.
+    /// By table and block: see [`LastBuffer`].
     static BUFFERS: RefCell<HashMap<pg_sys::Oid, Buffers>> = RefCell::new(HashMap::new());
 }
 
-type Buffers = Sparse<Last, 256>;
+type Buffers = Sparse<LastBuffer, 256>;
 
 /// Blocks beyond (128 GB) are read without remembering their buffers.
 const MOST_BLOCKS: u32 = 1 << 24;
@@ -262,7 +262,7 @@ impl Fetcher {
 
 /// The buffer that held a block last; where none is known, the one behind that of the block before, which was mostly read
 /// just before it.
-fn remembered(buffers: &mut Buffers, block: usize) -> &mut Last {
+fn remembered(buffers: &mut Buffers, block: usize) -> &mut LastBuffer {
     let before = block.checked_sub(1).map_or(0, |before| buffers.get(before));
     let last = buffers.slot(block);
     if *last == 0 {
@@ -278,13 +278,13 @@ thread_local! {
 
 /// One page in so many is looked up as any scan would: a look where it was last does not tell the server that the page is
 /// in use, and pages that nobody uses are the first to make room for others.
-const TOLD: u8 = 16;
+const MARK_EVERY: u8 = 16;
 
 /// The buffer of a page, pinned; to be called [`guarded`].
 ///
 /// # Safety
 /// The table is open and has the block.
-unsafe fn pinned(table: pg_sys::Relation, block: u32, last: &mut Last) -> pg_sys::Buffer {
+unsafe fn pinned(table: pg_sys::Relation, block: u32, last: &mut LastBuffer) -> pg_sys::Buffer {
     // SAFETY: as the caller vouches. The server checks that the buffer still holds the page.
     unsafe {
         #[cfg(feature = "pg15")]
@@ -293,16 +293,16 @@ unsafe fn pinned(table: pg_sys::Relation, block: u32, last: &mut Last) -> pg_sys
         let locator = (*table).rd_locator;
         let file = hints::File::of(table);
         let main = pg_sys::ForkNumber::MAIN_FORKNUM;
-        let hint = if *last > 0 { *last } else { hints::find(file, block) };
-        let there = if hint > 0 { hint } else { last.saturating_abs() };
-        let tell = PINNED.replace(PINNED.get().wrapping_add(1)) % TOLD == TOLD - 1;
-        let look = !tell && (1..=pg_sys::NBuffers).contains(&there);
-        *last = if look && raw::ReadRecentBuffer(locator, main, block, there) {
-            there
+        let known = if *last > 0 { *last } else { hints::find(file, block) };
+        let candidate = if known > 0 { known } else { last.saturating_abs() };
+        let mark_used = PINNED.replace(PINNED.get().wrapping_add(1)) % MARK_EVERY == MARK_EVERY - 1;
+        let look = !mark_used && (1..=pg_sys::NBuffers).contains(&candidate);
+        *last = if look && raw::ReadRecentBuffer(locator, main, block, candidate) {
+            candidate
         } else {
             raw::ReadBuffer(table, block)
         };
-        if *last != hint {
+        if *last != known {
             hints::tell(file, block, *last);
         }
         *last

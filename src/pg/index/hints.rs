@@ -23,7 +23,7 @@ static BEFORE_STARTUP: OnceLock<pg_sys::shmem_startup_hook_type> = OnceLock::new
 /// One hint for each buffer that the server has: eight bytes for eight thousand.
 fn count() -> usize {
     // SAFETY: a variable of the server, set before any library is loaded.
-    usize::try_from(unsafe { pg_sys::NBuffers }).unwrap_or(1).next_power_of_two()
+    usize::try_from(unsafe { pg_sys::NBuffers }).unwrap_or(1).max(1)
 }
 
 /// Asks the server for the memory while it starts.

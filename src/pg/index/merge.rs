@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 use super::direct;
 use super::events::PROFILES;
 use super::pages::{PageStream, Pages};
-use super::removed::dead_rows;
+use super::removed::dead_by_segment;
 use super::store::{self, Kind, Segment, State};
 use super::{Damaged, cache, damaged, interrupts, tables};
 use crate::pg::errors::Fallible;
@@ -167,7 +167,7 @@ fn finished(builder: SegmentBuilder, keep_empty: bool) -> Fallible<Merged> {
 }
 
 fn events(segments: &[Segment], pages: &std::rc::Rc<Pages>, progress: &Progress) -> Fallible<Merged> {
-    let dead = dead_rows(segments)?;
+    let dead = dead_by_segment(segments)?;
     let mut builder = SegmentBuilder::new(settings::max_indexed_paths());
     for segment in segments {
         let stream = PageStream::new(pages, segment.id);

@@ -1,4 +1,4 @@
-//! The index in this database: who may be answered by it, and what its rooms share.
+//! The index in this database: who may be answered by it, and what its files share.
 
 mod cache;
 mod check;

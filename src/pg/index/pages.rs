@@ -35,7 +35,7 @@ pub(super) struct Pages {
     fetcher: Fetcher,
     /// The segment and page that the scan of all pages gives next, if it goes on.
     next: Cell<(i64, i32)>,
-    last: RefCell<Last>,
+    last: RefCell<LastPage>,
     internals: pg_sys::Oid,
     table: pg_sys::Oid,
     /// What was active and current when it was opened.
@@ -52,7 +52,7 @@ impl Pages {
         let (first, any, next) = (RefCell::new(first), RefCell::new(None), Cell::new((-1, -1)));
         // SAFETY: reads two variables of the server.
         let (snapshot, context) = unsafe { (pg_sys::GetActiveSnapshot(), pg_sys::CurrentMemoryContext) };
-        let last = RefCell::new(Last { of: (-1, -1), bytes: Vec::new() });
+        let last = RefCell::new(LastPage { of: (-1, -1), bytes: Vec::new() });
         Ok(Rc::new(Self { first, any, fetcher, next, last, internals, table, snapshot, context }))
     }
 
@@ -156,7 +156,7 @@ pub(super) struct PageStream {
 }
 
 /// The page that small steps read last: others may follow it.
-struct Last {
+struct LastPage {
     /// Its segment and its number.
     of: (i64, i32),
     /// All of it, from the second step on.

@@ -12,9 +12,12 @@ use super::{Damaged, store};
 use crate::pg::errors::Fallible;
 use crate::pg::spi::Snapshot;
 
+/// Rows that are gone, by segment and event type.
+pub(super) type Dead = HashMap<i64, HashMap<String, RoaringBitmap>>;
+
 /// The rows that are gone from sealed segments, by segment and event type.
-pub(super) fn dead_rows(segments: &[store::Segment]) -> Fallible<HashMap<i64, HashMap<String, RoaringBitmap>>> {
-    let mut dead: HashMap<i64, HashMap<String, RoaringBitmap>> = HashMap::new();
+pub(super) fn dead_by_segment(segments: &[store::Segment]) -> Fallible<Dead> {
+    let mut dead = Dead::new();
     if segments.iter().any(|segment| segment.dead > 0) {
         for (segment, event_type, rows) in store::dead_rows(Snapshot::Callers)? {
             dead.entry(segment).or_default().insert(event_type, rows);
@@ -28,7 +31,7 @@ pub(super) fn bury(
     removed: &[store::Removed],
     segments: &[(store::Segment, Rc<Header>, PageStream)],
     directory: &Directory,
-    dead: &mut HashMap<i64, HashMap<String, RoaringBitmap>>,
+    dead: &mut Dead,
 ) -> Fallible<HashMap<(i64, String), u64>> {
     let mut changed: HashMap<(i64, String), u64> = HashMap::new();
     if removed.is_empty() {

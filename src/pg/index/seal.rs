@@ -14,7 +14,7 @@ use super::direct;
 use super::directory::{ByHash, Directory};
 use super::events::{self, Customers, Intake, Wanted};
 use super::pages::{PageStream, Pages};
-use super::removed::{bury, dead_rows};
+use super::removed::{bury, dead_by_segment};
 use super::scan::must_read;
 use super::store::{self, Kind, State};
 use super::{Damaged, cache, damaged, merge, tables};
@@ -136,7 +136,7 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
                 opened.push((segment.clone(), cache::header(&stream).in_segment(segment.id)?, stream));
             }
         }
-        let mut dead = if removed.is_empty() { HashMap::new() } else { dead_rows(&old)? };
+        let mut dead = if removed.is_empty() { HashMap::new() } else { dead_by_segment(&old)? };
         for ((segment, event_type), more) in bury(&removed, &opened, &register.directory, &mut dead)? {
             if let Some(rows) = dead.get(&segment).and_then(|groups| groups.get(&event_type)) {
                 store::set_dead_rows(segment, &event_type, rows, more)?;
