@@ -290,22 +290,19 @@ struct Narrowed {
     rows: Vec<u32>,
     /// Of each row.
     ordinals: Vec<u32>,
-    /// Where the chunk that was asked for last ends: chunks are mostly asked for one after the other.
-    next: usize,
 }
 
 impl Narrowed {
     /// The places of a chunk's rows.
-    fn of_chunk(&mut self, chunk: u16) -> std::ops::Range<usize> {
-        let chunk = u32::from(chunk);
-        let before = |ordinal: &u32| ordinal >> CHUNK_BITS < chunk;
-        let begins = |next: usize| self.ordinals.get(next).is_none_or(|ordinal| !before(ordinal));
-        let goes_on = begins(self.next) && self.ordinals[..self.next].last().is_none_or(before);
-        let from = if goes_on { self.next } else { self.ordinals.partition_point(before) };
-        let here = self.ordinals[from..].iter().take_while(|ordinal| *ordinal >> CHUNK_BITS == chunk);
-        self.next = from + here.count();
-        from..self.next
+    fn of_chunk(&self, chunk: u16) -> std::ops::Range<usize> {
+        let below = |chunk: u32| self.ordinals.partition_point(|ordinal| ordinal >> CHUNK_BITS < chunk);
+        below(u32::from(chunk))..below(u32::from(chunk) + 1)
     }
+}
+
+/// Rows in ascending order, pack by pack.
+fn by_pack(rows: &[u32]) -> impl Iterator<Item = &[u32]> {
+    rows.chunk_by(|left, right| left / PACK as u32 == right / PACK as u32)
 }
 
 impl<'a> Rows<'a> {
@@ -338,25 +335,20 @@ impl<'a> Rows<'a> {
     ) -> Result<(), E> {
         let mut ordinals = [0_u32; PACK];
         if let Some((list, rest)) = filter.as_mut().and_then(|filter| filter.narrow()) {
-            let mut listed = match self.listed.take() {
+            let listed = match self.listed.take() {
                 Some(listed) => listed,
                 None => self.on_list(list, rest)?,
             };
             let places = listed.of_chunk(chunk);
-            let rows_and_ordinals = listed.rows[places.clone()].iter().zip(&listed.ordinals[places]);
-            let (mut pack, mut mask) = (0, 0);
-            for (row, ordinal) in rows_and_ordinals {
-                let (this, place) = (*row as usize / PACK, *row as usize % PACK);
-                if this != pack && mask != 0 {
-                    each(pack, &ordinals, mask)?;
-                    mask = 0;
+            let mut of_rows = listed.ordinals[places.clone()].iter();
+            for rows in by_pack(&listed.rows[places]) {
+                let mut mask = 0;
+                for (row, ordinal) in rows.iter().zip(&mut of_rows) {
+                    let place = *row as usize % PACK;
+                    mask |= 1 << place;
+                    ordinals[place] = ordinal & CHUNK_MASK;
                 }
-                pack = this;
-                mask |= 1 << place;
-                ordinals[place] = ordinal & CHUNK_MASK;
-            }
-            if mask != 0 {
-                each(pack, &ordinals, mask)?;
+                each(rows[0] as usize / PACK, &ordinals, mask)?;
             }
             self.listed = Some(listed);
             return Ok(());
@@ -419,7 +411,7 @@ impl<'a> Rows<'a> {
         }
         if !self.whole() {
             let mut alive = Vec::with_capacity(found.len());
-            for rows in found.chunk_by(|left, right| left / PACK as u32 == right / PACK as u32) {
+            for rows in by_pack(&found) {
                 let pack = rows[0] as usize / PACK;
                 let mask = self.alive(pack, rows.iter().fold(0, |mask, row| mask | 1 << (row % PACK as u32)))?;
                 alive.extend(rows.iter().filter(|row| mask >> (*row % PACK as u32) & 1 == 1));
@@ -429,12 +421,12 @@ impl<'a> Rows<'a> {
         found.shrink_to_fit();
         let mut ordinals = Vec::with_capacity(found.len());
         let mut pack = [0_u32; PACK];
-        for rows in found.chunk_by(|left, right| left / PACK as u32 == right / PACK as u32) {
+        for rows in by_pack(&found) {
             self.ordinals.small(rows[0] as usize / PACK, &mut pack)?;
             ordinals.extend(rows.iter().map(|row| pack[*row as usize % PACK]));
         }
         self.ordinals.release();
-        Ok(Narrowed { rows: found, ordinals, next: 0 })
+        Ok(Narrowed { rows: found, ordinals })
     }
 
     /// Which of some rows of a pack are there and in the window.
