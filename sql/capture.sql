@@ -1,5 +1,6 @@
 -- Application tables whose rows become events: the trigger function, the functions that set captures up and take them
 -- down, and the event triggers that keep captures in step with the tables' columns.
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE FUNCTION kursaha_cohort.number_columns() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -130,7 +131,7 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.capture_row() IS 'Records a new row of an application table as an event; a row whose customer column is NULL is skipped';
 
-CREATE FUNCTION cohort_capture(
+CREATE FUNCTION @extschema@.cohort_capture(
     source regclass, event_type text, customer_column name, occurred_at_column name DEFAULT NULL,
     data_columns name[] DEFAULT NULL, when_condition text DEFAULT NULL
 ) RETURNS bigint
@@ -234,7 +235,7 @@ BEGIN
     RETURN id;
 END
 $$;
-COMMENT ON FUNCTION cohort_capture(regclass, text, name, name, name[], text) IS 'Records every row inserted into a table as an event from now on; rows whose customer column is NULL are skipped. when_condition is SQL on NEW. Returns the capture''s id';
+COMMENT ON FUNCTION @extschema@.cohort_capture(regclass, text, name, name, name[], text) IS 'Records every row inserted into a table as an event from now on; rows whose customer column is NULL are skipped. when_condition is SQL on NEW. Returns the capture''s id';
 
 CREATE FUNCTION kursaha_cohort.find_capture(source regclass, event_type text) RETURNS kursaha_cohort.capture
     LANGUAGE plpgsql STABLE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -258,7 +259,7 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.find_capture(regclass, text) IS 'The capture of a table as an event type, or an error that lists those there are';
 
-CREATE FUNCTION cohort_release(source regclass, event_type text) RETURNS void
+CREATE FUNCTION @extschema@.cohort_release(source regclass, event_type text) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -268,9 +269,9 @@ BEGIN
     DELETE FROM kursaha_cohort.capture c WHERE c.capture_id = capture.capture_id;
 END
 $$;
-COMMENT ON FUNCTION cohort_release(regclass, text) IS 'Ends a capture; the events recorded stay';
+COMMENT ON FUNCTION @extschema@.cohort_release(regclass, text) IS 'Ends a capture; the events recorded stay';
 
-CREATE FUNCTION cohort_backfill(source regclass, event_type text) RETURNS bigint
+CREATE FUNCTION @extschema@.cohort_backfill(source regclass, event_type text) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -322,7 +323,7 @@ BEGIN
     RETURN recorded;
 END
 $$;
-COMMENT ON FUNCTION cohort_backfill(regclass, text) IS 'Records the rows that a captured table held before, once, within 7 days of cohort_capture; returns their number';
+COMMENT ON FUNCTION @extschema@.cohort_backfill(regclass, text) IS 'Records the rows that a captured table held before, once, within 7 days of cohort_capture; returns their number';
 
 -- Columns and tables that change under a capture ------------------------------------------------------------------------
 
@@ -384,3 +385,5 @@ COMMENT ON FUNCTION kursaha_cohort.forget_dropped_sources() IS 'Ends the capture
 
 CREATE EVENT TRIGGER cohort_capture_drop ON sql_drop EXECUTE FUNCTION kursaha_cohort.forget_dropped_sources();
 COMMENT ON EVENT TRIGGER cohort_capture_drop IS 'Ends the captures of dropped tables';
+
+SET LOCAL search_path = @extschema@, pg_temp;

@@ -2,6 +2,7 @@
 -- the tables in any order, so that a row may come before the one it belongs to. That a row is written for one that is
 -- there, and stays there, is up to the functions: they hold the definition lock or the cohort's row.
 -- Definer's rights: the policies of the tables ask for the cohort, which is gone by now.
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE FUNCTION kursaha_cohort.cohorts_deleted() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -62,3 +63,5 @@ COMMENT ON FUNCTION kursaha_cohort.captures_deleted() IS 'Removes the captured r
 CREATE TRIGGER deleted AFTER DELETE ON kursaha_cohort.capture REFERENCING OLD TABLE AS gone
     FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.captures_deleted();
 COMMENT ON TRIGGER deleted ON kursaha_cohort.capture IS 'Removes the captured rows of deleted captures';
+
+SET LOCAL search_path = @extschema@, pg_temp;

@@ -1,44 +1,45 @@
 -- The end of the install script, when every function exists: comments, then privileges.
+SET LOCAL search_path = pg_catalog, pg_temp;
 
-COMMENT ON FUNCTION cohort_run(text, timestamptz) IS 'The customer ids of a saved cohort''s members at an instant (default now()), in no particular order';
-COMMENT ON FUNCTION cohort_count(text, timestamptz) IS 'How many members a saved cohort has at an instant';
-COMMENT ON FUNCTION cohort_contains(text, text, timestamptz) IS 'Whether one customer is in a saved cohort at an instant; reads that customer''s rows only';
-COMMENT ON FUNCTION cohort_evaluate(jsonb, timestamptz) IS 'The customer ids that an unsaved rule selects at an instant';
-COMMENT ON FUNCTION cohort_preview(jsonb, integer, timestamptz) IS 'What an unsaved rule would select: how many, of how many, and the first few ids in byte order';
-COMMENT ON FUNCTION cohort_overlap(text[], timestamptz) IS 'For every combination of some cohorts, how many customers are in all of them, and how many of those in none of the others';
-COMMENT ON FUNCTION cohort_explain(text, timestamptz) IS 'One line for each condition of a saved cohort: exact counts, time taken, and how it was answered';
-COMMENT ON FUNCTION cohort_explain(jsonb, timestamptz) IS 'One line for each condition of a rule: exact counts, time taken, and how it was answered';
-COMMENT ON FUNCTION cohort_why(text, text, timestamptz) IS 'For each condition of a cohort, whether one customer satisfies it, and by which events or values';
-COMMENT ON FUNCTION cohort_sql(text, timestamptz) IS 'Plain SQL that gives the members of a saved cohort';
-COMMENT ON FUNCTION cohort_sql(jsonb, timestamptz) IS 'Plain SQL that gives the members of a rule';
-COMMENT ON FUNCTION cohort_validate(jsonb) IS 'Every problem of a rule: place, problem and remedy; no row for a valid one';
-COMMENT ON FUNCTION cohort_rule_schema() IS 'The JSON Schema (draft 2020-12) of rules, with this server''s time zones';
-COMMENT ON FUNCTION cohort_create(text, jsonb, text) IS 'Saves a rule under a name and gives the cohort''s id';
-COMMENT ON FUNCTION cohort_update(text, jsonb) IS 'Gives a saved cohort a new rule; the old one stays as a version';
-COMMENT ON FUNCTION cohort_rename(text, text) IS 'Renames a cohort and rewrites the rules that name it';
-COMMENT ON FUNCTION cohort_drop(text) IS 'Removes a cohort with its versions, refreshes and memberships, unless another cohort names it or it is synced';
-COMMENT ON FUNCTION cohort_import(text, text[]) IS 'Saves a fixed list of customer ids under a name, or sets the ids of one anew';
-COMMENT ON FUNCTION cohort_refresh(text) IS 'Evaluates a saved cohort now and stores who is in, who entered and who exited';
-COMMENT ON FUNCTION cohort_members(text) IS 'The members that the last cohort_refresh stored, and since when';
-COMMENT ON FUNCTION cohort_history(text) IS 'The refreshes of a cohort, newest first';
-COMMENT ON FUNCTION cohort_changes(text, timestamptz) IS 'Who entered and who exited at the refreshes of a cohort after an instant, oldest first';
-COMMENT ON FUNCTION cohort_seal() IS 'Folds what is new into the bitmap index, as far as the transactions that wrote it have ended, and merges segments';
-COMMENT ON FUNCTION cohort_reindex() IS 'Makes the bitmap index anew from the tables';
-COMMENT ON FUNCTION cohort_check() IS 'Compares the whole bitmap index with the tables; no row when they agree';
-COMMENT ON FUNCTION cohort_destination_create(text, text, jsonb, text) IS 'Makes a destination (facebook_ads, meta_pixel, webhook, s3, table) and gives its id; the secret is a reference, file:NAME or env:KURSAHA_SECRET_NAME';
-COMMENT ON FUNCTION cohort_destination_update(text, jsonb, text) IS 'Changes a destination; what is NULL stays. Its syncs that waited for that go on';
-COMMENT ON FUNCTION cohort_destination_drop(text) IS 'Removes a destination that no sync uses; what it keeps stays there';
-COMMENT ON FUNCTION cohort_destination_test(text) IS 'Tries whether a destination works: its secret, its address, and what it says to a harmless request';
-COMMENT ON FUNCTION cohort_sync_create(text, text, text, text, text) IS 'Keeps a cohort at a destination, on a schedule, and gives the sync''s id; its first run is at the first due time';
-COMMENT ON FUNCTION cohort_sync_update(text, text, text, text, text) IS 'Changes when a sync runs; with a frequency, at is as given, without one what is NULL stays';
-COMMENT ON FUNCTION cohort_sync_pause(text, text) IS 'Keeps a sync from running; a run under way stops after its batch';
-COMMENT ON FUNCTION cohort_sync_resume(text, text) IS 'Lets a sync run again after a pause, or after it stopped by itself';
-COMMENT ON FUNCTION cohort_sync_drop(text, text) IS 'Ends a sync; what the destination has stays there';
-COMMENT ON FUNCTION cohort_sync_now(text, text, boolean) IS 'Asks for a run out of turn; force lets it pass the guards. Says what will happen';
-COMMENT ON FUNCTION cohort_sync_resync(text, text) IS 'Asks for a run that sends every member again';
-COMMENT ON FUNCTION cohort_sync_preview(text, text) IS 'What a run would do now: adds, removes, unchanged, skipped by reason, and why it would be held; sends nothing';
-COMMENT ON FUNCTION cohort_sync_arm() IS 'Lets every sync run on this server and database: after a restore, when no other server feeds the same destinations';
-COMMENT ON FUNCTION cohort_grant(text, text) IS 'Grants a privilege set (reader, ingest, editor, operator) to a role';
+COMMENT ON FUNCTION @extschema@.cohort_run(text, timestamptz) IS 'The customer ids of a saved cohort''s members at an instant (default now()), in no particular order';
+COMMENT ON FUNCTION @extschema@.cohort_count(text, timestamptz) IS 'How many members a saved cohort has at an instant';
+COMMENT ON FUNCTION @extschema@.cohort_contains(text, text, timestamptz) IS 'Whether one customer is in a saved cohort at an instant; reads that customer''s rows only';
+COMMENT ON FUNCTION @extschema@.cohort_evaluate(jsonb, timestamptz) IS 'The customer ids that an unsaved rule selects at an instant';
+COMMENT ON FUNCTION @extschema@.cohort_preview(jsonb, integer, timestamptz) IS 'What an unsaved rule would select: how many, of how many, and the first few ids in byte order';
+COMMENT ON FUNCTION @extschema@.cohort_overlap(text[], timestamptz) IS 'For every combination of some cohorts, how many customers are in all of them, and how many of those in none of the others';
+COMMENT ON FUNCTION @extschema@.cohort_explain(text, timestamptz) IS 'One line for each condition of a saved cohort: exact counts, time taken, and how it was answered';
+COMMENT ON FUNCTION @extschema@.cohort_explain(jsonb, timestamptz) IS 'One line for each condition of a rule: exact counts, time taken, and how it was answered';
+COMMENT ON FUNCTION @extschema@.cohort_why(text, text, timestamptz) IS 'For each condition of a cohort, whether one customer satisfies it, and by which events or values';
+COMMENT ON FUNCTION @extschema@.cohort_sql(text, timestamptz) IS 'Plain SQL that gives the members of a saved cohort';
+COMMENT ON FUNCTION @extschema@.cohort_sql(jsonb, timestamptz) IS 'Plain SQL that gives the members of a rule';
+COMMENT ON FUNCTION @extschema@.cohort_validate(jsonb) IS 'Every problem of a rule: place, problem and remedy; no row for a valid one';
+COMMENT ON FUNCTION @extschema@.cohort_rule_schema() IS 'The JSON Schema (draft 2020-12) of rules, with this server''s time zones';
+COMMENT ON FUNCTION @extschema@.cohort_create(text, jsonb, text) IS 'Saves a rule under a name and gives the cohort''s id';
+COMMENT ON FUNCTION @extschema@.cohort_update(text, jsonb) IS 'Gives a saved cohort a new rule; the old one stays as a version';
+COMMENT ON FUNCTION @extschema@.cohort_rename(text, text) IS 'Renames a cohort and rewrites the rules that name it';
+COMMENT ON FUNCTION @extschema@.cohort_drop(text) IS 'Removes a cohort with its versions, refreshes and memberships, unless another cohort names it or it is synced';
+COMMENT ON FUNCTION @extschema@.cohort_import(text, text[]) IS 'Saves a fixed list of customer ids under a name, or sets the ids of one anew';
+COMMENT ON FUNCTION @extschema@.cohort_refresh(text) IS 'Evaluates a saved cohort now and stores who is in, who entered and who exited';
+COMMENT ON FUNCTION @extschema@.cohort_members(text) IS 'The members that the last cohort_refresh stored, and since when';
+COMMENT ON FUNCTION @extschema@.cohort_history(text) IS 'The refreshes of a cohort, newest first';
+COMMENT ON FUNCTION @extschema@.cohort_changes(text, timestamptz) IS 'Who entered and who exited at the refreshes of a cohort after an instant, oldest first';
+COMMENT ON FUNCTION @extschema@.cohort_seal() IS 'Folds what is new into the bitmap index, as far as the transactions that wrote it have ended, and merges segments';
+COMMENT ON FUNCTION @extschema@.cohort_reindex() IS 'Makes the bitmap index anew from the tables';
+COMMENT ON FUNCTION @extschema@.cohort_check() IS 'Compares the whole bitmap index with the tables; no row when they agree';
+COMMENT ON FUNCTION @extschema@.cohort_destination_create(text, text, jsonb, text) IS 'Makes a destination (facebook_ads, meta_pixel, webhook, s3, table) and gives its id; the secret is a reference, file:NAME or env:KURSAHA_SECRET_NAME';
+COMMENT ON FUNCTION @extschema@.cohort_destination_update(text, jsonb, text) IS 'Changes a destination; what is NULL stays. Its syncs that waited for that go on';
+COMMENT ON FUNCTION @extschema@.cohort_destination_drop(text) IS 'Removes a destination that no sync uses; what it keeps stays there';
+COMMENT ON FUNCTION @extschema@.cohort_destination_test(text) IS 'Tries whether a destination works: its secret, its address, and what it says to a harmless request';
+COMMENT ON FUNCTION @extschema@.cohort_sync_create(text, text, text, text, text) IS 'Keeps a cohort at a destination, on a schedule, and gives the sync''s id; its first run is at the first due time';
+COMMENT ON FUNCTION @extschema@.cohort_sync_update(text, text, text, text, text) IS 'Changes when a sync runs; with a frequency, at is as given, without one what is NULL stays';
+COMMENT ON FUNCTION @extschema@.cohort_sync_pause(text, text) IS 'Keeps a sync from running; a run under way stops after its batch';
+COMMENT ON FUNCTION @extschema@.cohort_sync_resume(text, text) IS 'Lets a sync run again after a pause, or after it stopped by itself';
+COMMENT ON FUNCTION @extschema@.cohort_sync_drop(text, text) IS 'Ends a sync; what the destination has stays there';
+COMMENT ON FUNCTION @extschema@.cohort_sync_now(text, text, boolean) IS 'Asks for a run out of turn; force lets it pass the guards. Says what will happen';
+COMMENT ON FUNCTION @extschema@.cohort_sync_resync(text, text) IS 'Asks for a run that sends every member again';
+COMMENT ON FUNCTION @extschema@.cohort_sync_preview(text, text) IS 'What a run would do now: adds, removes, unchanged, skipped by reason, and why it would be held; sends nothing';
+COMMENT ON FUNCTION @extschema@.cohort_sync_arm() IS 'Lets every sync run on this server and database: after a restore, when no other server feeds the same destinations';
+COMMENT ON FUNCTION @extschema@.cohort_grant(text, text) IS 'Grants a privilege set (reader, ingest, editor, operator) to a role';
 
 -- Who may do what. Nothing is granted to PUBLIC; cohort_grant gives sets. Everyone with SELECT reads every cohort; only
 -- its owner, and members of the owner's role, change it.
@@ -88,3 +89,5 @@ BEGIN
     END LOOP;
 END
 $$;
+
+SET LOCAL search_path = @extschema@, pg_temp;

@@ -1,5 +1,6 @@
 -- The helper functions of the plain SQL that cohort_sql gives: what ~, lower(), casts to numeric and timestamptz, and the
 -- session's time zone would answer differently from the rule language. Bodies: src/api/helpers.rs.
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE FUNCTION kursaha_cohort.json_number(value jsonb) RETURNS numeric
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'json_number_wrapper';
@@ -51,3 +52,5 @@ BEGIN ATOMIC
     SELECT pg_catalog.jsonb_array_elements(CASE pg_catalog.jsonb_typeof(value) WHEN 'array' THEN value ELSE '[]' END);
 END;
 COMMENT ON FUNCTION kursaha_cohort.json_elements(jsonb) IS 'The elements of a JSON array; none of anything else';
+
+SET LOCAL search_path = @extschema@, pg_temp;

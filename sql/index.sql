@@ -1,5 +1,6 @@
 -- The bitmap index: segments, their pages, and what is gone from them. Nothing here is the only copy of anything:
 -- cohort_reindex() makes it all anew, and no dump holds it.
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE TABLE kursaha_cohort.index_state (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -110,3 +111,5 @@ BEGIN
     END LOOP;
 END
 $$;
+
+SET LOCAL search_path = @extschema@, pg_temp;

@@ -1,4 +1,5 @@
 -- How the index stands, for those who operate it.
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- A function, for its setting: the planner expects a third of all events, and would compile (jit) what takes a millisecond.
 -- Definer's rights: a view calls functions as its reader, who need not be able to read events.
@@ -15,7 +16,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION kursaha_cohort.tail_size() IS 'How many events are not sealed, and how many of them wait for a transaction to end';
 
-CREATE VIEW cohort_index_status AS
+CREATE VIEW @extschema@.cohort_index_status AS
 WITH state AS (
     SELECT watermark, customers, sealed_at FROM kursaha_cohort.index_state
 ), segments AS (
@@ -40,31 +41,31 @@ SELECT segments.segments, segments.rows - segments.dead AS events, segments.dead
     state.customers, state.watermark, state.sealed_at,
     CASE WHEN tail.waiting > 0 THEN (SELECT holder FROM holders ORDER BY age DESC LIMIT 1) END AS held_back_by
 FROM state, segments, tail;
-COMMENT ON VIEW cohort_index_status IS 'The bitmap index: what it holds, how many events are not sealed, and what keeps them from it';
-COMMENT ON COLUMN cohort_index_status.segments IS 'Segments of events, profiles and customers';
-COMMENT ON COLUMN cohort_index_status.events IS 'Events in segments, without those that are gone';
-COMMENT ON COLUMN cohort_index_status.dead IS 'Events in segments that are gone; merging drops them';
-COMMENT ON COLUMN cohort_index_status.bytes IS 'Size of all segments';
-COMMENT ON COLUMN cohort_index_status.tail IS 'Events that are not sealed: rules read them one by one';
-COMMENT ON COLUMN cohort_index_status.removals IS 'Updates and deletes that are not sealed';
-COMMENT ON COLUMN cohort_index_status.customers IS 'Customers with an ordinal';
-COMMENT ON COLUMN cohort_index_status.watermark IS 'Rows written by transactions below are in segments';
-COMMENT ON COLUMN cohort_index_status.sealed_at IS 'When it was last sealed';
-COMMENT ON COLUMN cohort_index_status.held_back_by IS 'The oldest transaction that runs and writes, where events of the tail wait for its end; who may not read pg_stat_activity sees none of others';
+COMMENT ON VIEW @extschema@.cohort_index_status IS 'The bitmap index: what it holds, how many events are not sealed, and what keeps them from it';
+COMMENT ON COLUMN @extschema@.cohort_index_status.segments IS 'Segments of events, profiles and customers';
+COMMENT ON COLUMN @extschema@.cohort_index_status.events IS 'Events in segments, without those that are gone';
+COMMENT ON COLUMN @extschema@.cohort_index_status.dead IS 'Events in segments that are gone; merging drops them';
+COMMENT ON COLUMN @extschema@.cohort_index_status.bytes IS 'Size of all segments';
+COMMENT ON COLUMN @extschema@.cohort_index_status.tail IS 'Events that are not sealed: rules read them one by one';
+COMMENT ON COLUMN @extschema@.cohort_index_status.removals IS 'Updates and deletes that are not sealed';
+COMMENT ON COLUMN @extschema@.cohort_index_status.customers IS 'Customers with an ordinal';
+COMMENT ON COLUMN @extschema@.cohort_index_status.watermark IS 'Rows written by transactions below are in segments';
+COMMENT ON COLUMN @extschema@.cohort_index_status.sealed_at IS 'When it was last sealed';
+COMMENT ON COLUMN @extschema@.cohort_index_status.held_back_by IS 'The oldest transaction that runs and writes, where events of the tail wait for its end; who may not read pg_stat_activity sees none of others';
 
-CREATE VIEW cohort_worker_status AS
+CREATE VIEW @extschema@.cohort_worker_status AS
 SELECT a.backend_type AS worker, a.pid, a.datname AS database, a.backend_start AS started_at, a.state
 FROM pg_stat_activity a
 WHERE a.backend_type LIKE 'kursaha\_cohort %';
-COMMENT ON VIEW cohort_worker_status IS 'The background workers that run; no row unless kursaha_cohort is among shared_preload_libraries. Members of pg_read_all_stats see all of it';
-COMMENT ON COLUMN cohort_worker_status.worker IS 'What it does: launcher, sealer, scheduler or sync';
-COMMENT ON COLUMN cohort_worker_status.pid IS 'Its process';
-COMMENT ON COLUMN cohort_worker_status.database IS 'Its database; none for the launcher';
-COMMENT ON COLUMN cohort_worker_status.started_at IS 'When it started';
-COMMENT ON COLUMN cohort_worker_status.state IS 'Whether it is at work';
+COMMENT ON VIEW @extschema@.cohort_worker_status IS 'The background workers that run; no row unless kursaha_cohort is among shared_preload_libraries. Members of pg_read_all_stats see all of it';
+COMMENT ON COLUMN @extschema@.cohort_worker_status.worker IS 'What it does: launcher, sealer, scheduler or sync';
+COMMENT ON COLUMN @extschema@.cohort_worker_status.pid IS 'Its process';
+COMMENT ON COLUMN @extschema@.cohort_worker_status.database IS 'Its database; none for the launcher';
+COMMENT ON COLUMN @extschema@.cohort_worker_status.started_at IS 'When it started';
+COMMENT ON COLUMN @extschema@.cohort_worker_status.state IS 'Whether it is at work';
 
 -- The counters are those of COPY; src/pg/progress.rs says where ours stand.
-CREATE VIEW cohort_progress AS
+CREATE VIEW @extschema@.cohort_progress AS
 SELECT p.pid, d.datname AS database,
     CASE p.param11 WHEN 1 THEN 'sealing' WHEN 2 THEN 'merging' WHEN 3 THEN 'checking' END AS phase,
     p.param3 AS done, nullif(p.param12, 0) AS total
@@ -72,9 +73,11 @@ FROM pg_stat_get_progress_info('COPY') p
 LEFT JOIN pg_database d ON d.oid = p.datid
 WHERE p.relid = 'kursaha_cohort.segment_page'::regclass AND p.param11 BETWEEN 1 AND 3
   AND d.datname = current_database();
-COMMENT ON VIEW cohort_progress IS 'Sealing, merging and checking that run now, here';
-COMMENT ON COLUMN cohort_progress.pid IS 'The process at work';
-COMMENT ON COLUMN cohort_progress.database IS 'Its database';
-COMMENT ON COLUMN cohort_progress.phase IS 'What it does: sealing, merging or checking';
-COMMENT ON COLUMN cohort_progress.done IS 'Rows done';
-COMMENT ON COLUMN cohort_progress.total IS 'Rows in all, about; null when that is not known';
+COMMENT ON VIEW @extschema@.cohort_progress IS 'Sealing, merging and checking that run now, here';
+COMMENT ON COLUMN @extschema@.cohort_progress.pid IS 'The process at work';
+COMMENT ON COLUMN @extschema@.cohort_progress.database IS 'Its database';
+COMMENT ON COLUMN @extschema@.cohort_progress.phase IS 'What it does: sealing, merging or checking';
+COMMENT ON COLUMN @extschema@.cohort_progress.done IS 'Rows done';
+COMMENT ON COLUMN @extschema@.cohort_progress.total IS 'Rows in all, about; null when that is not known';
+
+SET LOCAL search_path = @extschema@, pg_temp;

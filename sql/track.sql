@@ -1,5 +1,6 @@
 -- Data in by function: one event, a batch of events, a profile, and the erasure of a person. All run with the caller's
 -- rights. Ids and types are checked by the tables' own triggers, whose errors are let through.
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE FUNCTION kursaha_cohort.need_object(what text, given jsonb) RETURNS void
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -15,7 +16,7 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.need_object(text, jsonb) IS 'Raises an error when a JSON value is no object';
 
-CREATE FUNCTION cohort_track(
+CREATE FUNCTION @extschema@.cohort_track(
     customer_id text, event_type text, data jsonb DEFAULT '{}', occurred_at timestamptz DEFAULT now(),
     event_key text DEFAULT NULL
 ) RETURNS bigint
@@ -68,7 +69,7 @@ BEGIN
     RETURN id;
 END
 $$;
-COMMENT ON FUNCTION cohort_track(text, text, jsonb, timestamptz, text) IS 'Stores one event and returns its event_id; a repeat of the same event_key within 7 days stores nothing and returns the first event_id';
+COMMENT ON FUNCTION @extschema@.cohort_track(text, text, jsonb, timestamptz, text) IS 'Stores one event and returns its event_id; a repeat of the same event_key within 7 days stores nothing and returns the first event_id';
 
 -- At a stricter isolation level a key that another transaction renewed or removed would fail the caller's transaction
 -- for the sake of housekeeping; the next call at READ COMMITTED prunes as well.
@@ -115,7 +116,7 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.name_problem(jsonb, boolean, text) IS 'What is wrong with an id, type or key in a payload; NULL when nothing is';
 
-CREATE FUNCTION cohort_track_batch(payload jsonb, OUT stored bigint, OUT duplicates bigint)
+CREATE FUNCTION @extschema@.cohort_track_batch(payload jsonb, OUT stored bigint, OUT duplicates bigint)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
     SET timezone = 'UTC'
 AS $$
@@ -212,7 +213,7 @@ BEGIN
     PERFORM kursaha_cohort.prune_event_keys(1000);
 END
 $$;
-COMMENT ON FUNCTION cohort_track_batch(jsonb) IS 'Stores the events of a Kursaha events request, all or nothing; each bad entry is named in the error. Entries with an eventKey seen in the last 7 days are counted as duplicates';
+COMMENT ON FUNCTION @extschema@.cohort_track_batch(jsonb) IS 'Stores the events of a Kursaha events request, all or nothing; each bad entry is named in the error. Entries with an eventKey seen in the last 7 days are counted as duplicates';
 
 -- Plain SQL without SET, so that the planner folds it into the callers' scans: a call an entry would halve their speed.
 CREATE FUNCTION kursaha_cohort.signal_field(
@@ -240,7 +241,7 @@ SELECT CASE WHEN signal ->> 'customerId' IS NULL AND signal ->> 'emitterId' IS N
 $$;
 COMMENT ON FUNCTION kursaha_cohort.signal_field(jsonb) IS 'The fields of one entry of a Kursaha events request, under whichever of their names they came';
 
-CREATE FUNCTION cohort_identify(customer_id text, profile jsonb) RETURNS void
+CREATE FUNCTION @extschema@.cohort_identify(customer_id text, profile jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -267,9 +268,9 @@ BEGIN
         WHERE jsonb_typeof(c.profile) <> 'object' OR c.profile <> (c.profile || EXCLUDED.profile) - emptied;
 END
 $$;
-COMMENT ON FUNCTION cohort_identify(text, jsonb) IS 'Creates a profile or merges into it, key by key at the top level; a key set to null is removed';
+COMMENT ON FUNCTION @extschema@.cohort_identify(text, jsonb) IS 'Creates a profile or merges into it, key by key at the top level; a key set to null is removed';
 
-CREATE FUNCTION cohort_identify(payload jsonb) RETURNS void
+CREATE FUNCTION @extschema@.cohort_identify(payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -301,9 +302,9 @@ BEGIN
     PERFORM @extschema@.cohort_identify(payload ->> 'customerId', given);
 END
 $$;
-COMMENT ON FUNCTION cohort_identify(jsonb) IS 'Creates or merges the profile of a Kursaha customers request: {"customerId", "customerData"}';
+COMMENT ON FUNCTION @extschema@.cohort_identify(jsonb) IS 'Creates or merges the profile of a Kursaha customers request: {"customerId", "customerData"}';
 
-CREATE FUNCTION cohort_forget(customer_id text, OUT events bigint, OUT profiles bigint, OUT syncs bigint)
+CREATE FUNCTION @extschema@.cohort_forget(customer_id text, OUT events bigint, OUT profiles bigint, OUT syncs bigint)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -328,4 +329,6 @@ BEGIN
     syncs := kursaha_cohort.cohort_forget_member(cohort_forget.customer_id);
 END
 $$;
-COMMENT ON FUNCTION cohort_forget(text) IS 'Erases a person: events, profile, event keys, list entries and stored memberships, at the next sealing what the index holds, and at the next run of each sync what its destination has; returns what was erased and how many syncs have told of them';
+COMMENT ON FUNCTION @extschema@.cohort_forget(text) IS 'Erases a person: events, profile, event keys, list entries and stored memberships, at the next sealing what the index holds, and at the next run of each sync what its destination has; returns what was erased and how many syncs have told of them';
+
+SET LOCAL search_path = @extschema@, pg_temp;

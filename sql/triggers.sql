@@ -1,5 +1,6 @@
 -- The row triggers of the event and customer tables. All are ENABLE ALWAYS: rows that arrive by logical replication
 -- or restore pass through them too.
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE FUNCTION kursaha_cohort.stamp_event() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_stamp_event';
@@ -9,15 +10,15 @@ CREATE FUNCTION kursaha_cohort.stamp_customer() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_stamp_customer';
 COMMENT ON FUNCTION kursaha_cohort.stamp_customer() IS 'Checks a row of cohort_customer, stamps it with the writing transaction''s id and keeps updated_at';
 
-CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON cohort_event
+CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON @extschema@.cohort_event
     FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.stamp_event();
-ALTER TABLE cohort_event ENABLE ALWAYS TRIGGER stamp;
-COMMENT ON TRIGGER stamp ON cohort_event IS 'Checks and stamps every row';
+ALTER TABLE @extschema@.cohort_event ENABLE ALWAYS TRIGGER stamp;
+COMMENT ON TRIGGER stamp ON @extschema@.cohort_event IS 'Checks and stamps every row';
 
-CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON cohort_customer
+CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON @extschema@.cohort_customer
     FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.stamp_customer();
-ALTER TABLE cohort_customer ENABLE ALWAYS TRIGGER stamp;
-COMMENT ON TRIGGER stamp ON cohort_customer IS 'Checks and stamps every row';
+ALTER TABLE @extschema@.cohort_customer ENABLE ALWAYS TRIGGER stamp;
+COMMENT ON TRIGGER stamp ON @extschema@.cohort_customer IS 'Checks and stamps every row';
 
 -- Definer's rights: who may delete an event need not be able to write the log.
 -- A row that this very transaction wrote was never visible to a sealer, so it needs no entry.
@@ -34,10 +35,10 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.log_removed_event() IS 'Logs the event row that an UPDATE or DELETE took away';
 
-CREATE TRIGGER log_removed AFTER UPDATE OR DELETE ON cohort_event
+CREATE TRIGGER log_removed AFTER UPDATE OR DELETE ON @extschema@.cohort_event
     FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.log_removed_event();
-ALTER TABLE cohort_event ENABLE ALWAYS TRIGGER log_removed;
-COMMENT ON TRIGGER log_removed ON cohort_event IS 'Logs every row that is taken away';
+ALTER TABLE @extschema@.cohort_event ENABLE ALWAYS TRIGGER log_removed;
+COMMENT ON TRIGGER log_removed ON @extschema@.cohort_event IS 'Logs every row that is taken away';
 
 CREATE FUNCTION kursaha_cohort.log_removed_customer() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -51,10 +52,10 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.log_removed_customer() IS 'Logs the profile row that a DELETE, or an UPDATE of the id, took away';
 
-CREATE TRIGGER log_removed AFTER UPDATE OR DELETE ON cohort_customer
+CREATE TRIGGER log_removed AFTER UPDATE OR DELETE ON @extschema@.cohort_customer
     FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.log_removed_customer();
-ALTER TABLE cohort_customer ENABLE ALWAYS TRIGGER log_removed;
-COMMENT ON TRIGGER log_removed ON cohort_customer IS 'Logs every profile that is taken away';
+ALTER TABLE @extschema@.cohort_customer ENABLE ALWAYS TRIGGER log_removed;
+COMMENT ON TRIGGER log_removed ON @extschema@.cohort_customer IS 'Logs every profile that is taken away';
 
 CREATE FUNCTION kursaha_cohort.drop_segments(dropped text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -87,10 +88,10 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.events_truncated() IS 'Forgets segments, removed rows and event keys when cohort_event is truncated';
 
-CREATE TRIGGER truncated AFTER TRUNCATE ON cohort_event
+CREATE TRIGGER truncated AFTER TRUNCATE ON @extschema@.cohort_event
     FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.events_truncated();
-ALTER TABLE cohort_event ENABLE ALWAYS TRIGGER truncated;
-COMMENT ON TRIGGER truncated ON cohort_event IS 'Forgets segments, removed rows and event keys';
+ALTER TABLE @extschema@.cohort_event ENABLE ALWAYS TRIGGER truncated;
+COMMENT ON TRIGGER truncated ON @extschema@.cohort_event IS 'Forgets segments, removed rows and event keys';
 
 CREATE FUNCTION kursaha_cohort.customers_truncated() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -102,10 +103,10 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.customers_truncated() IS 'Forgets segments and removed profiles when cohort_customer is truncated';
 
-CREATE TRIGGER truncated AFTER TRUNCATE ON cohort_customer
+CREATE TRIGGER truncated AFTER TRUNCATE ON @extschema@.cohort_customer
     FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.customers_truncated();
-ALTER TABLE cohort_customer ENABLE ALWAYS TRIGGER truncated;
-COMMENT ON TRIGGER truncated ON cohort_customer IS 'Forgets segments and removed profiles';
+ALTER TABLE @extschema@.cohort_customer ENABLE ALWAYS TRIGGER truncated;
+COMMENT ON TRIGGER truncated ON @extschema@.cohort_customer IS 'Forgets segments and removed profiles';
 
 -- ALTER TABLE that computes a column anew changes what was sealed without any row trigger: all rows are the tail again.
 CREATE FUNCTION kursaha_cohort.table_rewritten() RETURNS event_trigger
@@ -127,3 +128,5 @@ COMMENT ON FUNCTION kursaha_cohort.table_rewritten() IS 'Takes all rows out of t
 CREATE EVENT TRIGGER cohort_table_rewritten ON table_rewrite
     EXECUTE FUNCTION kursaha_cohort.table_rewritten();
 COMMENT ON EVENT TRIGGER cohort_table_rewritten IS 'Takes rows out of the index whose columns are computed anew';
+
+SET LOCAL search_path = @extschema@, pg_temp;

@@ -1,9 +1,10 @@
 -- The public views.
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- A view, not a table that the write path would have to keep: a type appears with its first event, in the same
 -- transaction, and no insert ever waits for another one's new type. The recursion steps from type to type through the
 -- index (event_type, stamp), so it costs a look-up a type, however many events there are.
-CREATE VIEW cohort_event_type (event_type, description) AS
+CREATE VIEW @extschema@.cohort_event_type (event_type, description) AS
 WITH RECURSIVE shipped (event_type, description) AS (
     VALUES ('signup', 'When a user signs up for a platform.'),
            ('click', 'When a user clicks on a target.'),
@@ -23,9 +24,9 @@ FROM (SELECT event_type FROM used WHERE event_type IS NOT NULL
       UNION SELECT event_type FROM kursaha_cohort.event_type) known
 LEFT JOIN shipped USING (event_type)
 LEFT JOIN kursaha_cohort.event_type given USING (event_type);
-COMMENT ON VIEW cohort_event_type IS 'Every event type that ships, occurs or was described; INSERT and UPDATE describe a type';
-COMMENT ON COLUMN cohort_event_type.event_type IS 'The type, as in cohort_event';
-COMMENT ON COLUMN cohort_event_type.description IS 'What such an event says, for people';
+COMMENT ON VIEW @extschema@.cohort_event_type IS 'Every event type that ships, occurs or was described; INSERT and UPDATE describe a type';
+COMMENT ON COLUMN @extschema@.cohort_event_type.event_type IS 'The type, as in cohort_event';
+COMMENT ON COLUMN @extschema@.cohort_event_type.description IS 'What such an event says, for people';
 
 -- Invoker's rights: writing needs the privilege on the view and on the table behind it (set "ingest").
 CREATE FUNCTION kursaha_cohort.describe_event_type() RETURNS trigger
@@ -52,34 +53,36 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.describe_event_type() IS 'Keeps the descriptions that are written through cohort_event_type';
 
-CREATE TRIGGER describe INSTEAD OF INSERT OR UPDATE OR DELETE ON cohort_event_type
+CREATE TRIGGER describe INSTEAD OF INSERT OR UPDATE OR DELETE ON @extschema@.cohort_event_type
     FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.describe_event_type();
-COMMENT ON TRIGGER describe ON cohort_event_type IS 'Keeps the descriptions';
+COMMENT ON TRIGGER describe ON @extschema@.cohort_event_type IS 'Keeps the descriptions';
 
-CREATE VIEW cohort_definition AS
+CREATE VIEW @extschema@.cohort_definition AS
 SELECT c.cohort_id, c.name, CASE WHEN c.rule IS NULL THEN 'list' ELSE 'rule' END AS kind, c.description, c.rule,
        c.version, c.owner, c.created_at, c.updated_at, c.size, c.refreshed_at
 FROM kursaha_cohort.cohort c;
-COMMENT ON VIEW cohort_definition IS 'The saved cohorts';
-COMMENT ON COLUMN cohort_definition.cohort_id IS 'Identity';
-COMMENT ON COLUMN cohort_definition.name IS 'The name';
-COMMENT ON COLUMN cohort_definition.kind IS '"rule", or "list" for a fixed list of customer ids';
-COMMENT ON COLUMN cohort_definition.description IS 'What it is for, in words';
-COMMENT ON COLUMN cohort_definition.rule IS 'The rule in canonical form; NULL for a fixed list';
-COMMENT ON COLUMN cohort_definition.version IS 'How often the rule or list was set, from 1';
-COMMENT ON COLUMN cohort_definition.owner IS 'The role that may change, refresh and drop it';
-COMMENT ON COLUMN cohort_definition.created_at IS 'When it was saved first';
-COMMENT ON COLUMN cohort_definition.updated_at IS 'When the rule, list or name last changed';
-COMMENT ON COLUMN cohort_definition.size IS 'Members at the last refresh';
-COMMENT ON COLUMN cohort_definition.refreshed_at IS 'When it was last refreshed';
+COMMENT ON VIEW @extschema@.cohort_definition IS 'The saved cohorts';
+COMMENT ON COLUMN @extschema@.cohort_definition.cohort_id IS 'Identity';
+COMMENT ON COLUMN @extschema@.cohort_definition.name IS 'The name';
+COMMENT ON COLUMN @extschema@.cohort_definition.kind IS '"rule", or "list" for a fixed list of customer ids';
+COMMENT ON COLUMN @extschema@.cohort_definition.description IS 'What it is for, in words';
+COMMENT ON COLUMN @extschema@.cohort_definition.rule IS 'The rule in canonical form; NULL for a fixed list';
+COMMENT ON COLUMN @extschema@.cohort_definition.version IS 'How often the rule or list was set, from 1';
+COMMENT ON COLUMN @extschema@.cohort_definition.owner IS 'The role that may change, refresh and drop it';
+COMMENT ON COLUMN @extschema@.cohort_definition.created_at IS 'When it was saved first';
+COMMENT ON COLUMN @extschema@.cohort_definition.updated_at IS 'When the rule, list or name last changed';
+COMMENT ON COLUMN @extschema@.cohort_definition.size IS 'Members at the last refresh';
+COMMENT ON COLUMN @extschema@.cohort_definition.refreshed_at IS 'When it was last refreshed';
 
-CREATE VIEW cohort_definition_version AS
+CREATE VIEW @extschema@.cohort_definition_version AS
 SELECT c.name, v.version, v.rule, v.list_size, v.changed_by, v.changed_at
 FROM kursaha_cohort.cohort_version v JOIN kursaha_cohort.cohort c USING (cohort_id);
-COMMENT ON VIEW cohort_definition_version IS 'Every version of every cohort: what it said, who set it and when';
-COMMENT ON COLUMN cohort_definition_version.name IS 'The cohort''s name now';
-COMMENT ON COLUMN cohort_definition_version.version IS 'Counted from 1';
-COMMENT ON COLUMN cohort_definition_version.rule IS 'The rule as it was then; NULL for a fixed list';
-COMMENT ON COLUMN cohort_definition_version.list_size IS 'How many ids the fixed list had; NULL for a rule';
-COMMENT ON COLUMN cohort_definition_version.changed_by IS 'Who set it';
-COMMENT ON COLUMN cohort_definition_version.changed_at IS 'When it was set';
+COMMENT ON VIEW @extschema@.cohort_definition_version IS 'Every version of every cohort: what it said, who set it and when';
+COMMENT ON COLUMN @extschema@.cohort_definition_version.name IS 'The cohort''s name now';
+COMMENT ON COLUMN @extschema@.cohort_definition_version.version IS 'Counted from 1';
+COMMENT ON COLUMN @extschema@.cohort_definition_version.rule IS 'The rule as it was then; NULL for a fixed list';
+COMMENT ON COLUMN @extschema@.cohort_definition_version.list_size IS 'How many ids the fixed list had; NULL for a rule';
+COMMENT ON COLUMN @extschema@.cohort_definition_version.changed_by IS 'Who set it';
+COMMENT ON COLUMN @extschema@.cohort_definition_version.changed_at IS 'When it was set';
+
+SET LOCAL search_path = @extschema@, pg_temp;
