@@ -386,9 +386,7 @@ impl Tuple<'_> {
             let read = (*self.slot.tts_ops).getsysattr;
             read.map(|read| pg_guard_ffi_boundary(|| read(slot, attribute, &raw mut is_null)))
         };
-        writer.map_or(pg_sys::InvalidTransactionId, |datum| {
-            pg_sys::TransactionId::from(u32::try_from(datum.value() & 0xffff_ffff).unwrap_or(0))
-        })
+        writer.map_or(pg_sys::InvalidTransactionId, |datum| Xid::of(datum).0)
     }
 }
 
@@ -438,6 +436,24 @@ impl Drop for Bytes<'_> {
             // SAFETY: palloc'd by the detoasting.
             unsafe { pg_sys::pfree(owned.cast()) }
         }
+    }
+}
+
+/// A datum of type `xid`. In a row its four bytes are extended by their sign, which pgrx's own reading refuses from the
+/// transaction 2,147,483,648 of each round on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Xid(pub(super) pg_sys::TransactionId);
+
+impl Xid {
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half is the sign's")]
+    fn of(datum: pg_sys::Datum) -> Self {
+        Self(pg_sys::TransactionId::from(datum.value() as u32))
+    }
+}
+
+impl FromDatum for Xid {
+    unsafe fn from_polymorphic_datum(datum: pg_sys::Datum, is_null: bool, _: pg_sys::Oid) -> Option<Self> {
+        (!is_null).then(|| Self::of(datum))
     }
 }
 

@@ -4,7 +4,7 @@ use cohort_core::segment::Key;
 use pgrx::pg_sys;
 use roaring::RoaringBitmap;
 
-use super::scan::Xid8;
+use super::scan::{Xid, Xid8};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::spi::{self, Row, Snapshot};
 
@@ -35,7 +35,7 @@ impl State {
             erasures: row.need(6)?,
             // A savepoint has an id of its own, which this asks about too.
             // SAFETY: looks at the current transaction's state.
-            own: unsafe { pg_sys::TransactionIdIsCurrentTransactionId(row.need(5)?) },
+            own: unsafe { pg_sys::TransactionIdIsCurrentTransactionId(row.need::<Xid>(5)?.0) },
         })
     }
 }
