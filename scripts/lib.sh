@@ -4,10 +4,19 @@
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-PGRX_VERSION=0.18.1
-PG_MAJOR=${PG_MAJOR:-15}
-PG_BIN=/usr/lib/postgresql/$PG_MAJOR/bin
-PG_CONFIG=$PG_BIN/pg_config
+VERSION=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml" | head -n 1)
+
+# The PostgreSQL to build for and to test with: that of PG_CONFIG, or Debian's of PG_MAJOR. Where neither is installed yet,
+# PG_CONFIG names what scripts/setup installs.
+PG_CONFIG=${PG_CONFIG:-/usr/lib/postgresql/${PG_MAJOR:-15}/bin/pg_config}
+if [[ -x $PG_CONFIG ]]; then
+    PG_MAJOR=$("$PG_CONFIG" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
+    PG_BIN=$("$PG_CONFIG" --bindir)
+else
+    PG_MAJOR=${PG_MAJOR:-15}
+    PG_BIN=${PG_CONFIG%/*}
+fi
+export PG_CONFIG PG_MAJOR PG_BIN
 
 # cargo runs with its own directory, so a relative CARGO_TARGET_DIR means one below the checkout.
 TARGET=${CARGO_TARGET_DIR:-target}

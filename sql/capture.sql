@@ -385,5 +385,3 @@ COMMENT ON FUNCTION kursaha_cohort.forget_dropped_sources() IS 'Ends the capture
 
 CREATE EVENT TRIGGER cohort_capture_drop ON sql_drop EXECUTE FUNCTION kursaha_cohort.forget_dropped_sources();
 COMMENT ON EVENT TRIGGER cohort_capture_drop IS 'Ends the captures of dropped tables';
-
-SET LOCAL search_path = @extschema@, pg_temp;

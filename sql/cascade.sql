@@ -63,5 +63,3 @@ COMMENT ON FUNCTION kursaha_cohort.captures_deleted() IS 'Removes the captured r
 CREATE TRIGGER deleted AFTER DELETE ON kursaha_cohort.capture REFERENCING OLD TABLE AS gone
     FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.captures_deleted();
 COMMENT ON TRIGGER deleted ON kursaha_cohort.capture IS 'Removes the captured rows of deleted captures';
-
-SET LOCAL search_path = @extschema@, pg_temp;

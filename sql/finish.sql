@@ -89,5 +89,3 @@ BEGIN
     END LOOP;
 END
 $$;
-
-SET LOCAL search_path = @extschema@, pg_temp;

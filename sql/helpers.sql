@@ -52,5 +52,3 @@ BEGIN ATOMIC
     SELECT pg_catalog.jsonb_array_elements(CASE pg_catalog.jsonb_typeof(value) WHEN 'array' THEN value ELSE '[]' END);
 END;
 COMMENT ON FUNCTION kursaha_cohort.json_elements(jsonb) IS 'The elements of a JSON array; none of anything else';
-
-SET LOCAL search_path = @extschema@, pg_temp;

@@ -79,5 +79,3 @@ COMMENT ON COLUMN @extschema@.cohort_progress.database IS 'Its database';
 COMMENT ON COLUMN @extschema@.cohort_progress.phase IS 'What it does: sealing, merging or checking';
 COMMENT ON COLUMN @extschema@.cohort_progress.done IS 'Rows done';
 COMMENT ON COLUMN @extschema@.cohort_progress.total IS 'Rows in all, about; null when that is not known';
-
-SET LOCAL search_path = @extschema@, pg_temp;

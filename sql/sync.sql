@@ -392,5 +392,3 @@ COMMENT ON COLUMN @extschema@.cohort_sync_status.delivered IS 'Members that the 
 COMMENT ON COLUMN @extschema@.cohort_sync_status.leaving IS 'Members whose removal is pending';
 COMMENT ON COLUMN @extschema@.cohort_sync_status.failures IS 'Failed runs in a row';
 COMMENT ON COLUMN @extschema@.cohort_sync_status.owner IS 'The role that its runs connect as';
-
-SET LOCAL search_path = @extschema@, pg_temp;

@@ -330,5 +330,3 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.cohort_forget(text) IS 'Erases a person: events, profile, event keys, list entries and stored memberships, at the next sealing what the index holds, and at the next run of each sync what its destination has; returns what was erased and how many syncs have told of them';
-
-SET LOCAL search_path = @extschema@, pg_temp;

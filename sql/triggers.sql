@@ -128,5 +128,3 @@ COMMENT ON FUNCTION kursaha_cohort.table_rewritten() IS 'Takes all rows out of t
 CREATE EVENT TRIGGER cohort_table_rewritten ON table_rewrite
     EXECUTE FUNCTION kursaha_cohort.table_rewritten();
 COMMENT ON EVENT TRIGGER cohort_table_rewritten IS 'Takes rows out of the index whose columns are computed anew';
-
-SET LOCAL search_path = @extschema@, pg_temp;

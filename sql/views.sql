@@ -84,5 +84,3 @@ COMMENT ON COLUMN @extschema@.cohort_definition_version.rule IS 'The rule as it 
 COMMENT ON COLUMN @extschema@.cohort_definition_version.list_size IS 'How many ids the fixed list had; NULL for a rule';
 COMMENT ON COLUMN @extschema@.cohort_definition_version.changed_by IS 'Who set it';
 COMMENT ON COLUMN @extschema@.cohort_definition_version.changed_at IS 'When it was set';
-
-SET LOCAL search_path = @extschema@, pg_temp;

@@ -9,18 +9,6 @@ mod worker;
 
 pgrx::pg_module_magic!();
 
-pgrx::extension_sql_file!("../sql/tables.sql", name = "tables", bootstrap);
-pgrx::extension_sql_file!("../sql/helpers.sql", name = "helpers", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/index.sql", name = "index", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/triggers.sql", name = "triggers", requires = ["tables", "index"]);
-pgrx::extension_sql_file!("../sql/cascade.sql", name = "cascade", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/views.sql", name = "views", requires = ["tables", "triggers"]);
-pgrx::extension_sql_file!("../sql/status.sql", name = "status", requires = ["index", "views"]);
-pgrx::extension_sql_file!("../sql/sync.sql", name = "sync", requires = ["tables"]);
-pgrx::extension_sql_file!("../sql/track.sql", name = "track", requires = ["tables", "triggers", "sync"]);
-pgrx::extension_sql_file!("../sql/capture.sql", name = "capture", requires = ["tables", "triggers", "track"]);
-pgrx::extension_sql_file!("../sql/finish.sql", name = "finish", finalize);
-
 /// Runs once when the library is loaded into a backend or the postmaster.
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
