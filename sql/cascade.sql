@@ -1,7 +1,7 @@
 -- What goes when the row goes that it belongs to. These are triggers and no foreign keys, because pg_restore -j fills
 -- the tables in any order, so that a row may come before the one it belongs to. That a row is written for one that is
 -- there, and stays there, is up to the functions: they hold the definition lock or the cohort's row.
--- Definer's rights: the policies of the tables ask for the cohort, which is gone by now.
+-- Definer's rights: who deletes a row by hand needs no right on all that goes with it.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE FUNCTION kursaha_cohort.cohorts_deleted() RETURNS trigger

@@ -39,40 +39,32 @@ COMMENT ON FUNCTION @extschema@.cohort_sync_now(text, text, boolean) IS 'Asks fo
 COMMENT ON FUNCTION @extschema@.cohort_sync_resync(text, text) IS 'Asks for a run that sends every member again';
 COMMENT ON FUNCTION @extschema@.cohort_sync_preview(text, text) IS 'What a run would do now: adds, removes, unchanged, skipped by reason, and why it would be held; sends nothing';
 COMMENT ON FUNCTION @extschema@.cohort_sync_arm() IS 'Lets every sync run on this server and database: after a restore, when no other server feeds the same destinations';
-COMMENT ON FUNCTION @extschema@.cohort_grant(text, text) IS 'Grants a privilege set (reader, ingest, editor, operator) to a role';
+COMMENT ON FUNCTION @extschema@.cohort_grant(text, text) IS 'Grants a privilege set (monitor, reader, ingest, editor, operator) to a role';
+COMMENT ON FUNCTION @extschema@.cohort_set_owner(text, text) IS 'Hands a cohort over to another role';
+COMMENT ON FUNCTION @extschema@.cohort_destination_set_owner(text, text) IS 'Hands a destination over to another role';
+COMMENT ON FUNCTION @extschema@.cohort_sync_set_owner(text, text, text) IS 'Hands a sync over to another role, as which its runs connect from the next on';
 
--- Who may do what. Nothing is granted to PUBLIC; cohort_grant gives sets. Everyone with SELECT reads every cohort; only
--- its owner, and members of the owner's role, change it.
+-- Who may do what. Nothing is granted to PUBLIC; cohort_grant gives sets. Every set reads the internal tables, if at all,
+-- and only functions write them: those check who calls. Row-level security would do it too, but would keep pg_dump from
+-- them.
 
-ALTER TABLE kursaha_cohort.cohort ENABLE ROW LEVEL SECURITY;
-CREATE POLICY read ON kursaha_cohort.cohort FOR SELECT USING (true);
-CREATE POLICY own ON kursaha_cohort.cohort
-    USING (kursaha_cohort.owns(owner)) WITH CHECK (kursaha_cohort.owns(owner));
-COMMENT ON POLICY read ON kursaha_cohort.cohort IS 'Everyone with SELECT reads every cohort';
-COMMENT ON POLICY own ON kursaha_cohort.cohort IS 'Only owners change their cohorts';
-
+-- pg_dump reads every table as the role that runs it. The owner of a database could dump it before CREATE EXTENSION, and
+-- can after. It may take the extension's data away altogether, and give it to nobody through this.
 DO $$
 DECLARE
-    child text;
+    relation regclass;
 BEGIN
-    FOREACH child IN ARRAY ARRAY['cohort_version', 'reference', 'list_member', 'member', 'refresh'] LOOP
-        EXECUTE format('ALTER TABLE kursaha_cohort.%I ENABLE ROW LEVEL SECURITY', child);
-        EXECUTE format('CREATE POLICY read ON kursaha_cohort.%I FOR SELECT USING (true)', child);
-        EXECUTE format('CREATE POLICY own ON kursaha_cohort.%I USING (cohort_id IN '
-            '(SELECT c.cohort_id FROM kursaha_cohort.cohort c WHERE kursaha_cohort.owns(c.owner)))', child);
-        EXECUTE format('COMMENT ON POLICY read ON kursaha_cohort.%I IS %L', child, 'Everyone with SELECT reads every row');
-        EXECUTE format('COMMENT ON POLICY own ON kursaha_cohort.%I IS %L', child, 'Only the cohort''s owner changes rows');
+    FOR relation IN
+        SELECT c.oid FROM pg_class c
+        JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+        JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+        WHERE e.extname = 'kursaha_cohort' AND c.relkind IN ('r', 'S')
+    LOOP
+        EXECUTE format('GRANT SELECT ON TABLE %s TO pg_database_owner', relation);
     END LOOP;
+    EXECUTE 'GRANT USAGE ON SCHEMA kursaha_cohort TO pg_database_owner';
 END
 $$;
-
-ALTER TABLE kursaha_cohort.membership_change ENABLE ROW LEVEL SECURITY;
-CREATE POLICY read ON kursaha_cohort.membership_change FOR SELECT USING (true);
-CREATE POLICY own ON kursaha_cohort.membership_change USING (refresh_id IN
-    (SELECT r.refresh_id FROM kursaha_cohort.refresh r JOIN kursaha_cohort.cohort c USING (cohort_id)
-     WHERE kursaha_cohort.owns(c.owner)));
-COMMENT ON POLICY read ON kursaha_cohort.membership_change IS 'Everyone with SELECT reads every row';
-COMMENT ON POLICY own ON kursaha_cohort.membership_change IS 'Only the cohort''s owner changes rows';
 
 -- Functions come with EXECUTE for PUBLIC; take it from every one of the extension's.
 DO $$

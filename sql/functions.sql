@@ -65,6 +65,14 @@ VOLATILE PARALLEL UNSAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_destination_drop_wrapper';
 
+CREATE FUNCTION @extschema@."cohort_destination_set_owner"(
+    "name" TEXT,
+    "role" TEXT
+) RETURNS VOID
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_destination_set_owner_wrapper';
+
 CREATE FUNCTION @extschema@."cohort_destination_test"(
     "name" TEXT
 ) RETURNS TABLE (
@@ -250,6 +258,14 @@ STRICT VOLATILE PARALLEL UNSAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_seal_wrapper';
 
+CREATE FUNCTION @extschema@."cohort_set_owner"(
+    "name" TEXT,
+    "role" TEXT
+) RETURNS VOID
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_set_owner_wrapper';
+
 CREATE FUNCTION @extschema@."cohort_sql"(
     "name" TEXT,
     "as_of" timestamp with time zone DEFAULT NULL
@@ -336,6 +352,15 @@ CREATE FUNCTION @extschema@."cohort_sync_resync"(
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_sync_resync_wrapper';
+
+CREATE FUNCTION @extschema@."cohort_sync_set_owner"(
+    "cohort" TEXT,
+    "destination" TEXT,
+    "role" TEXT
+) RETURNS VOID
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_sync_set_owner_wrapper';
 
 CREATE FUNCTION @extschema@."cohort_sync_update"(
     "cohort" TEXT,

@@ -2,8 +2,7 @@
 -- Columns, constraints and comments only: triggers.sql, cascade.sql, views.sql and finish.sql follow.
 --
 -- Every file here runs under a path without the extension's schema, where others may create overloads, operators and
--- casts that match better than PostgreSQL's, and names what it makes with its schema. Between the files stands what pgrx
--- writes: functions that are found by @extschema@ as the first of the path, whose text calls nothing.
+-- casts that match better than PostgreSQL's, and names what it makes with its schema.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 DO $$
@@ -32,6 +31,26 @@ BEGIN
     END IF;
 END
 $$;
+
+-- Who owns a cohort, a destination or a sync. src/pg/owner.rs says why it is neither a name nor an OID.
+
+CREATE TYPE kursaha_cohort.owner;
+CREATE FUNCTION kursaha_cohort.owner_in(cstring) RETURNS kursaha_cohort.owner
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'kursaha_owner_in';
+COMMENT ON FUNCTION kursaha_cohort.owner_in(cstring) IS 'The role of a name; of a name that is no role''s, nobody, and the name';
+CREATE FUNCTION kursaha_cohort.owner_out(kursaha_cohort.owner) RETURNS cstring
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'kursaha_owner_out';
+COMMENT ON FUNCTION kursaha_cohort.owner_out(kursaha_cohort.owner) IS 'The role''s name as it is now; of a dropped role "pg_dropped " and what it was called';
+CREATE TYPE kursaha_cohort.owner (
+    INPUT = kursaha_cohort.owner_in, OUTPUT = kursaha_cohort.owner_out, INTERNALLENGTH = 68, ALIGNMENT = int4, STORAGE = plain
+);
+COMMENT ON TYPE kursaha_cohort.owner IS 'A role, by its OID: a rename keeps what it owns, a later role of its name does not inherit it';
+CREATE FUNCTION kursaha_cohort.owner_of(role oid) RETURNS kursaha_cohort.owner
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'kursaha_owner_of';
+COMMENT ON FUNCTION kursaha_cohort.owner_of(oid) IS 'A role as an owner';
+CREATE FUNCTION kursaha_cohort.owner_role(owner kursaha_cohort.owner) RETURNS oid
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'kursaha_owner_role';
+COMMENT ON FUNCTION kursaha_cohort.owner_role(kursaha_cohort.owner) IS 'The OID of the role; 0 where the name was no role''s';
 
 -- Events and customers ------------------------------------------------------------------------------------------------
 
@@ -169,7 +188,7 @@ CREATE TABLE kursaha_cohort.cohort (
     description text,
     rule jsonb,
     version integer NOT NULL DEFAULT 1,
-    owner name NOT NULL DEFAULT current_user,
+    owner kursaha_cohort.owner NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     size bigint,
@@ -181,7 +200,7 @@ COMMENT ON COLUMN kursaha_cohort.cohort.name IS 'The name: 1 to 255 characters, 
 COMMENT ON COLUMN kursaha_cohort.cohort.description IS 'What it is for, in words';
 COMMENT ON COLUMN kursaha_cohort.cohort.rule IS 'The rule, canonical; NULL for a fixed list';
 COMMENT ON COLUMN kursaha_cohort.cohort.version IS 'How often the rule or list was set, from 1';
-COMMENT ON COLUMN kursaha_cohort.cohort.owner IS 'The role that may change, refresh and drop it, by name, so that a dump restores where the role is missing';
+COMMENT ON COLUMN kursaha_cohort.cohort.owner IS 'The role that may change, refresh and drop it';
 COMMENT ON COLUMN kursaha_cohort.cohort.created_at IS 'When it was saved first';
 COMMENT ON COLUMN kursaha_cohort.cohort.updated_at IS 'When the rule, list or name last changed';
 COMMENT ON COLUMN kursaha_cohort.cohort.size IS 'Members at the last refresh';
@@ -192,7 +211,7 @@ CREATE TABLE kursaha_cohort.cohort_version (
     version integer NOT NULL,
     rule jsonb,
     list_size bigint,
-    changed_by name NOT NULL DEFAULT current_user,
+    changed_by name NOT NULL,
     changed_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (cohort_id, version)
 );
@@ -274,13 +293,14 @@ COMMENT ON COLUMN kursaha_cohort.membership_change.customer_id IS 'Who';
 COMMENT ON COLUMN kursaha_cohort.membership_change.entered IS 'True: entered; false: exited';
 COMMENT ON INDEX kursaha_cohort.membership_change_customer IS 'Changes by customer, for cohort_forget';
 
-CREATE FUNCTION kursaha_cohort.owns(owner name) RETURNS boolean
+CREATE FUNCTION kursaha_cohort.owns(owner kursaha_cohort.owner) RETURNS boolean
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_roles r
-                   WHERE r.rolname = owner AND pg_catalog.pg_has_role(r.oid, 'USAGE'));
+    SELECT pg_has_role(coalesce(
+        (SELECT r.oid FROM pg_roles r WHERE r.oid = kursaha_cohort.owner_role(owner)),
+        (SELECT e.extowner FROM pg_extension e WHERE e.extname = 'kursaha_cohort')), 'USAGE');
 END;
-COMMENT ON FUNCTION kursaha_cohort.owns(name) IS 'Whether the current user is a role, or a member of it; false when there is no such role';
+COMMENT ON FUNCTION kursaha_cohort.owns(kursaha_cohort.owner) IS 'Whether the current user is a role, or a member of it; what a dropped role owned belongs to the extension''s owner';
 
 -- A row, no advisory lock: a snapshot older than the last change of a definition fails on the row (40001), where an
 -- advisory lock would let it go on and overlook that change.

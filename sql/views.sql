@@ -59,7 +59,7 @@ COMMENT ON TRIGGER describe ON @extschema@.cohort_event_type IS 'Keeps the descr
 
 CREATE VIEW @extschema@.cohort_definition AS
 SELECT c.cohort_id, c.name, CASE WHEN c.rule IS NULL THEN 'list' ELSE 'rule' END AS kind, c.description, c.rule,
-       c.version, c.owner, c.created_at, c.updated_at, c.size, c.refreshed_at
+       c.version, c.owner::text::name AS owner, c.created_at, c.updated_at, c.size, c.refreshed_at
 FROM kursaha_cohort.cohort c;
 COMMENT ON VIEW @extschema@.cohort_definition IS 'The saved cohorts';
 COMMENT ON COLUMN @extschema@.cohort_definition.cohort_id IS 'Identity';

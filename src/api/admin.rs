@@ -18,20 +18,30 @@ struct PrivilegeSet {
 }
 
 const SETS: &[PrivilegeSet] = &[
+    // States and figures; nothing that names a customer.
+    PrivilegeSet {
+        name: "monitor",
+        includes: &[],
+        relations: &[
+            ("SELECT", "{s}.cohort_index_status, {s}.cohort_worker_status, {s}.cohort_progress"),
+            ("SELECT", "{s}.cohort_sync_status, {s}.cohort_sync_run"),
+        ],
+        functions: &[],
+    },
     PrivilegeSet {
         name: "reader",
-        includes: &[],
+        includes: &["monitor"],
         relations: &[
             ("SELECT", "{s}.cohort_event, {s}.cohort_customer, {s}.cohort_event_type"),
             ("SELECT", "{s}.cohort_definition, {s}.cohort_definition_version"),
-            ("SELECT", "{s}.cohort_index_status, {s}.cohort_worker_status, {s}.cohort_progress"),
-            ("SELECT", "kursaha_cohort.cohort, kursaha_cohort.reference, kursaha_cohort.list_member"),
-            ("SELECT", "kursaha_cohort.member, kursaha_cohort.refresh, kursaha_cohort.membership_change"),
-            ("SELECT", "{s}.cohort_destination, {s}.cohort_sync_status, {s}.cohort_sync_run, {s}.cohort_sync_rejected"),
+            ("SELECT", "kursaha_cohort.cohort, kursaha_cohort.reference, kursaha_cohort.refresh"),
+            // The tables behind these views name customers whom policies may hide from the reader.
+            (
+                "SELECT",
+                "kursaha_cohort.readable_list_member, kursaha_cohort.readable_member, kursaha_cohort.readable_change",
+            ),
+            ("SELECT", "{s}.cohort_destination, {s}.cohort_sync_rejected"),
             ("SELECT", "kursaha_cohort.destination, kursaha_cohort.sync, kursaha_cohort.sync_run"),
-            // What the index is made of, but for its pages: those hold events, and are read by the functions only.
-            ("SELECT", "kursaha_cohort.index_state, kursaha_cohort.segment, kursaha_cohort.segment_dead"),
-            ("SELECT", "kursaha_cohort.event_removed, kursaha_cohort.customer_removed"),
         ],
         functions: &[
             "cohort_run",
@@ -55,8 +65,8 @@ const SETS: &[PrivilegeSet] = &[
         includes: &[],
         relations: &[
             ("SELECT, INSERT", "{s}.cohort_event"),
-            // cohort_track takes the id before it stores the key; nextval needs UPDATE.
-            ("SELECT, UPDATE", "{s}.cohort_event_event_id_seq"),
+            // cohort_track takes the id before it stores the key. UPDATE would allow setval, too.
+            ("USAGE", "{s}.cohort_event_event_id_seq"),
             ("SELECT, INSERT, UPDATE", "{s}.cohort_customer, {s}.cohort_event_type, kursaha_cohort.event_type"),
             ("SELECT, INSERT, UPDATE, DELETE", "kursaha_cohort.event_key"),
         ],
@@ -64,17 +74,8 @@ const SETS: &[PrivilegeSet] = &[
     },
     PrivilegeSet {
         name: "editor",
-        includes: &["reader"],
-        relations: &[
-            (
-                "INSERT, UPDATE, DELETE",
-                "kursaha_cohort.cohort, kursaha_cohort.cohort_version, kursaha_cohort.reference",
-            ),
-            ("SELECT", "kursaha_cohort.cohort_version"),
-            ("SELECT, UPDATE", "kursaha_cohort.definition_lock"),
-            ("INSERT, UPDATE, DELETE", "kursaha_cohort.list_member, kursaha_cohort.member"),
-            ("INSERT, UPDATE, DELETE", "kursaha_cohort.refresh, kursaha_cohort.membership_change"),
-        ],
+        includes: &["monitor", "reader"],
+        relations: &[],
         functions: &[
             "cohort_create",
             "cohort_update",
@@ -82,6 +83,9 @@ const SETS: &[PrivilegeSet] = &[
             "cohort_drop",
             "cohort_import",
             "cohort_refresh",
+            "cohort_set_owner",
+            "cohort_sync_set_owner",
+            "cohort_destination_set_owner",
             "cohort_sync_create",
             "cohort_sync_update",
             "cohort_sync_pause",
@@ -94,24 +98,16 @@ const SETS: &[PrivilegeSet] = &[
     },
     PrivilegeSet {
         name: "operator",
-        includes: &["reader", "ingest", "editor"],
+        includes: &["monitor", "reader", "ingest", "editor"],
         relations: &[
             ("SELECT, INSERT, UPDATE, DELETE", "{s}.cohort_event, {s}.cohort_customer"),
             ("SELECT, INSERT, UPDATE, DELETE", "kursaha_cohort.capture, kursaha_cohort.captured"),
-            (
-                "SELECT, INSERT, UPDATE, DELETE",
-                "kursaha_cohort.index_state, kursaha_cohort.segment, kursaha_cohort.segment_page",
-            ),
-            (
-                "SELECT, INSERT, UPDATE, DELETE",
-                "kursaha_cohort.segment_dead, kursaha_cohort.event_removed, kursaha_cohort.customer_removed",
-            ),
-            ("SELECT, USAGE", "kursaha_cohort.segment_id"),
-            ("SELECT, INSERT, DELETE", "kursaha_cohort.forgotten"),
+            ("INSERT", "kursaha_cohort.forgotten"),
         ],
         functions: &[
             "cohort_forget",
             "cohort_forget_member",
+            "cohort_operate",
             "cohort_destination_create",
             "cohort_destination_update",
             "cohort_destination_drop",
@@ -144,15 +140,21 @@ fn cohort_grant(privilege_set: &str, role: &str) -> Result<(), ErrorReport> {
             let relations = relations.replace("{s}", &schema);
             spi::touch(&format!("GRANT {privileges} ON TABLE {relations} TO {role}"), &[])?;
         }
-        // Internal functions go with every set: those of the plain SQL read nothing, one counts the tail for the status view.
+        // Internal functions go with every set: those of the plain SQL read nothing, one counts the tail for the status
+        // view. CREATE TRIGGER needs EXECUTE on the function of a capture.
         let routines: Vec<String> = spi::run(
             Snapshot::Fresh,
             "SELECT p.oid::regprocedure::text FROM pg_catalog.pg_proc p \
              JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' \
              JOIN pg_catalog.pg_extension e ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.refobjid = e.oid \
-             WHERE e.extname = 'kursaha_cohort' AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype) \
-               AND (p.proname = ANY ($1) OR p.pronamespace = 'kursaha_cohort'::regnamespace AND p.proname NOT LIKE 'cohort\\_%')",
-            &[included.functions.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>().into()],
+             WHERE e.extname = 'kursaha_cohort' AND p.prorettype <> 'event_trigger'::regtype AND ( \
+                 p.proname = ANY ($1) OR p.pronamespace = 'kursaha_cohort'::regnamespace AND CASE p.prorettype \
+                     WHEN 'trigger'::regtype THEN $2 AND p.proname LIKE 'capture\\_%' \
+                     ELSE p.proname NOT LIKE 'cohort\\_%' AND p.proname NOT IN ('owner_in', 'owner_out', 'drop_segments') END)",
+            &[
+                included.functions.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>().into(),
+                (included.name == "operator").into(),
+            ],
             |row| row.need(1),
         )?;
         spi::touch(&format!("GRANT EXECUTE ON FUNCTION {} TO {role}", routines.join(", ")), &[])?;

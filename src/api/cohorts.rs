@@ -7,6 +7,7 @@ use cohort_core::rule::Rule;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
+use crate::pg::databases::{current_user, with_owners_rights, write};
 use crate::pg::errors::{Fallible, SqlState, failure, invalid};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::spi::{self, Snapshot};
@@ -34,11 +35,25 @@ fn check_free(name: &str) -> Fallible<()> {
     }
 }
 
+/// Adds a cohort of the current user; gives its id. Without a rule it is a fixed list.
+fn add(name: &str, description: Option<&str>, rule: Option<&Rule>) -> Fallible<i64> {
+    let owner = current_user();
+    with_owners_rights(|| {
+        spi::one(
+            Snapshot::Fresh,
+            "INSERT INTO kursaha_cohort.cohort (name, description, rule, owner) \
+             VALUES ($1, $2, $3, kursaha_cohort.owner_of($4)) RETURNING cohort_id",
+            &[name.into(), description.into(), rule.map(|rule| Jsonb::from(&rule.to_json())).into(), owner.into()],
+            |row| row.need(1),
+        )
+    })
+}
+
 /// Stores what a cohort's rule names. `id` is the cohort's own.
 fn keep_references(id: i64, rule: Option<&Rule>) -> Fallible<()> {
-    spi::touch("DELETE FROM kursaha_cohort.reference WHERE cohort_id = $1", &[id.into()])?;
+    write("DELETE FROM kursaha_cohort.reference WHERE cohort_id = $1", &[id.into()])?;
     let Some(rule) = rule else { return Ok(()) };
-    spi::touch(
+    write(
         "INSERT INTO kursaha_cohort.reference (cohort_id, referenced_id) \
          SELECT $1, c.cohort_id FROM kursaha_cohort.cohort c WHERE c.name = ANY ($2)",
         &[id.into(), store::named_by(rule).into()],
@@ -48,12 +63,12 @@ fn keep_references(id: i64, rule: Option<&Rule>) -> Fallible<()> {
 
 /// Keeps the version that was just set.
 fn keep_version(id: i64) -> Fallible<()> {
-    spi::touch(
-        "INSERT INTO kursaha_cohort.cohort_version (cohort_id, version, rule, list_size) \
+    write(
+        "INSERT INTO kursaha_cohort.cohort_version (cohort_id, version, rule, list_size, changed_by) \
          SELECT c.cohort_id, c.version, c.rule, CASE WHEN c.rule IS NULL THEN \
-             (SELECT count(*) FROM kursaha_cohort.list_member m WHERE m.cohort_id = c.cohort_id) END \
+             (SELECT count(*) FROM kursaha_cohort.list_member m WHERE m.cohort_id = c.cohort_id) END, pg_get_userbyid($2) \
          FROM kursaha_cohort.cohort c WHERE c.cohort_id = $1",
-        &[id.into()],
+        &[id.into(), current_user().into()],
     )?;
     Ok(())
 }
@@ -133,12 +148,7 @@ fn cohort_create(
     store::lock_definitions()?;
     check_free(name)?;
     check_references(&rule, None)?;
-    let id = spi::one(
-        Snapshot::Fresh,
-        "INSERT INTO kursaha_cohort.cohort (name, description, rule) VALUES ($1, $2, $3) RETURNING cohort_id",
-        &[name.into(), description.into(), Jsonb::from(&rule.to_json()).into()],
-        |row| row.need(1),
-    )?;
+    let id = add(name, description, Some(&rule))?;
     keep_references(id, Some(&rule))?;
     keep_version(id)?;
     Ok(Some(id))
@@ -158,7 +168,7 @@ fn cohort_update(name: Option<&str>, rule: Option<Jsonb>) -> Result<Option<i64>,
         .set_hint("cohort_import sets its ids anew."));
     }
     check_references(&rule, Some(&cohort))?;
-    spi::touch(
+    write(
         "UPDATE kursaha_cohort.cohort SET rule = $2, version = version + 1, updated_at = now() WHERE cohort_id = $1",
         &[cohort.id.into(), Jsonb::from(&rule.to_json()).into()],
     )?;
@@ -187,7 +197,7 @@ fn cohort_rename(name: Option<&str>, new_name: Option<&str>) -> Result<Option<i6
         .set_detail(foreign.join(", "))
         .set_hint("Their owners must change these rules first."));
     }
-    spi::touch(
+    write(
         "UPDATE kursaha_cohort.cohort SET name = $2, updated_at = now() WHERE cohort_id = $1",
         &[cohort.id.into(), new_name.into()],
     )?;
@@ -195,7 +205,7 @@ fn cohort_rename(name: Option<&str>, new_name: Option<&str>) -> Result<Option<i6
         let Some(text) = &other.rule else { continue };
         let mut rule = store::parse(text)?;
         rule.rename_cohort(name, new_name);
-        spi::touch(
+        write(
             "UPDATE kursaha_cohort.cohort SET rule = $2, version = version + 1, updated_at = now() \
              WHERE cohort_id = $1",
             &[other.id.into(), Jsonb::from(&rule.to_json()).into()],
@@ -228,7 +238,7 @@ fn cohort_drop(name: Option<&str>) -> Result<(), ErrorReport> {
         .set_detail(list.join("\n"))
         .set_hint(hint));
     }
-    spi::touch("DELETE FROM kursaha_cohort.cohort WHERE cohort_id = $1", &[cohort.id.into()])?;
+    write("DELETE FROM kursaha_cohort.cohort WHERE cohort_id = $1", &[cohort.id.into()])?;
     Ok(())
 }
 
@@ -253,12 +263,7 @@ fn cohort_import(name: Option<&str>, customer_ids: Option<Vec<Option<String>>>) 
     }
     store::lock_definitions()?;
     let id = match store::find(Snapshot::Fresh, name)? {
-        None => spi::one(
-            Snapshot::Fresh,
-            "INSERT INTO kursaha_cohort.cohort (name) VALUES ($1) RETURNING cohort_id",
-            &[name.into()],
-            |row| row.need(1),
-        )?,
+        None => add(name, None, None)?,
         Some(cohort) => {
             let cohort = store::get_for_change(&cohort.name)?;
             if cohort.rule.is_some() {
@@ -268,15 +273,15 @@ fn cohort_import(name: Option<&str>, customer_ids: Option<Vec<Option<String>>>) 
                 )
                 .set_hint("Choose another name, or cohort_drop it first."));
             }
-            spi::touch("DELETE FROM kursaha_cohort.list_member WHERE cohort_id = $1", &[cohort.id.into()])?;
-            spi::touch(
+            write("DELETE FROM kursaha_cohort.list_member WHERE cohort_id = $1", &[cohort.id.into()])?;
+            write(
                 "UPDATE kursaha_cohort.cohort SET version = version + 1, updated_at = now() WHERE cohort_id = $1",
                 &[cohort.id.into()],
             )?;
             cohort.id
         }
     };
-    spi::touch(
+    write(
         "INSERT INTO kursaha_cohort.list_member (cohort_id, customer_id) SELECT DISTINCT $1, given.id \
          FROM unnest($2) AS given (id)",
         &[id.into(), list.into()],

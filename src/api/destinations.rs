@@ -4,7 +4,7 @@ use cohort_core::destination;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::pg::databases::with_owners_rights;
+use crate::pg::databases::{current_user, with_owners_rights};
 use crate::pg::errors::{Fallible, SqlState, failure, invalid};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::spi::{self, Snapshot};
@@ -59,11 +59,11 @@ fn cohort_destination_create(
     let parsed = parse(&config)?;
     let opened = destination::open(kind, &parsed).map_err(|bad| store::bad_config(&bad))?;
     check_secret(kind, opened.secret(), secret)?;
-    let owner: String = spi::one(Snapshot::Fresh, "SELECT current_user::text", &[], |row| row.need(1))?;
+    let owner = current_user();
     let id = with_owners_rights(|| {
         spi::first(
             Snapshot::Fresh,
-            "INSERT INTO kursaha_cohort.destination (name, kind, config, secret, owner) VALUES ($1, $2, $3, $4, $5::text::name) \
+            "INSERT INTO kursaha_cohort.destination (name, kind, config, secret, owner) VALUES ($1, $2, $3, $4, kursaha_cohort.owner_of($5)) \
              ON CONFLICT (name) DO NOTHING RETURNING destination_id",
             &[name.into(), kind.into(), config.into(), secret.into(), owner.into()],
             |row| row.need::<i64>(1),
@@ -149,6 +149,6 @@ fn cohort_destination_test(
 ) -> Result<TableIterator<'static, (name!(step, String), name!(ok, bool), name!(detail, Option<String>))>, ErrorReport>
 {
     let Some(name) = name else { return Ok(TableIterator::empty()) };
-    let place: Place = store::get_own_place(name)?;
+    let place: Place = store::get_place_to_operate(name)?;
     Ok(TableIterator::new(trial::test(&place)?.into_iter().map(|step| (step.what, step.ok, step.detail))))
 }

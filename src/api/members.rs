@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use cohort_core::plain_sql;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::pg::settings;
+use crate::pg::databases::{with_owners_rights, write};
+use crate::pg::errors::Fallible;
 use crate::pg::spi::{self, Snapshot};
-use crate::pg::store::{self, Question};
-use crate::pg::time;
+use crate::pg::store::{self, Cohort, Question};
+use crate::pg::{answer, settings, time};
 
 /// Evaluates a saved cohort now and stores who is in, with who entered and who exited since the last refresh.
 #[pg_extern(volatile, parallel_unsafe)]
@@ -25,7 +25,31 @@ fn cohort_refresh(
     // other stored, because every statement here has a snapshot of its own.
     let cohort = store::get_for_refresh(name)?;
     let rule = Question::rule_of(&cohort)?;
-    let question = Question::of_rule(Snapshot::Fresh, rule, time::as_of(None)?)?;
+    // Who is in is asked with the caller's rights, and stored with those of the extension's owner.
+    let found: Vec<String> = spi::with_snapshot(|| {
+        let question = Question::of_rule(Snapshot::Callers, rule, time::as_of(None)?)?;
+        Ok(answer::members(&question)?.into_iter().collect())
+    })?;
+    let (refresh, size, entered, exited) = with_owners_rights(|| store_members(&cohort, found))?;
+    let took = Interval::from_micros(i64::try_from(began.elapsed().as_micros()).unwrap_or(i64::MAX));
+    write(
+        "UPDATE kursaha_cohort.refresh SET size = $2, entered = $3, exited = $4, took = $5 WHERE refresh_id = $1",
+        &[refresh.into(), size.into(), entered.into(), exited.into(), took.into()],
+    )?;
+    write(
+        "UPDATE kursaha_cohort.cohort SET size = $2, refreshed_at = now() WHERE cohort_id = $1",
+        &[cohort.id.into(), size.into()],
+    )?;
+    write(
+        "DELETE FROM kursaha_cohort.refresh WHERE cohort_id = $1 \
+         AND refreshed_at < now() - make_interval(mins => $2)",
+        &[cohort.id.into(), settings::history_retention_minutes().into()],
+    )?;
+    Ok(TableIterator::once((size, entered, exited, took)))
+}
+
+/// Stores who is in, and who entered and who exited since the last refresh; gives the refresh and the three numbers.
+fn store_members(cohort: &Cohort, found: Vec<String>) -> Fallible<(i64, i64, i64, i64)> {
     let refresh: i64 = spi::one(
         Snapshot::Fresh,
         "INSERT INTO kursaha_cohort.refresh (cohort_id, version, refreshed_at, size, entered, exited, took) \
@@ -36,44 +60,30 @@ fn cohort_refresh(
     // One statement, so one snapshot: members, differences and log agree. The differences are set operations over what
     // was stored before: an anti-join with the table that the same statement fills may be planned as a nested loop,
     // which then reads every row just written, again and again.
-    let sql = format!(
-        "WITH found AS MATERIALIZED (\n{}\n), had AS MATERIALIZED (\n\
-           SELECT customer_id FROM kursaha_cohort.member WHERE cohort_id = $1\n\
-         ), gained AS MATERIALIZED (\n\
-           SELECT customer_id FROM found EXCEPT SELECT customer_id FROM had\n\
-         ), lost AS MATERIALIZED (\n\
-           SELECT customer_id FROM had EXCEPT SELECT customer_id FROM found\n\
-         ), gone AS (\n\
-           DELETE FROM kursaha_cohort.member m USING lost\n\
-           WHERE m.cohort_id = $1 AND m.customer_id = lost.customer_id\n\
-         ), come AS (\n\
-           INSERT INTO kursaha_cohort.member (cohort_id, customer_id, entered_at)\n\
-           SELECT $1, customer_id, now() FROM gained\n\
-         ), logged AS (\n\
-           INSERT INTO kursaha_cohort.membership_change (refresh_id, customer_id, entered)\n\
-           SELECT $2, customer_id, true FROM gained UNION ALL SELECT $2, customer_id, false FROM lost\n\
-         )\n\
+    spi::one(
+        Snapshot::Fresh,
+        "WITH found AS MATERIALIZED (\
+           SELECT f.customer_id FROM unnest($3) AS f (customer_id)\
+         ), had AS MATERIALIZED (\
+           SELECT customer_id FROM kursaha_cohort.member WHERE cohort_id = $1\
+         ), gained AS MATERIALIZED (\
+           SELECT customer_id FROM found EXCEPT SELECT customer_id FROM had\
+         ), lost AS MATERIALIZED (\
+           SELECT customer_id FROM had EXCEPT SELECT customer_id FROM found\
+         ), gone AS (\
+           DELETE FROM kursaha_cohort.member m USING lost \
+           WHERE m.cohort_id = $1 AND m.customer_id = lost.customer_id\
+         ), come AS (\
+           INSERT INTO kursaha_cohort.member (cohort_id, customer_id, entered_at) \
+           SELECT $1, customer_id, now() FROM gained\
+         ), logged AS (\
+           INSERT INTO kursaha_cohort.membership_change (refresh_id, customer_id, entered) \
+           SELECT $2, customer_id, true FROM gained UNION ALL SELECT $2, customer_id, false FROM lost\
+         ) \
          SELECT (SELECT count(*) FROM found), (SELECT count(*) FROM gained), (SELECT count(*) FROM lost)",
-        question.ask(None, plain_sql::members)?
-    );
-    let (size, entered, exited) = spi::one(Snapshot::Fresh, &sql, &[cohort.id.into(), refresh.into()], |row| {
-        Ok((row.need::<i64>(1)?, row.need::<i64>(2)?, row.need::<i64>(3)?))
-    })?;
-    let took = Interval::from_micros(i64::try_from(began.elapsed().as_micros()).unwrap_or(i64::MAX));
-    spi::touch(
-        "UPDATE kursaha_cohort.refresh SET size = $2, entered = $3, exited = $4, took = $5 WHERE refresh_id = $1",
-        &[refresh.into(), size.into(), entered.into(), exited.into(), took.into()],
-    )?;
-    spi::touch(
-        "UPDATE kursaha_cohort.cohort SET size = $2, refreshed_at = now() WHERE cohort_id = $1",
-        &[cohort.id.into(), size.into()],
-    )?;
-    spi::touch(
-        "DELETE FROM kursaha_cohort.refresh WHERE cohort_id = $1 \
-         AND refreshed_at < now() - make_interval(mins => $2)",
-        &[cohort.id.into(), settings::history_retention_minutes().into()],
-    )?;
-    Ok(TableIterator::once((size, entered, exited, took)))
+        &[cohort.id.into(), refresh.into(), found.into()],
+        |row| Ok((refresh, row.need(1)?, row.need(2)?, row.need(3)?)),
+    )
 }
 
 /// The members that the last `cohort_refresh` stored, and since when.
@@ -86,7 +96,7 @@ fn cohort_members(
     let cohort = store::get(Snapshot::Callers, name)?;
     let rows = spi::run(
         Snapshot::Callers,
-        "SELECT customer_id, entered_at FROM kursaha_cohort.member WHERE cohort_id = $1",
+        "SELECT customer_id, entered_at FROM kursaha_cohort.readable_member WHERE cohort_id = $1",
         &[cohort.id.into()],
         |row| Ok((row.need(1)?, row.need(2)?)),
     )?;
@@ -141,7 +151,7 @@ fn cohort_changes(
     let rows = spi::run(
         Snapshot::Callers,
         "SELECT c.customer_id, CASE WHEN c.entered THEN 'entered' ELSE 'exited' END, r.refreshed_at \
-         FROM kursaha_cohort.refresh r JOIN kursaha_cohort.membership_change c USING (refresh_id) \
+         FROM kursaha_cohort.refresh r JOIN kursaha_cohort.readable_change c USING (refresh_id) \
          WHERE r.cohort_id = $1 AND r.refreshed_at > $2 \
          ORDER BY r.refresh_id, c.customer_id COLLATE \"C\"",
         &[cohort.id.into(), since.into()],

@@ -8,4 +8,5 @@ mod helpers;
 mod index;
 mod inspect;
 mod members;
+mod owners;
 mod syncs;

@@ -1,9 +1,10 @@
 //! Syncs: create, update, pause, resume, drop, now, resync, preview, arm.
 
+use pgrx::pg_sys::Oid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::pg::databases::with_owners_rights;
+use crate::pg::databases::{current_user, with_owners_rights};
 use crate::pg::errors::{Fallible, SqlState, failure, invalid};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::settings;
@@ -18,12 +19,12 @@ fn home() -> String {
     store::home()
 }
 
-/// Who calls, if that role may own a sync: its runs connect as it.
-fn caller() -> Fallible<String> {
+/// Refuses a role that may not own a sync: its runs connect as it.
+pub(super) fn may_own_sync(role: Oid) -> Fallible<()> {
     let (name, superuser, login): (String, bool, bool) = spi::one(
         Snapshot::Fresh,
-        "SELECT r.rolname::text, r.rolsuper, r.rolcanlogin FROM pg_catalog.pg_roles r WHERE r.rolname = current_user",
-        &[],
+        "SELECT r.rolname::text, r.rolsuper, r.rolcanlogin FROM pg_catalog.pg_roles r WHERE r.oid = $1",
+        &[role.into()],
         |row| Ok((row.need(1)?, row.need(2)?, row.need(3)?)),
     )?;
     if superuser && !settings::allow_superuser_syncs() {
@@ -43,7 +44,7 @@ fn caller() -> Fallible<String> {
         )
         .set_hint(format!("ALTER ROLE {name} LOGIN, or SET ROLE to one that may.")));
     }
-    Ok(name)
+    Ok(())
 }
 
 /// Makes a sync and gives its id. Its first run is at the first due time.
@@ -56,7 +57,8 @@ fn cohort_sync_create(
     timezone: default!(Option<&str>, "'UTC'"),
 ) -> Result<Option<i64>, ErrorReport> {
     let (Some(cohort), Some(destination), Some(frequency)) = (cohort, destination, frequency) else { return Ok(None) };
-    let owner = caller()?;
+    let owner = current_user();
+    may_own_sync(owner)?;
     // The lock keeps the cohort from being dropped meanwhile.
     let saved = cohorts::get_for_change(cohort)?;
     let place = store::get_place(destination)?;
@@ -75,7 +77,7 @@ fn cohort_sync_create(
         spi::first(
             Snapshot::Fresh,
             "INSERT INTO kursaha_cohort.sync (cohort_id, destination_id, owner, frequency, at, timezone, anchor, due_at, home) \
-             VALUES ($1, $2, $3::text::name, $4, $5, $6, to_timestamp($7 / 1000000.0), to_timestamp($8 / 1000000.0), $9) \
+             VALUES ($1, $2, kursaha_cohort.owner_of($3), $4, $5, $6, to_timestamp($7 / 1000000.0), to_timestamp($8 / 1000000.0), $9) \
              ON CONFLICT (cohort_id, destination_id) DO NOTHING RETURNING sync_id",
             &[
                 saved.id.into(),
@@ -146,7 +148,7 @@ fn cohort_sync_update(
 #[pg_extern(volatile, parallel_unsafe)]
 fn cohort_sync_pause(cohort: Option<&str>, destination: Option<&str>) -> Result<(), ErrorReport> {
     let (Some(cohort), Some(destination)) = (cohort, destination) else { return Ok(()) };
-    let sync = store::get_own_sync(cohort, destination)?;
+    let sync = store::get_sync_to_operate(cohort, destination)?;
     store::set_sync(
         sync.id,
         "state = 'paused', why = 'paused by ' || session_user, hint = 'cohort_sync_resume'",
@@ -159,7 +161,7 @@ fn cohort_sync_pause(cohort: Option<&str>, destination: Option<&str>) -> Result<
 #[pg_extern(volatile, parallel_unsafe)]
 fn cohort_sync_resume(cohort: Option<&str>, destination: Option<&str>) -> Result<(), ErrorReport> {
     let (Some(cohort), Some(destination)) = (cohort, destination) else { return Ok(()) };
-    let sync = store::get_own_sync(cohort, destination)?;
+    let sync = store::get_sync_to_operate(cohort, destination)?;
     if sync.state == "active" {
         return Ok(());
     }
@@ -262,8 +264,8 @@ fn cohort_sync_preview(
     let (Some(cohort), Some(destination)) = (cohort, destination) else { return Ok(TableIterator::empty()) };
     let place = store::get_place(destination)?;
     let known = store::find_sync(cohort, destination)?;
-    if known.as_ref().is_some_and(|sync| !sync.owned) {
-        store::get_own_sync(cohort, destination)?;
+    if known.is_some() {
+        store::get_sync_to_operate(cohort, destination)?;
     }
     let preview = sync::preview(cohort, &place, known.map(|sync| sync.id))?;
     let skipped = serde_json::Value::Object(preview.skipped.into_iter().map(|(why, n)| (why, n.into())).collect());

@@ -1,9 +1,10 @@
 //! What the workers ask about databases and the extension in them.
 
+use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 
 use super::errors::Fallible;
-use super::spi::{self, Snapshot};
+use super::{extension, spi};
 
 /// The databases that a worker may connect to. Needs no database of its own: the table is shared.
 pub(crate) fn all() -> Vec<pg_sys::Oid> {
@@ -43,21 +44,48 @@ pub(crate) fn as_owner<T: Default>(work: impl FnOnce() -> Fallible<T>) -> Fallib
 }
 
 /// Runs something with the rights of the extension's owner and no others. What the caller may do was checked before.
+///
+/// Only statements on the extension's internal tables belong here, on which nobody else may put triggers. A statement on
+/// any other table, `cohort_event` and `cohort_customer` included, would run code of the roles that hold TRIGGER on it
+/// with the rights of the extension's owner.
 pub(crate) fn with_owners_rights<T>(work: impl FnOnce() -> Fallible<T>) -> Fallible<T> {
-    let owner = spi::one(
-        Snapshot::Callers,
-        "SELECT extowner FROM pg_catalog.pg_extension WHERE extname = 'kursaha_cohort'",
-        &[],
-        |row| row.need::<pg_sys::Oid>(1),
-    )?;
-    // SAFETY: an error that unwinds puts the rights back with the (sub)transaction that it aborts.
-    unsafe {
+    let owner = extension::owner()?;
+    let before = Rights::now();
+    let restricted = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
+    // SAFETY: the rights come back when `before` goes.
+    unsafe { pg_sys::SetUserIdAndSecContext(owner, before.context | restricted.cast_signed()) };
+    work()
+}
+
+/// Runs one statement on internal tables with the rights of the extension's owner; gives how many rows it touched.
+pub(crate) fn write(sql: &str, args: &[DatumWithOid<'_>]) -> Fallible<u64> {
+    with_owners_rights(|| spi::touch(sql, args))
+}
+
+/// The role whose rights count now; to be asked outside of [`with_owners_rights`].
+pub(crate) fn current_user() -> pg_sys::Oid {
+    // SAFETY: reads a variable of this process.
+    unsafe { pg_sys::GetUserId() }
+}
+
+/// The rights of a moment. They come back when this goes, also when an error unwinds.
+struct Rights {
+    user: pg_sys::Oid,
+    context: i32,
+}
+
+impl Rights {
+    fn now() -> Self {
         let (mut user, mut context) = (pg_sys::InvalidOid, 0);
-        pg_sys::GetUserIdAndSecContext(&raw mut user, &raw mut context);
-        let restricted = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
-        pg_sys::SetUserIdAndSecContext(owner, context | restricted.cast_signed());
-        let result = work();
-        pg_sys::SetUserIdAndSecContext(user, context);
-        result
+        // SAFETY: writes to the two variables.
+        unsafe { pg_sys::GetUserIdAndSecContext(&raw mut user, &raw mut context) };
+        Self { user, context }
+    }
+}
+
+impl Drop for Rights {
+    fn drop(&mut self) {
+        // SAFETY: both were the process's own a moment ago.
+        unsafe { pg_sys::SetUserIdAndSecContext(self.user, self.context) };
     }
 }

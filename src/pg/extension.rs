@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 
 use super::errors::{Fallible, SqlState, failure};
-use super::index::public_schema;
+use super::index::{extension_owner, public_schema};
 
 thread_local! {
     /// The OID of the schema of the internal objects and the quoted schema of the public ones. The script makes the one
@@ -60,6 +60,11 @@ pub(crate) fn schema_oids() -> Fallible<(pg_sys::Oid, pg_sys::Oid)> {
     let schema = public_schema().ok_or_else(missing)?;
     OIDS.set(Some((schema, internals)));
     Ok((schema, internals))
+}
+
+/// The role that owns the extension.
+pub(crate) fn owner() -> Fallible<pg_sys::Oid> {
+    extension_owner().ok_or_else(missing)
 }
 
 /// The table of the index's pages; invalid when it is missing.

@@ -7,6 +7,7 @@ pub(crate) mod errors;
 pub(crate) mod extension;
 pub(crate) mod index;
 pub(crate) mod jsonb;
+mod owner;
 pub(crate) mod progress;
 pub(crate) mod settings;
 pub(crate) mod spi;

@@ -51,9 +51,16 @@ static ALLOW_SUPERUSER_SYNCS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static SECRETS_DIR: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"kursaha_secrets"));
 static CA_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 
-/// Registers every setting with the server.
+/// Registers every setting with the server. A name below the prefix that is none of them is refused from then on.
 pub(crate) fn register() {
     register_syncs();
+    register_index();
+    // SAFETY: while the library is loaded, after its settings were defined; the server copies the prefix.
+    unsafe { pg_sys::MarkGUCPrefixReserved(c"kursaha_cohort".as_ptr()) };
+}
+
+/// The settings of the index and of what is stored.
+fn register_index() {
     GucRegistry::define_int_guc(
         c"kursaha_cohort.history_retention",
         c"How long refreshes and their entered and exited customers are kept.",

@@ -7,7 +7,9 @@ use cohort_core::plain_sql::{Context, Source, Unresolved};
 use cohort_core::rule::{self, Rule};
 use cohort_core::text;
 use cohort_core::time::Micros;
+use pgrx::pg_sys::panic::ErrorReport;
 
+use super::databases::with_owners_rights;
 use super::errors::{Fallible, SqlState, failure, invalid, invalid_rule};
 use super::extension;
 use super::index::{self, Definition};
@@ -32,6 +34,8 @@ pub(crate) struct Cohort {
     pub(crate) version: i32,
     /// Whether the current user may change it.
     pub(crate) owned: bool,
+    /// The name of the role that owns it.
+    pub(crate) owner: String,
 }
 
 impl Cohort {
@@ -42,11 +46,12 @@ impl Cohort {
             rule: row.get::<Jsonb>(3).map(|json| json.0),
             version: row.need(4)?,
             owned: row.need(5)?,
+            owner: row.need(6)?,
         })
     }
 }
 
-const COLUMNS: &str = "c.cohort_id, c.name, c.rule, c.version, kursaha_cohort.owns(c.owner)";
+const COLUMNS: &str = "c.cohort_id, c.name, c.rule, c.version, kursaha_cohort.owns(c.owner), c.owner::text";
 
 /// The cohort of a name, if there is one.
 pub(crate) fn find(snapshot: Snapshot, name: &str) -> Fallible<Option<Cohort>> {
@@ -89,7 +94,8 @@ pub(crate) fn get_for_change(name: &str) -> Fallible<Cohort> {
 pub(crate) fn get_for_refresh(name: &str) -> Fallible<Cohort> {
     loop {
         let found = get_owned(name)?;
-        spi::touch("SELECT FROM kursaha_cohort.cohort WHERE cohort_id = $1 FOR NO KEY UPDATE", &[found.id.into()])?;
+        let sql = "SELECT FROM kursaha_cohort.cohort WHERE cohort_id = $1 FOR NO KEY UPDATE";
+        with_owners_rights(|| spi::touch(sql, &[found.id.into()]))?;
         let cohort = get_owned(name)?; // as it is now that the lock is held
         if cohort.id == found.id {
             return Ok(cohort);
@@ -103,7 +109,26 @@ fn get_owned(name: &str) -> Fallible<Cohort> {
     if cohort.owned {
         return Ok(cohort);
     }
-    Err(failure(SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, format!("must be owner of cohort \"{name}\"")))
+    Err(not_owner(&format!("cohort \"{name}\""), &cohort.owner))
+}
+
+/// The error of who may not change something because it belongs to another role.
+pub(crate) fn not_owner(what: &str, owner: &str) -> ErrorReport {
+    failure(SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, format!("must be owner of {what}"))
+        .set_detail(format!("It belongs to \"{owner}\"."))
+        .set_hint(format!(
+            "Act as that role or a member of it. \"{owner}\", an operator or a superuser can hand it over."
+        ))
+}
+
+/// Whether the current user is an operator: may pause, preview, test and hand over what others own.
+pub(crate) fn operates() -> Fallible<bool> {
+    spi::one(
+        Snapshot::Callers,
+        "SELECT has_function_privilege('kursaha_cohort.cohort_operate()', 'EXECUTE')",
+        &[],
+        |row| row.need(1),
+    )
 }
 
 /// Holds other changes of definitions off until the transaction ends, so that two of them cannot close a cycle or
@@ -112,14 +137,16 @@ fn get_owned(name: &str) -> Fallible<Cohort> {
 pub(crate) fn lock_definitions() -> Fallible<()> {
     // A transaction that holds the row leaves it: thousands of changes would pile up as many versions of it, each to be
     // stepped over by the next.
-    spi::one(
-        Snapshot::Fresh,
-        "WITH held AS (UPDATE kursaha_cohort.definition_lock SET holder = pg_current_xact_id() \
-                       WHERE holder <> pg_current_xact_id()) \
-         SELECT here FROM kursaha_cohort.definition_lock",
-        &[],
-        |row| row.need::<bool>(1),
-    )
+    with_owners_rights(|| {
+        spi::one(
+            Snapshot::Fresh,
+            "WITH held AS (UPDATE kursaha_cohort.definition_lock SET holder = pg_current_xact_id() \
+                           WHERE holder <> pg_current_xact_id()) \
+             SELECT here FROM kursaha_cohort.definition_lock",
+            &[],
+            |row| row.need::<bool>(1),
+        )
+    })
     .map(|_| ())
 }
 
@@ -267,7 +294,7 @@ impl Question {
         })
     }
 
-    fn unresolved(&self, unresolved: &Unresolved) -> pgrx::pg_sys::panic::ErrorReport {
+    fn unresolved(&self, unresolved: &Unresolved) -> ErrorReport {
         match unresolved {
             Unresolved::Unknown { name, path } => {
                 let place = path.clone().unwrap_or_else(|| "$".to_owned());

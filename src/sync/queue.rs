@@ -112,7 +112,7 @@ pub(crate) fn start() -> Fallible<Vec<Start>> {
              coalesce(a.rolcanlogin AND pg_catalog.has_database_privilege(a.oid, pg_catalog.current_database(), 'CONNECT'), false), \
              coalesce(a.rolsuper, false) \
          FROM kursaha_cohort.sync_run r JOIN kursaha_cohort.sync s USING (run_id) \
-         LEFT JOIN pg_catalog.pg_roles a ON a.rolname = s.owner \
+         LEFT JOIN pg_catalog.pg_roles a ON a.oid = kursaha_cohort.owner_role(s.owner) \
          WHERE r.ended_at IS NULL AND r.state IN ('queued', 'waiting') AND s.home = $1 \
            AND coalesce(r.resume_at, r.queued_at) NOT BETWEEN clock_timestamp() AND clock_timestamp() + $3 * interval '1 second' \
          ORDER BY coalesce(r.resume_at, r.queued_at), r.run_id LIMIT $2",
@@ -129,7 +129,7 @@ pub(crate) fn start() -> Fallible<Vec<Start>> {
         let refusal = if start.role == pgrx::pg_sys::InvalidOid {
             Some((
                 format!("its owner, the role \"{owner}\", does not exist"),
-                "Create the role, or make the sync anew as another.",
+                "Hand it over: SELECT cohort_sync_set_owner(cohort, destination, role).",
             ))
         } else if !allowed {
             Some((
@@ -139,7 +139,7 @@ pub(crate) fn start() -> Fallible<Vec<Start>> {
         } else if superuser && !settings::allow_superuser_syncs() {
             Some((
                 format!("its owner, the role \"{owner}\", is a superuser"),
-                "Make the sync anew as an ordinary role.",
+                "Hand it over to an ordinary role: SELECT cohort_sync_set_owner(cohort, destination, role).",
             ))
         } else {
             None

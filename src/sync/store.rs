@@ -11,6 +11,7 @@ use crate::pg::errors::{Fallible, SqlState, failure, invalid};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::settings;
 use crate::pg::spi::{self, Row, Snapshot};
+use crate::pg::store::{not_owner, operates};
 
 /// Class of the advisory locks; the view `cohort_sync_status` looks for that of the scheduler.
 pub(crate) const LOCKS: i32 = 0x6B63_6F68;
@@ -34,6 +35,8 @@ pub(crate) struct Place {
     pub(crate) secret: Option<String>,
     pub(crate) state: Map<String, Value>,
     pub(crate) owned: bool,
+    /// The name of the role that owns it.
+    pub(crate) owner: String,
     /// How often it was set.
     pub(crate) version: i32,
 }
@@ -51,6 +54,7 @@ impl Place {
             },
             owned: row.need(6)?,
             version: row.need(7)?,
+            owner: row.need(8)?,
         })
     }
 
@@ -75,7 +79,8 @@ fn json(text: &Jsonb) -> Fallible<Value> {
         .map_err(|error| failure(SqlState::ERRCODE_INTERNAL_ERROR, format!("a stored value is no JSON: {error}")))
 }
 
-const PLACE: &str = "d.destination_id, d.kind, d.config, d.secret, d.state, kursaha_cohort.owns(d.owner), d.version";
+const PLACE: &str =
+    "d.destination_id, d.kind, d.config, d.secret, d.state, kursaha_cohort.owns(d.owner), d.version, d.owner::text";
 
 /// The destination of a name, if there is one. `owned` speaks of the current user, so this runs with that one's rights.
 pub(crate) fn find_place(name: &str) -> Fallible<Option<Place>> {
@@ -109,7 +114,17 @@ pub(crate) fn get_own_place(name: &str) -> Fallible<Place> {
     if place.owned {
         return Ok(place);
     }
-    Err(failure(SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, format!("must be owner of destination \"{name}\"")))
+    Err(not_owner(&format!("destination \"{name}\""), &place.owner))
+}
+
+/// The destination of a name, if the current user may change it or is an operator.
+pub(crate) fn get_place_to_operate(name: &str) -> Fallible<Place> {
+    let place = get_place(name)?;
+    if place.owned || operates()? {
+        Ok(place)
+    } else {
+        Err(not_owner(&format!("destination \"{name}\""), &place.owner))
+    }
 }
 
 /// A sync as it is kept.
@@ -119,6 +134,8 @@ pub(crate) struct Sync {
     pub(crate) cohort: String,
     pub(crate) destination: String,
     pub(crate) owned: bool,
+    /// The name of the role that owns it, as which its runs connect.
+    pub(crate) owner: String,
     pub(crate) timing: Timing,
     pub(crate) state: String,
     pub(crate) why: Option<String>,
@@ -154,9 +171,15 @@ impl Timing {
 }
 
 const SYNC: &str = "s.sync_id, c.name, d.name, kursaha_cohort.owns(s.owner), s.frequency, s.at, s.timezone, \
-    (extract(epoch FROM s.anchor) * 1000000)::bigint, s.state, s.why, s.run_id \
+    (extract(epoch FROM s.anchor) * 1000000)::bigint, s.state, s.why, s.run_id, s.owner::text \
     FROM kursaha_cohort.sync s JOIN kursaha_cohort.cohort c USING (cohort_id) \
     JOIN kursaha_cohort.destination d USING (destination_id)";
+
+impl std::fmt::Display for Sync {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "the sync of \"{}\" to \"{}\"", self.cohort, self.destination)
+    }
+}
 
 impl Sync {
     fn read(row: &Row) -> Fallible<Self> {
@@ -169,6 +192,7 @@ impl Sync {
             state: row.need(9)?,
             why: row.get(10),
             run: row.get(11),
+            owner: row.need(12)?,
         })
     }
 }
@@ -179,25 +203,28 @@ pub(crate) fn find_sync(cohort: &str, destination: &str) -> Fallible<Option<Sync
     spi::first(Snapshot::Fresh, &sql, &[cohort.into(), destination.into()], Sync::read)
 }
 
-/// The sync of a cohort and a destination, if the current user may change it.
-pub(crate) fn get_own_sync(cohort: &str, destination: &str) -> Fallible<Sync> {
-    let Some(sync) = find_sync(cohort, destination)? else {
-        // Says which of the two is not there, if it is that.
-        crate::pg::store::get(Snapshot::Fresh, cohort)?;
-        get_place(destination)?;
-        return Err(failure(
-            SqlState::ERRCODE_UNDEFINED_OBJECT,
-            format!("cohort \"{cohort}\" is not synced to \"{destination}\""),
-        )
-        .set_hint("cohort_sync_create makes a sync; the view cohort_sync_status lists them."));
-    };
-    if sync.owned {
+/// The sync of a cohort and a destination.
+fn get_sync(cohort: &str, destination: &str) -> Fallible<Sync> {
+    if let Some(sync) = find_sync(cohort, destination)? {
         return Ok(sync);
     }
-    Err(failure(
-        SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
-        format!("must be owner of the sync of \"{cohort}\" to \"{destination}\""),
-    ))
+    // Says which of the two is not there, if it is that.
+    crate::pg::store::get(Snapshot::Fresh, cohort)?;
+    get_place(destination)?;
+    Err(failure(SqlState::ERRCODE_UNDEFINED_OBJECT, format!("cohort \"{cohort}\" is not synced to \"{destination}\""))
+        .set_hint("cohort_sync_create makes a sync; the view cohort_sync_status lists them."))
+}
+
+/// The sync of a cohort and a destination, if the current user may change it.
+pub(crate) fn get_own_sync(cohort: &str, destination: &str) -> Fallible<Sync> {
+    let sync = get_sync(cohort, destination)?;
+    if sync.owned { Ok(sync) } else { Err(not_owner(&sync.to_string(), &sync.owner)) }
+}
+
+/// The sync of a cohort and a destination, if the current user may change it or is an operator.
+pub(crate) fn get_sync_to_operate(cohort: &str, destination: &str) -> Fallible<Sync> {
+    let sync = get_sync(cohort, destination)?;
+    if sync.owned || operates()? { Ok(sync) } else { Err(not_owner(&sync.to_string(), &sync.owner)) }
 }
 
 /// The syncs of a cohort or of a destination, by the names of the other.
@@ -220,16 +247,14 @@ pub(crate) fn set_sync(sync: i64, assignments: &str, args: Vec<pgrx::datum::Datu
     tell(sync, None)
 }
 
-/// Tells the listeners of `cohort_sync` how a sync is, and how one of its runs went.
+/// Tells the listeners of `cohort_sync` that a sync or one of its runs changed. Any role that may connect can listen, so
+/// this holds ids and states and nothing else; the views say the rest to those who may read them.
 pub(crate) fn tell(sync: i64, run: Option<i64>) -> Fallible<()> {
     with_owners_rights(|| {
         spi::touch(
-            "SELECT pg_notify('cohort_sync', json_build_object('cohort', c.name, 'destination', d.name, 'state', s.state, \
-                 'why', left(s.why, 300), 'run', r.run_id, 'run_state', r.state, 'added', r.added, 'removed', r.removed, \
-                 'error', left(r.error, 300))::text) \
-             FROM kursaha_cohort.sync s JOIN kursaha_cohort.cohort c USING (cohort_id) \
-             JOIN kursaha_cohort.destination d USING (destination_id) \
-             LEFT JOIN kursaha_cohort.sync_run r ON r.run_id = $2 WHERE s.sync_id = $1",
+            "SELECT pg_notify('cohort_sync', json_build_object('sync_id', s.sync_id, 'state', s.state, 'run_id', r.run_id, \
+                 'run_state', r.state)::text) \
+             FROM kursaha_cohort.sync s LEFT JOIN kursaha_cohort.sync_run r ON r.run_id = $2 WHERE s.sync_id = $1",
             &[sync.into(), run.into()],
         )?;
         Ok(())

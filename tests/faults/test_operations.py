@@ -102,7 +102,7 @@ class Operations(unittest.TestCase):
         server.ask("SET ROLE brief; SELECT cohort_import('his', ARRAY['c9']); SELECT cohort_sync_create('his', 'hook', 'daily');"
                    "SELECT cohort_sync_now('his', 'hook')")
         server.until("SELECT bool_and(state = 'success') FROM cohort_sync_run WHERE cohort = 'his'", "his run ends")
-        server.ask("DROP OWNED BY brief; DROP ROLE brief; UPDATE kursaha_cohort.sync SET requested = 'now' WHERE owner = 'brief'")
+        server.ask("DROP OWNED BY brief; DROP ROLE brief; UPDATE kursaha_cohort.sync SET requested = 'now' WHERE owner::text ~ 'brief'")
         server.until("SELECT state = 'needs_attention' AND why ~ 'brief' FROM cohort_sync_status WHERE cohort = 'his'", "it says why")
 
     def test_no_worker_is_free(self):

@@ -239,7 +239,9 @@ impl Chain<'_> {
     fn list(&self, cohort_id: i64) -> String {
         let Context { schema, as_of, only, .. } = self.cx;
         let only = only.map_or(String::new(), |customer| format!("\n  AND l.customer_id = {customer}"));
-        let rows = format!("SELECT l.customer_id\nFROM {HELPERS}.list_member l\nWHERE l.cohort_id = {cohort_id}{only}");
+        let rows = format!(
+            "SELECT l.customer_id\nFROM {HELPERS}.readable_list_member l\nWHERE l.cohort_id = {cohort_id}{only}"
+        );
         format!(
             "{rows}\n  AND EXISTS (SELECT 1 FROM {schema}.cohort_customer p WHERE p.customer_id = l.customer_id)\n\
              UNION\n\

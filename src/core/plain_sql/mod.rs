@@ -51,7 +51,7 @@ pub struct Context<'a> {
 pub enum Source {
     /// A saved rule.
     Rule(Rule),
-    /// A fixed list: the rows of `kursaha_cohort.list_member` with this `cohort_id`.
+    /// A fixed list: the rows of `kursaha_cohort.readable_list_member` with this `cohort_id`.
     List(i64),
 }
 

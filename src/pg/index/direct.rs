@@ -5,7 +5,7 @@ use std::ffi::CStr;
 
 use pgrx::{FromDatum, pg_sys};
 
-use super::scan::{IndexScan, Relation, Sought, TableScan, Tuple, find, has_policies, may_read, must_read};
+use super::scan::{IndexScan, Relation, Sought, TableScan, Tuple, find, has_policies, may_read};
 use super::store::{Kind, Removed, Segment, State};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::jsonb::Jsonb;
@@ -52,9 +52,19 @@ mod cohort {
     pub(super) const RULE: usize = 4;
 }
 
-/// The OID of the schema of the extension's public objects, if the extension is in this database. A new backend's first
-/// statement would take longer than its first short question.
+/// The OID of the schema of the extension's public objects, if the extension is in this database.
 pub(crate) fn public_schema() -> Option<pg_sys::Oid> {
+    of_extension(|row| row.extnamespace)
+}
+
+/// The role that owns the extension, if it is in this database.
+pub(crate) fn extension_owner() -> Option<pg_sys::Oid> {
+    of_extension(|row| row.extowner)
+}
+
+/// Something of the extension's row in its catalog. A new backend's first statement would take longer than its first
+/// short question.
+fn of_extension<T>(take: impl Fn(&pg_sys::FormData_pg_extension) -> T) -> Option<T> {
     let table = Relation::table(pg_sys::ExtensionRelationId);
     let mut found = None;
     // SAFETY: the catalog is open, and its rows are of this form; a row is valid until the next one.
@@ -73,9 +83,9 @@ pub(crate) fn public_schema() -> Option<pg_sys::Oid> {
                 break;
             }
             #[expect(clippy::cast_ptr_alignment, reason = "rows are aligned")]
-            let row = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_extension>();
-            if CStr::from_ptr((*row).extname.data.as_ptr()) == c"kursaha_cohort" {
-                found = Some((*row).extnamespace);
+            let row = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_extension>();
+            if CStr::from_ptr(row.extname.data.as_ptr()) == c"kursaha_cohort" {
+                found = Some(take(row));
             }
         }
         pg_sys::systable_endscan(scan);
@@ -108,11 +118,10 @@ pub(crate) fn definition(name: &str) -> Fallible<Definition> {
     Ok(Definition::Is(row.word(cohort::ID).cast_signed(), rule.map(|rule| rule.0)))
 }
 
-/// Hands out the rows of a table of the schema `kursaha_cohort` that the active snapshot sees; the current user must be
-/// allowed to read it, as a statement would ask.
+/// Hands out the rows of a table of the schema `kursaha_cohort` that the active snapshot sees. The current user need not
+/// be able to read it: EXECUTE on the functions says who may ask, and what they may see is theirs to check.
 fn each(internals: pg_sys::Oid, table: &CStr, mut take: impl FnMut(&Tuple<'_>) -> Fallible<()>) -> Fallible<()> {
     let oid = find(internals, table)?;
-    must_read(oid, &table.to_string_lossy())?;
     let mut scan = TableScan::new(Relation::table(oid))?;
     let mut rows = 0_usize;
     while let Some(row) = scan.next() {

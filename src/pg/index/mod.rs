@@ -21,7 +21,7 @@ use cohort_core::segment::Corrupt;
 use pgrx::pg_sys::panic::ErrorReport;
 
 pub(crate) use check::check;
-pub(crate) use direct::{Definition, definition, public_schema};
+pub(crate) use direct::{Definition, definition, extension_owner, public_schema};
 pub(crate) use evaluate::{Ask, Evaluated, contains, evaluate};
 pub(crate) use hints::register as preload;
 pub(crate) use scan::Scratch;

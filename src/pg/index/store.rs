@@ -5,6 +5,7 @@ use pgrx::pg_sys;
 use roaring::RoaringBitmap;
 
 use super::scan::{Xid, Xid8};
+use crate::pg::databases::with_owners_rights;
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::spi::{self, Row, Snapshot};
 
@@ -158,11 +159,13 @@ pub(super) fn remove_segments(ids: &[i64]) -> Fallible<()> {
 
 /// The rows that are gone from sealed segments: segment, event type and rows.
 pub(super) fn dead_rows(snapshot: Snapshot) -> Fallible<Vec<(i64, String, RoaringBitmap)>> {
-    spi::run(snapshot, "SELECT segment_id, event_type, rows FROM kursaha_cohort.segment_dead", &[], |row| {
-        let bytes: Vec<u8> = row.need(3)?;
-        let rows = RoaringBitmap::deserialize_from(bytes.as_slice())
-            .map_err(|_| failure(SqlState::ERRCODE_DATA_CORRUPTED, "the rows gone from a segment are damaged"))?;
-        Ok((row.need(1)?, row.need(2)?, rows))
+    with_owners_rights(|| {
+        spi::run(snapshot, "SELECT segment_id, event_type, rows FROM kursaha_cohort.segment_dead", &[], |row| {
+            let bytes: Vec<u8> = row.need(3)?;
+            let rows = RoaringBitmap::deserialize_from(bytes.as_slice())
+                .map_err(|_| failure(SqlState::ERRCODE_DATA_CORRUPTED, "the rows gone from a segment are damaged"))?;
+            Ok((row.need(1)?, row.need(2)?, rows))
+        })
     })
 }
 
@@ -259,7 +262,7 @@ pub(super) fn removed_count(most: usize) -> Fallible<usize> {
 
 /// The members of a fixed list.
 pub(super) fn list_members(cohort: i64) -> Fallible<Vec<String>> {
-    let sql = "SELECT customer_id FROM kursaha_cohort.list_member WHERE cohort_id = $1";
+    let sql = "SELECT customer_id FROM kursaha_cohort.readable_list_member WHERE cohort_id = $1";
     spi::run(Snapshot::Callers, sql, &[cohort.into()], |row| row.need(1))
 }
 
@@ -267,7 +270,7 @@ pub(super) fn list_members(cohort: i64) -> Fallible<Vec<String>> {
 pub(super) fn on_list(cohort: i64, customer: &str) -> Fallible<bool> {
     spi::one(
         Snapshot::Callers,
-        "SELECT EXISTS (SELECT 1 FROM kursaha_cohort.list_member WHERE cohort_id = $1 AND customer_id = $2)",
+        "SELECT EXISTS (SELECT 1 FROM kursaha_cohort.readable_list_member WHERE cohort_id = $1 AND customer_id = $2)",
         &[cohort.into(), customer.into()],
         |row| row.need(1),
     )

@@ -42,12 +42,12 @@ cohort_2 AS MATERIALIZED (
 -- cohort "staff"
 cohort_3 AS MATERIALIZED (
   SELECT l.customer_id
-  FROM kursaha_cohort.list_member l
+  FROM kursaha_cohort.readable_list_member l
   WHERE l.cohort_id = 7
     AND EXISTS (SELECT 1 FROM public.cohort_customer p WHERE p.customer_id = l.customer_id)
   UNION
   SELECT l.customer_id
-  FROM kursaha_cohort.list_member l
+  FROM kursaha_cohort.readable_list_member l
   WHERE l.cohort_id = 7
     AND EXISTS (
       SELECT 1
