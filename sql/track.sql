@@ -35,7 +35,10 @@ BEGIN
             HINT = 'Pass the type of the event as text, 1 to 255 characters.';
     END IF;
 
-    PERFORM kursaha_cohort.need_object('data of an event', cohort_track.data);
+    -- Called only where it raises: a call costs more than the test.
+    IF jsonb_typeof(cohort_track.data) <> 'object' THEN
+        PERFORM kursaha_cohort.need_object('data of an event', cohort_track.data);
+    END IF;
 
     IF cohort_track.event_key IS NULL THEN
         INSERT INTO @extschema@.cohort_event (customer_id, event_type, occurred_at, data)
@@ -51,195 +54,116 @@ BEGIN
                            ELSE format('the event key is too long: %s characters', length(cohort_track.event_key)) END,
             HINT = 'An event key has 1 to 255 characters; without a key pass NULL.';
     END IF;
-    -- The id is taken before the key, so that the key never names an event that is not there.
-    id := nextval(pg_get_serial_sequence('@extschema@.cohort_event', 'event_id'));
-    INSERT INTO kursaha_cohort.event_key AS k (event_key, event_id, first_seen)
-    VALUES (cohort_track.event_key, id, now())
-    ON CONFLICT (event_key) DO UPDATE SET event_id = EXCLUDED.event_id, first_seen = EXCLUDED.first_seen
-        WHERE k.first_seen < EXCLUDED.first_seen - interval '7 days';
+    -- One statement: the key never names an event that is not there.
+    WITH won AS (
+        INSERT INTO kursaha_cohort.event_key AS k (event_key, event_id, first_seen)
+        VALUES (cohort_track.event_key, nextval('@extschema@.cohort_event_event_id_seq'), now())
+        ON CONFLICT (event_key) DO UPDATE SET event_id = EXCLUDED.event_id, first_seen = EXCLUDED.first_seen
+            WHERE k.first_seen < EXCLUDED.first_seen - interval '7 days'
+        RETURNING k.event_id
+    )
+    INSERT INTO @extschema@.cohort_event (event_id, customer_id, event_type, occurred_at, data)
+    SELECT won.event_id, cohort_track.customer_id, cohort_track.event_type, coalesce(cohort_track.occurred_at, now()),
+           coalesce(cohort_track.data, '{}')
+    FROM won
+    RETURNING event_id INTO id;
     IF NOT FOUND THEN
         -- ON CONFLICT waited for the first writer and locked its row; this statement's snapshot sees it.
         SELECT k.event_id INTO STRICT id FROM kursaha_cohort.event_key k WHERE k.event_key = cohort_track.event_key;
         RETURN id;
     END IF;
-    INSERT INTO @extschema@.cohort_event (event_id, customer_id, event_type, occurred_at, data)
-    VALUES (id, cohort_track.customer_id, cohort_track.event_type, coalesce(cohort_track.occurred_at, now()),
-            coalesce(cohort_track.data, '{}'));
-    PERFORM kursaha_cohort.prune_event_keys(10);
+    -- At one event in 256, for twice as many keys, so that the old ones go faster than new ones come.
+    IF id & 255 = 0 THEN
+        PERFORM kursaha_cohort.prune_event_keys(512);
+    END IF;
     RETURN id;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.cohort_track(text, text, jsonb, timestamptz, text) IS 'Stores one event and returns its event_id; a repeat of the same event_key within 7 days stores nothing and returns the first event_id';
 
 -- At a stricter isolation level a key that another transaction renewed or removed would fail the caller's transaction
--- for the sake of housekeeping; the next call at READ COMMITTED prunes as well.
-CREATE FUNCTION kursaha_cohort.prune_event_keys(at_most bigint) RETURNS void
+-- for the sake of housekeeping; the next call at READ COMMITTED prunes as well. Ids of events are drawn in the order of
+-- time, so that their index gives the oldest keys first. Without the settings a session that planned this while the
+-- table was small would read the whole of it each time.
+CREATE FUNCTION kursaha_cohort.prune_event_keys(at_most bigint) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE STRICT SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off SET enable_sort = off SET enable_bitmapscan = off
 AS $$
+DECLARE
+    horizon CONSTANT timestamptz := now() - interval '7 days';
+    pruned bigint;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
-        RETURN;
+        RETURN 0;
+    END IF;
+    IF (SELECT k.first_seen FROM kursaha_cohort.event_key k ORDER BY k.event_id LIMIT 1) < horizon IS NOT TRUE THEN
+        RETURN 0;
     END IF;
     DELETE FROM kursaha_cohort.event_key WHERE ctid = ANY (ARRAY(
         SELECT k.ctid FROM kursaha_cohort.event_key k
-        WHERE k.first_seen < now() - interval '7 days'
-        ORDER BY k.first_seen LIMIT at_most FOR UPDATE SKIP LOCKED));
+        WHERE k.first_seen < horizon AND k.event_id = ANY (ARRAY(
+            SELECT oldest.event_id FROM kursaha_cohort.event_key oldest ORDER BY oldest.event_id LIMIT at_most))
+        FOR UPDATE SKIP LOCKED));
+    GET DIAGNOSTICS pruned = ROW_COUNT;
+    RETURN pruned;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.prune_event_keys(bigint) IS 'Removes event keys older than 7 days, the oldest first';
+COMMENT ON FUNCTION kursaha_cohort.prune_event_keys(bigint) IS 'Removes those of the oldest event keys that are older than 7 days; returns how many';
 
--- Without SET, whose cost at each entry of a batch shows; its callers have set the path.
-CREATE FUNCTION kursaha_cohort.signal_time(written text) RETURNS timestamptz
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'signal_time_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.signal_time(text) IS 'The instant of an ISO 8601 date (midnight UTC) or time with offset; NULL when it is neither';
+-- The entries of an events request, read where they lie (src/pg/signals.rs).
+CREATE FUNCTION kursaha_cohort.signal_check(payload jsonb, OUT entries bigint, OUT keyed bigint) RETURNS SETOF record
+    LANGUAGE c IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT ROWS 1 AS 'MODULE_PATHNAME', 'signal_check_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.signal_check(jsonb) IS 'How many entries a Kursaha events request has, and how many of them have a key; an error names every bad one';
 
-CREATE FUNCTION kursaha_cohort.name_problem(written jsonb, number_too boolean, reserved text) RETURNS text
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT
-AS $$
-DECLARE
-    kind text := coalesce(jsonb_typeof(written), 'null');
-    plain text := written #>> '{}';
-BEGIN
-    IF kind = 'null' THEN
-        RETURN 'is missing';
-    ELSIF kind <> 'string' AND NOT (number_too AND kind = 'number') THEN
-        RETURN 'must be a string' || CASE WHEN number_too THEN ' or a number' ELSE '' END || ', not ' || kind;
-    ELSIF plain = '' THEN
-        RETURN 'is empty';
-    ELSIF plain = reserved THEN
-        RETURN format('"%s" is refused', reserved);
-    ELSIF length(plain) > 255 THEN
-        RETURN format('is too long: %s characters, at most 255', length(plain));
-    END IF;
-    RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION kursaha_cohort.name_problem(jsonb, boolean, text) IS 'What is wrong with an id, type or key in a payload; NULL when nothing is';
+CREATE FUNCTION kursaha_cohort.signal_rows(
+    payload jsonb, OUT customer_id text, OUT event_type text, OUT occurred_at timestamptz, OUT data jsonb,
+    OUT event_key text
+) RETURNS SETOF record
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 1000 AS 'MODULE_PATHNAME', 'signal_rows_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.signal_rows(jsonb) IS 'The entries of a Kursaha events request that signal_check found good, in their order';
 
 CREATE FUNCTION @extschema@.cohort_track_batch(payload jsonb, OUT stored bigint, OUT duplicates bigint)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
-    SET timezone = 'UTC'
 AS $$
 DECLARE
-    -- A request is read into memory as a whole; a larger one belongs into COPY.
-    cap CONSTANT bigint := 100000;
-    shape CONSTANT text := 'The payload is {"signals": [{"customerId": …, "eventType": …, "data": {…}, "occurredAt": …, "eventKey": …}, …]}; data, occurredAt and eventKey may be left out.';
-    problems text[];
-    bad bigint;
     total bigint;
-    ids CONSTANT regclass := pg_get_serial_sequence('@extschema@.cohort_event', 'event_id');
+    keyed bigint;
 BEGIN
-    IF payload IS NULL OR jsonb_typeof(payload) <> 'object' THEN
-        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('invalid payload at $: must be an object, not %s', coalesce(jsonb_typeof(payload), 'NULL')),
-            HINT = shape;
+    SELECT c.entries, c.keyed INTO total, keyed FROM kursaha_cohort.signal_check(payload) c;
+    -- Ids are drawn in payload order.
+    IF keyed = 0 THEN
+        INSERT INTO @extschema@.cohort_event (customer_id, event_type, occurred_at, data)
+        SELECT s.customer_id, s.event_type, coalesce(s.occurred_at, now()), coalesce(s.data, '{}')
+        FROM kursaha_cohort.signal_rows(payload) s;
+        GET DIAGNOSTICS stored = ROW_COUNT;
+        duplicates := total - stored;
+        RETURN;
     END IF;
-    IF coalesce(jsonb_typeof(payload -> 'signals'), 'null') <> 'array' THEN
-        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-            MESSAGE = 'invalid payload at $.signals: '
-                      || CASE coalesce(jsonb_typeof(payload -> 'signals'), 'null') WHEN 'null' THEN 'is missing'
-                         ELSE 'must be an array, not ' || jsonb_typeof(payload -> 'signals') END,
-            HINT = shape;
-    END IF;
-    total := jsonb_array_length(payload -> 'signals');
-    IF total > cap THEN
-        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('invalid payload at $.signals: %s signals, at most %s', total, cap),
-            HINT = 'Send several payloads, or COPY into cohort_event.';
-    END IF;
-
-    WITH problem AS (
-        SELECT s.i, p.n, format('$.signals[%s]%s: %s', s.i - 1, p.place, p.problem) AS message
-        FROM jsonb_array_elements(payload -> 'signals') WITH ORDINALITY AS s (v, i),
-             kursaha_cohort.signal_field(s.v) f,
-             LATERAL (VALUES
-                (0, '', CASE WHEN jsonb_typeof(s.v) <> 'object'
-                             THEN 'must be an object, not ' || jsonb_typeof(s.v) END),
-                (1, '.' || f.customer_key, kursaha_cohort.name_problem(f.customer, true, 'None')),
-                (2, '.' || f.type_key, kursaha_cohort.name_problem(f.type, false, '*')),
-                (3, '.data', CASE WHEN jsonb_typeof(f.data) <> 'object'
-                                  THEN 'must be an object, not ' || jsonb_typeof(f.data) END),
-                (4, '.' || f.time_key,
-                    CASE WHEN f.occurred_at IS NULL THEN NULL
-                         WHEN jsonb_typeof(f.occurred_at) <> 'string'
-                         THEN 'must be a string, not ' || jsonb_typeof(f.occurred_at)
-                         WHEN kursaha_cohort.signal_time(f.occurred_at #>> '{}') IS NULL
-                         THEN format('"%s" is neither an ISO 8601 time with offset nor a date',
-                                     left(f.occurred_at #>> '{}', 40)) END),
-                (5, '.' || f.key_key,
-                    CASE WHEN f.event_key IS NOT NULL
-                         THEN kursaha_cohort.name_problem(f.event_key, true, NULL) END)
-             ) AS p (n, place, problem)
-        WHERE p.problem IS NOT NULL AND (p.n = 0 OR jsonb_typeof(s.v) = 'object')
-    ), listed AS (
-        SELECT message, i, n FROM problem ORDER BY i, n LIMIT 101
-    )
-    SELECT (SELECT array_agg(message ORDER BY i, n) FROM listed), (SELECT count(*) FROM problem) INTO problems, bad;
-    IF bad > 0 THEN
-        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-            MESSAGE = 'invalid signal at ' || problems[1],
-            DETAIL = CASE WHEN bad = 1 THEN 'Nothing was stored.'
-                     ELSE format('Nothing was stored. Also invalid:%s%s%s', E'\n', array_to_string(problems[2:101], E'\n'),
-                                 CASE WHEN bad > 101 THEN format(E'\n… and %s more', bad - 101) ELSE '' END) END,
-            HINT = shape;
-    END IF;
-
-    -- Ids are drawn in payload order. Keys are inserted in their own order, so that two batches with the same keys wait
-    -- for each other instead of deadlocking.
+    -- Keys are inserted in their own order, so that two batches with the same keys wait for each other instead of
+    -- deadlocking.
     WITH signal AS MATERIALIZED (
-        SELECT nextval(ids) AS event_id, o.*
-        FROM (SELECT s.i, f.customer #>> '{}' AS customer_id, f.type #>> '{}' AS event_type,
-                     coalesce(kursaha_cohort.signal_time(f.occurred_at #>> '{}'), now()) AS occurred_at,
-                     coalesce(f.data, '{}') AS data, f.event_key #>> '{}' AS event_key
-              FROM jsonb_array_elements(payload -> 'signals') WITH ORDINALITY AS s (v, i),
-                   kursaha_cohort.signal_field(s.v) f
-              ORDER BY s.i) o
+        SELECT nextval('@extschema@.cohort_event_event_id_seq') AS event_id, s.*
+        FROM kursaha_cohort.signal_rows(payload) s
     ), won AS (
         INSERT INTO kursaha_cohort.event_key AS k (event_key, event_id, first_seen)
         SELECT DISTINCT ON (g.event_key COLLATE "C") g.event_key, g.event_id, now()
         FROM signal g WHERE g.event_key IS NOT NULL
-        ORDER BY g.event_key COLLATE "C", g.i
+        ORDER BY g.event_key COLLATE "C", g.event_id
         ON CONFLICT (event_key) DO UPDATE SET event_id = EXCLUDED.event_id, first_seen = EXCLUDED.first_seen
             WHERE k.first_seen < EXCLUDED.first_seen - interval '7 days'
         RETURNING k.event_id
     )
     INSERT INTO @extschema@.cohort_event (event_id, customer_id, event_type, occurred_at, data)
-    SELECT g.event_id, g.customer_id, g.event_type, g.occurred_at, g.data
+    SELECT g.event_id, g.customer_id, g.event_type, coalesce(g.occurred_at, now()), coalesce(g.data, '{}')
     FROM signal g LEFT JOIN won w ON w.event_id = g.event_id
     WHERE g.event_key IS NULL OR w.event_id IS NOT NULL
-    ORDER BY g.i;
+    ORDER BY g.event_id;
     GET DIAGNOSTICS stored = ROW_COUNT;
     duplicates := total - stored;
-    PERFORM kursaha_cohort.prune_event_keys(1000);
+    PERFORM kursaha_cohort.prune_event_keys(2 * keyed);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.cohort_track_batch(jsonb) IS 'Stores the events of a Kursaha events request, all or nothing; each bad entry is named in the error. Entries with an eventKey seen in the last 7 days are counted as duplicates';
-
--- Plain SQL without SET, so that the planner folds it into the callers' scans: a call an entry would halve their speed.
-CREATE FUNCTION kursaha_cohort.signal_field(
-    signal jsonb,
-    OUT customer_key text, OUT customer jsonb, OUT type_key text, OUT type jsonb, OUT data jsonb,
-    OUT time_key text, OUT occurred_at jsonb, OUT key_key text, OUT event_key jsonb
-) RETURNS SETOF record
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT ROWS 1
-AS $$
-SELECT CASE WHEN signal ->> 'customerId' IS NULL AND signal ->> 'emitterId' IS NOT NULL THEN 'emitterId'
-            ELSE 'customerId' END,
-       CASE WHEN signal ->> 'customerId' IS NOT NULL THEN signal -> 'customerId' ELSE signal -> 'emitterId' END,
-       CASE WHEN signal ->> 'eventType' IS NULL AND signal ->> 'stepNodeId' IS NOT NULL THEN 'stepNodeId'
-            ELSE 'eventType' END,
-       CASE WHEN signal ->> 'eventType' IS NOT NULL THEN signal -> 'eventType' ELSE signal -> 'stepNodeId' END,
-       CASE WHEN signal ->> 'data' IS NOT NULL THEN signal -> 'data' END,
-       CASE WHEN signal ->> 'occurredAt' IS NOT NULL THEN 'occurredAt'
-            WHEN signal ->> 'occurred_at' IS NOT NULL THEN 'occurred_at' ELSE 'timestamp' END,
-       CASE WHEN signal ->> 'occurredAt' IS NOT NULL THEN signal -> 'occurredAt'
-            WHEN signal ->> 'occurred_at' IS NOT NULL THEN signal -> 'occurred_at'
-            WHEN signal ->> 'timestamp' IS NOT NULL THEN signal -> 'timestamp' END,
-       CASE WHEN signal ->> 'eventKey' IS NOT NULL THEN 'eventKey' ELSE 'event_key' END,
-       CASE WHEN signal ->> 'eventKey' IS NOT NULL THEN signal -> 'eventKey'
-            WHEN signal ->> 'event_key' IS NOT NULL THEN signal -> 'event_key' END
-$$;
-COMMENT ON FUNCTION kursaha_cohort.signal_field(jsonb) IS 'The fields of one entry of a Kursaha events request, under whichever of their names they came';
 
 CREATE FUNCTION @extschema@.cohort_identify(customer_id text, profile jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -270,6 +194,10 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.cohort_identify(text, jsonb) IS 'Creates a profile or merges into it, key by key at the top level; a key set to null is removed';
 
+CREATE FUNCTION kursaha_cohort.customer_id_problem(written jsonb) RETURNS text
+    LANGUAGE c IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT AS 'MODULE_PATHNAME', 'customer_id_problem_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.customer_id_problem(jsonb) IS 'What is wrong with a customer id in a payload; NULL when nothing is';
+
 CREATE FUNCTION @extschema@.cohort_identify(payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
 AS $$
@@ -283,7 +211,7 @@ BEGIN
             MESSAGE = format('invalid payload at $: must be an object, not %s', coalesce(jsonb_typeof(payload), 'NULL')),
             HINT = shape;
     END IF;
-    problem := kursaha_cohort.name_problem(payload -> 'customerId', true, 'None');
+    problem := kursaha_cohort.customer_id_problem(payload -> 'customerId');
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'invalid payload at $.customerId: ' || problem, HINT = shape;

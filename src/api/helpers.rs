@@ -68,28 +68,6 @@ fn local_day(at: TimestampWithTimeZone, zone: &str) -> Result<Option<Date>, Erro
     Ok(time::local_day(time::from_postgres(at.into_inner()), zone)?.and_then(to_date))
 }
 
-/// The instant of an ISO 8601 date (midnight UTC) or time with offset in a batch of events; NULL when it is neither.
-/// More lenient than rules: a blank may stand for the `T`, and the seconds may be left out.
-#[pg_extern(sql = false)]
-fn signal_time(written: &str) -> Option<TimestampWithTimeZone> {
-    if !written.is_ascii() {
-        return None;
-    }
-    let mut text = written.to_owned();
-    if text.as_bytes().get(10) == Some(&b' ') {
-        text.replace_range(10..11, "T");
-    }
-    if text.as_bytes().get(16).is_some_and(|byte| *byte != b':') {
-        text.insert_str(16, ":00");
-    }
-    let at = match read(&text)? {
-        Reading::Day(date) => Micros(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_micros()),
-        Reading::Local(_) => return None,
-        Reading::Instant(at) => at,
-    };
-    TimestampWithTimeZone::try_from(time::to_postgres(at)).ok()
-}
-
 /// Each code point by Unicode's simple lower-case mapping, without context or locale.
 #[pg_extern(sql = false)]
 fn simple_lower(value: &str) -> String {

@@ -10,3 +10,4 @@ mod inspect;
 mod members;
 mod owners;
 mod syncs;
+mod track;

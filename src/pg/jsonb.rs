@@ -162,6 +162,86 @@ unsafe impl<'fcx> ArgAbi<'fcx> for JsonScalar<'fcx> {
     }
 }
 
+/// The bytes of a `jsonb` argument behind its length.
+#[derive(Clone, Copy)]
+pub(crate) struct JsonBytes<'a>(&'a [u8]);
+
+impl<'a> JsonBytes<'a> {
+    pub(crate) fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+// SAFETY: the SQL type is jsonb, which is what unboxing reads.
+unsafe impl SqlTranslatable for JsonBytes<'_> {
+    const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(JsonBytes<'static>);
+    const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
+    const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Ok(SqlMappingRef::literal("jsonb"));
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Err(ReturnsError::Datum);
+}
+
+// SAFETY: reads the argument as the jsonb that SqlTranslatable declares.
+unsafe impl<'fcx> ArgAbi<'fcx> for JsonBytes<'fcx> {
+    unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
+        // SAFETY: a STRICT function is never called with NULL.
+        unsafe { Self::unbox_nullable_arg(arg) }.into_option().unwrap_or(Self(&[]))
+    }
+
+    unsafe fn unbox_nullable_arg(arg: Arg<'_, 'fcx>) -> Nullable<Self> {
+        // SAFETY: the argument is a jsonb; the detoasted copy lives in the call's memory context, and what points into
+        // it is bound to the call by the lifetime.
+        unsafe {
+            let datum = arg.unbox_arg_using_from_datum::<RawDatum>();
+            datum
+                .map(|datum| {
+                    let jsonb = pg_sys::pg_detoast_datum(datum.0.cast_mut_ptr());
+                    let length = pgrx::varsize_any_exhdr(jsonb);
+                    Self(std::slice::from_raw_parts(pgrx::vardata_any(jsonb).cast::<u8>(), length))
+                })
+                .into()
+        }
+    }
+}
+
+/// The bytes of a `jsonb` behind its length, as a result.
+pub(crate) struct OwnedJsonBytes(pub(crate) Vec<u8>);
+
+impl IntoDatum for OwnedJsonBytes {
+    fn into_datum(self) -> Option<pg_sys::Datum> {
+        let header = pg_sys::VARHDRSZ;
+        // SAFETY: the chunk has room for the length and the bytes, which are those of a jsonb.
+        unsafe {
+            let chunk = pg_sys::palloc(header + self.0.len()).cast::<u8>();
+            pgrx::set_varsize_4b(chunk.cast(), i32::try_from(header + self.0.len()).ok()?);
+            std::ptr::copy_nonoverlapping(self.0.as_ptr(), chunk.add(header), self.0.len());
+            Some(pg_sys::Datum::from(chunk))
+        }
+    }
+
+    fn type_oid() -> pg_sys::Oid {
+        pg_sys::JSONBOID
+    }
+}
+
+// SAFETY: the SQL type is jsonb, whose bytes the value holds.
+unsafe impl SqlTranslatable for OwnedJsonBytes {
+    const TYPE_IDENT: &'static str = pgrx::pgrx_resolved_type!(OwnedJsonBytes);
+    const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
+    const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Err(ArgumentError::Datum);
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Ok(ReturnsRef::One(SqlMappingRef::literal("jsonb")));
+}
+
+// SAFETY: boxes through IntoDatum, whose type is the declared jsonb.
+unsafe impl pgrx::callconv::BoxRet for OwnedJsonBytes {
+    unsafe fn box_into<'fcx>(self, fcinfo: &mut pgrx::callconv::FcInfo<'fcx>) -> pgrx::datum::Datum<'fcx> {
+        match self.into_datum() {
+            // SAFETY: the datum is of the declared type.
+            Some(datum) => unsafe { fcinfo.return_raw_datum(datum) },
+            None => fcinfo.return_null(),
+        }
+    }
+}
+
 /// A datum as it came.
 struct RawDatum(pg_sys::Datum);
 

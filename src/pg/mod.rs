@@ -1,6 +1,7 @@
 //! The Postgres side: errors, settings, SPI, types, time zones, the row triggers and all SQL text.
 
 pub(crate) mod answer;
+mod binary_json;
 mod calendar;
 pub(crate) mod databases;
 pub(crate) mod errors;
@@ -10,6 +11,7 @@ pub(crate) mod jsonb;
 mod owner;
 pub(crate) mod progress;
 pub(crate) mod settings;
+pub(crate) mod signals;
 pub(crate) mod spi;
 pub(crate) mod stamp;
 pub(crate) mod store;

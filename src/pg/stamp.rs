@@ -12,6 +12,9 @@ use super::errors::{Fallible, SqlState, failure, invalid};
 /// far below a third of a page (2,704 bytes).
 pub(crate) const MAX_NAME_CHARACTERS: usize = 255;
 
+/// What clients send in place of an id that they do not have: the words of Python and JavaScript for it.
+pub(crate) const REFUSED_CUSTOMER_IDS: [&str; 4] = ["None", "null", "undefined", "NaN"];
+
 /// Column numbers of `cohort_event`, as `sql/tables.sql` creates it.
 mod event_column {
     pub(super) const CUSTOMER_ID: i32 = 2;
@@ -27,11 +30,11 @@ mod customer_column {
     pub(super) const STAMP: i32 = 5;
 }
 
-/// Checks a customer id: 1 to [`MAX_NAME_CHARACTERS`] characters, and not `None`.
+/// Checks a customer id: 1 to [`MAX_NAME_CHARACTERS`] characters, and none of [`REFUSED_CUSTOMER_IDS`].
 pub(crate) fn check_customer_id(id: &str) -> Fallible<()> {
     check_length("customer id", id)?;
-    if id == "None" {
-        return Err(invalid("the customer id \"None\" is refused")
+    if REFUSED_CUSTOMER_IDS.contains(&id) {
+        return Err(invalid(format!("the customer id \"{id}\" is refused"))
             .set_detail("It is what many clients send for a missing id; it would make one customer of many people.")
             .set_hint("Send the id of the customer, or do not send the event."));
     }

@@ -1,9 +1,10 @@
 //! Time by PostgreSQL's own rules: the calls into its time zone library and its timestamp arithmetic.
 
+use std::borrow::Cow;
 use std::ffi::CString;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike};
-use cohort_core::time::{DAY, Micros, SECOND};
+use cohort_core::time::{DAY, Micros, Reading, SECOND, read};
 use pgrx::prelude::TimestampWithTimeZone;
 use pgrx::{IntoDatum, direct_function_call_as_datum, pg_sys};
 
@@ -26,6 +27,28 @@ pub(crate) fn to_postgres(at: Micros) -> i64 {
 /// The instant of PostgreSQL's microseconds.
 pub(crate) fn from_postgres(at: i64) -> Micros {
     Micros(at.saturating_add(POSTGRES_EPOCH * SECOND))
+}
+
+/// The instant of an ISO 8601 date (midnight UTC) or time with offset in a batch of events; `None` when it is neither.
+/// More lenient than rules: a blank may stand for the `T`, and the seconds may be left out.
+pub(crate) fn signal_instant(written: &str) -> Option<Micros> {
+    if !written.is_ascii() {
+        return None;
+    }
+    let bytes = written.as_bytes();
+    let mut text = Cow::Borrowed(written);
+    if bytes.get(10) == Some(&b' ') {
+        text.to_mut().replace_range(10..11, "T");
+    }
+    if bytes.get(16).is_some_and(|byte| *byte != b':') {
+        text.to_mut().insert_str(16, ":00");
+    }
+    let at = match read(&text)? {
+        Reading::Day(date) => Micros(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_micros()),
+        Reading::Local(_) => return None,
+        Reading::Instant(at) => at,
+    };
+    TimestampWithTimeZone::try_from(to_postgres(at)).is_ok().then_some(at)
 }
 
 /// The instant at which a rule is evaluated: the one asked for, or the transaction's `now()`.

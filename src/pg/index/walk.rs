@@ -6,21 +6,10 @@ use cohort_core::segment::GroupBuilder;
 use cohort_core::segment::item::{Decimal, Item};
 use pgrx::pg_sys;
 
+use crate::pg::binary_json::{Ends, count, digits, entry, for_server, text, word};
+
 /// Objects nested deeper are kept as JSON text: the walk recurses, and paths of rules rarely go so far.
 const DEEPEST: usize = 16;
-
-/// The types of an object's entries (`utils/jsonb.h`): the upper bits of each.
-mod entry {
-    pub(super) const LENGTH: u32 = 0x0FFF_FFFF;
-    pub(super) const TYPE: u32 = 0x7000_0000;
-    pub(super) const STRING: u32 = 0;
-    pub(super) const NUMERIC: u32 = 0x1000_0000;
-    pub(super) const FALSE: u32 = 0x2000_0000;
-    pub(super) const TRUE: u32 = 0x3000_0000;
-    pub(super) const CONTAINER: u32 = 0x5000_0000;
-    /// The lower bits say where the entry ends, not how long it is.
-    pub(super) const IS_END: u32 = 0x8000_0000;
-}
 
 /// Hands the values of a `jsonb` to a builder's current row. `keys` are the only keys of the outermost object that
 /// matter, if not all do. The bytes are those behind the datum's length.
@@ -31,15 +20,10 @@ pub(super) fn values(bytes: &[u8], keys: Option<&[&str]>, builder: &mut GroupBui
     }
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    let bytes = bytes.get(at..at.checked_add(4)?)?;
-    bytes.try_into().ok().map(u32::from_ne_bytes)
-}
-
 /// The values of an object: its header, an entry for each key and then for each value, and then their bytes. Says
 /// whether there was any. The server wrote the bytes; where they made no sense, nothing would be found.
 fn object(container: &[u8], keys: Option<&[&str]>, depth: usize, builder: &mut GroupBuilder) -> bool {
-    let pairs = word(container, 0).map_or(0, |header| (header & pg_sys::JB_CMASK) as usize);
+    let pairs = count(container);
     let data = container.get(4 + pairs * 8..).unwrap_or_default();
     let ends = Ends { container };
     let mut any = false;
@@ -73,49 +57,12 @@ fn object(container: &[u8], keys: Option<&[&str]>, depth: usize, builder: &mut G
     any
 }
 
-/// Where the entries of an object end.
-struct Ends<'a> {
-    container: &'a [u8],
-}
-
-impl Ends<'_> {
-    fn entry(&self, number: usize) -> Option<u32> {
-        word(self.container, 4 + number * 4)
-    }
-
-    /// The type of an entry that begins at `start`, and where it ends.
-    fn of(&self, number: usize, start: usize) -> Option<(u32, usize)> {
-        let entry = self.entry(number)?;
-        let length = (entry & entry::LENGTH) as usize;
-        let end = if entry & entry::IS_END != 0 { length } else { start.checked_add(length)? };
-        Some((entry & entry::TYPE, end))
-    }
-
-    /// Where an entry begins: the nearest end that is written, and the lengths from there.
-    fn start_of(&self, number: usize) -> usize {
-        let mut start = 0_usize;
-        for before in (0..number).rev() {
-            let entry = self.entry(before).unwrap_or(entry::IS_END);
-            start = start.saturating_add((entry & entry::LENGTH) as usize);
-            if entry & entry::IS_END != 0 {
-                break;
-            }
-        }
-        start
-    }
-}
-
-fn string(data: &[u8], start: usize, end: usize) -> &str {
-    // The server keeps valid UTF-8 only.
-    data.get(start..end).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
-}
-
 /// One value; says whether it is one.
 fn value(data: &[u8], kind: u32, start: usize, end: usize, depth: usize, builder: &mut GroupBuilder) -> bool {
     // Numbers and containers begin at the next multiple of four.
     let aligned = || data.get(start.next_multiple_of(4)..end).unwrap_or_default();
     match kind {
-        entry::STRING => builder.value(Item::Text(string(data, start, end))),
+        entry::STRING => builder.value(Item::Text(text(data, start, end))),
         entry::FALSE => builder.value(Item::Bool(false)),
         entry::TRUE => builder.value(Item::Bool(true)),
         entry::NUMERIC => number(aligned(), builder),
@@ -137,16 +84,6 @@ fn value(data: &[u8], kind: u32, start: usize, end: usize, depth: usize, builder
     true
 }
 
-/// Bytes where the server's own functions can read them.
-fn for_server(bytes: &[u8]) -> Vec<u64> {
-    let word = |bytes: &[u8]| {
-        let mut word = [0; 8];
-        word[..bytes.len()].copy_from_slice(bytes);
-        u64::from_ne_bytes(word)
-    };
-    bytes.chunks(8).map(word).collect()
-}
-
 fn with_text(container: &[u8], take: impl FnOnce(&str)) {
     let mut aligned = for_server(container);
     // SAFETY: a whole container, aligned; the text is a C string in the current context.
@@ -163,15 +100,9 @@ fn number(bytes: &[u8], builder: &mut GroupBuilder) {
     if let Some(number) = bytes.get(head..).and_then(small) {
         return builder.value(Item::Number(number));
     }
-    let aligned = for_server(bytes);
-    // SAFETY: a whole numeric, aligned; numeric_out gives a C string in the current context.
-    unsafe {
-        let datum = pg_sys::Datum::from(aligned.as_ptr());
-        let text = pgrx::direct_function_call_as_datum(pg_sys::numeric_out, &[Some(datum)]);
-        let Some(text) = text else { return };
-        let text = CStr::from_ptr(text.cast_mut_ptr()).to_str().unwrap_or("0");
-        builder.value(Decimal::parse(text).map_or(Item::Big(text), Item::Number));
-    }
+    let digits = digits(bytes);
+    let text = digits.as_deref().unwrap_or("0");
+    builder.value(Decimal::parse(text).map_or(Item::Big(text), Item::Number));
 }
 
 /// The value of a `numeric` in its short form (`numeric.c`: a header of sign, display scale and weight, then digits to

@@ -27,8 +27,40 @@ UPDATE kursaha_cohort.event_key SET first_seen = now() - interval '7 days 1 hour
 SELECT cohort_track('bob', 'cart', event_key => 'k1') = :first AS same_id;
 UPDATE kursaha_cohort.event_key SET first_seen = now() - interval '7 days 1 hour';
 SELECT cohort_track('bob', 'cart', event_key => 'k2') = :first AS same_id;
+SELECT kursaha_cohort.prune_event_keys(512) AS pruned;
 SELECT event_key FROM kursaha_cohort.event_key;
 SELECT count(*) FROM cohort_event;
+
+-- The cost of a key does not grow with the keys: none of them is read but by an index, also where the table was empty
+-- when the session planned; and calls with keys remove old ones as they go, except at a stricter isolation level
+TRUNCATE cohort_event;
+BEGIN;
+SELECT cohort_track('ada', 'view', event_key => 'first') > 0 AS stored;
+INSERT INTO kursaha_cohort.event_key SELECT 'old' || n, -n, now() - interval '8 days' FROM generate_series(1, 3000) n;
+SELECT seq_scan AS scans FROM pg_stat_xact_all_tables WHERE relid = 'kursaha_cohort.event_key'::regclass \gset
+SELECT count(cohort_track('ada', 'view', event_key => 'key' || n)) FROM generate_series(1, 1000) n;
+SELECT seq_scan - :scans AS scans FROM pg_stat_xact_all_tables WHERE relid = 'kursaha_cohort.event_key'::regclass;
+SELECT count(*) BETWEEN 900 AND 1500 AS old_keys_left FROM kursaha_cohort.event_key WHERE event_key LIKE 'old%';
+COMMIT;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT kursaha_cohort.prune_event_keys(512) AS pruned;
+COMMIT;
+TRUNCATE cohort_event;
+
+-- Savepoints: a key that was rolled back is free
+BEGIN;
+SAVEPOINT s;
+SELECT cohort_track('ada', 'view', event_key => 'undone') > 0 AS stored;
+ROLLBACK TO s;
+SELECT cohort_track('ada', 'cart', event_key => 'undone') > 0 AS stored;
+COMMIT;
+SELECT event_type FROM cohort_event;
+
+-- What clients send in place of an id
+SELECT cohort_track('undefined', 'view');
+SELECT * FROM cohort_track_batch('{"signals": [{"customerId": "null", "eventType": "view"}, {"customerId": "NaN", "eventType": "view"}]}');
+SELECT cohort_identify('{"customerId": "undefined"}');
+INSERT INTO cohort_customer (customer_id) VALUES ('NaN');
 
 -- A batch, under all names of its fields; ids follow the payload
 TRUNCATE cohort_event;
@@ -57,7 +89,15 @@ SELECT * FROM cohort_track_batch('{"signals": [
     {"emitterId": true, "eventType": "view", "occurredAt": "2026-02-30"},
     {"customerId": "x", "eventType": "view", "timestamp": "2026-02-03T10:00:00"},
     {"customerId": "x", "eventType": "view", "timestamp": 1700000000},
-    {"customerId": "x", "eventType": "view", "occurredAt": "2026-02-03T10:00:00+99:00"}]}');
+    {"customerId": "x", "eventType": "view", "occurredAt": "2026-02-03T10:00:00+99:00"},
+    null, [], "x", {"customerId": "é", "eventType": "view", "data": "{}", "timestamp": {"a": 1}, "event_key": false}]}');
+SELECT cohort_track_batch(jsonb_build_object('signals', jsonb_build_array(jsonb_build_object(
+    'customerId', repeat('é', 255), 'eventType', repeat('é', 256), 'eventKey', 1e300))));
+-- All kinds of values arrive as they were
+SELECT * FROM cohort_track_batch('{"signals": [{"customerId": 12.50, "eventType": "kinds", "eventKey": 7, "data":
+    {"a": null, "b": [1, {"c": []}], "d": {"e": {}, "f": -0.000001}, "": "ü\\u0041\\n", "long key with blanks": true, "n": 123456789012345678901234567890}}]}');
+SELECT customer_id, data FROM cohort_event WHERE event_type = 'kinds';
+DELETE FROM cohort_event WHERE event_type = 'kinds';
 SELECT count(*) FROM cohort_event WHERE customer_id = 'ok';
 SELECT * FROM cohort_track_batch('[]');
 SELECT * FROM cohort_track_batch(NULL);
