@@ -10,7 +10,7 @@ CREATE FUNCTION @extschema@."cohort_changes"(
     "change" TEXT,
     "changed_at" timestamp with time zone
 )
-STABLE PARALLEL RESTRICTED
+STABLE PARALLEL SAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_changes_wrapper';
 
@@ -27,7 +27,7 @@ CREATE FUNCTION @extschema@."cohort_contains"(
     "customer_id" TEXT,
     "as_of" timestamp with time zone DEFAULT NULL
 ) RETURNS bool
-STABLE PARALLEL RESTRICTED
+STABLE PARALLEL SAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_contains_wrapper';
 
@@ -35,7 +35,7 @@ CREATE FUNCTION @extschema@."cohort_count"(
     "name" TEXT,
     "as_of" timestamp with time zone DEFAULT NULL
 ) RETURNS bigint
-STABLE PARALLEL RESTRICTED
+STABLE PARALLEL SAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_count_wrapper';
 
@@ -103,8 +103,10 @@ AS 'MODULE_PATHNAME', 'cohort_drop_wrapper';
 CREATE FUNCTION @extschema@."cohort_evaluate"(
     "rule" jsonb,
     "as_of" timestamp with time zone DEFAULT NULL
-) RETURNS SETOF TEXT
-STABLE PARALLEL RESTRICTED
+) RETURNS TABLE (
+    "customer_id" TEXT
+)
+STABLE PARALLEL SAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_evaluate_wrapper';
 
@@ -156,7 +158,7 @@ CREATE FUNCTION @extschema@."cohort_history"(
     "took" interval,
     "version" INT
 )
-STABLE PARALLEL RESTRICTED
+STABLE PARALLEL SAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_history_wrapper';
 
@@ -174,7 +176,7 @@ CREATE FUNCTION @extschema@."cohort_members"(
     "customer_id" TEXT,
     "entered_at" timestamp with time zone
 )
-STABLE PARALLEL RESTRICTED
+STABLE PARALLEL SAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_members_wrapper';
 
@@ -186,7 +188,7 @@ CREATE FUNCTION @extschema@."cohort_overlap"(
     "customers" bigint,
     "only_these" bigint
 )
-STABLE PARALLEL RESTRICTED
+STABLE PARALLEL SAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_overlap_wrapper';
 
@@ -199,7 +201,7 @@ CREATE FUNCTION @extschema@."cohort_preview"(
     "universe" bigint,
     "sample" TEXT[]
 )
-STABLE PARALLEL RESTRICTED
+STABLE PARALLEL SAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_preview_wrapper';
 
@@ -242,8 +244,10 @@ AS 'MODULE_PATHNAME', 'cohort_rule_schema_wrapper';
 CREATE FUNCTION @extschema@."cohort_run"(
     "name" TEXT,
     "as_of" timestamp with time zone DEFAULT NULL
-) RETURNS SETOF TEXT
-STABLE PARALLEL RESTRICTED
+) RETURNS TABLE (
+    "customer_id" TEXT
+)
+STABLE PARALLEL SAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_run_wrapper';
 

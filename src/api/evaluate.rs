@@ -21,49 +21,58 @@ const MAX_SAMPLE: i32 = 10_000;
 /// The most cohorts of one overlap: its result has 2^n - 1 rows.
 const MAX_OVERLAP: usize = 10;
 
+/// A saved cohort, asked under the snapshot of the query that calls the function.
+pub(super) fn question_of_cohort(name: &str, as_of: AsOf) -> Fallible<Question> {
+    Question::of_cohort(Snapshot::Callers, name, time::as_of(as_of)?)
+}
+
+/// An unsaved rule, likewise.
+pub(super) fn question_of_rule(rule: &Jsonb, as_of: AsOf) -> Fallible<Question> {
+    Question::of_rule(Snapshot::Callers, store::parse(&rule.0)?, time::as_of(as_of)?)
+}
+
 /// The customer ids of a saved cohort's members at an instant, in no particular order.
-#[pg_extern(stable, parallel_restricted)]
+#[pg_extern(stable, parallel_safe)]
 fn cohort_run(
     name: Option<&str>,
     as_of: default!(AsOf, "NULL"),
-) -> Result<SetOfIterator<'static, String>, ErrorReport> {
-    let Some(name) = name else { return Ok(SetOfIterator::empty()) };
-    let question = Question::of_cohort(Snapshot::Callers, name, time::as_of(as_of)?)?;
-    Ok(SetOfIterator::new(answer::members(&question)?.into_iter()))
+) -> Result<TableIterator<'static, (name!(customer_id, String),)>, ErrorReport> {
+    let Some(name) = name else { return Ok(TableIterator::empty()) };
+    let members = answer::members(&question_of_cohort(name, as_of)?)?;
+    Ok(TableIterator::new(members.map(|id| (id,))))
 }
 
 /// How many members a saved cohort has at an instant.
-#[pg_extern(stable, parallel_restricted)]
+#[pg_extern(stable, parallel_safe)]
 fn cohort_count(name: Option<&str>, as_of: default!(AsOf, "NULL")) -> Result<Option<i64>, ErrorReport> {
     let Some(name) = name else { return Ok(None) };
-    answer::size(&Question::of_cohort(Snapshot::Callers, name, time::as_of(as_of)?)?).map(Some)
+    answer::size(&question_of_cohort(name, as_of)?).map(Some)
 }
 
 /// Whether one customer is in a saved cohort at an instant; reads that customer's rows only.
-#[pg_extern(stable, parallel_restricted)]
+#[pg_extern(stable, parallel_safe)]
 fn cohort_contains(
     name: Option<&str>,
     customer_id: Option<&str>,
     as_of: default!(AsOf, "NULL"),
 ) -> Result<Option<bool>, ErrorReport> {
     let (Some(name), Some(customer)) = (name, customer_id) else { return Ok(None) };
-    let question = Question::of_cohort(Snapshot::Callers, name, time::as_of(as_of)?)?;
-    answer::contains(&question, customer).map(Some)
+    answer::contains(&question_of_cohort(name, as_of)?, customer).map(Some)
 }
 
 /// The customer ids that an unsaved rule selects at an instant.
-#[pg_extern(stable, parallel_restricted)]
+#[pg_extern(stable, parallel_safe)]
 fn cohort_evaluate(
     rule: Option<Jsonb>,
     as_of: default!(AsOf, "NULL"),
-) -> Result<SetOfIterator<'static, String>, ErrorReport> {
-    let Some(rule) = rule else { return Ok(SetOfIterator::empty()) };
-    let question = Question::of_rule(Snapshot::Callers, store::parse(&rule.0)?, time::as_of(as_of)?)?;
-    Ok(SetOfIterator::new(answer::members(&question)?.into_iter()))
+) -> Result<TableIterator<'static, (name!(customer_id, String),)>, ErrorReport> {
+    let Some(rule) = rule else { return Ok(TableIterator::empty()) };
+    let members = answer::members(&question_of_rule(&rule, as_of)?)?;
+    Ok(TableIterator::new(members.map(|id| (id,))))
 }
 
 /// What an unsaved rule would select: how many, of how many, and the first few ids in byte order.
-#[pg_extern(stable, parallel_restricted)]
+#[pg_extern(stable, parallel_safe)]
 fn cohort_preview(
     rule: Option<Jsonb>,
     sample: default!(Option<i32>, "10"),
@@ -74,13 +83,13 @@ fn cohort_preview(
         return Err(invalid(format!("sample must be 0 to {MAX_SAMPLE}, not {sample}"))
             .set_hint("cohort_evaluate gives all members of a rule."));
     }
-    let question = Question::of_rule(Snapshot::Callers, store::parse(&rule.0)?, time::as_of(as_of)?)?;
+    let question = question_of_rule(&rule, as_of)?;
     Ok(TableIterator::once(answer::preview(&question, usize::try_from(sample).unwrap_or(0))?))
 }
 
 /// For every combination of some saved cohorts, how many customers are in all of them, and how many of those are in
 /// none of the others.
-#[pg_extern(stable, parallel_restricted)]
+#[pg_extern(stable, parallel_safe)]
 fn cohort_overlap(
     names: Option<Vec<String>>,
     as_of: default!(AsOf, "NULL"),

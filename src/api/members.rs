@@ -87,7 +87,7 @@ fn store_members(cohort: &Cohort, found: Vec<String>) -> Fallible<(i64, i64, i64
 }
 
 /// The members that the last `cohort_refresh` stored, and since when.
-#[pg_extern(stable, parallel_restricted)]
+#[pg_extern(stable, parallel_safe)]
 fn cohort_members(
     name: Option<&str>,
 ) -> Result<TableIterator<'static, (name!(customer_id, String), name!(entered_at, TimestampWithTimeZone))>, ErrorReport>
@@ -104,7 +104,7 @@ fn cohort_members(
 }
 
 /// The refreshes of a cohort, newest first.
-#[pg_extern(stable, parallel_restricted)]
+#[pg_extern(stable, parallel_safe)]
 #[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
 fn cohort_history(
     name: Option<&str>,
@@ -135,7 +135,7 @@ fn cohort_history(
 }
 
 /// Who entered and who exited at the refreshes of a cohort after an instant, oldest first.
-#[pg_extern(stable, parallel_restricted)]
+#[pg_extern(stable, parallel_safe)]
 fn cohort_changes(
     name: Option<&str>,
     since: default!(Option<TimestampWithTimeZone>, "'-infinity'"),

@@ -9,5 +9,6 @@ mod index;
 mod inspect;
 mod members;
 mod owners;
+mod planner;
 mod syncs;
 mod track;

@@ -1,5 +1,7 @@
 //! Questions answered: by the index where it can, by plain SQL where it cannot.
 
+use std::collections::BTreeSet;
+
 use cohort_core::eval::Wish;
 use cohort_core::plain_sql;
 use cohort_core::rule::{Condition, Rule};
@@ -7,34 +9,11 @@ use roaring::RoaringBitmap;
 
 use super::calendar::ServerCalendar;
 use super::errors::Fallible;
+use super::ids::Members;
 use super::index::{self, Ask, Evaluated, Scratch};
 use super::spi::{self, Snapshot};
 use super::store::Question;
 use super::time;
-
-/// Customer ids, kept close together: a cohort may have millions.
-#[derive(Default)]
-pub(crate) struct Ids {
-    text: String,
-    ends: Vec<usize>,
-}
-
-impl Ids {
-    fn push(&mut self, id: &str) {
-        self.text.push_str(id);
-        self.ends.push(self.text.len());
-    }
-
-    /// Gives them out one by one.
-    pub(crate) fn into_iter(self) -> impl Iterator<Item = String> {
-        let mut start = 0;
-        (0..self.ends.len()).map(move |place| {
-            let id = self.text[start..self.ends[place]].to_owned();
-            start = self.ends[place];
-            id
-        })
-    }
-}
 
 const MEMBERS: Wish = Wish { members: true, events: false };
 
@@ -48,18 +27,46 @@ fn evaluate(question: &Question, ask: Ask) -> Fallible<Option<Evaluated>> {
 }
 
 /// The members' ids.
-pub(crate) fn members(question: &Question) -> Fallible<Ids> {
-    let mut ids = Ids::default();
+pub(crate) fn members(question: &Question) -> Fallible<Members> {
     if let Some(found) = evaluate(question, Ask { wish: MEMBERS, ..Ask::default() })? {
-        found.ids_of(&found.answer.members, &mut |id| ids.push(id))?;
-    } else {
-        let sql = question.ask(None, plain_sql::members)?;
-        spi::run(Snapshot::Callers, &sql, &[], |row| {
-            ids.push(&row.need::<String>(1)?);
-            Ok(())
-        })?;
+        return Ok(Members::of_index(found));
     }
-    Ok(ids)
+    let sql = question.ask(None, plain_sql::members)?;
+    Members::of_statement(&sql, &[])
+}
+
+/// The ids of the members that are among some ids, or of any, up to a number; what is `None` does not restrict.
+pub(crate) fn some_members(
+    question: &Question,
+    among: Option<Vec<Option<String>>>,
+    most: Option<i64>,
+) -> Fallible<impl Iterator<Item = String> + use<>> {
+    let members = match among {
+        None => members(question)?,
+        Some(ids) => members_among(question, &ids.into_iter().flatten().collect())?,
+    };
+    Ok(members.take(most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(0))))
+}
+
+fn members_among(question: &Question, ids: &BTreeSet<String>) -> Fallible<Members> {
+    /// Up to this many, each by itself takes less than an evaluation.
+    const FEW: usize = 8;
+    if ids.len() <= FEW {
+        let mut found = Vec::new();
+        for id in ids {
+            if contains(question, id)? {
+                found.push(id.clone());
+            }
+        }
+        return Ok(Members::of_list(found));
+    }
+    if let Some(found) = evaluate(question, Ask { wish: MEMBERS, ..Ask::default() })? {
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        return Ok(Members::of_list(found.members_among(&ids)?));
+    }
+    let sql = question.ask(None, plain_sql::members)?;
+    let sql = format!("SELECT customer_id FROM (\n{sql}\n) AS members WHERE customer_id = ANY ($1)");
+    Members::of_statement(&sql, &[ids.iter().cloned().collect::<Vec<_>>().into()])
 }
 
 /// How many members there are.

@@ -1,6 +1,6 @@
 //! An evaluation: what the caller's snapshot sees of segments and tail, put together as a source, to the members.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use cohort_core::eval::{self, Answer, Limits, Part, Plan, Source, Stop, Wish};
 use cohort_core::segment::{Header, Key, customer_hash};
@@ -55,12 +55,65 @@ impl Evaluated {
     /// Hands out the ids of some ordinals.
     pub(crate) fn ids_of(&self, members: &RoaringBitmap, each: &mut dyn FnMut(&str)) -> Fallible<()> {
         self.directory.ids(members, each)?;
-        for ordinal in members.range(self.sealed..) {
-            if let Some(id) = self.strangers.get((ordinal - self.sealed) as usize) {
-                each(id);
+        strangers_of(&self.strangers, self.sealed, members, each);
+        Ok(())
+    }
+
+    /// The members, and what names them, which holds nothing open.
+    pub(crate) fn into_named(self) -> (RoaringBitmap, Named) {
+        (self.answer.members, Named { sealed: self.sealed, strangers: self.strangers })
+    }
+
+    /// Those of some ids, each given once, that are members'.
+    pub(crate) fn members_among(&self, ids: &[&str]) -> Fallible<Vec<String>> {
+        let members = &self.answer.members;
+        let known = self.directory.find(ids)?;
+        let is_member = |known: &Option<u32>| known.is_some_and(|ordinal| members.contains(ordinal));
+        let mut found: Vec<String> = Vec::new();
+        let mut unknown: HashSet<&str> = HashSet::new();
+        for (id, known) in ids.iter().zip(known) {
+            if is_member(&known) {
+                found.push((*id).to_owned());
+            } else if known.is_none() {
+                unknown.insert(id);
             }
         }
+        strangers_of(&self.strangers, self.sealed, members, &mut |id| {
+            if unknown.contains(id) {
+                found.push(id.to_owned());
+            }
+        });
+        Ok(found)
+    }
+}
+
+/// Who has which ordinal, as the snapshot that was active at an evaluation has it. It is to be asked under the same one.
+pub(crate) struct Named {
+    sealed: u32,
+    strangers: Vec<Box<str>>,
+}
+
+impl Named {
+    /// Hands out the ids of some ordinals.
+    pub(crate) fn ids_of(&self, members: &RoaringBitmap, each: &mut dyn FnMut(&str)) -> Fallible<()> {
+        if members.min().is_some_and(|least| least < self.sealed) {
+            let tables = tables()?;
+            let state = direct::state(tables.internals)?;
+            let segments = direct::segments(tables.internals)?;
+            let pages = Pages::open(tables.internals)?;
+            Directory::open(&state, &segments, &pages)?.ids(members, each)?;
+        }
+        strangers_of(&self.strangers, self.sealed, members, each);
         Ok(())
+    }
+}
+
+/// Hands out the ids of those ordinals that are the tail's.
+fn strangers_of(strangers: &[Box<str>], sealed: u32, members: &RoaringBitmap, each: &mut dyn FnMut(&str)) {
+    for ordinal in members.range(sealed..) {
+        if let Some(id) = strangers.get((ordinal - sealed) as usize) {
+            each(id);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The index in this database: who may be answered by it, and what its files share.
 
+mod about;
 mod cache;
 mod check;
 mod direct;
@@ -20,9 +21,10 @@ mod walk;
 use cohort_core::segment::Corrupt;
 use pgrx::pg_sys::panic::ErrorReport;
 
+pub(crate) use about::{customers_about, size_about};
 pub(crate) use check::check;
 pub(crate) use direct::{Definition, definition, extension_owner, public_schema};
-pub(crate) use evaluate::{Ask, Evaluated, contains, evaluate};
+pub(crate) use evaluate::{Ask, Evaluated, Named, contains, evaluate};
 pub(crate) use hints::register as preload;
 pub(crate) use scan::Scratch;
 pub(crate) use seal::{Sealed, merge_next, pending, reindex, seal, seal_only};

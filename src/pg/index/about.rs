@@ -1,0 +1,38 @@
+//! Rough sizes for the planner. They read little. Who plans a question but may not ask it never sees them.
+
+use super::scan::{IndexScan, Relation, Sought, find, has_policies, may_read};
+use super::{direct, extension};
+use crate::pg::errors::Fallible;
+
+/// Columns of `cohort`, as `sql/tables.sql` creates it.
+mod cohort {
+    pub(super) const SIZE: usize = 9;
+}
+
+/// The size of the saved cohort of a name, as its last refresh found it.
+pub(crate) fn size_about(name: &str) -> Option<f64> {
+    stored_size(name).ok().flatten().map(float)
+}
+
+fn stored_size(name: &str) -> Fallible<Option<i64>> {
+    let (_, internals) = extension::schema_oids()?;
+    let oid = find(internals, c"cohort")?;
+    if !may_read(oid) || has_policies(oid) {
+        return Ok(None);
+    }
+    let mut scan = IndexScan::new(Relation::table(oid), find(internals, c"cohort_name_key")?, 1)?;
+    scan.seek(&[Sought::TextEquals(name)]);
+    Ok(scan.next().and_then(|row| row.datum(cohort::SIZE).map(|_| row.word(cohort::SIZE).cast_signed())))
+}
+
+/// How many customers a rule of which nothing is known may select: a tenth of those that the index knows.
+pub(crate) fn customers_about() -> Option<f64> {
+    let (_, internals) = extension::schema_oids().ok()?;
+    let customers = direct::state(internals).ok()?.customers;
+    (customers > 0).then(|| f64::from(customers) / 10.0)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn float(rows: i64) -> f64 {
+    rows as f64
+}
