@@ -4,6 +4,8 @@ use std::ffi::CStr;
 
 use pgrx::{FromDatum, PgList, pg_sys};
 
+use super::node::as_kind;
+
 /// Which question is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -30,10 +32,7 @@ impl Call {
     pub(super) unsafe fn of(node: *mut pg_sys::Node) -> Option<Self> {
         // SAFETY: the tag says what the node is; the names live in the current memory context.
         unsafe {
-            if node.is_null() || (*node).type_ != pg_sys::NodeTag::T_FuncExpr {
-                return None;
-            }
-            let expression = node.cast::<pg_sys::FuncExpr>();
+            let expression = as_kind::<pg_sys::FuncExpr>(node)?;
             let support = pg_sys::get_func_support((*expression).funcid);
             if support == pg_sys::InvalidOid || name_of(support)? != c"plan_question" {
                 return None;
@@ -59,11 +58,7 @@ impl Call {
     pub(super) fn constant_text(&self) -> Option<String> {
         // SAFETY: the tag says what the node is, its type what the datum is.
         unsafe {
-            let first = self.arguments().get_ptr(0)?;
-            if (*first).type_ != pg_sys::NodeTag::T_Const {
-                return None;
-            }
-            let constant = first.cast::<pg_sys::Const>();
+            let constant = as_kind::<pg_sys::Const>(self.arguments().get_ptr(0)?)?;
             if (*constant).consttype != pg_sys::TEXTOID {
                 return None;
             }

@@ -2,11 +2,13 @@
 
 mod call;
 mod narrow;
+mod node;
 
 use pgrx::pg_sys;
 
 use super::index;
 use call::{Call, Kind};
+use node::as_kind;
 
 /// Has the planner ask [`narrow`] about each function in FROM. The support function of the questions loads the library
 /// before the planner comes to that.
@@ -24,10 +26,7 @@ const UNKNOWN: f64 = 1_000.0;
 pub(crate) unsafe fn support(request: *mut pg_sys::Node) -> bool {
     // SAFETY: the caller vouches for the node; its tag says what it is.
     unsafe {
-        if (*request).type_ != pg_sys::NodeTag::T_SupportRequestRows {
-            return false;
-        }
-        let request = request.cast::<pg_sys::SupportRequestRows>();
+        let Some(request) = as_kind::<pg_sys::SupportRequestRows>(request) else { return false };
         let Some(call) = Call::of((*request).node) else { return false };
         (*request).rows = rows(&call);
         true

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use pgrx::{FromDatum, PgList, pg_guard, pg_sys};
 
 use super::call::{Call, Kind};
+use super::node::as_kind;
 
 /// The hook that was there before, which is called first.
 static BEFORE: OnceLock<pg_sys::set_rel_pathlist_hook_type> = OnceLock::new();
@@ -87,16 +88,13 @@ impl Wanted {
             Self::One(..) => 1,
             // SAFETY: the tag says what the node is.
             Self::Among(array) => unsafe {
-                match (**array).type_ {
-                    pg_sys::NodeTag::T_ArrayExpr => {
-                        PgList::<pg_sys::Node>::from_pg((*array.cast::<pg_sys::ArrayExpr>()).elements).len()
-                    }
-                    pg_sys::NodeTag::T_Const => {
-                        let constant = array.cast::<pg_sys::Const>();
-                        let known = Vec::<Option<String>>::from_datum((*constant).constvalue, (*constant).constisnull);
-                        known.map_or(0, |known| known.len())
-                    }
-                    _ => ELEMENTS,
+                if let Some(list) = as_kind::<pg_sys::ArrayExpr>(*array) {
+                    PgList::<pg_sys::Node>::from_pg((*list).elements).len()
+                } else if let Some(known) = as_kind::<pg_sys::Const>(*array) {
+                    let known = Vec::<Option<String>>::from_datum((*known).constvalue, (*known).constisnull);
+                    known.map_or(0, |known| known.len())
+                } else {
+                    ELEMENTS
                 }
             },
             Self::First(most) => usize::try_from(*most).unwrap_or(usize::MAX),
@@ -122,10 +120,7 @@ unsafe fn wanted(root: *mut pg_sys::PlannerInfo, relation: *mut pg_sys::RelOptIn
 unsafe fn one(relation: *mut pg_sys::RelOptInfo, clause: *mut pg_sys::Node) -> Option<Wanted> {
     // SAFETY: as in `wanted`.
     unsafe {
-        if (*clause).type_ != pg_sys::NodeTag::T_OpExpr {
-            return None;
-        }
-        let clause = clause.cast::<pg_sys::OpExpr>();
+        let clause = as_kind::<pg_sys::OpExpr>(clause)?;
         if !is_equality((*clause).opno, (*clause).inputcollid) {
             return None;
         }
@@ -141,10 +136,7 @@ unsafe fn one(relation: *mut pg_sys::RelOptInfo, clause: *mut pg_sys::Node) -> O
 unsafe fn among(relation: *mut pg_sys::RelOptInfo, clause: *mut pg_sys::Node) -> Option<Wanted> {
     // SAFETY: as in `wanted`.
     unsafe {
-        if (*clause).type_ != pg_sys::NodeTag::T_ScalarArrayOpExpr {
-            return None;
-        }
-        let clause = clause.cast::<pg_sys::ScalarArrayOpExpr>();
+        let clause = as_kind::<pg_sys::ScalarArrayOpExpr>(clause)?;
         if !(*clause).useOr || !is_equality((*clause).opno, (*clause).inputcollid) {
             return None;
         }
@@ -169,13 +161,10 @@ unsafe fn is_equality(operator: pg_sys::Oid, collation: pg_sys::Oid) -> bool {
 unsafe fn is_id(relation: *mut pg_sys::RelOptInfo, mut node: *mut pg_sys::Node) -> bool {
     // SAFETY: as in `wanted`.
     unsafe {
-        while (*node).type_ == pg_sys::NodeTag::T_RelabelType {
-            node = (*node.cast::<pg_sys::RelabelType>()).arg.cast();
+        while let Some(relabelled) = as_kind::<pg_sys::RelabelType>(node) {
+            node = (*relabelled).arg.cast();
         }
-        if (*node).type_ != pg_sys::NodeTag::T_Var {
-            return false;
-        }
-        let column = node.cast::<pg_sys::Var>();
+        let Some(column) = as_kind::<pg_sys::Var>(node) else { return false };
         u32::try_from((*column).varno).is_ok_and(|number| number == (*relation).relid)
             && (*column).varattno == 1
             && (*column).varlevelsup == 0
@@ -216,10 +205,7 @@ unsafe fn first(root: *mut pg_sys::PlannerInfo, relation: *mut pg_sys::RelOptInf
 unsafe fn constant(node: *mut pg_sys::Node) -> Option<i64> {
     // SAFETY: the tag says what the node is, its type what the datum is.
     unsafe {
-        if node.is_null() || (*node).type_ != pg_sys::NodeTag::T_Const {
-            return None;
-        }
-        let number = node.cast::<pg_sys::Const>();
+        let number = as_kind::<pg_sys::Const>(node)?;
         let is_number = (*number).consttype == pg_sys::INT8OID;
         if is_number { i64::from_datum((*number).constvalue, (*number).constisnull) } else { None }
     }

@@ -25,16 +25,14 @@ fn main() -> Result<()> {
     };
     let bytes = std::fs::read(library).wrap_err_with(|| library.clone())?;
     let object = object::File::parse(bytes.as_slice())?;
-    let section = object
-        .section_by_name(ELF_SECTION_NAME)
-        .ok_or_else(|| eyre!("{library} has no section {ELF_SECTION_NAME}: it was linked without build.rs's arguments"))?;
+    let section = object.section_by_name(ELF_SECTION_NAME).ok_or_else(|| {
+        eyre!("{library} has no section {ELF_SECTION_NAME}: it was linked without build.rs's arguments")
+    })?;
     let mut entities = decode_entities(section.data()?)?;
     // Blocks of SQL in the source are not wanted: those files are put together by scripts/sql.
     entities.retain(|entity| matches!(entity, SqlGraphEntity::Function(_)));
-    entities.push(SqlGraphEntity::ExtensionRoot(ControlFile::from_path_with_cargo_version(
-        Path::new(control),
-        version,
-    )?));
+    entities
+        .push(SqlGraphEntity::ExtensionRoot(ControlFile::from_path_with_cargo_version(Path::new(control), version)?));
     let sql = PgrxSql::build(entities.into_iter(), "kursaha_cohort".to_owned(), false)?.to_sql()?;
     println!("{HEADER}");
     for statement in statements(&sql) {
