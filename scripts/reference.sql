@@ -27,6 +27,9 @@ SELECT cohort_release('orders', 'order');
 -- cohort_grant
 CREATE ROLE marketing_team LOGIN;
 SELECT cohort_grant('operator', 'marketing_team');
+CREATE ROLE marketing_lead LOGIN;
+SELECT cohort_grant('operator', 'marketing_lead');
+GRANT marketing_lead TO marketing_team;
 GRANT CREATE ON SCHEMA public TO marketing_team;
 SET ROLE marketing_team; -- what follows belongs to this role
 
@@ -132,12 +135,20 @@ SELECT cohort_sync_resume('vip', 'crm');
 -- cohort_sync_arm
 SELECT cohort_sync_arm();
 
+-- cohort_sync_set_owner
+SELECT cohort_sync_set_owner('vip', 'crm', 'marketing_lead');
+
+-- cohort_destination_set_owner
+SELECT cohort_destination_set_owner('crm', 'marketing_lead');
+
+-- cohort_set_owner
+SELECT cohort_set_owner('vip', 'marketing_lead');
+
 -- cohort_sync_drop
 SELECT cohort_sync_drop('vip', 'crm');
 
 -- cohort_destination_drop
 SELECT cohort_destination_drop('crm');
-RESET ROLE;
 
 -- cohort_drop
 SELECT cohort_drop('abandoned carts');
