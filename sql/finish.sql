@@ -10,8 +10,8 @@ COMMENT ON FUNCTION @extschema@.cohort_overlap(text[], timestamptz) IS 'For ever
 COMMENT ON FUNCTION @extschema@.cohort_explain(text, timestamptz) IS 'One line for each condition of a saved cohort: exact counts, time taken, and how it was answered';
 COMMENT ON FUNCTION @extschema@.cohort_explain(jsonb, timestamptz) IS 'One line for each condition of a rule: exact counts, time taken, and how it was answered';
 COMMENT ON FUNCTION @extschema@.cohort_why(text, text, timestamptz) IS 'For each condition of a cohort, whether one customer satisfies it, and by which events or values';
-COMMENT ON FUNCTION @extschema@.cohort_sql(text, timestamptz) IS 'Plain SQL that gives the members of a saved cohort';
-COMMENT ON FUNCTION @extschema@.cohort_sql(jsonb, timestamptz) IS 'Plain SQL that gives the members of a rule';
+COMMENT ON FUNCTION @extschema@.cohort_sql(text, timestamptz) IS 'Plain SQL that gives the members of a saved cohort, to be run with search_path = pg_catalog, pg_temp where others may create in your path';
+COMMENT ON FUNCTION @extschema@.cohort_sql(jsonb, timestamptz) IS 'Plain SQL that gives the members of a rule, to be run with search_path = pg_catalog, pg_temp where others may create in your path';
 COMMENT ON FUNCTION @extschema@.cohort_validate(jsonb) IS 'Every problem of a rule: place, problem and remedy; no row for a valid one';
 COMMENT ON FUNCTION @extschema@.cohort_rule_schema() IS 'The JSON Schema (draft 2020-12) of rules, with this server''s time zones';
 COMMENT ON FUNCTION @extschema@.cohort_create(text, jsonb, text) IS 'Saves a rule under a name and gives the cohort''s id';

@@ -86,7 +86,7 @@ COMMENT ON COLUMN kursaha_cohort.forgotten.customer_id IS 'Who';
 -- Where all tables of a database are replicated, the subscriber keeps the index and the logs of its own: what arrives
 -- from another server's index is let go.
 CREATE FUNCTION kursaha_cohort.not_replicated() RETURNS trigger
-    LANGUAGE plpgsql AS $$
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     -- What triggers of this server write for a replicated row (the logs, and what TRUNCATE clears) is its own, and stays.
     IF pg_catalog.pg_trigger_depth() = 1 THEN

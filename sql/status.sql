@@ -2,18 +2,19 @@
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- A function, for its setting: the planner expects a third of all events, and would compile (jit) what takes a millisecond.
--- Definer's rights: a view calls functions as its reader, who need not be able to read events.
+-- Definer's rights: a view calls functions as its reader, who need not be able to read events. Bound to the tables when
+-- it is made: whoever renames the schema of the tables must not put others in their place.
 CREATE FUNCTION kursaha_cohort.tail_size(OUT events bigint, OUT waiting bigint)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
-AS $$
+BEGIN ATOMIC
     -- By type, so that the index on types and stamps finds the tail.
     SELECT coalesce(sum(of_type.events), 0)::bigint, coalesce(sum(of_type.waiting), 0)::bigint
     FROM @extschema@.cohort_event_type t, LATERAL (
         SELECT count(*) AS events, count(*) FILTER (WHERE e.stamp >= pg_snapshot_xmin(pg_current_snapshot())) AS waiting
         FROM @extschema@.cohort_event e
         WHERE e.event_type = t.event_type AND e.stamp >= (SELECT s.watermark FROM kursaha_cohort.index_state s)
-    ) of_type
-$$;
+    ) of_type;
+END;
 COMMENT ON FUNCTION kursaha_cohort.tail_size() IS 'How many events are not sealed, and how many of them wait for a transaction to end';
 
 CREATE VIEW @extschema@.cohort_index_status AS

@@ -4,7 +4,8 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 -- A view, not a table that the write path would have to keep: a type appears with its first event, in the same
 -- transaction, and no insert ever waits for another one's new type. The recursion steps from type to type through the
 -- index (event_type, stamp), so it costs a look-up a type, however many events there are.
-CREATE VIEW @extschema@.cohort_event_type (event_type, description) AS
+-- The reader's own rights: types that row-level security hides are not shown.
+CREATE VIEW @extschema@.cohort_event_type (event_type, description) WITH (security_invoker) AS
 WITH RECURSIVE shipped (event_type, description) AS (
     VALUES ('signup', 'When a user signs up for a platform.'),
            ('click', 'When a user clicks on a target.'),

@@ -34,7 +34,7 @@ const SETS: &[PrivilegeSet] = &[
         relations: &[
             ("SELECT", "{s}.cohort_event, {s}.cohort_customer, {s}.cohort_event_type"),
             ("SELECT", "{s}.cohort_definition, {s}.cohort_definition_version"),
-            ("SELECT", "kursaha_cohort.cohort, kursaha_cohort.reference, kursaha_cohort.refresh"),
+            ("SELECT", "kursaha_cohort.event_type, kursaha_cohort.cohort, kursaha_cohort.reference, kursaha_cohort.refresh"),
             // The tables behind these views name customers whom policies may hide from the reader.
             (
                 "SELECT",

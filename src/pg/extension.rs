@@ -1,6 +1,6 @@
 //! Where the extension lives in this database.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ffi::CStr;
 
 use pgrx::pg_sys;
@@ -9,12 +9,6 @@ use pgrx::pg_sys::panic::ErrorReport;
 use super::errors::{Fallible, SqlState, failure};
 use super::index::{extension_owner, public_schema};
 
-thread_local! {
-    /// The OID of the schema of the internal objects and the quoted schema of the public ones. The script makes the one
-    /// and the other does not move after it, so an entry never goes stale.
-    static SCHEMA: RefCell<Option<(pg_sys::Oid, String)>> = const { RefCell::new(None) };
-}
-
 /// The OID of the schema of the internal objects; invalid where there is none. Other than the extension's own it comes
 /// from a cache of the server's.
 fn internals() -> pg_sys::Oid {
@@ -22,30 +16,24 @@ fn internals() -> pg_sys::Oid {
     unsafe { pg_sys::get_namespace_oid(c"kursaha_cohort".as_ptr(), true) }
 }
 
-/// The schema that `CREATE EXTENSION` chose for the public objects, quoted for use in SQL.
+/// The schema of the public objects as it is called now, quoted for use in SQL. A name remembered would be that of
+/// another schema after a rename.
 pub(crate) fn schema() -> Fallible<String> {
-    let internals = internals();
-    if let Some(known) = SCHEMA
-        .with_borrow(|entry| entry.as_ref().filter(|(oid, _)| *oid == internals).map(|(_, schema)| schema.clone()))
-    {
-        return Ok(known);
-    }
-    let public = public_schema().ok_or_else(missing)?;
+    let (public, _) = schema_oids()?;
     // SAFETY: both give a string in the current context, or the one that they got; a schema may be gone by now.
-    let schema = unsafe {
+    unsafe {
         let name = pg_sys::get_namespace_name(public);
         if name.is_null() {
             return Err(missing());
         }
-        CStr::from_ptr(pg_sys::quote_identifier(name)).to_string_lossy().into_owned()
-    };
-    SCHEMA.set(Some((internals, schema.clone())));
-    Ok(schema)
+        Ok(CStr::from_ptr(pg_sys::quote_identifier(name)).to_string_lossy().into_owned())
+    }
 }
 
 /// The OIDs of the schema of the public objects and of that of the internal ones.
 pub(crate) fn schema_oids() -> Fallible<(pg_sys::Oid, pg_sys::Oid)> {
     thread_local! {
+        /// The script makes both and neither moves after it, so an entry never goes stale.
         static OIDS: Cell<Option<(pg_sys::Oid, pg_sys::Oid)>> = const { Cell::new(None) };
     }
     let internals = internals();
