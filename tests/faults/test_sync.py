@@ -146,12 +146,17 @@ class Syncs(Case):
         server.sync("heard", "heard", "held")
         # psql says what it heard after each command.
         heard, _ = listener.communicate("SELECT 1;\n", timeout=30)
-        told = [json.loads(line[line.index("{"):line.rindex("}") + 1]) for line in heard.splitlines() if '"heard"' in line]
-        ends = [(one["run_state"], one["added"], one["removed"]) for one in told if one["run_state"]]
-        self.assertEqual(ends, [("success", 30, 0), ("held", 0, 0)])
+        sync = int(server.ask("SELECT sync_id FROM cohort_sync_status WHERE cohort = 'heard'"))
+        told = [json.loads(line[line.index("{"):line.rindex("}") + 1]) for line in heard.splitlines() if "payload" in line]
+        told = [one for one in told if one["sync_id"] == sync]
+        # Anybody may listen: ids and states, and no more.
+        self.assertEqual({key for one in told for key in one}, {"sync_id", "state", "run_id", "run_state"})
+        runs = ",".join(str(one["run_id"]) for one in told if one["run_state"])
+        self.assertEqual([one["run_state"] for one in told if one["run_state"]], ["success", "held"])
+        self.assertEqual(server.ask(f"SELECT string_agg(added || ' ' || removed, ',' ORDER BY run_id) FROM cohort_sync_run WHERE run_id IN ({runs})"), "30 0,0 0")
         states = [one["state"] for one in told]
         self.assertEqual([state for state, before in zip(states, [None, *states]) if state != before], ["active", "paused", "active", "held"])
-        self.assertIn("cohort is empty", told[-1]["why"])
+        self.assertIn("cohort is empty", server.ask("SELECT why FROM cohort_sync_status WHERE cohort = 'heard'"))
 
     def test_schedule(self):
         server = self.server
