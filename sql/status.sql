@@ -38,7 +38,7 @@ WITH state AS (
 )
 SELECT segments.segments, segments.rows - segments.dead AS events, segments.dead, segments.bytes,
     tail.events AS tail,
-    (SELECT count(*) FROM kursaha_cohort.event_removed) + (SELECT count(*) FROM kursaha_cohort.customer_removed) AS removals,
+    (SELECT coalesce(sum(r.entries), 0) FROM kursaha_cohort.event_removed r)::bigint + (SELECT count(*) FROM kursaha_cohort.customer_removed) AS removals,
     state.customers, state.watermark, state.sealed_at,
     CASE WHEN tail.waiting > 0 THEN (SELECT holder FROM holders ORDER BY age DESC LIMIT 1) END AS held_back_by
 FROM state, segments, tail;

@@ -116,16 +116,18 @@ COMMENT ON INDEX kursaha_cohort.event_key_event_id IS 'Keys by event, for cohort
 -- What the index needs to know about rows that are gone -----------------------------------------------------------------
 
 CREATE TABLE kursaha_cohort.event_removed (
-    event_id bigint NOT NULL,
+    removal_id bigint NOT NULL,
     event_type text NOT NULL,
-    customer_id text NOT NULL,
-    stamp xid8 NOT NULL
+    entries integer NOT NULL,
+    bytes bytea NOT NULL
 );
+-- In line and as they are: every question reads the types.
+ALTER TABLE kursaha_cohort.event_removed ALTER event_type SET STORAGE PLAIN, ALTER bytes SET STORAGE PLAIN;
 COMMENT ON TABLE kursaha_cohort.event_removed IS 'The log of event rows that an UPDATE or DELETE took away, written in the same transaction; rows of the writing transaction itself are not logged';
-COMMENT ON COLUMN kursaha_cohort.event_removed.event_id IS 'The row''s event_id';
-COMMENT ON COLUMN kursaha_cohort.event_removed.event_type IS 'The row''s event_type';
-COMMENT ON COLUMN kursaha_cohort.event_removed.customer_id IS 'The row''s customer_id';
-COMMENT ON COLUMN kursaha_cohort.event_removed.stamp IS 'The row''s stamp';
+COMMENT ON COLUMN kursaha_cohort.event_removed.removal_id IS 'Drawn at random; backends remember by it what the entry takes out of which segment';
+COMMENT ON COLUMN kursaha_cohort.event_removed.event_type IS 'The event_type of the rows';
+COMMENT ON COLUMN kursaha_cohort.event_removed.entries IS 'How many rows there are';
+COMMENT ON COLUMN kursaha_cohort.event_removed.bytes IS 'The event_id, stamp and customer_id of each, packed (src/core/segment/removals.rs)';
 
 CREATE TABLE kursaha_cohort.customer_removed (
     customer_id text NOT NULL

@@ -20,26 +20,34 @@ CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON @extschema@.cohort_customer
 ALTER TABLE @extschema@.cohort_customer ENABLE ALWAYS TRIGGER stamp;
 COMMENT ON TRIGGER stamp ON @extschema@.cohort_customer IS 'Checks and stamps every row';
 
--- Definer's rights: who may delete an event need not be able to write the log.
--- A row that this very transaction wrote was never visible to a sealer, so it needs no entry.
+CREATE FUNCTION kursaha_cohort.log_removed_events() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_log_removed_rows';
+COMMENT ON FUNCTION kursaha_cohort.log_removed_events() IS 'Logs the event rows that a statement took away';
+
 CREATE FUNCTION kursaha_cohort.log_removed_event() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF OLD.stamp <> pg_current_xact_id() THEN
-        INSERT INTO kursaha_cohort.event_removed (event_id, event_type, customer_id, stamp)
-        VALUES (OLD.event_id, OLD.event_type, OLD.customer_id, OLD.stamp);
-    END IF;
-    RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION kursaha_cohort.log_removed_event() IS 'Logs the event row that an UPDATE or DELETE took away';
+    LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_log_removed_row';
+COMMENT ON FUNCTION kursaha_cohort.log_removed_event() IS 'Logs the event row that logical replication updated or deleted';
 
+CREATE TRIGGER log_updated AFTER UPDATE ON @extschema@.cohort_event REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.log_removed_events();
+ALTER TABLE @extschema@.cohort_event ENABLE ALWAYS TRIGGER log_updated;
+COMMENT ON TRIGGER log_updated ON @extschema@.cohort_event IS 'Logs the rows that an UPDATE takes away';
+
+CREATE TRIGGER log_deleted AFTER DELETE ON @extschema@.cohort_event REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.log_removed_events();
+ALTER TABLE @extschema@.cohort_event ENABLE ALWAYS TRIGGER log_deleted;
+COMMENT ON TRIGGER log_deleted ON @extschema@.cohort_event IS 'Logs the rows that a DELETE takes away';
+
+-- Logical replication fires no statement triggers. The condition is no function of the extension: it is evaluated with
+-- the rights of whoever writes.
 CREATE TRIGGER log_removed AFTER UPDATE OR DELETE ON @extschema@.cohort_event
-    FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.log_removed_event();
+    FOR EACH ROW WHEN (current_setting('session_replication_role') = 'replica')
+    EXECUTE FUNCTION kursaha_cohort.log_removed_event();
 ALTER TABLE @extschema@.cohort_event ENABLE ALWAYS TRIGGER log_removed;
-COMMENT ON TRIGGER log_removed ON @extschema@.cohort_event IS 'Logs every row that is taken away';
+COMMENT ON TRIGGER log_removed ON @extschema@.cohort_event IS 'Logs each row that logical replication takes away';
 
+-- Definer's rights: who may delete a profile need not be able to write the log.
+-- A row that this very transaction wrote was never visible to a sealer, so it needs no entry.
 CREATE FUNCTION kursaha_cohort.log_removed_customer() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

@@ -19,4 +19,5 @@ pub(crate) mod stamp;
 pub(crate) mod store;
 pub(crate) mod time;
 pub(crate) mod transaction;
+mod trigger;
 pub(crate) mod zones;

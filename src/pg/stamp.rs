@@ -4,9 +4,10 @@
 //! `ENABLE ALWAYS`, so that rows which arrive by restore or logical replication pass through them too and never bring a
 //! stamp of another server. They touch no table and take no lock.
 
-use pgrx::{FromDatum, pg_guard, pg_sys};
+use pgrx::{FromDatum, pg_sys};
 
 use super::errors::{Fallible, SqlState, failure, invalid};
+use super::trigger;
 
 /// The longest customer id and event type, in characters. They are keys of several indexes, whose entries must stay
 /// far below a third of a page (2,704 bytes).
@@ -149,32 +150,12 @@ fn current_stamp() -> pg_sys::Datum {
     pg_sys::Datum::from(unsafe { pg_sys::GetTopFullTransactionId() }.value)
 }
 
-/// Declares a trigger function to the function manager: the C symbol `$name`, answered by `$stamp`. pgrx's own trigger
-/// attribute copies each tuple through a typed wrapper, which costs more than the stamp itself.
-macro_rules! row_trigger {
-    ($name:ident, $info:ident, $stamp:path) => {
-        #[doc = concat!("The C entry of [`", stringify!($stamp), "`].")]
-        #[unsafe(no_mangle)]
-        #[pg_guard]
-        pub extern "C-unwind" fn $name(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-            let stamped = NewRow::of(fcinfo).and_then(|row| $stamp(&row));
-            pg_sys::Datum::from(stamped.unwrap_or_else(|error| std::panic::panic_any(error)))
-        }
-
-        /// Says that the function follows calling convention 1.
-        #[unsafe(no_mangle)]
-        pub extern "C" fn $info() -> &'static pg_sys::Pg_finfo_record {
-            const CONVENTION: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
-            &CONVENTION
-        }
-    };
-}
-
-row_trigger!(kursaha_stamp_event, pg_finfo_kursaha_stamp_event, stamp_event);
-row_trigger!(kursaha_stamp_customer, pg_finfo_kursaha_stamp_customer, stamp_customer);
+trigger::row_trigger!(kursaha_stamp_event, pg_finfo_kursaha_stamp_event, stamp_event);
+trigger::row_trigger!(kursaha_stamp_customer, pg_finfo_kursaha_stamp_customer, stamp_customer);
 
 /// Checks and stamps a row of `cohort_event`.
-fn stamp_event(row: &NewRow) -> Fallible<pg_sys::HeapTuple> {
+fn stamp_event(fcinfo: pg_sys::FunctionCallInfo) -> Fallible<pg_sys::HeapTuple> {
+    let row = NewRow::of(fcinfo)?;
     row.check_text(event_column::CUSTOMER_ID, check_customer_id)?;
     row.check_text(event_column::EVENT_TYPE, check_event_type)?;
     if let Some(at) = row.datum(event_column::OCCURRED_AT) {
@@ -189,7 +170,8 @@ fn stamp_event(row: &NewRow) -> Fallible<pg_sys::HeapTuple> {
 
 /// Checks and stamps a row of `cohort_customer`; an update that leaves `updated_at` alone moves it to the
 /// transaction's time.
-fn stamp_customer(row: &NewRow) -> Fallible<pg_sys::HeapTuple> {
+fn stamp_customer(fcinfo: pg_sys::FunctionCallInfo) -> Fallible<pg_sys::HeapTuple> {
+    let row = NewRow::of(fcinfo)?;
     row.check_text(customer_column::CUSTOMER_ID, check_customer_id)?;
     let mut columns = vec![customer_column::STAMP];
     let mut values = vec![current_stamp()];

@@ -14,6 +14,7 @@ pub(crate) mod ids;
 pub mod item;
 mod layout;
 pub(crate) mod lists;
+mod removals;
 mod stream;
 pub(crate) mod times;
 
@@ -22,6 +23,7 @@ pub use column::PACK;
 pub use customers::{CustomersBuilder, CustomersHeader, Key, customer_hash};
 pub use group::Group;
 pub use header::{Entry, Header};
+pub use removals::{Removal, RemovalsBuilder, removals};
 pub use stream::{Corrupt, Span, Stream};
 
 pub(crate) use group::Property;

@@ -104,14 +104,13 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
     }
 
     // What segments hold.
-    let removed = direct::removed_events(tables.internals, state.watermark, None)?;
     let mut opened = Vec::new();
     for segment in segments.iter().filter(|segment| segment.kind == Kind::Events) {
         let stream = PageStream::new(&pages, segment.id);
         opened.push((segment.clone(), cache::header(&stream).map_err(damaged)?, stream));
     }
     let mut dead = dead_by_segment(&segments)?;
-    bury(&removed, &opened, &directory, &mut dead)?;
+    bury(tables.internals, None, &opened, &directory, &mut dead)?;
     let mut indexed: BTreeMap<String, Sum> = BTreeMap::new();
     for (segment, header, stream) in &opened {
         let of_segment = dead.get(&segment.id);

@@ -6,7 +6,7 @@ use std::ffi::CStr;
 use pgrx::{FromDatum, pg_sys};
 
 use super::scan::{IndexScan, Relation, Sought, TableScan, Tuple, find, has_policies, may_read};
-use super::store::{Kind, Removed, Segment, State};
+use super::store::{Kind, Removals, Segment, State};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::jsonb::Jsonb;
 
@@ -35,10 +35,9 @@ mod segment {
 
 /// Columns of `event_removed`, as `sql/tables.sql` creates it.
 mod removed {
-    pub(super) const EVENT_ID: usize = 1;
+    pub(super) const ID: usize = 1;
     pub(super) const EVENT_TYPE: usize = 2;
-    pub(super) const CUSTOMER_ID: usize = 3;
-    pub(super) const STAMP: usize = 4;
+    pub(super) const BYTES: usize = 4;
 }
 
 /// Columns of `customer_removed`.
@@ -175,19 +174,21 @@ pub(super) fn segments(internals: pg_sys::Oid) -> Fallible<Vec<Segment>> {
     Ok(all)
 }
 
-/// Sealed event rows of some types (of all, if none are named) that are gone and whose removal is not sealed.
-pub(super) fn removed_events(internals: pg_sys::Oid, watermark: u64, types: Option<&[&str]>) -> Fallible<Vec<Removed>> {
+/// The entries of the log of removed events, of some types (of all, if none are named); with their bytes those that
+/// `wanted` names by their ids.
+pub(super) fn removals(
+    internals: pg_sys::Oid,
+    types: Option<&[&str]>,
+    wanted: &dyn Fn(i64) -> bool,
+) -> Fallible<Vec<Removals>> {
     let mut all = Vec::new();
     each(internals, c"event_removed", |row| {
         let event_type = row.bytes(removed::EVENT_TYPE);
         let event_type = event_type.as_str();
-        if row.word(removed::STAMP) < watermark && types.is_none_or(|types| types.contains(&event_type)) {
-            all.push(Removed {
-                event_id: row.word(removed::EVENT_ID).cast_signed(),
-                event_type: event_type.to_owned(),
-                customer_id: row.bytes(removed::CUSTOMER_ID).as_str().to_owned(),
-                stamp: row.word(removed::STAMP),
-            });
+        if types.is_none_or(|types| types.contains(&event_type)) {
+            let id = row.word(removed::ID).cast_signed();
+            let bytes = wanted(id).then(|| row.bytes(removed::BYTES).as_bytes().to_vec());
+            all.push(Removals { id, event_type: event_type.to_owned(), bytes });
         }
         Ok(())
     })?;

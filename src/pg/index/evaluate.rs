@@ -182,7 +182,6 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
     let (events, newest) = (Memory::new(events), Memory::new(newest));
 
     // What is gone from sealed segments.
-    let removed = direct::removed_events(tables.internals, state.watermark, wanted.types.as_deref())?;
     let mut dead = dead_by_segment(&segments)?;
     let mut opened = Vec::new();
     let window = if ask.universe { None } else { plan.window() };
@@ -191,7 +190,7 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
         let stream = PageStream::new(&pages, segment.id);
         opened.push((segment.clone(), cache::header(&stream).in_segment(segment.id)?, stream));
     }
-    bury(&removed, &opened, &directory, &mut dead)?;
+    let removed = bury(tables.internals, wanted.types.as_deref(), &opened, &directory, &mut dead)?.entries;
 
     let mut profile_parts = Vec::new();
     if profiles {

@@ -9,6 +9,7 @@ mod evaluate;
 mod events;
 mod fetch;
 mod hints;
+mod log;
 mod merge;
 mod pages;
 mod removed;

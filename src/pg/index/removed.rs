@@ -1,19 +1,24 @@
 //! Rows of segments that are gone: known to segments, or only to the log of what was removed since.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use cohort_core::segment::Header;
-use roaring::RoaringBitmap;
+use cohort_core::segment::{Group, Header, Removal, removals};
+use pgrx::pg_sys;
+use roaring::{RoaringBitmap, RoaringTreemap};
 
 use super::directory::Directory;
 use super::pages::PageStream;
-use super::{Damaged, store};
+use super::{Damaged, damaged, direct, store};
 use crate::pg::errors::Fallible;
 use crate::pg::spi::Snapshot;
 
 /// Rows that are gone, by segment and event type.
 pub(super) type Dead = HashMap<i64, HashMap<String, RoaringBitmap>>;
+
+/// A segment of events that is open.
+pub(super) type Opened = (store::Segment, Rc<Header>, PageStream);
 
 /// The rows that are gone from sealed segments, by segment and event type.
 pub(super) fn dead_by_segment(segments: &[store::Segment]) -> Fallible<Dead> {
@@ -26,56 +31,193 @@ pub(super) fn dead_by_segment(segments: &[store::Segment]) -> Fallible<Dead> {
     Ok(dead)
 }
 
-/// Marks removed events dead in the segment where each is; gives the groups that changed.
+/// What the log took out of segments.
+pub(super) struct Buried {
+    /// The entries of the log that the active snapshot sees, of the types that were asked for.
+    pub(super) entries: Vec<i64>,
+    /// How many rows of which segments and types.
+    pub(super) rows: HashMap<(i64, String), u64>,
+}
+
+/// The rows of one segment and type that some entries of the log take out.
+struct Mask {
+    entries: HashSet<i64>,
+    rows: RoaringBitmap,
+}
+
+/// What this backend found out about entries of the log. Neither an entry nor a segment ever changes, and their ids
+/// never come again; so what some entries take out of a segment is good for every snapshot that sees both.
+#[derive(Default)]
+struct Known {
+    /// By the table of the pages, the segment and the type.
+    masks: HashMap<(pg_sys::Oid, i64, String), Mask>,
+    /// The entries that any mask knows.
+    entries: HashSet<i64>,
+}
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+}
+
+/// Adds to the rows that are gone from some segments those of the log of removals, as the active snapshot sees it; of
+/// some event types, or of all.
 pub(super) fn bury(
-    removed: &[store::Removed],
-    segments: &[(store::Segment, Rc<Header>, PageStream)],
+    internals: pg_sys::Oid,
+    types: Option<&[&str]>,
+    segments: &[Opened],
     directory: &Directory,
     dead: &mut Dead,
-) -> Fallible<HashMap<(i64, String), u64>> {
-    let mut changed: HashMap<(i64, String), u64> = HashMap::new();
-    if removed.is_empty() {
-        return Ok(changed);
+) -> Fallible<Buried> {
+    let log = direct::removals(internals, types, &|id| KNOWN.with_borrow(|known| !known.entries.contains(&id)))?;
+    let mut buried = Buried { entries: log.iter().map(|entry| entry.id).collect(), rows: HashMap::new() };
+    if log.is_empty() {
+        return Ok(buried);
     }
-    let ids: Vec<&str> = removed.iter().map(|event| event.customer_id.as_str()).collect();
-    let ordinals = directory.find(&ids)?;
-    // By the groups in which they may be, so that each group is gone through once.
-    let mut by_group: HashMap<(usize, &str), HashSet<(u32, i64)>> = HashMap::new();
-    for (event, ordinal) in removed.iter().zip(ordinals) {
-        let Some(ordinal) = ordinal else { continue };
-        for (place, (segment, header, _)) in segments.iter().enumerate() {
-            let inside = segment.stamps.0 <= event.stamp && event.stamp < segment.stamps.1;
-            if inside && header.group(&event.event_type).is_some() {
-                by_group.entry((place, &event.event_type)).or_default().insert((ordinal, event.event_id));
-            }
-        }
+    let mut of_type: HashMap<&str, HashSet<i64>> = HashMap::new();
+    for entry in &log {
+        of_type.entry(&entry.event_type).or_default().insert(entry.id);
     }
-    for ((place, event_type), wanted) in by_group {
-        /// Beyond so many, reading all keys is cheaper than looking each up.
-        const FEW: usize = 500;
-        pgrx::check_for_interrupts!();
-        let (segment, header, stream) = &segments[place];
-        let Some(entry) = header.group(event_type) else { continue };
-        let group = entry.open(stream).in_segment(segment.id)?;
-        let mut rows = RoaringBitmap::new();
-        if wanted.len() <= FEW {
-            for (ordinal, event_id) in &wanted {
-                rows.extend(group.find(stream, *ordinal, *event_id).in_segment(segment.id)?);
-            }
-        } else {
-            let result = group.keys(stream, |row, key| {
-                if wanted.contains(&(key.ordinal, key.event_id)) {
-                    rows.insert(row);
+    // What the masks do not know yet.
+    let mut unknown: Vec<(&Opened, &str, HashSet<i64>)> = Vec::new();
+    KNOWN.with_borrow_mut(|known| {
+        known.limit();
+        for opened in segments {
+            for (event_type, seen) in &of_type {
+                if opened.1.group(event_type).is_none() {
+                    continue;
                 }
-            });
-            result.in_segment(segment.id)?;
+                let mask = known.mask(opened, event_type);
+                // A snapshot that does not see all of them begins with none.
+                if !mask.entries.is_subset(seen) {
+                    mask.entries.clear();
+                    mask.rows.clear();
+                }
+                let new: HashSet<i64> = seen.difference(&mask.entries).copied().collect();
+                if !new.is_empty() {
+                    unknown.push((opened, event_type, new));
+                }
+            }
         }
-        if !rows.is_empty() {
-            let all = dead.entry(segment.id).or_default().entry(event_type.to_owned()).or_default();
-            let before = all.len();
-            *all |= rows;
-            *changed.entry((segment.id, event_type.to_owned())).or_default() += all.len() - before;
+    });
+    // An entry that one mask knows may be new to another.
+    let needed: HashSet<i64> = unknown.iter().flat_map(|(_, _, new)| new).copied().collect();
+    let again = log.iter().any(|entry| entry.bytes.is_none() && needed.contains(&entry.id));
+    let read = if again { Some(direct::removals(internals, types, &|id| needed.contains(&id))?) } else { None };
+    let bytes: HashMap<i64, &[u8]> = read
+        .as_ref()
+        .unwrap_or(&log)
+        .iter()
+        .filter_map(|entry| entry.bytes.as_deref().map(|bytes| (entry.id, bytes)))
+        .collect();
+    for (opened, event_type, new) in unknown {
+        pgrx::check_for_interrupts!();
+        let (segment, header, stream) = opened;
+        let mut wanted = Vec::new();
+        for entry in &new {
+            for removal in removals(bytes.get(entry).copied().unwrap_or_default()) {
+                let removal = removal.map_err(damaged)?;
+                if segment.stamps.0 <= removal.stamp && removal.stamp < segment.stamps.1 {
+                    wanted.push(removal);
+                }
+            }
+        }
+        let Some(group) = header.group(event_type) else { continue };
+        let group = group.open(stream).in_segment(segment.id)?;
+        let gone = dead.get(&segment.id).and_then(|groups| groups.get(event_type));
+        let rows = find(group, (segment, stream), &wanted, gone, directory)?;
+        KNOWN.with_borrow_mut(|known| {
+            known.entries.extend(&new);
+            let mask = known.mask(opened, event_type);
+            mask.rows |= rows;
+            mask.entries.extend(new);
+        });
+    }
+    KNOWN.with_borrow_mut(|known| {
+        for opened in segments {
+            for event_type in of_type.keys() {
+                let id = opened.0.id;
+                if opened.1.group(event_type).is_none() {
+                    continue;
+                }
+                let mask = known.mask(opened, event_type);
+                if mask.rows.is_empty() {
+                    continue;
+                }
+                let all = dead.entry(id).or_default().entry((*event_type).to_owned()).or_default();
+                let before = all.len();
+                *all |= &mask.rows;
+                buried.rows.insert((id, (*event_type).to_owned()), all.len() - before);
+            }
+        }
+    });
+    Ok(buried)
+}
+
+impl Known {
+    /// Forgets everything when it is too much: what is needed is found again.
+    fn limit(&mut self) {
+        const MASKS: usize = 4_096;
+        const ENTRIES: usize = 200_000;
+        if self.masks.len() > MASKS || self.entries.len() > ENTRIES {
+            *self = Self::default();
         }
     }
-    Ok(changed)
+
+    fn mask(&mut self, (_, _, stream): &Opened, event_type: &str) -> &mut Mask {
+        let (pages, segment) = stream.identity();
+        self.masks
+            .entry((pages, segment, event_type.to_owned()))
+            .or_insert_with(|| Mask { entries: HashSet::new(), rows: RoaringBitmap::new() })
+    }
+}
+
+/// The rows of a group that are gone.
+fn find(
+    group: &Group,
+    (segment, stream): (&store::Segment, &PageStream),
+    wanted: &[Removal<'_>],
+    gone: Option<&RoaringBitmap>,
+    directory: &Directory,
+) -> Fallible<RoaringBitmap> {
+    /// Beyond so many, reading all keys is cheaper than looking each up.
+    const FEW: usize = 500;
+    let mut rows = RoaringBitmap::new();
+    if wanted.is_empty() {
+        return Ok(rows);
+    }
+    if wanted.len() > FEW {
+        // By id alone, for which no customer is looked up. An id is in a snapshot once, and each of these rows was there
+        // when its segment was sealed; unless the table's primary key is gone, and ids come twice.
+        let ids: RoaringTreemap = wanted.iter().map(|removal| removal.event_id.cast_unsigned()).collect();
+        let (mut found, mut twice) = (RoaringTreemap::new(), false);
+        let keys = group.keys(stream, |row, key| {
+            let id = key.event_id.cast_unsigned();
+            if ids.contains(id) && gone.is_none_or(|gone| !gone.contains(row)) {
+                rows.insert(row);
+                twice |= !found.insert(id);
+            }
+        });
+        keys.in_segment(segment.id)?;
+        if !twice {
+            return Ok(rows);
+        }
+        rows.clear();
+    }
+    let customers: Vec<&str> = wanted.iter().map(|removal| removal.customer).collect();
+    let ordinals = directory.find(&customers)?;
+    let known = wanted.iter().zip(ordinals).filter_map(|(removal, ordinal)| Some((ordinal?, removal.event_id)));
+    if wanted.len() <= FEW {
+        for (ordinal, event_id) in known {
+            rows.extend(group.find(stream, ordinal, event_id).in_segment(segment.id)?);
+        }
+    } else {
+        let known: HashSet<(u32, i64)> = known.collect();
+        let keys = group.keys(stream, |row, key| {
+            if known.contains(&(key.ordinal, key.event_id)) {
+                rows.insert(row);
+            }
+        });
+        keys.in_segment(segment.id)?;
+    }
+    Ok(rows)
 }

@@ -5,7 +5,7 @@
 //! transaction. The logs' entries that S sees speak of rows that are not among them: they are applied to the segments
 //! that were there before, and taken out. Entries that come after S speak of rows that S saw, and stay for later.
 
-use std::collections::HashMap;
+use std::rc::Rc;
 
 use cohort_core::segment::{CustomersBuilder, Header};
 use pgrx::pg_sys;
@@ -14,7 +14,7 @@ use super::direct;
 use super::directory::{ByHash, Directory};
 use super::events::{self, Customers, Intake, Wanted};
 use super::pages::{PageStream, Pages};
-use super::removed::{bury, dead_by_segment};
+use super::removed::{Buried, bury, dead_by_segment};
 use super::scan::must_read;
 use super::store::{self, Kind, State};
 use super::{Damaged, cache, damaged, merge, tables};
@@ -94,7 +94,7 @@ pub(crate) fn pending(most: usize) -> Fallible<usize> {
         let state = direct::state(tables.internals)?;
         let tail = (state.watermark, store::snapshot_xmin()?);
         let rows = events::count(&tables, tail, most)?;
-        let removed = if rows < most { store::removed_count(most)? } else { 0 };
+        let removed = if rows < most { store::removed_count()? } else { 0 };
         Ok(rows + removed)
     })
 }
@@ -127,23 +127,9 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
         };
 
         // What is gone from the segments that are there.
-        let (event_entries, removed) = store::removed_events_log()?;
         let (profile_entries, removed_profiles) = store::removed_profiles_log()?;
-        let mut opened = Vec::new();
-        if !removed.is_empty() {
-            for segment in old.iter().filter(|segment| segment.kind == Kind::Events) {
-                let stream = PageStream::new(&pages, segment.id);
-                opened.push((segment.clone(), cache::header(&stream).in_segment(segment.id)?, stream));
-            }
-        }
-        let mut dead = if removed.is_empty() { HashMap::new() } else { dead_by_segment(&old)? };
-        for ((segment, event_type), more) in bury(&removed, &opened, &register.directory, &mut dead)? {
-            if let Some(rows) = dead.get(&segment).and_then(|groups| groups.get(&event_type)) {
-                store::set_dead_rows(segment, &event_type, rows, more)?;
-                sealed.removed += more;
-            }
-        }
-        drop(opened);
+        let (event_entries, removed) = bury_all(tables.internals, &old, &pages, &register.directory)?;
+        sealed.removed += removed;
 
         // Events.
         let batch = if from == 0 { settings::segment_rows() } else { settings::seal_batch() };
@@ -193,6 +179,34 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
     drop(progress);
     erase(&state, forgotten)?;
     Ok((sealed, state))
+}
+
+/// Marks the rows gone that the log names, in the segments that were there before; gives the log's entries, and how many
+/// rows there were.
+fn bury_all(
+    internals: pg_sys::Oid,
+    segments: &[store::Segment],
+    pages: &Rc<Pages>,
+    directory: &Directory,
+) -> Fallible<(Vec<i64>, u64)> {
+    if direct::removals(internals, None, &|_| false)?.is_empty() {
+        return Ok((Vec::new(), 0));
+    }
+    let mut opened = Vec::new();
+    for segment in segments.iter().filter(|segment| segment.kind == Kind::Events) {
+        let stream = PageStream::new(pages, segment.id);
+        opened.push((segment.clone(), cache::header(&stream).in_segment(segment.id)?, stream));
+    }
+    let mut dead = dead_by_segment(segments)?;
+    let Buried { entries, rows } = bury(internals, None, &opened, directory, &mut dead)?;
+    let mut removed = 0;
+    for ((segment, event_type), more) in rows {
+        if let Some(rows) = dead.get(&segment).and_then(|groups| groups.get(&event_type)).filter(|_| more > 0) {
+            store::set_dead_rows(segment, &event_type, rows, more)?;
+            removed += more;
+        }
+    }
+    Ok((entries, removed))
 }
 
 /// Customers that are to be taken out of all segments.

@@ -186,12 +186,13 @@ pub(super) fn set_dead_rows(segment: i64, event_type: &str, rows: &RoaringBitmap
     Ok(())
 }
 
-/// An event row that is gone.
-pub(super) struct Removed {
-    pub(super) event_id: i64,
+/// An entry of the log of removed events.
+pub(super) struct Removals {
+    /// Drawn at random.
+    pub(super) id: i64,
     pub(super) event_type: String,
-    pub(super) customer_id: String,
-    pub(super) stamp: u64,
+    /// The rows that are gone, as `cohort_core::segment::removals` reads them; where they were asked for.
+    pub(super) bytes: Option<Vec<u8>>,
 }
 
 /// Every entry of a log that the active snapshot sees: where it lies, and what it says.
@@ -203,30 +204,18 @@ fn log<T>(sql: &str, mut read: impl FnMut(&Row) -> Fallible<T>) -> Fallible<Log<
 /// The entries of a log: where they lie, and what they say.
 pub(super) type Log<T> = (Vec<String>, Vec<T>);
 
-/// The log of removed events.
-pub(super) fn removed_events_log() -> Fallible<Log<Removed>> {
-    log("SELECT ctid::text, event_id, event_type, customer_id, stamp FROM kursaha_cohort.event_removed", |row| {
-        Ok(Removed {
-            event_id: row.need(2)?,
-            event_type: row.need(3)?,
-            customer_id: row.need(4)?,
-            stamp: row.need::<Xid8>(5)?.0,
-        })
-    })
-}
-
 /// The log of removed profiles.
 pub(super) fn removed_profiles_log() -> Fallible<Log<String>> {
     log("SELECT ctid::text, customer_id FROM kursaha_cohort.customer_removed", |row| row.need(2))
 }
 
 /// Takes entries out of both logs, those and no others: what came later than the snapshot that read them stays.
-pub(super) fn forget_removed(events: Vec<String>, profiles: Vec<String>) -> Fallible<()> {
-    for (table, entries) in [("event_removed", events), ("customer_removed", profiles)] {
-        if !entries.is_empty() {
-            let sql = format!("DELETE FROM kursaha_cohort.{table} WHERE ctid = ANY ($1::tid[])");
-            spi::touch(&sql, &[entries.into()])?;
-        }
+pub(super) fn forget_removed(events: Vec<i64>, profiles: Vec<String>) -> Fallible<()> {
+    if !events.is_empty() {
+        spi::touch("DELETE FROM kursaha_cohort.event_removed WHERE removal_id = ANY ($1)", &[events.into()])?;
+    }
+    if !profiles.is_empty() {
+        spi::touch("DELETE FROM kursaha_cohort.customer_removed WHERE ctid = ANY ($1::tid[])", &[profiles.into()])?;
     }
     Ok(())
 }
@@ -248,13 +237,13 @@ pub(super) fn forget_forgotten(entries: Vec<String>) -> Fallible<()> {
     spi::touch("UPDATE kursaha_cohort.index_state SET erasures = erasures + 1", &[]).map(drop)
 }
 
-/// How many entries the logs of removed rows have, counted up to a number.
-pub(super) fn removed_count(most: usize) -> Fallible<usize> {
+/// How many rows the logs of removed rows name.
+pub(super) fn removed_count() -> Fallible<usize> {
     let count: i64 = spi::one(
         Snapshot::Callers,
-        "SELECT count(*) FROM (SELECT FROM kursaha_cohort.event_removed UNION ALL \
-         SELECT FROM kursaha_cohort.customer_removed LIMIT $1) AS entries",
-        &[i64::try_from(most).unwrap_or(i64::MAX).into()],
+        "SELECT (SELECT coalesce(sum(entries), 0) FROM kursaha_cohort.event_removed)::bigint \
+         + (SELECT count(*) FROM kursaha_cohort.customer_removed)",
+        &[],
         |row| row.need(1),
     )?;
     Ok(usize::try_from(count).unwrap_or(0))
