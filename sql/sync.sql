@@ -352,6 +352,7 @@ SELECT c.name AS cohort, d.name AS destination, now.state,
     CASE WHEN now.state = 'disarmed' THEN 'it was set up on another server or database, which may still run it'
          WHEN s.state <> 'active' AND r.run_id IS NULL THEN s.why
          WHEN NOT kursaha_cohort.scheduler_runs() THEN 'no worker runs: kursaha_cohort is not among shared_preload_libraries, or kursaha_cohort.enabled is off'
+         WHEN current_setting('kursaha_cohort.max_sync_workers', true) = '0' THEN 'no run starts: kursaha_cohort.max_sync_workers is 0'
          ELSE coalesce(r.error, s.why) END AS why,
     CASE WHEN now.state = 'disarmed' THEN 'When the other one runs no syncs any more: SELECT cohort_sync_arm();'
          WHEN s.state <> 'active' AND r.run_id IS NULL THEN s.hint

@@ -198,7 +198,7 @@ fn register_syncs() {
         c"The most runs of syncs at a time in one database.",
         c"Each needs a background worker: see max_worker_processes.",
         &MAX_SYNC_WORKERS,
-        1,
+        0,
         1_000,
         GucContext::Sighup,
         GucFlags::default(),
