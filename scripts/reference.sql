@@ -98,6 +98,14 @@ SELECT events, profiles, segments FROM cohort_seal();
 -- cohort_check
 SELECT * FROM cohort_check();
 
+-- cohort_retain
+SELECT cohort_retain('13 months', 'view');
+SELECT cohort_retain('3 years');        -- every other type
+SELECT cohort_retain(NULL, 'view');     -- views for 3 years, too
+
+-- cohort_retain_now
+SELECT cohort_retain_now();
+
 -- cohort_reindex
 SELECT events, segments FROM cohort_reindex();
 

@@ -26,6 +26,8 @@ COMMENT ON FUNCTION @extschema@.cohort_changes(text, timestamptz) IS 'Who entere
 COMMENT ON FUNCTION @extschema@.cohort_seal() IS 'Folds what is new into the bitmap index, as far as the transactions that wrote it have ended, and merges segments';
 COMMENT ON FUNCTION @extschema@.cohort_reindex() IS 'Makes the bitmap index anew from the tables';
 COMMENT ON FUNCTION @extschema@.cohort_check() IS 'Compares the whole bitmap index with the tables; no row when they agree';
+COMMENT ON FUNCTION @extschema@.cohort_retain(interval, text) IS 'Keeps events of a type, or of every type without a policy of its own, for an interval after they occurred; NULL ends the policy. The worker deletes older ones, with the rights of the role that set it';
+COMMENT ON FUNCTION @extschema@.cohort_retain_now(bigint) IS 'Deletes events that are older than they are kept, up to about a number, with the caller''s rights; returns how many, 0 when none is left';
 COMMENT ON FUNCTION @extschema@.cohort_destination_create(text, text, jsonb, text) IS 'Makes a destination (facebook_ads, meta_pixel, webhook, s3, table) and gives its id; the secret is a reference, file:NAME or env:KURSAHA_SECRET_NAME';
 COMMENT ON FUNCTION @extschema@.cohort_destination_update(text, jsonb, text) IS 'Changes a destination; what is NULL stays. Its syncs that waited for that go on';
 COMMENT ON FUNCTION @extschema@.cohort_destination_drop(text) IS 'Removes a destination that no sync uses; what it keeps stays there';

@@ -236,6 +236,21 @@ VOLATILE PARALLEL UNSAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_rename_wrapper';
 
+CREATE FUNCTION @extschema@."cohort_retain"(
+    "keep" interval,
+    "event_type" TEXT DEFAULT NULL
+) RETURNS VOID
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_retain_wrapper';
+
+CREATE FUNCTION @extschema@."cohort_retain_now"(
+    "most" bigint DEFAULT 50000
+) RETURNS bigint
+STRICT VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_retain_now_wrapper';
+
 CREATE FUNCTION @extschema@."cohort_rule_schema"() RETURNS jsonb
 STRICT STABLE PARALLEL RESTRICTED
 LANGUAGE c

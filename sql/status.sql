@@ -68,15 +68,28 @@ COMMENT ON COLUMN @extschema@.cohort_worker_status.state IS 'Whether it is at wo
 -- The counters are those of COPY; src/pg/progress.rs says where ours stand.
 CREATE VIEW @extschema@.cohort_progress AS
 SELECT p.pid, d.datname AS database,
-    CASE p.param11 WHEN 1 THEN 'sealing' WHEN 2 THEN 'merging' WHEN 3 THEN 'checking' END AS phase,
+    CASE p.param11 WHEN 1 THEN 'sealing' WHEN 2 THEN 'merging' WHEN 3 THEN 'checking' WHEN 4 THEN 'deleting' END AS phase,
     p.param3 AS done, nullif(p.param12, 0) AS total
 FROM pg_stat_get_progress_info('COPY') p
 LEFT JOIN pg_database d ON d.oid = p.datid
-WHERE p.relid = 'kursaha_cohort.segment_page'::regclass AND p.param11 BETWEEN 1 AND 3
+WHERE p.relid = 'kursaha_cohort.segment_page'::regclass AND p.param11 BETWEEN 1 AND 4
   AND d.datname = current_database();
-COMMENT ON VIEW @extschema@.cohort_progress IS 'Sealing, merging and checking that run now, here';
+COMMENT ON VIEW @extschema@.cohort_progress IS 'Sealing, merging, checking and deleting of old events that run now, here';
 COMMENT ON COLUMN @extschema@.cohort_progress.pid IS 'The process at work';
 COMMENT ON COLUMN @extschema@.cohort_progress.database IS 'Its database';
-COMMENT ON COLUMN @extschema@.cohort_progress.phase IS 'What it does: sealing, merging or checking';
-COMMENT ON COLUMN @extschema@.cohort_progress.done IS 'Rows done';
-COMMENT ON COLUMN @extschema@.cohort_progress.total IS 'Rows in all, about; null when that is not known';
+COMMENT ON COLUMN @extschema@.cohort_progress.phase IS 'What it does: sealing, merging, checking, or deleting events that are older than they are kept';
+COMMENT ON COLUMN @extschema@.cohort_progress.done IS 'Rows done; of deleting, pages of cohort_event gone through';
+COMMENT ON COLUMN @extschema@.cohort_progress.total IS 'Rows, or pages, in all, about; null when that is not known';
+
+-- What there is to name in rules.
+CREATE FUNCTION kursaha_cohort.indexed_properties() RETURNS TABLE (event_type text, property text, types text[], events bigint)
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'indexed_properties_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.indexed_properties() IS 'The properties of sealed events; none for whom the index may not answer';
+
+CREATE VIEW @extschema@.cohort_property AS
+SELECT p.event_type, p.property, p.types, p.events FROM kursaha_cohort.indexed_properties() p;
+COMMENT ON VIEW @extschema@.cohort_property IS 'The properties of sealed events, by event type, for pick lists: as segments hold them, so that events of the last seconds may be missing, and what was deleted since is counted until it is merged. Empty for whom row-level security restricts';
+COMMENT ON COLUMN @extschema@.cohort_property.event_type IS 'The type of the events';
+COMMENT ON COLUMN @extschema@.cohort_property.property IS 'The property; keys of nested objects are joined by dots';
+COMMENT ON COLUMN @extschema@.cohort_property.types IS 'The types of its values: boolean, number, string, and array for arrays and empty objects';
+COMMENT ON COLUMN @extschema@.cohort_property.events IS 'How many events have it';

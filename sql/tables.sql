@@ -135,6 +135,28 @@ CREATE TABLE kursaha_cohort.customer_removed (
 COMMENT ON TABLE kursaha_cohort.customer_removed IS 'The log of profile rows that a DELETE, or an UPDATE of the customer_id, took away';
 COMMENT ON COLUMN kursaha_cohort.customer_removed.customer_id IS 'The row''s customer_id';
 
+-- How long events are kept -----------------------------------------------------------------------------------------------
+
+CREATE TABLE kursaha_cohort.retention (
+    event_type text COLLATE "C" PRIMARY KEY,
+    keep interval NOT NULL CHECK (keep > '0'),
+    owner kursaha_cohort.owner NOT NULL,
+    next_page bigint NOT NULL DEFAULT 0,
+    passed_at timestamptz,
+    deleted bigint NOT NULL DEFAULT 0,
+    last_error text,
+    failed_at timestamptz
+);
+COMMENT ON TABLE kursaha_cohort.retention IS 'Retention policies; the view cohort_retention shows them';
+COMMENT ON COLUMN kursaha_cohort.retention.event_type IS 'The event type; * for every type without a policy of its own';
+COMMENT ON COLUMN kursaha_cohort.retention.keep IS 'How long its events are kept';
+COMMENT ON COLUMN kursaha_cohort.retention.owner IS 'The role that set it';
+COMMENT ON COLUMN kursaha_cohort.retention.next_page IS 'The page of cohort_event at which the pass goes on; 0: none is under way';
+COMMENT ON COLUMN kursaha_cohort.retention.passed_at IS 'When the last pass ended';
+COMMENT ON COLUMN kursaha_cohort.retention.deleted IS 'How many events were deleted';
+COMMENT ON COLUMN kursaha_cohort.retention.last_error IS 'Why the last batch failed';
+COMMENT ON COLUMN kursaha_cohort.retention.failed_at IS 'When it failed';
+
 -- Application tables whose rows become events ---------------------------------------------------------------------------
 
 CREATE TABLE kursaha_cohort.capture (
@@ -322,7 +344,7 @@ DECLARE
     kept regclass;
 BEGIN
     FOREACH kept IN ARRAY ARRAY[
-        '@extschema@.cohort_event', '@extschema@.cohort_customer', 'kursaha_cohort.event_type', 'kursaha_cohort.event_key',
+        '@extschema@.cohort_event', '@extschema@.cohort_customer', 'kursaha_cohort.event_type', 'kursaha_cohort.event_key', 'kursaha_cohort.retention',
         'kursaha_cohort.capture', 'kursaha_cohort.captured', 'kursaha_cohort.cohort', 'kursaha_cohort.cohort_version',
         'kursaha_cohort.reference', 'kursaha_cohort.list_member', 'kursaha_cohort.member', 'kursaha_cohort.refresh',
         'kursaha_cohort.membership_change',

@@ -23,7 +23,7 @@ const SETS: &[PrivilegeSet] = &[
         name: "monitor",
         includes: &[],
         relations: &[
-            ("SELECT", "{s}.cohort_index_status, {s}.cohort_worker_status, {s}.cohort_progress"),
+            ("SELECT", "{s}.cohort_index_status, {s}.cohort_worker_status, {s}.cohort_progress, {s}.cohort_retention"),
             ("SELECT", "{s}.cohort_sync_status, {s}.cohort_sync_run"),
         ],
         functions: &[],
@@ -32,9 +32,12 @@ const SETS: &[PrivilegeSet] = &[
         name: "reader",
         includes: &["monitor"],
         relations: &[
-            ("SELECT", "{s}.cohort_event, {s}.cohort_customer, {s}.cohort_event_type"),
+            ("SELECT", "{s}.cohort_event, {s}.cohort_customer, {s}.cohort_event_type, {s}.cohort_property"),
             ("SELECT", "{s}.cohort_definition, {s}.cohort_definition_version"),
-            ("SELECT", "kursaha_cohort.event_type, kursaha_cohort.cohort, kursaha_cohort.reference, kursaha_cohort.refresh"),
+            (
+                "SELECT",
+                "kursaha_cohort.event_type, kursaha_cohort.cohort, kursaha_cohort.reference, kursaha_cohort.refresh",
+            ),
             // The tables behind these views name customers whom policies may hide from the reader.
             (
                 "SELECT",
@@ -55,6 +58,7 @@ const SETS: &[PrivilegeSet] = &[
             "cohort_sql",
             "cohort_validate",
             "cohort_rule_schema",
+            "indexed_properties",
             "cohort_members",
             "cohort_history",
             "cohort_changes",
@@ -116,6 +120,9 @@ const SETS: &[PrivilegeSet] = &[
             "cohort_capture",
             "cohort_release",
             "cohort_backfill",
+            "cohort_retain",
+            "cohort_retain_now",
+            "delete_old_events",
             "cohort_seal",
             "cohort_reindex",
             "cohort_check",

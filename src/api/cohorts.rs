@@ -10,9 +10,11 @@ use pgrx::prelude::*;
 use crate::pg::databases::{current_user, with_owners_rights, write};
 use crate::pg::errors::{Fallible, SqlState, failure, invalid};
 use crate::pg::jsonb::Jsonb;
+use crate::pg::notices;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::stamp;
 use crate::pg::store::{self, Cohort, MAX_CHAIN, Question};
+use crate::pg::time;
 use crate::sync;
 
 /// The most ids of a fixed list in one call.
@@ -151,6 +153,7 @@ fn cohort_create(
     let id = add(name, description, Some(&rule))?;
     keep_references(id, Some(&rule))?;
     keep_version(id)?;
+    notices::tell(&Question::of_rule(Snapshot::Fresh, rule, time::as_of(None)?)?);
     Ok(Some(id))
 }
 
@@ -174,6 +177,7 @@ fn cohort_update(name: Option<&str>, rule: Option<Jsonb>) -> Result<Option<i64>,
     )?;
     keep_references(cohort.id, Some(&rule))?;
     keep_version(cohort.id)?;
+    notices::tell(&Question::of_rule(Snapshot::Fresh, rule, time::as_of(None)?)?);
     Ok(Some(cohort.id))
 }
 

@@ -10,6 +10,7 @@ use pgrx::prelude::*;
 use crate::pg::answer;
 use crate::pg::errors::{Fallible, invalid};
 use crate::pg::jsonb::Jsonb;
+use crate::pg::notices;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::store::{self, Question};
 use crate::pg::time;
@@ -84,6 +85,7 @@ fn cohort_preview(
             .set_hint("cohort_evaluate gives all members of a rule."));
     }
     let question = question_of_rule(&rule, as_of)?;
+    notices::tell(&question);
     Ok(TableIterator::once(answer::preview(&question, usize::try_from(sample).unwrap_or(0))?))
 }
 

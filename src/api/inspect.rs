@@ -10,6 +10,7 @@ use pgrx::prelude::*;
 use crate::pg::answer;
 use crate::pg::errors::Fallible;
 use crate::pg::jsonb::Jsonb;
+use crate::pg::notices;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::store::{self, Question};
 use crate::pg::time;
@@ -167,6 +168,11 @@ fn cohort_validate(
                     let hint = "Save it first with cohort_create.".to_owned();
                     rows.push((path, format!("cohort \"{name}\" does not exist"), Some(hint)));
                 }
+            }
+            if rows.is_empty()
+                && let Ok(question) = Question::of_rule(Snapshot::Callers, rule, time::as_of(None)?)
+            {
+                notices::tell(&question);
             }
             rows
         }

@@ -10,5 +10,7 @@ mod inspect;
 mod members;
 mod owners;
 mod planner;
+mod properties;
+mod retain;
 mod syncs;
 mod track;

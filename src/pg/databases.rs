@@ -57,6 +57,17 @@ pub(crate) fn with_owners_rights<T>(work: impl FnOnce() -> Fallible<T>) -> Falli
     work()
 }
 
+/// Runs something with the rights of a role and no others, as if that role had called it. What it does may run code that
+/// others planted, triggers for instance: it cannot take on the rights of the session's user, nor leave anything to the
+/// end of the transaction, when those are back.
+pub(crate) fn with_rights_of<T>(role: pg_sys::Oid, work: impl FnOnce() -> Fallible<T>) -> Fallible<T> {
+    let before = Rights::now();
+    let restricted = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION;
+    // SAFETY: the rights come back when `before` goes.
+    unsafe { pg_sys::SetUserIdAndSecContext(role, before.context | restricted.cast_signed()) };
+    work()
+}
+
 /// Runs one statement on internal tables with the rights of the extension's owner; gives how many rows it touched.
 pub(crate) fn write(sql: &str, args: &[DatumWithOid<'_>]) -> Fallible<u64> {
     with_owners_rights(|| spi::touch(sql, args))

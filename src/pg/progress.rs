@@ -13,6 +13,8 @@ pub(crate) enum Phase {
     Merging = 2,
     /// Comparing the index with the tables.
     Checking = 3,
+    /// Deleting events that are older than they are kept: counts pages of the table.
+    Deleting = 4,
 }
 
 /// Places of the counters; the view reads them by these numbers plus one.
@@ -42,6 +44,12 @@ impl Progress {
     #[expect(clippy::unused_self, reason = "only work under way has a total")]
     pub(crate) fn total(&self, rows: u64) {
         set(place::TOTAL, rows);
+    }
+
+    /// Where it is now.
+    #[expect(clippy::unused_self, reason = "only work under way is anywhere")]
+    pub(crate) fn at(&self, place: u64) {
+        set(place::DONE, place);
     }
 
     /// How many rows are done.

@@ -7,7 +7,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{FromDatum, pg_guard, pg_sys};
 
 use crate::pg::errors::Fallible;
-use crate::pg::{databases, index, settings};
+use crate::pg::{databases, index, retain, settings};
 
 /// The sealer's main function; the argument is the database's OID.
 #[pg_guard]
@@ -27,6 +27,7 @@ pub extern "C-unwind" fn kursaha_cohort_sealer(database: pg_sys::Datum) {
         if !settings::enabled() || !BackgroundWorker::transaction(databases::has_extension) {
             break;
         }
+        retain::work(&BackgroundWorker::worker_continue);
         let due = sealed.elapsed() >= settings::seal_interval();
         let pending = transaction(|| index::pending(settings::seal_rows()));
         if pending >= settings::seal_rows() || (due && pending > 0) {

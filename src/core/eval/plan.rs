@@ -238,6 +238,17 @@ impl<'a> Plan<'a> {
         Some(all)
     }
 
+    /// The event types that the rule names.
+    #[must_use]
+    pub fn named_types(&self) -> Vec<&str> {
+        let steps = self.sequences.iter().flat_map(|sequence| &sequence.steps).map(|step| &step.types);
+        let named = self.dids.iter().map(|did| &did.types).chain(steps).flatten().flatten();
+        let mut all: Vec<&str> = named.map(String::as_str).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     /// The first and the last instant of all events that are looked at, as far as conditions say; `None` when every event
     /// may matter. Events outside need not be in the source.
     #[must_use]

@@ -42,7 +42,55 @@ pub struct Dictionary {
     pub(crate) numeric_texts: bool,
 }
 
+/// What kinds of values there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kinds {
+    /// `true` or `false`.
+    pub booleans: bool,
+    /// Numbers.
+    pub numbers: bool,
+    /// Strings.
+    pub strings: bool,
+    /// Arrays, or objects that are kept as a whole.
+    pub structures: bool,
+}
+
+impl Kinds {
+    /// Those of either.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            booleans: self.booleans | other.booleans,
+            numbers: self.numbers | other.numbers,
+            strings: self.strings | other.strings,
+            structures: self.structures | other.structures,
+        }
+    }
+
+    /// Their names, as `jsonb_typeof` calls them.
+    #[must_use]
+    pub fn names(self) -> Vec<&'static str> {
+        let all = [
+            (self.booleans, "boolean"),
+            (self.numbers, "number"),
+            (self.strings, "string"),
+            (self.structures, "array"),
+        ];
+        all.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect()
+    }
+}
+
 impl Dictionary {
+    /// What kinds of values it has.
+    pub(crate) fn kinds(&self) -> Kinds {
+        Kinds {
+            booleans: self.has_false || self.has_true,
+            numbers: self.number_codes() > 0 || self.bigs > 0,
+            strings: self.texts > 0,
+            structures: self.jsons > 0,
+        }
+    }
+
     /// As [`Span::move_by`].
     pub(super) fn move_by(&mut self, part: u64) {
         self.numbers.move_by(part);

@@ -4,7 +4,7 @@ use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 
 use super::column::{Column, PACK, Reader};
-use super::dictionary::{self, Dictionary};
+use super::dictionary::{self, Dictionary, Kinds};
 use super::ids::{IdReader, Ids};
 use super::lists::Lists;
 use super::stream::{Corrupt, Span, Stream};
@@ -143,6 +143,29 @@ impl Group {
             }
         }
         Ok(())
+    }
+
+    /// The paths at which there are values, and what kinds of values; the empty path stands for values that have no
+    /// column of their own.
+    pub fn paths(&self) -> impl Iterator<Item = (&[String], Kinds)> {
+        self.properties.iter().map(|property| (property.path.as_slice(), property.dictionary.kinds()))
+    }
+
+    /// How many rows have a value at one of the paths, counted from 0.
+    ///
+    /// # Errors
+    /// When the segment is damaged.
+    pub fn rows_with(&self, path: usize, stream: &dyn Stream) -> Result<u32, Corrupt> {
+        let Some(property) = self.properties.get(path) else { return Ok(0) };
+        let mut codes = Reader::new(stream, &property.codes);
+        let mut pack = [0_u32; PACK];
+        let (rows, mut found) = (self.rows as usize, 0_u32);
+        for number in 0..rows.div_ceil(PACK) {
+            codes.small(number, &mut pack)?;
+            let here = pack.iter().take(rows - number * PACK).filter(|code| **code != dictionary::MISSING).count();
+            found += u32::try_from(here).unwrap_or(0);
+        }
+        Ok(found)
     }
 
     /// The row of an event of a customer, if it is here.

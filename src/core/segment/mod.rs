@@ -21,6 +21,7 @@ pub(crate) mod times;
 pub use build::{GroupBuilder, SegmentBuilder};
 pub use column::PACK;
 pub use customers::{CustomersBuilder, CustomersHeader, Key, customer_hash};
+pub use dictionary::Kinds;
 pub use group::Group;
 pub use header::{Entry, Header};
 pub use removals::{Removal, RemovalsBuilder, removals};

@@ -357,7 +357,7 @@ pub(super) fn count(tables: &Tables, (from, to): (u64, u64), most: usize) -> Fal
 }
 
 /// The event types that occur: the index is asked for the next one each time.
-fn event_types(tables: &Tables) -> Fallible<Vec<String>> {
+pub(super) fn event_types(tables: &Tables) -> Fallible<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     let mut scan = tables.events_by(c"cohort_event_type_stamp", 1)?;
     loop {

@@ -11,6 +11,7 @@ mod fetch;
 mod hints;
 mod log;
 mod merge;
+mod names;
 mod pages;
 mod removed;
 mod scan;
@@ -27,8 +28,9 @@ pub(crate) use check::check;
 pub(crate) use direct::{Definition, definition, extension_owner, public_schema};
 pub(crate) use evaluate::{Ask, Evaluated, Named, contains, evaluate};
 pub(crate) use hints::register as preload;
+pub(crate) use names::{Of, event_types, keys, properties};
 pub(crate) use scan::Scratch;
-pub(crate) use seal::{Sealed, merge_next, pending, reindex, seal, seal_only};
+pub(crate) use seal::{Sealed, fold_removals, merge_next, pending, reindex, seal, seal_only};
 
 use events::Tables;
 

@@ -181,6 +181,26 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
     Ok((sealed, state))
 }
 
+/// Takes what the log of removed events names out of the segments, without sealing. To be called at READ COMMITTED.
+///
+/// Rows that are not sealed need no mark: the next sealing comes after this transaction, and does not see them.
+pub(crate) fn fold_removals() -> Fallible<()> {
+    lock_tables()?;
+    let state = store::lock_state()?;
+    spi::with_snapshot(|| {
+        let internals = tables()?.internals;
+        let segments = direct::segments(internals)?;
+        let pages = Pages::open(internals)?;
+        let directory = Directory::open(&state, &segments, &pages)?;
+        let (entries, removed) = bury_all(internals, &segments, &pages, &directory)?;
+        store::forget_removed(entries, Vec::new())?;
+        if removed > 0 {
+            spi::touch("UPDATE kursaha_cohort.index_state SET removed = true", &[])?;
+        }
+        Ok(())
+    })
+}
+
 /// Marks the rows gone that the log names, in the segments that were there before; gives the log's entries, and how many
 /// rows there were.
 fn bury_all(

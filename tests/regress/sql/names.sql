@@ -1,0 +1,54 @@
+-- Notices for event types and properties that nobody has, and cohort_property
+\set SHOW_CONTEXT never
+TRUNCATE cohort_event, cohort_customer;
+SELECT FROM cohort_seal();
+
+-- Of empty tables nothing is wrong
+SELECT * FROM cohort_validate('{"did": "purchsae", "where": [{"property": "prise", "operator": "gt", "value": 1}]}');
+
+INSERT INTO cohort_event (customer_id, event_type, data) VALUES
+    ('ada', 'purchase', '{"price": 12, "brand": "kettle & co", "tags": ["a"], "cart": {"id": "x", "full": true}}'),
+    ('bob', 'purchase', '{"price": "12.50", "note": null}'),
+    ('bob', 'refund', '{"reason": "broken"}');
+SELECT cohort_identify('ada', '{"city": "pune"}');
+
+-- Sealed or not
+SELECT * FROM cohort_validate('{"did": "purchase", "where": [{"property": "prise", "operator": "gt", "value": 1}]}');
+SELECT events FROM cohort_seal();
+SELECT * FROM cohort_validate('{"did_not": "purchsae"}');
+SELECT * FROM cohort_preview('{"did_not": "purchsae"}');
+SELECT cohort_create('typo', '{"did": "refnud"}') > 0 AS saved;
+SELECT cohort_update('typo', '{"and": [{"did": "refund", "where": [{"property": "price", "operator": "exists"}]}, {"profile": "ctiy", "operator": "eq", "value": "pune"}]}') > 0 AS saved;
+SELECT * FROM cohort_validate('{"did": "purchase", "where": [{"property": "occurred_at", "operator": "exists"}]}');
+SELECT * FROM cohort_validate('{"did": "*", "where": [{"property": "weather", "operator": "exists"}]}');
+SELECT * FROM cohort_validate('{"did": "xylophone"}');
+SELECT * FROM cohort_validate('{"sequence": [{"did": "purchase", "as": "p"}, {"did": "refund", "where": [{"property": "reson", "operator": "eq", "ref": "p.brand"}]}]}');
+
+-- Nothing to say: what is there, in the tail only, below another key, of a type that Kursaha sends; where plain SQL answers
+SELECT * FROM cohort_validate('{"and": [{"did": "purchase", "where": [{"property": "cart.id", "operator": "eq", "value": "x"}]}, {"did": ["refund", "signup"]}, {"profile": "city", "operator": "exists"}]}');
+INSERT INTO cohort_event (customer_id, event_type, data) VALUES ('ada', 'purchase', '{"fresh": 1}');
+SELECT * FROM cohort_validate('{"did": "purchase", "where": [{"property": "fresh", "operator": "exists"}]}');
+SET kursaha_cohort.engine = 'sql';
+SELECT * FROM cohort_validate('{"did": "purchsae"}');
+RESET kursaha_cohort.engine;
+-- Problems come alone
+SELECT * FROM cohort_validate('{"did": "purchsae", "count": 3}');
+
+-- For pick lists
+SELECT * FROM cohort_property ORDER BY event_type, property;
+CREATE ROLE picker;
+SELECT cohort_grant('reader', 'picker');
+SET ROLE picker;
+SELECT count(*) FROM cohort_property;
+RESET ROLE;
+ALTER TABLE cohort_event ENABLE ROW LEVEL SECURITY;
+SET ROLE picker;
+SELECT count(*) FROM cohort_property;
+SELECT * FROM cohort_validate('{"did": "purchsae"}');
+RESET ROLE;
+ALTER TABLE cohort_event DISABLE ROW LEVEL SECURITY;
+DROP OWNED BY picker;
+DROP ROLE picker;
+SELECT cohort_drop('typo') IS NOT NULL AS dropped;
+TRUNCATE cohort_event, cohort_customer;
+SELECT FROM cohort_seal();
