@@ -33,7 +33,8 @@ pub(crate) fn tell(question: &Question) {
 
 fn found(question: &Question) -> Fallible<Vec<(String, String)>> {
     let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
-    let named = question.planned(&ServerCalendar, question.instant(), |plan| {
+    // What another cohort names was said when that one was saved.
+    let named = question.alone().planned(&ServerCalendar, question.instant(), |plan| {
         Ok(Named {
             types: owned(plan.named_types()),
             with_data: plan.types_with_data().map(owned),

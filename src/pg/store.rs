@@ -271,6 +271,12 @@ impl Question {
         }
     }
 
+    /// The question of the rule alone: the cohorts that it names are taken for fixed lists.
+    pub(crate) fn alone(&self) -> Self {
+        let cohorts = self.cohorts.keys().map(|name| (name.clone(), Source::List(0))).collect();
+        Self { cohorts, ..self.part(self.rule.condition.clone()) }
+    }
+
     /// Makes the rule ready for the index and asks it.
     pub(crate) fn planned<T>(
         &self,

@@ -29,10 +29,39 @@ fn wrong() -> pg_sys::panic::ErrorReport {
     )
 }
 
+/// Refuses a table whose columns are no longer what they are read as.
+fn must_fit(relation: pg_sys::Relation) -> Fallible<()> {
+    const COLUMNS: [(i32, bool); 4] =
+        [(event::EVENT_ID, true), (event::CUSTOMER_ID, false), (event::EVENT_TYPE, false), (event::STAMP, true)];
+    // SAFETY: the relation is open, and its descriptor has so many columns as it says.
+    let fits = unsafe {
+        let descriptor = (*relation).rd_att;
+        COLUMNS.iter().all(|(column, by_value)| {
+            if *column > (*descriptor).natts {
+                return false;
+            }
+            #[cfg(not(feature = "pg18"))]
+            let attribute = (*descriptor).attrs.as_ptr().add(usize::try_from(column - 1).unwrap_or(0));
+            #[cfg(feature = "pg18")]
+            let attribute = pg_sys::TupleDescAttr(descriptor, column - 1);
+            (*attribute).attbyval == *by_value && (*by_value || (*attribute).attlen == -1)
+        })
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(failure(
+        SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "the columns of cohort_event are not as the extension made them",
+    )
+    .set_hint("Give them their types again, or restore a dump into a new database."))
+}
+
 /// Logs the rows of a statement.
 fn log_rows(fcinfo: pg_sys::FunctionCallInfo) -> Fallible<pg_sys::HeapTuple> {
     // SAFETY: fcinfo comes from the function manager.
     let data = unsafe { trigger::data(fcinfo) }.filter(|data| !data.tg_oldtable.is_null()).ok_or_else(wrong)?;
+    must_fit(data.tg_relation)?;
     // SAFETY: the transition table and the relation live as long as the call; the store's other readers have read
     // pointers of their own, as this one has. The slot is freed here, or by the abort that an error leads to.
     unsafe {
@@ -65,6 +94,7 @@ fn log_row(fcinfo: pg_sys::FunctionCallInfo) -> Fallible<pg_sys::HeapTuple> {
     // SAFETY: fcinfo comes from the function manager; the row has the relation's descriptor.
     unsafe {
         let data = trigger::data(fcinfo).filter(|data| !data.tg_trigtuple.is_null()).ok_or_else(wrong)?;
+        must_fit(data.tg_relation)?;
         let mut log = Log::new();
         log.push(|column| {
             let mut is_null = false;
