@@ -10,7 +10,8 @@ CREATE TABLE kursaha_cohort.index_state (
     removed boolean NOT NULL DEFAULT false,
     erasures bigint NOT NULL DEFAULT 0,
     changes bigint NOT NULL DEFAULT 0,
-    sealed_at timestamptz
+    sealed_at timestamptz,
+    sum integer NOT NULL DEFAULT 0
 );
 INSERT INTO kursaha_cohort.index_state DEFAULT VALUES;
 COMMENT ON TABLE kursaha_cohort.index_state IS 'The state of the index: one row. Sealing, merging and clearing update it, so that they come one after the other';
@@ -22,6 +23,7 @@ COMMENT ON COLUMN kursaha_cohort.index_state.removed IS 'Whether events or profi
 COMMENT ON COLUMN kursaha_cohort.index_state.erasures IS 'Counts the times that customers lost their ordinals: what backends remember of ordinals is void then';
 COMMENT ON COLUMN kursaha_cohort.index_state.changes IS 'Counts what changed the index';
 COMMENT ON COLUMN kursaha_cohort.index_state.sealed_at IS 'When it was last sealed';
+COMMENT ON COLUMN kursaha_cohort.index_state.sum IS 'CRC-32 of the state and of the table segment, which kursaha_cohort.index_sum() computes; where it is another, the index is damaged';
 
 CREATE SEQUENCE kursaha_cohort.segment_id AS bigint;
 COMMENT ON SEQUENCE kursaha_cohort.segment_id IS 'Ids of segments; none comes twice, whatever is rolled back, because backends remember headers by them';
@@ -50,6 +52,11 @@ COMMENT ON COLUMN kursaha_cohort.segment.bytes IS 'Its size';
 COMMENT ON COLUMN kursaha_cohort.segment.first_at IS 'The time of its earliest event';
 COMMENT ON COLUMN kursaha_cohort.segment.last_at IS 'The time of its latest event';
 
+-- What changes the state or the segments writes the new sum in the same transaction.
+CREATE FUNCTION kursaha_cohort.index_sum() RETURNS integer
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'index_sum_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.index_sum() IS 'CRC-32 of index_state and segment as this transaction has left them: what index_state.sum ought to be; NULL where they make no sense';
+
 CREATE TABLE kursaha_cohort.segment_page (
     segment_id bigint NOT NULL,
     page integer NOT NULL,
@@ -61,10 +68,10 @@ ALTER TABLE kursaha_cohort.segment_page ALTER bytes SET STORAGE PLAIN;
 -- Where each segment begins, in one small index: a session that opens all segments would read a page of the other for each.
 CREATE INDEX segment_page_first ON kursaha_cohort.segment_page (segment_id) WHERE page = 0;
 COMMENT ON INDEX kursaha_cohort.segment_page_first IS 'The first page of each segment';
-COMMENT ON TABLE kursaha_cohort.segment_page IS 'The bytes of segments, 8,000 a row';
+COMMENT ON TABLE kursaha_cohort.segment_page IS 'The bytes of segments, 8,000 a row, each with a checksum';
 COMMENT ON COLUMN kursaha_cohort.segment_page.segment_id IS 'The segment';
 COMMENT ON COLUMN kursaha_cohort.segment_page.page IS 'Counted from 0';
-COMMENT ON COLUMN kursaha_cohort.segment_page.bytes IS 'The bytes';
+COMMENT ON COLUMN kursaha_cohort.segment_page.bytes IS 'The bytes, then four of checksum';
 
 CREATE TABLE kursaha_cohort.segment_dead (
     segment_id bigint NOT NULL,
@@ -75,7 +82,7 @@ CREATE TABLE kursaha_cohort.segment_dead (
 COMMENT ON TABLE kursaha_cohort.segment_dead IS 'Rows of segments whose events were updated or deleted since; merging drops them';
 COMMENT ON COLUMN kursaha_cohort.segment_dead.segment_id IS 'The segment';
 COMMENT ON COLUMN kursaha_cohort.segment_dead.event_type IS 'The group of the segment';
-COMMENT ON COLUMN kursaha_cohort.segment_dead.rows IS 'The rows, a roaring bitmap in its portable form';
+COMMENT ON COLUMN kursaha_cohort.segment_dead.rows IS 'The rows, a roaring bitmap in its portable form, then four bytes of checksum';
 
 CREATE TABLE kursaha_cohort.forgotten (
     customer_id text NOT NULL

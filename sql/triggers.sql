@@ -68,9 +68,13 @@ COMMENT ON TRIGGER log_removed ON @extschema@.cohort_customer IS 'Logs every pro
 CREATE FUNCTION kursaha_cohort.drop_segments(dropped text) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    whole boolean;
 BEGIN
     -- The state first: a snapshot older than the last sealing would not see all segments, and is refused here.
-    UPDATE kursaha_cohort.index_state SET changes = changes + 1, removed = true;
+    UPDATE kursaha_cohort.index_state SET changes = changes + 1;
+    SELECT s.sum = kursaha_cohort.index_sum() INTO whole FROM kursaha_cohort.index_state s;
+    UPDATE kursaha_cohort.index_state SET removed = true;
     WITH gone AS (DELETE FROM kursaha_cohort.segment WHERE kind = dropped RETURNING segment_id),
     pages AS (DELETE FROM kursaha_cohort.segment_page p USING gone WHERE p.segment_id = gone.segment_id)
     DELETE FROM kursaha_cohort.segment_dead d USING gone WHERE d.segment_id = gone.segment_id;
@@ -80,6 +84,8 @@ BEGIN
     ELSE
         DELETE FROM kursaha_cohort.customer_removed;
     END IF;
+    -- What was damaged before stays so until cohort_reindex().
+    UPDATE kursaha_cohort.index_state SET sum = kursaha_cohort.index_sum() WHERE whole;
 END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.drop_segments(text) IS 'Takes all segments of a kind, events or profiles, out of the index, and what was logged of their rows';
@@ -122,12 +128,15 @@ CREATE FUNCTION kursaha_cohort.table_rewritten() RETURNS event_trigger
 AS $$
 DECLARE
     columns_anew constant integer := 4;
+    whole boolean;
 BEGIN
     IF pg_event_trigger_table_rewrite_oid() IN ('@extschema@.cohort_event'::regclass, '@extschema@.cohort_customer'::regclass)
         AND pg_event_trigger_table_rewrite_reason() & columns_anew <> 0
     THEN
         PERFORM kursaha_cohort.drop_segments('events'), kursaha_cohort.drop_segments('profiles');
+        SELECT s.sum = kursaha_cohort.index_sum() INTO whole FROM kursaha_cohort.index_state s;
         UPDATE kursaha_cohort.index_state SET watermark = '0';
+        UPDATE kursaha_cohort.index_state SET sum = kursaha_cohort.index_sum() WHERE whole;
     END IF;
 END
 $$;
@@ -136,3 +145,6 @@ COMMENT ON FUNCTION kursaha_cohort.table_rewritten() IS 'Takes all rows out of t
 CREATE EVENT TRIGGER cohort_table_rewritten ON table_rewrite
     EXECUTE FUNCTION kursaha_cohort.table_rewritten();
 COMMENT ON EVENT TRIGGER cohort_table_rewritten IS 'Takes rows out of the index whose columns are computed anew';
+
+-- The index begins whole.
+UPDATE kursaha_cohort.index_state SET sum = kursaha_cohort.index_sum();

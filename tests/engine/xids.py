@@ -23,6 +23,13 @@ RULES = [
     '{"sequence": [{"did": "view"}, {"did": "buy"}]}',
 ]
 
+REFUSED = """
+BEGIN
+    PERFORM cohort_evaluate('{"did": "view"}');
+    RAISE EXCEPTION 'answered by an index from the future';
+EXCEPTION WHEN index_corrupted THEN NULL;
+END"""
+
 WORK = """
 INSERT INTO cohort_event (customer_id, event_type, data)
 SELECT 'c' || i % 97, (ARRAY['view', 'cart', 'buy'])[1 + i % 3], jsonb_build_object('price', i % 50, 'at', '{at}')
@@ -135,10 +142,17 @@ def main():
         if epoch != 1:
             raise SystemExit(f"the round did not end: epoch {epoch}")
         work("behind the end")
-        move(data, xid=3_000_000_000, epoch=5)
+        # Within half a round of what was frozen last, as the server asks.
+        move(data, xid=1_500_000_000, epoch=5)
+        move(data, xid=3_000_000_000)
         work("in epoch 5")
         ask("SELECT cohort_reindex()")
         compare("in epoch 5, made from nothing")
+        # Nobody ought to, but what is written next would be taken for sealed.
+        move(data, xid=2_999_000_000)
+        ask(f"DO $${REFUSED}$$")
+        ask("SELECT cohort_reindex()")
+        compare("further back")
     finally:
         scripts("stop", NAME)
 

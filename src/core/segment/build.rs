@@ -12,7 +12,7 @@ use super::header::{Entry, Header};
 use super::ids::Ids;
 use super::item::{Decimal, Item};
 use super::lists::Lists;
-use super::stream::{Corrupt, Span, Stream};
+use super::stream::{Corrupt, Span, Stream, Unwritable, narrow};
 use super::{CHUNK_BITS, RowKey, SECOND};
 
 /// From so many customers on, a chunk's set is stored: a bitmap of 8 kB, added to another in no time.
@@ -292,7 +292,7 @@ impl GroupBuilder {
         self.nodes[node].column
     }
 
-    fn finish(mut self, name: String, lasting: bool, writer: &Writer, out: &mut Vec<u8>) -> Entry {
+    fn finish(mut self, name: String, lasting: bool, writer: &Writer, out: &mut Vec<u8>) -> Result<Entry, Unwritable> {
         self.flush();
         let order = order(&self.rows);
         let ordinals: Vec<u32> = order.iter().map(|(key, _)| key.ordinal).collect();
@@ -300,12 +300,12 @@ impl GroupBuilder {
         let times = || self.rows.iter().map(|key| key.at);
         let times = (times().min().unwrap_or(i64::MAX), times().max().unwrap_or(i64::MIN));
         let mut group = Group {
-            rows: u32::try_from(order.len()).unwrap_or(u32::MAX),
+            rows: narrow(order.len(), "rows")?,
             chunks: Vec::new(),
-            ordinals: writer.sorted(&ordinals, out),
-            seconds: writer.plain(&part(|key| key.at.div_euclid(SECOND)), out),
-            micros: writer.plain(&part(|key| key.at.rem_euclid(SECOND)), out),
-            ids: Ids::write(&order, lasting, writer, out),
+            ordinals: writer.sorted(&ordinals, out)?,
+            seconds: writer.plain(&part(|key| key.at.div_euclid(SECOND)), out)?,
+            micros: writer.plain(&part(|key| key.at.rem_euclid(SECOND)), out)?,
+            ids: Ids::write(&order, lasting, writer, out)?,
             properties: Vec::new(),
         };
         let mut start = 0_u32;
@@ -315,23 +315,23 @@ impl GroupBuilder {
             customers.dedup();
             // Of a few customers the column of ordinals tells as fast, in fewer bytes.
             if customers.len() >= DENSE {
-                chunk.customers = write_set(&customers.into_iter().collect(), out);
+                chunk.customers = write_set(&customers.into_iter().collect(), out)?;
             }
             group.chunks.push(chunk);
-            start += u32::try_from(rows.len()).unwrap_or(u32::MAX);
+            start += narrow(rows.len(), "rows")?;
         }
         self.columns.sort_by(|left, right| left.path.cmp(&right.path));
         for column in self.columns {
-            let (dictionary, codes) = column.dictionary.finish(writer, out);
+            let (dictionary, codes) = column.dictionary.finish(writer, out)?;
             let values: Vec<i64> = order
                 .iter()
                 .map(|(_, row)| column.codes.get(*row as usize).map_or(0, |code| i64::from(codes[*code as usize])))
                 .collect();
-            let codes = writer.plain(&values, out);
-            let lists = lasting.then(|| Lists::write(&values, dictionary.len(), writer, out)).flatten();
+            let codes = writer.plain(&values, out)?;
+            let lists = if lasting { Lists::write(&values, dictionary.len(), writer, out)? } else { None };
             group.properties.push(Property { path: column.path, codes, lists, dictionary });
         }
-        Entry::of(name, times, group)
+        Ok(Entry::of(name, times, group))
     }
 }
 
@@ -402,11 +402,11 @@ fn write_string(text: &str, out: &mut String) {
     out.push('"');
 }
 
-fn write_set(set: &RoaringBitmap, out: &mut Vec<u8>) -> Span {
-    let at = out.len() as u64;
-    // Writing into memory cannot fail.
-    let _ = set.serialize_into(&mut *out);
-    Span { at, length: u32::try_from(out.len() as u64 - at).unwrap_or(u32::MAX) }
+fn write_set(set: &RoaringBitmap, out: &mut Vec<u8>) -> Result<Span, Unwritable> {
+    let at = out.len();
+    set.serialize_into(&mut *out)
+        .map_err(|error| Unwritable::new(format!("a set of customers cannot be written: {error}")))?;
+    Ok(Span { at: at as u64, length: narrow(out.len() - at, "bytes of a set of customers")? })
 }
 
 /// A segment as it grows.
@@ -485,32 +485,38 @@ impl SegmentBuilder {
     }
 
     /// The bytes of the segment.
-    #[must_use]
-    pub fn finish(self) -> Vec<u8> {
-        let (header, out) = self.write(true);
+    ///
+    /// # Errors
+    /// When it holds more than the format has room for.
+    pub fn finish(self) -> Result<Vec<u8>, Unwritable> {
+        let (header, out) = self.write(true)?;
         header.close(out)
     }
 
     /// The segment for one question: its bytes have neither header nor checksums, nor what pays with the second only.
-    #[must_use]
-    pub fn in_memory(self) -> (Header, Vec<u8>) {
+    ///
+    /// # Errors
+    /// As [`SegmentBuilder::finish`].
+    pub fn in_memory(self) -> Result<(Header, Vec<u8>), Unwritable> {
         self.write(false)
     }
 
-    fn write(self, lasting: bool) -> (Header, Vec<u8>) {
+    fn write(self, lasting: bool) -> Result<(Header, Vec<u8>), Unwritable> {
         let writer = Writer::new();
         let mut out = Vec::new();
         let mut groups = self.groups;
         groups.sort_by(|left, right| left.0.cmp(&right.0));
         let groups = groups.into_iter().filter(|(_, group)| !group.is_empty());
-        let groups = groups.map(|(name, group)| group.finish(name, lasting, &writer, &mut out)).collect();
+        let groups =
+            groups.map(|(name, group)| group.finish(name, lasting, &writer, &mut out)).collect::<Result<_, _>>()?;
         let mut removed: HashMap<u16, RoaringBitmap> = HashMap::new();
         for ordinal in self.removed {
             removed.entry((ordinal >> CHUNK_BITS) as u16).or_default().insert(ordinal & super::CHUNK_MASK);
         }
         let mut removed: Vec<(u16, RoaringBitmap)> = removed.into_iter().collect();
         removed.sort_by_key(|(number, _)| *number);
-        let removed = removed.iter().map(|(number, set)| (*number, write_set(set, &mut out))).collect();
-        (Header::of(groups, removed), out)
+        let removed = removed.iter().map(|(number, set)| Ok((*number, write_set(set, &mut out)?)));
+        let removed = removed.collect::<Result<_, Unwritable>>()?;
+        Ok((Header::of(groups, removed), out))
     }
 }

@@ -13,7 +13,7 @@
 use bitpacking::{BitPacker, BitPacker4x};
 use serde::{Deserialize, Serialize};
 
-use super::stream::{Corrupt, Stream, read_into};
+use super::stream::{Corrupt, Stream, Unwritable, narrow, read_into};
 
 /// Values of a pack.
 pub const PACK: usize = 128;
@@ -24,11 +24,16 @@ const BASE: usize = 8;
 /// Lanes of a pack: values that lie beside one another.
 const LANES: usize = 4;
 
+/// The one codec there is: frames of packs, as the module says.
+const PACKED: u8 = 1;
+
 /// Where a column lies and how many values it has.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Column {
     /// How many values.
     pub(crate) rows: u32,
+    /// How the values are written.
+    codec: u8,
     /// Whether the packs hold differences of ascending values.
     sorted: bool,
     /// Where the first frame begins.
@@ -60,7 +65,7 @@ impl Writer {
     }
 
     /// Any numbers.
-    pub(crate) fn plain(&self, values: &[i64], out: &mut Vec<u8>) -> Column {
+    pub(crate) fn plain(&self, values: &[i64], out: &mut Vec<u8>) -> Result<Column, Unwritable> {
         Self::column(values.len(), false, out, |frame, heads, bits| {
             for pack in values[frame].chunks(PACK) {
                 let base = pack.iter().copied().min().unwrap_or(0);
@@ -81,7 +86,7 @@ impl Writer {
     }
 
     /// Ascending numbers; equal ones may follow one another.
-    pub(crate) fn sorted(&self, values: &[u32], out: &mut Vec<u8>) -> Column {
+    pub(crate) fn sorted(&self, values: &[u32], out: &mut Vec<u8>) -> Result<Column, Unwritable> {
         Self::column(values.len(), true, out, |frame, heads, bits| {
             for pack in values[frame].chunks(PACK) {
                 let base = pack[0];
@@ -107,9 +112,10 @@ impl Writer {
         sorted: bool,
         out: &mut Vec<u8>,
         mut frame: impl FnMut(std::ops::Range<usize>, &mut Vec<(u8, i64)>, &mut Vec<u8>),
-    ) -> Column {
-        let mut column =
-            Column { rows: u32::try_from(rows).unwrap_or(u32::MAX), sorted, at: out.len() as u64, frames: Vec::new() };
+    ) -> Result<Column, Unwritable> {
+        let rows_stored = narrow(rows, "rows of a column")?;
+        let at = out.len() as u64;
+        let mut column = Column { rows: rows_stored, codec: PACKED, sorted, at, frames: Vec::new() };
         let (mut heads, mut bits) = (Vec::new(), Vec::new());
         for start in (0..rows).step_by(FRAME * PACK) {
             heads.clear();
@@ -119,9 +125,9 @@ impl Writer {
             out.extend(heads.iter().map(|(width, _)| *width));
             out.extend(heads.iter().flat_map(|(_, base)| base.to_le_bytes()));
             out.extend_from_slice(&bits);
-            column.frames.push(u32::try_from(out.len() - from).unwrap_or(u32::MAX));
+            column.frames.push(narrow(out.len() - from, "bytes of a frame")?);
         }
-        column
+        Ok(column)
     }
 }
 
@@ -170,6 +176,9 @@ impl<'a> Reader<'a> {
 
     fn load(&mut self, frame: usize) -> Result<(), Corrupt> {
         let Self { column, bytes, starts, offsets, .. } = self;
+        if column.codec != PACKED {
+            return Err(Corrupt::Foreign(format!("a column has the codec {}", column.codec)));
+        }
         if offsets.is_empty() {
             offsets.extend(column.frames.iter().scan(column.at, |at, length| {
                 let start = *at;
@@ -389,11 +398,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn a_column_of_another_codec_is_foreign() {
+        let mut bytes = Vec::new();
+        let mut column = Writer::new().plain(&[1, 2, 3], &mut bytes).unwrap();
+        column.codec = PACKED + 1;
+        assert!(matches!(Reader::new(&bytes, &column).all(), Err(Corrupt::Foreign(_))));
+    }
+
     proptest! {
         #[test]
         fn plain_columns_come_back(values in prop::collection::vec(prop_oneof![any::<i64>(), 0..1000_i64], 0..20_000)) {
             let mut bytes = vec![7; 13];
-            let column = Writer::new().plain(&values, &mut bytes);
+            let column = Writer::new().plain(&values, &mut bytes).unwrap();
             let read = Reader::new(&bytes, &column).all();
             prop_assert_eq!(read, Ok(values));
         }
@@ -407,7 +424,7 @@ mod tests {
                 pack.iter().map(move |(value, _)| value >> shift)
             }).collect();
             let mut bytes = vec![7; 5];
-            let column = Writer::new().plain(&values, &mut bytes);
+            let column = Writer::new().plain(&values, &mut bytes).unwrap();
             let mut reader = Reader::new(&bytes, &column);
             for (row, value) in values.iter().enumerate() {
                 prop_assert_eq!(reader.one(row / PACK, row % PACK).map(i64::from), Ok(*value));
@@ -425,7 +442,7 @@ mod tests {
                 pack.iter().map(move |(value, _)| value >> shift)
             }).collect();
             let mut bytes = Vec::new();
-            let column = Writer::new().plain(&values, &mut bytes);
+            let column = Writer::new().plain(&values, &mut bytes).unwrap();
             let mut reader = Reader::new(&bytes, &column);
             for (row, value) in (0..).zip(&values) {
                 prop_assert_eq!(reader.get(row), Ok(*value));
@@ -436,7 +453,7 @@ mod tests {
         fn bounds_are_found(mut values in prop::collection::vec(-1_000..1_000_i64, 0..2_000), bound in -1_100..1_100_i64) {
             values.sort_unstable();
             let mut bytes = Vec::new();
-            let column = Writer::new().plain(&values, &mut bytes);
+            let column = Writer::new().plain(&values, &mut bytes).unwrap();
             let found = Reader::new(&bytes, &column).partition_point(|value| value < bound);
             prop_assert_eq!(found.map(|found| found as usize), Ok(values.partition_point(|value| *value < bound)));
         }
@@ -445,7 +462,7 @@ mod tests {
         fn sorted_columns_come_back(mut values in prop::collection::vec(any::<u32>(), 0..20_000)) {
             values.sort_unstable();
             let mut bytes = Vec::new();
-            let column = Writer::new().sorted(&values, &mut bytes);
+            let column = Writer::new().sorted(&values, &mut bytes).unwrap();
             let mut reader = Reader::new(&bytes, &column);
             let mut pack = [0; PACK];
             for (number, expected) in values.chunks(PACK).enumerate() {

@@ -16,7 +16,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::column::{Column, Reader, Writer};
 use super::layout::{self, Layout};
-use super::stream::{Corrupt, Span, Stream, read_into};
+use super::stream::{Corrupt, Span, Stream, Unwritable, narrow, place, read_into};
 
 /// The secret under which ids are hashed.
 pub type Key = [u8; 16];
@@ -55,7 +55,7 @@ pub struct CustomersHeader {
 pub struct CustomersBuilder {
     first: u32,
     ids: Vec<u8>,
-    ends: Vec<i64>,
+    ends: Vec<usize>,
     entries: Vec<(u128, u32)>,
 }
 
@@ -70,7 +70,7 @@ impl CustomersBuilder {
     pub fn push(&mut self, id: &str, hash: u128) {
         let ordinal = self.next();
         self.ids.extend_from_slice(id.as_bytes());
-        self.ends.push(i64::try_from(self.ids.len()).unwrap_or(i64::MAX));
+        self.ends.push(self.ids.len());
         if !id.is_empty() {
             self.entries.push((hash, ordinal));
         }
@@ -101,28 +101,31 @@ impl CustomersBuilder {
     }
 
     /// The bytes.
-    #[must_use]
-    pub fn finish(mut self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// When they are too many for a segment.
+    pub fn finish(mut self) -> Result<Vec<u8>, Unwritable> {
         let writer = Writer::new();
         let mut out = Vec::new();
         let mut header = CustomersHeader {
             first: self.first,
-            count: u32::try_from(self.ends.len()).unwrap_or(u32::MAX),
+            count: narrow(self.ends.len(), "customers")?,
             ..CustomersHeader::default()
         };
-        header.ids = Span { at: 0, length: u32::try_from(self.ids.len()).unwrap_or(u32::MAX) };
+        header.ids = Span { at: 0, length: narrow(self.ids.len(), "bytes of customer ids")? };
         out.append(&mut self.ids);
-        header.ends = writer.plain(&self.ends, &mut out);
+        let ends: Vec<i64> = self.ends.iter().map(|end| place(*end)).collect::<Result<_, _>>()?;
+        header.ends = writer.plain(&ends, &mut out)?;
         self.entries.sort_unstable();
         let buckets = (self.entries.len() / BUCKET).max(1).next_power_of_two();
-        header.bits = u8::try_from(buckets.trailing_zeros()).unwrap_or(0);
+        header.bits = buckets.trailing_zeros() as u8;
         let mut starts: Vec<i64> = Vec::with_capacity(buckets + 1);
         for bucket in 0..buckets {
             let start = self.entries.partition_point(|(hash, _)| bucket_of(*hash, header.bits) < bucket as u64);
-            starts.push(i64::try_from(start).unwrap_or(i64::MAX));
+            starts.push(place(start)?);
         }
-        starts.push(i64::try_from(self.entries.len()).unwrap_or(i64::MAX));
-        header.buckets = writer.plain(&starts, &mut out);
+        starts.push(place(self.entries.len())?);
+        header.buckets = writer.plain(&starts, &mut out)?;
         header.table = out.len() as u64;
         for (hash, ordinal) in &self.entries {
             out.extend_from_slice(&hash.to_be_bytes()[..HASH]);
@@ -263,7 +266,7 @@ mod tests {
         for id in &ids {
             builder.push(id, customer_hash(&key, id));
         }
-        let bytes = builder.finish();
+        let bytes = builder.finish().unwrap();
         let header = CustomersHeader::open(&bytes).unwrap();
         CustomersHeader::verify(&bytes, &|| ()).unwrap();
         let mut hashes: Vec<(u128, usize)> = ids.iter().map(|id| customer_hash(&key, id)).zip(0..).collect();

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::column::{Column, PACK, Reader, Writer};
 use super::item::{Decimal, Item};
-use super::stream::{Corrupt, Span, Stream, read_into};
+use super::stream::{Corrupt, Span, Stream, Unwritable, narrow, place, read_into};
 
 /// The most codes of a run for each number that occurs: four bits more a row, at most, than a list's, and no list.
 const SPREAD: usize = 16;
@@ -390,7 +390,7 @@ impl Builder {
     }
 
     /// Writes the dictionary; gives it and, by provisional code, the codes in order.
-    pub(crate) fn finish(self, writer: &Writer, out: &mut Vec<u8>) -> (Dictionary, Vec<u32>) {
+    pub(crate) fn finish(self, writer: &Writer, out: &mut Vec<u8>) -> Result<(Dictionary, Vec<u32>), Unwritable> {
         let mut codes = Codes { by_provisional: vec![MISSING; self.codes as usize + 1], next: 0 };
         let mut dictionary = Dictionary {
             has_false: self.bools[0].is_some(),
@@ -415,7 +415,9 @@ impl Builder {
         dictionary.run = run(&numbers);
         if let Some((smallest, count)) = dictionary.run {
             for (mantissa, code) in &numbers {
-                let place = u32::try_from(mantissa.wrapping_sub(smallest)).unwrap_or(0);
+                // The run has at most as many codes as 32 bits hold.
+                let place = u32::try_from(mantissa.wrapping_sub(smallest));
+                let place = place.map_err(|_| Unwritable::new("a number lies outside its run"))?;
                 codes.by_provisional[*code as usize] = codes.next + 1 + place;
             }
             codes.next += count;
@@ -424,19 +426,19 @@ impl Builder {
                 codes.place(*code);
             }
             let mantissas: Vec<i64> = numbers.iter().map(|(mantissa, _)| *mantissa).collect();
-            dictionary.numbers = writer.plain(&mantissas, out);
+            dictionary.numbers = writer.plain(&mantissas, out)?;
         }
 
         bigs.extend(self.bigs);
-        dictionary.bigs = count(&bigs);
+        dictionary.bigs = narrow(bigs.len(), "numbers")?;
         let sorted = |map: HashMap<Box<str>, u32>| {
             let mut texts: Vec<(Box<str>, u32)> = map.into_iter().collect();
             texts.sort_unstable();
             texts
         };
         let (texts, jsons) = (sorted(self.texts), sorted(self.jsons));
-        dictionary.texts = count(&texts);
-        dictionary.jsons = count(&jsons);
+        dictionary.texts = narrow(texts.len(), "strings")?;
+        dictionary.jsons = narrow(jsons.len(), "JSON texts")?;
         dictionary.numeric_texts = texts.iter().any(|(text, _)| {
             text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
                 && Item::Text(text).numeric().is_some()
@@ -445,11 +447,11 @@ impl Builder {
         for (text, code) in bigs.iter().chain(&texts).chain(&jsons) {
             codes.place(*code);
             out.extend_from_slice(text.as_bytes());
-            ends.push(i64::try_from(out.len() - start).unwrap_or(i64::MAX));
+            ends.push(place(out.len() - start)?);
         }
-        dictionary.bytes = Span { at: start as u64, length: u32::try_from(out.len() - start).unwrap_or(u32::MAX) };
-        dictionary.ends = writer.plain(&ends, out);
-        (dictionary, codes.by_provisional)
+        dictionary.bytes = Span { at: start as u64, length: narrow(out.len() - start, "bytes of values")? };
+        dictionary.ends = writer.plain(&ends, out)?;
+        Ok((dictionary, codes.by_provisional))
     }
 }
 
@@ -480,10 +482,6 @@ fn text_code(map: &mut HashMap<Box<str>, u32>, text: &str, next: u32) -> u32 {
         Some(code) => *code,
         None => *map.entry(text.into()).or_insert(next),
     }
-}
-
-fn count(texts: &[(Box<str>, u32)]) -> u32 {
-    u32::try_from(texts.len()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -529,7 +527,7 @@ mod tests {
             let mut builder = Builder::default();
             let provisional: Vec<u32> = values.iter().map(|value| builder.code(value.item())).collect();
             let mut bytes = Vec::new();
-            let (dictionary, codes) = builder.finish(&Writer::new(), &mut bytes);
+            let (dictionary, codes) = builder.finish(&Writer::new(), &mut bytes).unwrap();
             let loaded = dictionary.load(&bytes).map_err(|error| TestCaseError::fail(error.to_string()))?;
             for (value, provisional) in values.iter().zip(provisional) {
                 let code = codes[provisional as usize];

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::group::{Group, read_set};
 use super::layout::{self, Layout};
-use super::stream::{Corrupt, Span, Stream};
+use super::stream::{Corrupt, Span, Stream, Unwritable, narrow};
 use super::{CHUNK_BITS, CHUNK_MASK};
 
 /// What a segment holds.
@@ -87,15 +87,15 @@ impl Header {
     }
 
     /// The bytes of a segment whose groups are open.
-    pub(super) fn close(mut self, data: Vec<u8>) -> Vec<u8> {
+    pub(super) fn close(mut self, data: Vec<u8>) -> Result<Vec<u8>, Unwritable> {
         let mut headers = Vec::new();
         for entry in &mut self.groups {
-            // Fails for values of no known length.
-            let bytes = entry.group.get().and_then(|group| postcard::to_stdvec(group).ok()).unwrap_or_default();
+            let group = entry.group.get().ok_or_else(|| Unwritable::new("a group is not open"))?;
+            let bytes = layout::serialized(group)?;
             let at = headers.len();
             headers.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
             headers.extend_from_slice(&bytes);
-            entry.place = Span { at: at as u64, length: u32::try_from(headers.len() - at).unwrap_or(u32::MAX) };
+            entry.place = Span { at: at as u64, length: narrow(headers.len() - at, "bytes of a header")? };
         }
         layout::close(&self, &headers, data)
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RowKey;
 use super::column::{Column, PACK, Reader, Writer};
-use super::stream::{Corrupt, Stream};
+use super::stream::{Corrupt, Stream, Unwritable};
 
 /// Rows of a cell, about.
 const CELL: usize = 128;
@@ -102,22 +102,27 @@ impl Marks {
 
 impl Ids {
     /// Writes the ids of rows in their order; `guided`: in fewer bytes, which takes a little longer.
-    pub(super) fn write(rows: &[(RowKey, u32)], guided: bool, writer: &Writer, out: &mut Vec<u8>) -> Self {
+    pub(super) fn write(
+        rows: &[(RowKey, u32)],
+        guided: bool,
+        writer: &Writer,
+        out: &mut Vec<u8>,
+    ) -> Result<Self, Unwritable> {
         let ids: Vec<i64> = rows.iter().map(|(key, _)| key.event_id).collect();
         if guided && let Some(marks) = Marks::of(rows) {
             let mut plain = Vec::new();
-            writer.plain(&ids, &mut plain);
+            writer.plain(&ids, &mut plain)?;
             let start = out.len();
             let rests: Vec<i64> = rows.iter().map(|(key, _)| key.event_id.wrapping_sub(marks.guess(key.at))).collect();
-            let rests = writer.plain(&rests, out);
+            let rests = writer.plain(&rests, out)?;
             let Marks { first, shift, ids: marks } = marks;
-            let guide = Guide { first, shift, marks: writer.plain(&marks, out) };
+            let guide = Guide { first, shift, marks: writer.plain(&marks, out)? };
             if out.len() - start < plain.len() {
-                return Self { rests, guide: Some(guide) };
+                return Ok(Self { rests, guide: Some(guide) });
             }
             out.truncate(start);
         }
-        Self { rests: writer.plain(&ids, out), guide: None }
+        Ok(Self { rests: writer.plain(&ids, out)?, guide: None })
     }
 
     /// As [`Span::move_by`](super::Span).
@@ -170,7 +175,7 @@ mod tests {
 
     fn back(rows: &[(RowKey, u32)], guided: bool) -> (Vec<i64>, usize, bool) {
         let mut bytes = vec![9; 3];
-        let ids = Ids::write(rows, guided, &Writer::new(), &mut bytes);
+        let ids = Ids::write(rows, guided, &Writer::new(), &mut bytes).unwrap();
         let mut reader = IdReader::new(&bytes, &ids);
         let mut found = Vec::new();
         for (number, rows) in rows.chunks(PACK).enumerate() {

@@ -5,11 +5,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::PAGE;
-use super::stream::{Corrupt, Span, Stream, read_into};
+use super::stream::{Corrupt, Span, Stream, Unwritable, narrow, read_into};
 
-/// The first bytes: format and version.
-const MAGIC: [u8; 8] = *b"KCOHORT\x03";
-/// Magic; checksum of what follows up to the end of the directory; lengths of the directory, the headers and the data.
+/// The first bytes of every segment, whatever its version.
+const MAGIC: [u8; 7] = *b"KCOHORT";
+/// The version of the format, which comes next.
+const VERSION: u8 = 4;
+/// Magic and version; checksum of what follows up to the end of the directory; lengths of the directory, the headers and the data.
 const PREFIX: usize = 8 + 4 + 4 + 4 + 8;
 /// Where the checksum begins to count.
 const SUMMED: usize = 8 + 4;
@@ -28,13 +30,14 @@ pub(super) struct Layout {
 }
 
 /// Puts directory and headers in front of the data, and the checksums of the data behind them.
-pub(super) fn close<D: Serialize>(directory: &D, headers: &[u8], mut data: Vec<u8>) -> Vec<u8> {
+pub(super) fn close<D: Serialize>(directory: &D, headers: &[u8], mut data: Vec<u8>) -> Result<Vec<u8>, Unwritable> {
     let sums: Vec<u8> = data.chunks(PAGE).flat_map(|page| crc32fast::hash(page).to_le_bytes()).collect();
-    let directory = postcard::to_stdvec(directory).unwrap_or_default(); // fails for values of no known length
+    let directory = serialized(directory)?;
     let mut front = vec![0; PREFIX];
-    front[..8].copy_from_slice(&MAGIC);
+    front[..MAGIC.len()].copy_from_slice(&MAGIC);
+    front[MAGIC.len()] = VERSION;
     for (at, part) in [(12, directory.as_slice()), (16, headers)] {
-        front[at..at + 4].copy_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
+        front[at..at + 4].copy_from_slice(&narrow(part.len(), "bytes of the directory or of headers")?.to_le_bytes());
     }
     front[20..28].copy_from_slice(&(data.len() as u64).to_le_bytes());
     front.extend_from_slice(&directory);
@@ -45,23 +48,36 @@ pub(super) fn close<D: Serialize>(directory: &D, headers: &[u8], mut data: Vec<u
     data.splice(0..0, front);
     data.extend_from_slice(&sums);
     data.extend_from_slice(&crc32fast::hash(&sums).to_le_bytes());
-    data
+    Ok(data)
+}
+
+/// A directory or a header as its bytes.
+pub(super) fn serialized<T: Serialize>(value: &T) -> Result<Vec<u8>, Unwritable> {
+    postcard::to_stdvec(value).map_err(|error| Unwritable::new(format!("a header cannot be written: {error}")))
+}
+
+/// Whether the first bytes of a segment say that this version of the crate can read it.
+///
+/// # Errors
+/// When they do not.
+pub(super) fn version(front: &[u8]) -> Result<(), Corrupt> {
+    match front.strip_prefix(&MAGIC).and_then(<[u8]>::first) {
+        Some(&VERSION) => Ok(()),
+        Some(other) => Err(Corrupt::Foreign(format!("its format has version {other}, this one reads {VERSION}"))),
+        None => Err(Corrupt::new("these bytes are no segment")),
+    }
 }
 
 /// Reads a directory; says where the other parts are.
 pub(super) fn open<D: for<'a> Deserialize<'a>>(stream: &dyn Stream) -> Result<(D, Layout), Corrupt> {
     let mut prefix = Vec::with_capacity(PREFIX);
     stream.read(0, PREFIX, &mut prefix)?;
-    if prefix[..8] != MAGIC {
-        return Err(Corrupt::new("these bytes are no segment of this version"));
-    }
+    version(&prefix)?;
     let number = |range: std::ops::Range<usize>| {
         prefix[range].iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte))
     };
-    let length = u32::try_from(number(12..16)).unwrap_or(u32::MAX);
-    if length > MAX_DIRECTORY {
-        return Err(Corrupt::new("the directory is too long"));
-    }
+    let length = u32::try_from(number(12..16)).ok().filter(|length| *length <= MAX_DIRECTORY);
+    let length = length.ok_or_else(|| Corrupt::new("the directory is too long"))?;
     let bytes = Span { at: PREFIX as u64, length }.read(stream)?;
     let mut sum = crc32fast::Hasher::new();
     sum.update(&prefix[SUMMED..]);

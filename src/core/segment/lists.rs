@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::column::{Column, PACK, Reader, Writer};
-use super::stream::{Corrupt, Stream};
+use super::stream::{Corrupt, Stream, Unwritable, place};
 
 /// Groups of fewer rows are gone through in no time.
 const MANY_ROWS: usize = 4_096;
@@ -26,14 +26,23 @@ pub(crate) struct Lists {
 
 impl Lists {
     /// Writes lists for the codes of a column, which go up to `last`, if they are worth their bytes.
-    pub(super) fn write(codes: &[i64], last: u32, writer: &Writer, out: &mut Vec<u8>) -> Option<Self> {
+    pub(super) fn write(
+        codes: &[i64],
+        last: u32,
+        writer: &Writer,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Self>, Unwritable> {
         let rows = codes.len();
         if rows < MANY_ROWS || last as usize > rows / 8 {
-            return None;
+            return Ok(None);
         }
+        let code = |code: i64| {
+            let code = usize::try_from(code).ok().filter(|code| *code <= last as usize);
+            code.ok_or_else(|| Unwritable::new("a code lies outside its dictionary"))
+        };
         let mut counts = vec![0_usize; last as usize + 1];
-        for code in codes {
-            *counts.get_mut(usize::try_from(*code).ok()?)? += 1;
+        for one in codes {
+            counts[code(*one)?] += 1;
         }
         counts[0] = 0; // no value
         for count in &mut counts {
@@ -43,7 +52,7 @@ impl Lists {
         }
         let listed: usize = counts.iter().sum();
         if listed == 0 || bits(&counts, rows) > MOST_BITS * as_float(listed) {
-            return None;
+            return Ok(None);
         }
         let mut next: Vec<usize> = counts
             .iter()
@@ -55,8 +64,8 @@ impl Lists {
         let mut gaps = vec![0_i64; listed];
         let mut firsts = vec![0_i64; counts.len()];
         let mut before = vec![None; counts.len()];
-        for (row, code) in (0_i64..).zip(codes) {
-            let code = usize::try_from(*code).ok()?;
+        for (row, one) in (0_i64..).zip(codes) {
+            let code = code(*one)?;
             if counts[code] > 0 {
                 match before[code].replace(row) {
                     None => firsts[code] = row,
@@ -65,9 +74,9 @@ impl Lists {
                 next[code] += 1;
             }
         }
-        let ends: Vec<i64> = next.iter().map(|end| i64::try_from(*end).unwrap_or(i64::MAX)).collect();
-        let [ends, firsts, gaps] = [&ends, &firsts, &gaps].map(|values| writer.plain(values, out));
-        Some(Self { ends, firsts, gaps })
+        let ends: Vec<i64> = next.iter().map(|end| place(*end)).collect::<Result<_, _>>()?;
+        let mut column = |values: &[i64]| writer.plain(values, out);
+        Ok(Some(Self { ends: column(&ends)?, firsts: column(&firsts)?, gaps: column(&gaps)? }))
     }
 
     /// As [`Span::move_by`](super::Span).
@@ -266,8 +275,8 @@ mod tests {
         let codes: Vec<i64> = (0..rows).map(|_| if random(3) == 0 { 1 } else { random(others) }).collect();
         let mut bytes = vec![1; 11];
         let writer = Writer::new();
-        let column = writer.plain(&codes, &mut bytes);
-        let lists = Lists::write(&codes, u32::try_from(others).unwrap(), &writer, &mut bytes);
+        let column = writer.plain(&codes, &mut bytes).unwrap();
+        let lists = Lists::write(&codes, u32::try_from(others).unwrap(), &writer, &mut bytes).unwrap();
         (codes, bytes, column, lists)
     }
 
@@ -323,7 +332,7 @@ mod tests {
         let row = codes.iter().position(|code| *code == 27).unwrap();
         codes[row] = 28;
         let mut other = bytes.clone();
-        let changed = Writer::new().plain(&codes, &mut other);
+        let changed = Writer::new().plain(&codes, &mut other).unwrap();
         assert!(lists.unwrap().agree(&other, &changed).is_err());
     }
 }

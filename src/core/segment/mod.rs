@@ -14,6 +14,7 @@ pub(crate) mod ids;
 pub mod item;
 mod layout;
 pub(crate) mod lists;
+pub mod page;
 mod removals;
 mod stream;
 pub(crate) mod times;
@@ -24,8 +25,9 @@ pub use customers::{CustomersBuilder, CustomersHeader, Key, customer_hash};
 pub use dictionary::Kinds;
 pub use group::Group;
 pub use header::{Entry, Header};
+pub use page::PAGE;
 pub use removals::{Removal, RemovalsBuilder, removals};
-pub use stream::{Corrupt, Span, Stream};
+pub use stream::{Corrupt, Span, Stream, Unwritable};
 
 pub(crate) use group::Property;
 
@@ -35,8 +37,6 @@ pub const CHUNK_BITS: u32 = 16;
 pub const CHUNK: usize = 1 << CHUNK_BITS;
 /// The part of an ordinal within its chunk.
 pub(crate) const CHUNK_MASK: u32 = (1 << CHUNK_BITS) - 1;
-/// Bytes of a page: what the store keeps as one row. As many bytes of data have one checksum.
-pub const PAGE: usize = 8_000;
 /// Microseconds in a second.
 pub(crate) const SECOND: i64 = 1_000_000;
 

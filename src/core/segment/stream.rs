@@ -1,24 +1,69 @@
-//! Where a segment's bytes come from, and what is said when they make no sense.
+//! Where a segment's bytes come from, and what is said when they make no sense or cannot be written.
 
 use std::fmt;
 
-/// Bytes that are no segment, or not the one that its header describes.
+/// Bytes that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Corrupt(pub String);
+pub enum Corrupt {
+    /// They are no segment, or not the one that its header describes.
+    Damaged(String),
+    /// A version of this crate wrote them whose format this one does not know.
+    Foreign(String),
+}
 
 impl Corrupt {
-    pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
+    /// Damage.
+    #[must_use]
+    pub fn new(what: impl Into<String>) -> Self {
+        Self::Damaged(what.into())
+    }
+
+    /// The same, with the place in front.
+    #[must_use]
+    pub fn at(self, place: impl fmt::Display) -> Self {
+        match self {
+            Self::Damaged(what) => Self::Damaged(format!("{place}: {what}")),
+            Self::Foreign(what) => Self::Foreign(format!("{place}: {what}")),
+        }
     }
 }
 
 impl fmt::Display for Corrupt {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        let (Self::Damaged(what) | Self::Foreign(what)) = self;
+        formatter.write_str(what)
     }
 }
 
 impl std::error::Error for Corrupt {}
+
+/// Why a segment cannot be written: the format has no room for what it would hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unwritable(String);
+
+impl Unwritable {
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
+impl fmt::Display for Unwritable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unwritable {}
+
+/// A number of rows or bytes as segments hold it.
+pub(super) fn narrow(number: usize, what: &str) -> Result<u32, Unwritable> {
+    u32::try_from(number).map_err(|_| Unwritable::new(format!("{what}: {number} are more than a segment holds")))
+}
+
+/// A place in a run of bytes as columns hold it.
+pub(super) fn place(number: usize) -> Result<i64, Unwritable> {
+    i64::try_from(number).map_err(|_| Unwritable::new(format!("no column holds the place {number}")))
+}
 
 /// The bytes of one segment, read by position.
 pub trait Stream {

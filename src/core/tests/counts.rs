@@ -24,7 +24,7 @@ fn every_number_of_events_is_told_from_the_next() {
             builder.group("view").row(RowKey { ordinal, at: event_id, event_id });
         }
     }
-    let (header, bytes) = builder.in_memory();
+    let (header, bytes) = builder.in_memory().expect("it fits");
     let mut source =
         Source { customers: u32::try_from(EVENTS.len()).expect("a few"), everyone: true, ..Source::default() };
     source.events.push(Part { header: &header, stream: &bytes, dead: std::collections::HashMap::new() });

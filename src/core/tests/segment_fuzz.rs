@@ -71,7 +71,7 @@ fn build(rows: &[Row], most: usize) -> Vec<u8> {
         }
         group.leave();
     }
-    builder.finish()
+    builder.finish().expect("it fits")
 }
 
 /// Everything that a segment holds, as text: by event id, its key and its values by path.
@@ -161,7 +161,7 @@ proptest! {
         for part in &parts {
             builder.append(&Header::open(part).expect("what was built can be read"), part, &|_| None, &|| ()).expect("what was built can be read");
         }
-        let merged = builder.finish();
+        let merged = builder.finish().expect("it fits");
         prop_assert_eq!(&contents(&merged), &expected);
         let by_whole = answers(std::slice::from_ref(&whole)).expect("what was built can be read");
         prop_assert_eq!(&answers(&[merged]).expect("what was built can be read"), &by_whole);
@@ -213,7 +213,7 @@ proptest! {
             let id = format!("customer {number}");
             builder.push(&id, customer_hash(&[1; 16], &id));
         }
-        let mut bytes = builder.finish();
+        let mut bytes = builder.finish().expect("it fits");
         let place = place.index(bytes.len());
         bytes[place] = byte;
         mend(&mut bytes);

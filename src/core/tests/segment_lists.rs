@@ -84,11 +84,11 @@ proptest! {
 
     #[test]
     fn lists_change_no_answer(rows in 6_000..20_000_usize, seed in any::<u64>(), dead in prop::collection::vec(0..5_000_u32, 0..300)) {
-        let bytes = builder(rows, seed).finish();
+        let bytes = builder(rows, seed).finish().expect("it fits");
         let header = Header::open(&bytes).expect("what was built can be read");
         Header::verify(&bytes, &|| ()).expect("what was built can be read");
         // What is made for one question has no lists.
-        let (plain, plain_bytes) = builder(rows, seed).in_memory();
+        let (plain, plain_bytes) = builder(rows, seed).in_memory().expect("it fits");
         let dead = HashMap::from([("view".to_owned(), dead.into_iter().collect::<RoaringBitmap>())]);
         let expected = answers(&plain, &plain_bytes, &dead);
         prop_assert!(expected.as_ref().is_ok_and(|all| all.iter().all(|members| !members.is_empty())), "{expected:?}");
@@ -100,7 +100,7 @@ proptest! {
         seed in any::<u64>(),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..40),
     ) {
-        let mut bytes = builder(6_000, seed).finish();
+        let mut bytes = builder(6_000, seed).finish().expect("it fits");
         for (place, byte) in damage {
             // Behind the first bytes, which say where everything else begins.
             let place = 28 + place.index(bytes.len() - 28);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use cohort_core::segment::item::Item;
-use cohort_core::segment::{CustomersHeader, Header, RowKey, Stream};
+use cohort_core::segment::{Corrupt, CustomersHeader, Header, RowKey, Stream};
 use roaring::RoaringBitmap;
 
 use super::direct;
@@ -14,7 +14,7 @@ use super::pages::{PageStream, Pages};
 use super::removed::{bury, dead_by_segment};
 use super::scan::{has_policies, must_read};
 use super::store::{self, Kind};
-use super::{cache, damaged, interrupts, tables};
+use super::{cache, damaged, interrupts, sum, tables, unwritable};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::progress::{Phase, Progress};
 
@@ -38,6 +38,9 @@ struct Rows {
     hashes: Vec<(u64, bool)>,
 }
 
+/// Customers that are looked up together.
+const TOGETHER: usize = 100_000;
+
 /// Compares the index with the tables, as the active snapshot sees both. Reads everything.
 #[expect(clippy::too_many_lines, reason = "one comparison after the other, each with what the one before read")]
 pub(crate) fn check() -> Fallible<Vec<Problem>> {
@@ -60,7 +63,10 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
     let pages = Pages::open(tables.internals)?;
 
     // The bytes.
-    let mut whole = true;
+    let mut whole = sum::matches(&state, &segments);
+    if !whole {
+        problems.push(Problem { place: "index_state, segment".to_owned(), problem: sum::WRONG.to_owned() });
+    }
     for segment in &segments {
         let stream = PageStream::new(&pages, segment.id);
         let result = match segment.kind {
@@ -91,8 +97,8 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
         });
         return Ok(problems);
     }
-    for batch in names.chunks(100_000) {
-        let first = batch.as_ptr().addr().wrapping_sub(names.as_ptr().addr()) / size_of::<Box<str>>();
+    for (number, batch) in names.chunks(TOGETHER).enumerate() {
+        let first = number * TOGETHER;
         for (place, found) in directory.find(batch)?.into_iter().enumerate() {
             if !batch[place].is_empty() && found.map(|ordinal| ordinal as usize) != Some(first + place) {
                 problems.push(Problem {
@@ -212,7 +218,7 @@ fn add(
         })
         .map_err(damaged)?;
     if !known {
-        return Err(damaged(cohort_core::segment::Corrupt("an ordinal belongs to nobody".to_owned())));
+        return Err(damaged(Corrupt::new("an ordinal belongs to nobody")));
     }
     group
         .values(stream, |row, path, item| {
@@ -264,7 +270,7 @@ fn sums_of(
 /// Adds the rows of an intake to the sums of their types, but those of some customers.
 fn count(intake: Intake, what: &str, without: &HashSet<&str>, sums: &mut BTreeMap<String, Sum>) -> Fallible<()> {
     let names: Vec<Box<str>> = intake.customers.iter().map(|(id, _)| id.into()).collect();
-    let (header, bytes) = intake.builder.in_memory();
+    let (header, bytes) = intake.builder.in_memory().map_err(unwritable)?;
     for group in &header.groups {
         let name = if what == EVENTS { format!("events of type \"{}\"", group.name) } else { what.to_owned() };
         let live = |_, key: RowKey| names.get(key.ordinal as usize).is_none_or(|name| !without.contains(&**name));

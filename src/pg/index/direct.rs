@@ -3,11 +3,13 @@
 
 use std::ffi::CStr;
 
+use cohort_core::segment::Corrupt;
 use pgrx::{FromDatum, pg_sys};
 
 use super::scan::{IndexScan, Relation, Sought, TableScan, Tuple, find, has_policies, may_read};
-use super::store::{Kind, Removals, Segment, State};
-use crate::pg::errors::{Fallible, SqlState, failure};
+use super::store::{Kind, Removals, Segment, State, ordinals};
+use super::{damaged, sum};
+use crate::pg::errors::Fallible;
 use crate::pg::jsonb::Jsonb;
 
 /// Columns of `index_state`, counted from 1, as `sql/index.sql` creates it.
@@ -17,6 +19,7 @@ mod state {
     pub(super) const HASH_KEY: usize = 4;
     pub(super) const REMOVED: usize = 5;
     pub(super) const ERASURES: usize = 6;
+    pub(super) const SUM: usize = 9;
 }
 
 /// Columns of `segment`.
@@ -140,17 +143,18 @@ pub(super) fn state(internals: pg_sys::Oid) -> Fallible<State> {
         let key = row.bytes(state::HASH_KEY).as_bytes().try_into();
         found = Some(State {
             watermark: row.word(state::WATERMARK),
-            customers: u32::try_from(row.word(state::CUSTOMERS)).unwrap_or(u32::MAX),
-            key: key.map_err(|_| failure(SqlState::ERRCODE_DATA_CORRUPTED, "the index's key is damaged"))?,
+            customers: ordinals(row.word(state::CUSTOMERS).cast_signed())?,
+            key: key.map_err(|_| damaged(Corrupt::new("its key has not 16 bytes")))?,
             removed: row.bool(state::REMOVED),
             erasures: row.word(state::ERASURES).cast_signed(),
+            sum: row.int4(state::SUM),
             // A savepoint has an id of its own, which this asks about too.
             // SAFETY: looks at the current transaction's state.
             own: unsafe { pg_sys::TransactionIdIsCurrentTransactionId(row.writer()) },
         });
         Ok(())
     })?;
-    found.ok_or_else(|| failure(SqlState::ERRCODE_DATA_CORRUPTED, "the index has no state"))
+    found.ok_or_else(|| damaged(Corrupt::new("it has no state")))
 }
 
 /// All segments that the active snapshot sees, oldest first.
@@ -160,7 +164,7 @@ pub(super) fn segments(internals: pg_sys::Oid) -> Fallible<Vec<Segment>> {
         let time = |column| row.datum(column).map(|_| row.word(column).cast_signed());
         all.push(Segment {
             id: row.word(segment::ID).cast_signed(),
-            kind: Kind::of(row.bytes(segment::KIND).as_str()),
+            kind: Kind::of(row.bytes(segment::KIND).as_str())?,
             position: row.word(segment::POSITION).cast_signed(),
             stamps: (row.word(segment::STAMP_FROM), row.word(segment::STAMP_TO)),
             rows: row.word(segment::ROWS).cast_signed(),
@@ -172,6 +176,13 @@ pub(super) fn segments(internals: pg_sys::Oid) -> Fallible<Vec<Segment>> {
     })?;
     all.sort_by_key(|segment| segment.position);
     Ok(all)
+}
+
+/// The state and all segments, as they were written.
+pub(super) fn state_and_segments(internals: pg_sys::Oid) -> Fallible<(State, Vec<Segment>)> {
+    let (state, segments) = (state(internals)?, segments(internals)?);
+    sum::compare(&state, &segments)?;
+    Ok((state, segments))
 }
 
 /// The entries of the log of removed events, of some types (of all, if none are named); with their bytes those that

@@ -1,17 +1,18 @@
 //! An evaluation: what the caller's snapshot sees of segments and tail, put together as a source, to the members.
 
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use cohort_core::eval::{self, Answer, Limits, Part, Plan, Source, Stop, Wish};
-use cohort_core::segment::{Header, Key, customer_hash};
+use cohort_core::segment::{Corrupt, Header, Key, customer_hash};
 use roaring::RoaringBitmap;
 
 use super::directory::{ByHash, Directory};
 use super::events::{self, Intake, Wanted};
 use super::pages::{PageStream, Pages};
 use super::removed::{bury, dead_by_segment};
-use super::store::{self, Kind};
-use super::{Damaged, cache, damaged, direct, interrupts, tables};
+use super::store::{self, Kind, Segment};
+use super::{Damaged, REMAKE, cache, damaged, direct, foreign, interrupts, tables, unwritable};
 use crate::pg::errors::Fallible;
 use crate::pg::settings;
 
@@ -22,9 +23,9 @@ struct Memory {
 }
 
 impl Memory {
-    fn new(intake: Intake) -> Self {
-        let (header, bytes) = intake.builder.in_memory();
-        Self { header, bytes }
+    fn new(intake: Intake) -> Fallible<Self> {
+        let (header, bytes) = intake.builder.in_memory().map_err(unwritable)?;
+        Ok(Self { header, bytes })
     }
 
     fn part(&self) -> Part<'_> {
@@ -153,9 +154,19 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
     let tables = tables()?;
     let wanted = wanted(plan, ask.universe);
     let profiles = ask.universe || plan.needs_profiles();
-    let state = direct::state(tables.internals)?;
-    let segments = direct::segments(tables.internals)?;
+    let (state, segments) = direct::state_and_segments(tables.internals)?;
     let pages = Pages::open(tables.internals)?;
+    let window = if ask.universe { None } else { plan.window() };
+    let of_events = || segments.iter().filter(|segment| segment.kind == Kind::Events);
+    let reached = || of_events().filter(|segment| segment.reaches_into(window));
+    let others = segments.iter().filter(|segment| match segment.kind {
+        Kind::Customers => true,
+        Kind::Profiles => profiles,
+        Kind::Events => false,
+    });
+    if let Some(what) = foreign_segment(reached().chain(others), &pages)? {
+        return Ok(Err(told(&what)));
+    }
     let directory = Directory::open(&state, &segments, &pages)?;
 
     // The tail.
@@ -179,14 +190,12 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
         Strangers { key: state.key, sealed: state.customers, ordinals: HashMap::default(), ids: Vec::new() };
     strangers.number(&mut events, &directory)?;
     strangers.number(&mut newest, &directory)?;
-    let (events, newest) = (Memory::new(events), Memory::new(newest));
+    let (events, newest) = (Memory::new(events)?, Memory::new(newest)?);
 
     // What is gone from sealed segments.
     let mut dead = dead_by_segment(&segments)?;
     let mut opened = Vec::new();
-    let window = if ask.universe { None } else { plan.window() };
-    let of_events = || segments.iter().filter(|segment| segment.kind == Kind::Events);
-    for segment in of_events().filter(|segment| segment.reaches_into(window)) {
+    for segment in reached() {
         let stream = PageStream::new(&pages, segment.id);
         opened.push((segment.clone(), cache::header(&stream).in_segment(segment.id)?, stream));
     }
@@ -220,11 +229,16 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
         source.lists.insert(list, ordinals.collect());
     }
     let limits = Limits { memory: memory as u64, check: &interrupts };
-    let Some(answer) = unless_too_large(eval::evaluate(plan, &source, ask.wish, limits))? else {
-        return Ok(Err(too_large("the rule's values and sequences")));
+    let answer = match answered("the rule's values and sequences", eval::evaluate(plan, &source, ask.wish, limits))? {
+        Ok(answer) => answer,
+        Err(why) => return Ok(Err(why)),
     };
-    let cohorts = if ask.cohorts { unless_too_large(eval::cohorts(plan, &source, limits))? } else { Some(Vec::new()) };
-    let Some(cohorts) = cohorts else { return Ok(Err(too_large("the cohorts"))) };
+    let cohorts =
+        if ask.cohorts { answered("the cohorts", eval::cohorts(plan, &source, limits))? } else { Ok(Vec::new()) };
+    let cohorts = match cohorts {
+        Ok(cohorts) => cohorts,
+        Err(why) => return Ok(Err(why)),
+    };
     let universe =
         if ask.universe { Some(eval::universe(&source, as_of, &interrupts).map_err(damaged)?) } else { None };
     Ok(Ok(Evaluated {
@@ -240,13 +254,37 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
     }))
 }
 
-/// What was found; `None` when it would take more memory than it may.
-fn unless_too_large<T>(found: Result<T, Stop>) -> Fallible<Option<T>> {
+/// What was found, or why plain SQL must find it; `what` would take the memory.
+fn answered<T>(what: &str, found: Result<T, Stop>) -> Fallible<Result<T, String>> {
     match found {
-        Ok(found) => Ok(Some(found)),
-        Err(Stop::TooLarge) => Ok(None),
+        Ok(found) => Ok(Ok(found)),
+        Err(Stop::TooLarge) => Ok(Err(too_large(what))),
+        Err(Stop::Damaged(Corrupt::Foreign(what))) => Ok(Err(told(&what))),
         Err(Stop::Damaged(corrupt)) => Err(damaged(corrupt)),
     }
+}
+
+/// What another version wrote of the segments, if any of them. What is opened here is at hand afterwards.
+fn foreign_segment<'a>(segments: impl Iterator<Item = &'a Segment>, pages: &Rc<Pages>) -> Fallible<Option<String>> {
+    for segment in segments {
+        let stream = PageStream::new(pages, segment.id);
+        let opened = match segment.kind {
+            Kind::Customers => cache::customers(&stream).map(drop),
+            Kind::Events | Kind::Profiles => cache::header(&stream).map(drop),
+        };
+        match opened {
+            Err(Corrupt::Foreign(what)) => return Ok(Some(format!("segment {}: {what}", segment.id))),
+            opened => opened.in_segment(segment.id)?,
+        }
+    }
+    Ok(None)
+}
+
+/// Warns of an index in another format; gives the reason why plain SQL answers.
+fn told(what: &str) -> String {
+    let what = foreign(what);
+    pgrx::warning!("{what}. {REMAKE}");
+    what
 }
 
 fn wanted<'a>(plan: &'a Plan<'_>, everything: bool) -> Wanted<'a> {
@@ -304,7 +342,7 @@ pub(crate) fn contains(plan: &Plan<'_>, customer: &str) -> Fallible<bool> {
     if plan.needs_profiles() {
         events::read_profile_of(&tables, customer, Some(&plan.profile_keys()), &mut profile)?;
     }
-    let (events, profile) = (Memory::new(events), Memory::new(profile));
+    let (events, profile) = (Memory::new(events)?, Memory::new(profile)?);
     let mut source = Source { customers: 1, ..Source::default() };
     source.events.push(events.part());
     source.profiles.push(profile.part());
@@ -315,6 +353,6 @@ pub(crate) fn contains(plan: &Plan<'_>, customer: &str) -> Fallible<bool> {
     }
     // The rows of one customer are in memory anyway.
     let limits = Limits { memory: u64::MAX, check: &interrupts };
-    let answer = unless_too_large(eval::evaluate(plan, &source, Wish::default(), limits))?;
-    Ok(answer.is_some_and(|answer| answer.size > 0))
+    let answer = eval::evaluate(plan, &source, Wish::default(), limits);
+    Ok(answered("one customer", answer)?.is_ok_and(|answer| answer.size > 0))
 }

@@ -45,6 +45,14 @@ fn behind(buffer: LastBuffer) -> LastBuffer {
     if buffer == 0 { 0 } else { -(buffer.saturating_abs().saturating_add(1)) }
 }
 
+/// One version of a row in one buffer; by default, none. What was found of it holds as long as it is the same: rows do not
+/// change where they lie, and a page that is read from disk again mostly comes into another buffer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Version {
+    buffer: pg_sys::Buffer,
+    writer: pg_sys::TransactionId,
+}
+
 /// Looks at rows of one table by their places.
 pub(super) struct Fetcher {
     snapshot: pg_sys::Snapshot,
@@ -73,7 +81,7 @@ impl Fetcher {
         &self,
         table: &Relation,
         place: &mut Place,
-        take: impl FnOnce(&[pg_sys::Datum; COLUMNS]) -> Option<T>,
+        take: impl FnOnce(&[pg_sys::Datum; COLUMNS], Version) -> Option<T>,
     ) -> Option<T> {
         // Places are remembered from one transaction to another, and the table may have been cut off between; while it
         // is open it is not.
@@ -84,7 +92,7 @@ impl Fetcher {
         let mut nulls = [true; COLUMNS];
         // SAFETY: the table is open and the block exists. The pin keeps the row where it is; the lock is held while it
         // is looked for, as for any row. An error leaves both to the transaction's end.
-        let (buffer, found) = unsafe {
+        let (version, found) = unsafe {
             if usize::try_from((*(*table.0).rd_att).natts).ok()? != COLUMNS {
                 return None;
             }
@@ -96,16 +104,18 @@ impl Fetcher {
                     raw::HeapTupleSatisfiesVisibility(tuple, self.snapshot, buffer)
                 });
                 raw::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK.cast_signed());
+                let mut version = Version { buffer, ..Version::default() };
                 if let Some(mut tuple) = found {
                     let columns = (*table.0).rd_att;
+                    version.writer = (*tuple.t_data).t_choice.t_heap.t_xmin;
                     raw::heap_deform_tuple(&raw mut tuple, columns, values.as_mut_ptr(), nulls.as_mut_ptr());
                 }
-                (buffer, found.is_some())
+                (version, found.is_some())
             })
         };
-        let result = if found && !nulls.contains(&true) { take(&values) } else { None };
+        let result = if found && !nulls.contains(&true) { take(&values, version) } else { None };
         // SAFETY: pinned above.
-        unsafe { pg_sys::ReleaseBuffer(buffer) };
+        unsafe { pg_sys::ReleaseBuffer(version.buffer) };
         result
     }
 }

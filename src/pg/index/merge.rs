@@ -11,7 +11,7 @@ use super::events::PROFILES;
 use super::pages::{PageStream, Pages};
 use super::removed::dead_by_segment;
 use super::store::{self, Kind, Segment, State};
-use super::{Damaged, cache, damaged, interrupts, tables};
+use super::{Damaged, cache, damaged, interrupts, tables, unwritable};
 use crate::pg::errors::Fallible;
 use crate::pg::extension;
 use crate::pg::progress::{Phase, Progress};
@@ -161,7 +161,7 @@ type Merged = (u64, Option<(i64, i64)>, Vec<u8>);
 
 fn finished(builder: SegmentBuilder, keep_empty: bool) -> Fallible<Merged> {
     let rows = builder.rows() as u64;
-    let bytes = builder.finish();
+    let bytes = builder.finish().map_err(unwritable)?;
     let times = Header::open(&bytes).map_err(damaged)?.times();
     Ok((if keep_empty { rows.max(1) } else { rows }, times, bytes))
 }
@@ -243,5 +243,5 @@ fn customers(
         ids.in_segment(*id)?;
     }
     let count = builder.len() as u64;
-    Ok((count, None, builder.finish()))
+    Ok((count, None, builder.finish().map_err(unwritable)?))
 }

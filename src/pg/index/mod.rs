@@ -18,9 +18,10 @@ mod scan;
 mod seal;
 mod sparse;
 mod store;
+mod sum;
 mod walk;
 
-use cohort_core::segment::Corrupt;
+use cohort_core::segment::{Corrupt, Unwritable};
 use pgrx::pg_sys::panic::ErrorReport;
 
 pub(crate) use about::{customers_about, size_about};
@@ -31,6 +32,7 @@ pub(crate) use hints::register as preload;
 pub(crate) use names::{Of, event_types, keys, properties};
 pub(crate) use scan::Scratch;
 pub(crate) use seal::{Sealed, fold_removals, merge_next, pending, reindex, seal, seal_only};
+pub(crate) use sum::current as current_sum;
 
 use events::Tables;
 
@@ -40,9 +42,30 @@ use super::{extension, settings};
 /// The error of an index that is damaged.
 #[expect(clippy::needless_pass_by_value, reason = "it is the end of every map_err")]
 fn damaged(corrupt: Corrupt) -> ErrorReport {
+    if let Corrupt::Foreign(what) = corrupt {
+        return failure(SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, foreign(&what)).set_hint(REMAKE);
+    }
     failure(SqlState::ERRCODE_INDEX_CORRUPTED, format!("the cohort index is damaged: {corrupt}"))
         .set_detail("The tables of events and customers are not concerned: the index is made from them.")
         .set_hint("SELECT cohort_reindex(); until then SET kursaha_cohort.engine = 'sql' answers without the index.")
+}
+
+/// What is said of an index in another format.
+fn foreign(what: &str) -> String {
+    format!("the cohort index was written by another version of kursaha_cohort: {what}")
+}
+
+/// What helps against it.
+const REMAKE: &str = "SELECT cohort_reindex() makes it again; questions are answered by plain SQL until then.";
+
+/// The error of what segments have no room for.
+#[expect(clippy::needless_pass_by_value, reason = "it is the end of every map_err")]
+fn unwritable(what: Unwritable) -> ErrorReport {
+    failure(
+        SqlState::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+        format!("a segment of the cohort index cannot be written: {what}"),
+    )
+    .set_hint("Lower kursaha_cohort.segment_rows or kursaha_cohort.segment_size.")
 }
 
 /// Names the segment in the error of one that is damaged.
@@ -52,7 +75,7 @@ trait Damaged<T> {
 
 impl<T> Damaged<T> for Result<T, Corrupt> {
     fn in_segment(self, segment: i64) -> Fallible<T> {
-        self.map_err(|corrupt| damaged(Corrupt(format!("segment {segment}: {corrupt}"))))
+        self.map_err(|corrupt| damaged(corrupt.at(format_args!("segment {segment}"))))
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use cohort_core::segment::{Group, Header, Kinds, Stream};
+use cohort_core::segment::{Corrupt, Group, Header, Kinds, Stream};
 
 use super::events::{self, Intake, PROFILES, Wanted};
 use super::pages::{PageStream, Pages};
 use super::store::Kind;
-use super::{Damaged, cache, damaged, direct, refusal, tables};
+use super::{Damaged, cache, damaged, direct, refusal, tables, unwritable};
 use crate::pg::errors::Fallible;
 
 /// The event types that occur. None where the index may not answer the current user.
@@ -40,14 +40,17 @@ pub(crate) fn keys(of: Of<'_>) -> Fallible<Option<Vec<String>>> {
         return Ok(None);
     }
     let mut found = Vec::new();
-    let (header, bytes) = intake.builder.in_memory();
+    let (header, bytes) = intake.builder.in_memory().map_err(unwritable)?;
     if !collect(&header, &bytes, of, &mut found).map_err(damaged)? {
         return Ok(None);
     }
     let pages = Pages::open(tables.internals)?;
     for segment in direct::segments(tables.internals)?.iter().filter(|segment| segment.kind == of.kind()) {
         let stream = PageStream::new(&pages, segment.id);
-        let header = cache::header(&stream).in_segment(segment.id)?;
+        let header = match cache::header(&stream) {
+            Err(Corrupt::Foreign(_)) => return Ok(None),
+            opened => opened.in_segment(segment.id)?,
+        };
         if !collect(&header, &stream, of, &mut found).in_segment(segment.id)? {
             return Ok(None);
         }
@@ -87,7 +90,7 @@ fn collect(
     stream: &dyn Stream,
     of: Of<'_>,
     found: &mut Vec<String>,
-) -> Result<bool, cohort_core::segment::Corrupt> {
+) -> Result<bool, Corrupt> {
     for entry in header.groups.iter().filter(|entry| of.includes(&entry.name)) {
         for (path, _) in entry.open(stream)?.paths() {
             match path.first() {

@@ -4,18 +4,27 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use cohort_core::segment::{Corrupt, PAGE, Stream};
+use cohort_core::segment::{Corrupt, PAGE, Stream, page as stored};
 use pgrx::{FromDatum, pg_sys};
 
-use super::fetch::{Fetcher, Place};
+use super::fetch::{Fetcher, Place, Version};
 use super::scan::{IndexScan, Relation, Sought, Tuple, bytes_of, find};
 use super::sparse::Sparse;
 use crate::pg::errors::Fallible;
 use crate::pg::spi;
 
-/// Where the pages of one segment were found before.
+/// What is known of the pages of one segment.
 type Places = Rc<RefCell<Known>>;
-type Known = Sparse<Place, 64>;
+type Known = Sparse<KnownPage, 64>;
+
+/// What is known of a page.
+#[derive(Debug, Clone, Copy, Default)]
+struct KnownPage {
+    /// Where it was found before.
+    place: Place,
+    /// What was compared with its checksum.
+    compared: Version,
+}
 
 thread_local! {
     /// By table and segment: a look at the place itself costs a small part of a search in the index. Places are checked,
@@ -23,7 +32,7 @@ thread_local! {
     static PLACES: RefCell<HashMap<(pg_sys::Oid, i64), Places>> = RefCell::new(HashMap::new());
 }
 
-/// The most segments whose places are remembered: up to 25 kB each for a million events.
+/// The most segments whose places are remembered: up to 40 kB each for a million events.
 const MOST_SEGMENTS: usize = 1_024;
 
 /// The open table of pages, under the snapshot that was active when it was opened.
@@ -78,8 +87,8 @@ impl Pages {
         let number = usize::try_from(page).unwrap_or(usize::MAX);
         let mut take = Some(take);
         let mut known = places.borrow_mut();
-        if let Some(place) = guess(&mut known, number) {
-            let result = self.fetcher.look(self.first.borrow().table(), place, |[of, at, bytes]| {
+        if let Some(KnownPage { place, compared }) = guess(&mut known, number) {
+            let result = self.fetcher.look(self.first.borrow().table(), place, |[of, at, bytes], version| {
                 // SAFETY: the columns are those of segment_page: two numbers and a bytea.
                 let bytes = unsafe {
                     if i64::from_datum(*of, false) != Some(segment) || i32::from_datum(*at, false) != Some(page) {
@@ -87,19 +96,26 @@ impl Pages {
                     }
                     bytes_of(*bytes)
                 };
-                take.take().map(|take| take(bytes.as_bytes()))
+                let bytes = if *compared == version {
+                    stored::unverified(bytes.as_bytes())
+                } else {
+                    let bytes = stored::open(segment, page, bytes.as_bytes());
+                    *compared = if bytes.is_ok() { version } else { Version::default() };
+                    bytes
+                };
+                take.take().map(|take| bytes.and_then(take))
             });
             if let Some(result) = result {
                 return result;
             }
             *place = Place::default();
         }
-        let missing = || Corrupt(format!("segment {segment} has no page {page}"));
+        let missing = || Corrupt::new(format!("page {page} of segment {segment} is missing"));
         let take = take.ok_or_else(missing)?;
         let found = |row: Option<Tuple<'_>>| {
             let row = row.filter(|row| row.int4(2) == page).ok_or_else(missing)?;
-            *known.slot(number) = Place::new(row.place());
-            take(row.bytes(3).as_bytes())
+            *known.slot(number) = KnownPage { place: Place::new(row.place()), ..KnownPage::default() };
+            take(stored::open(segment, page, row.bytes(3).as_bytes())?)
         };
         if page == 0 {
             let mut scan = self.first.borrow_mut();
@@ -109,7 +125,7 @@ impl Pages {
         let mut scan = self.any.borrow_mut();
         let scan = match &mut *scan {
             Some(scan) => scan,
-            none => none.insert(self.all_pages().map_err(|_| Corrupt("segment_page has no primary key".to_owned()))?),
+            none => none.insert(self.all_pages().map_err(|_| Corrupt::new("segment_page has no primary key"))?),
         };
         // From one page to the next the scan goes on; elsewhere the index is searched from its root.
         if self.next.get() != (segment, page) {
@@ -133,17 +149,17 @@ impl Pages {
 }
 
 /// Where a page lies, or ought to: a segment's pages are stored one after the other, each in a page of the table.
-fn guess(places: &mut Known, number: usize) -> Option<&mut Place> {
+fn guess(places: &mut Known, number: usize) -> Option<&mut KnownPage> {
     /// No segment has more pages; numbers beyond come from damaged headers.
     const MOST: usize = 1 << 20;
     if number >= MOST {
         return None;
     }
-    if !places.get(number).is_known() {
-        let known = |page: usize| Some((page, places.get(page))).filter(|(_, place)| place.is_known());
+    if !places.get(number).place.is_known() {
+        let known = |page: usize| Some((page, places.get(page).place)).filter(|(_, place)| place.is_known());
         // From the page before, or from the first one, which is read when the segment is opened.
         let (below, place) = number.checked_sub(1).and_then(known).or_else(|| known(0))?;
-        *places.slot(number) = place.later(u32::try_from(number - below).ok()?);
+        places.slot(number).place = place.later(u32::try_from(number - below).ok()?);
     }
     Some(places.slot(number))
 }
@@ -181,7 +197,7 @@ impl Stream for PageStream {
         const LARGE: usize = 1_024;
         /// Memory for more is taken as bytes arrive.
         const STEP: usize = 1 << 20;
-        let short = || Corrupt(format!("segment {} is shorter than its header says", self.segment));
+        let short = || Corrupt::new(format!("segment {} is shorter than its header says", self.segment));
         let mut at = usize::try_from(at).map_err(|_| short())?;
         let mut left = length;
         let last_page = at.checked_add(length).ok_or_else(short)?.saturating_sub(1) / PAGE;
@@ -233,14 +249,17 @@ impl PageStream {
 pub(super) fn store(segment: i64, bytes: &[u8]) -> Fallible<()> {
     /// Pages stored by one statement: 2 MB.
     const TOGETHER: usize = 256;
-    for (number, pages) in bytes.chunks(PAGE * TOGETHER).enumerate() {
+    let mut numbers = 0_i32..;
+    let mut pages = bytes.chunks(PAGE).zip(numbers.by_ref()).peekable();
+    while let Some((_, first)) = pages.peek() {
         pgrx::check_for_interrupts!();
-        let first = i64::try_from(number * TOGETHER).unwrap_or(i64::MAX);
-        let pages: Vec<Vec<u8>> = pages.chunks(PAGE).map(<[u8]>::to_vec).collect();
+        let first = *first;
+        let together = pages.by_ref().take(TOGETHER).map(|(page, number)| stored::seal(segment, number, page));
+        let together: Vec<Vec<u8>> = together.collect();
         spi::touch(
             "INSERT INTO kursaha_cohort.segment_page (segment_id, page, bytes) \
              SELECT $1, ($2 + p.number - 1)::integer, p.bytes FROM unnest($3) WITH ORDINALITY AS p (bytes, number)",
-            &[segment.into(), first.into(), pages.into()],
+            &[segment.into(), first.into(), together.into()],
         )?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use cohort_core::segment::{Group, Header, Removal, removals};
+use cohort_core::segment::{Corrupt, Group, Header, Removal, removals};
 use pgrx::pg_sys;
 use roaring::{RoaringBitmap, RoaringTreemap};
 
@@ -26,6 +26,14 @@ pub(super) fn dead_by_segment(segments: &[store::Segment]) -> Fallible<Dead> {
     if segments.iter().any(|segment| segment.dead > 0) {
         for (segment, event_type, rows) in store::dead_rows(Snapshot::Callers)? {
             dead.entry(segment).or_default().insert(event_type, rows);
+        }
+        // A row that is missing is as wrong as one that changed.
+        for segment in segments {
+            let rows = dead.get(&segment.id).map_or(0, |groups| groups.values().map(RoaringBitmap::len).sum());
+            if i64::try_from(rows) != Ok(segment.dead) {
+                let what = format!("of segment {} {} rows are gone, segment_dead has {rows}", segment.id, segment.dead);
+                return Err(damaged(Corrupt::new(what)));
+            }
         }
     }
     Ok(dead)

@@ -17,7 +17,7 @@ use super::pages::{PageStream, Pages};
 use super::removed::{Buried, bury, dead_by_segment};
 use super::scan::must_read;
 use super::store::{self, Kind, State};
-use super::{Damaged, cache, damaged, merge, tables};
+use super::{Damaged, cache, damaged, merge, sum, tables, unwritable};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::progress::{Phase, Progress};
 use crate::pg::settings;
@@ -39,40 +39,40 @@ pub(crate) struct Sealed {
 /// Takes everything out of the index and seals anew.
 pub(crate) fn reindex() -> Fallible<Sealed> {
     lock_tables()?;
-    let mut state = store::lock_state()?;
-    let ids: Vec<i64> = all_segments()?.iter().map(|segment| segment.id).collect();
-    store::remove_segments(&ids)?;
-    state.watermark = 0;
-    state.customers = 0;
-    state.removed = false;
-    state.key = store::new_key()?;
-    store::set_state(&state)?;
-    with_merges(seal_locked(state)?)
+    let state = store::clear()?;
+    let sealed = with_merges(seal_locked(state)?)?;
+    sum::write()?;
+    Ok(sealed)
+}
+
+/// Changes the index, which is compared with its checksum before and gets a new one afterwards.
+fn changing<T>(change: impl FnOnce(State) -> Fallible<T>) -> Fallible<T> {
+    lock_tables()?;
+    let state = store::lock_state()?;
+    let segments = all_segments()?;
+    sum::compare(&state, &segments)?;
+    let done = change(state)?;
+    sum::write()?;
+    Ok(done)
 }
 
 /// Seals all that can be sealed, and merges.
 pub(crate) fn seal() -> Fallible<Sealed> {
-    lock_tables()?;
-    let state = store::lock_state()?;
-    with_merges(seal_locked(state)?)
+    changing(|state| with_merges(seal_locked(state)?))
 }
 
 /// Seals all that can be sealed.
 pub(crate) fn seal_only() -> Fallible<()> {
-    lock_tables()?;
-    let state = store::lock_state()?;
-    seal_locked(state).map(drop)
+    changing(|state| seal_locked(state).map(drop))
 }
 
 /// Merges once, if there is something to merge; says whether there was.
 pub(crate) fn merge_next() -> Fallible<bool> {
-    lock_tables()?;
     // Taken only when there is something to do: an idle server's row is left alone.
     if !merge::is_due()? {
         return Ok(false);
     }
-    let state = store::lock_state()?;
-    merge::next(&state)
+    changing(|state| merge::next(&state))
 }
 
 /// The segments as this transaction has left them.
@@ -185,19 +185,19 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
 ///
 /// Rows that are not sealed need no mark: the next sealing comes after this transaction, and does not see them.
 pub(crate) fn fold_removals() -> Fallible<()> {
-    lock_tables()?;
-    let state = store::lock_state()?;
-    spi::with_snapshot(|| {
-        let internals = tables()?.internals;
-        let segments = direct::segments(internals)?;
-        let pages = Pages::open(internals)?;
-        let directory = Directory::open(&state, &segments, &pages)?;
-        let (entries, removed) = bury_all(internals, &segments, &pages, &directory)?;
-        store::forget_removed(entries, Vec::new())?;
-        if removed > 0 {
-            spi::touch("UPDATE kursaha_cohort.index_state SET removed = true", &[])?;
-        }
-        Ok(())
+    changing(|state| {
+        spi::with_snapshot(|| {
+            let internals = tables()?.internals;
+            let segments = direct::segments(internals)?;
+            let pages = Pages::open(internals)?;
+            let directory = Directory::open(&state, &segments, &pages)?;
+            let (entries, removed) = bury_all(internals, &segments, &pages, &directory)?;
+            store::forget_removed(entries, Vec::new())?;
+            if removed > 0 {
+                spi::touch("UPDATE kursaha_cohort.index_state SET removed = true", &[])?;
+            }
+            Ok(())
+        })
     })
 }
 
@@ -279,7 +279,7 @@ fn write(mut intake: Intake, kind: Kind, register: &mut Register) -> Fallible<u6
     }
     let ordinals = register.ordinals(&intake.customers)?;
     intake.builder.renumber(&ordinals);
-    let bytes = intake.builder.finish();
+    let bytes = intake.builder.finish().map_err(unwritable)?;
     let times = Header::open(&bytes).map_err(damaged)?.times();
     store::add_segment(kind, None, register.stamps, rows, times, &bytes)?;
     if register.builder.bytes() >= settings::segment_size() {
@@ -314,7 +314,8 @@ impl Register {
             let builder = CustomersBuilder::new(self.builder.next());
             let builder = std::mem::replace(&mut self.builder, builder);
             let count = builder.len() as u64;
-            store::add_segment(Kind::Customers, None, self.stamps, count, None, &builder.finish())?;
+            let bytes = builder.finish().map_err(unwritable)?;
+            store::add_segment(Kind::Customers, None, self.stamps, count, None, &bytes)?;
         }
         Ok(())
     }

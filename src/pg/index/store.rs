@@ -1,10 +1,11 @@
 //! The index's own tables: all SQL text about them, as typed functions.
 
-use cohort_core::segment::Key;
+use cohort_core::segment::{Corrupt, Key};
 use pgrx::pg_sys;
 use roaring::RoaringBitmap;
 
 use super::scan::{Xid, Xid8};
+use super::{damaged, sum};
 use crate::pg::databases::with_owners_rights;
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::spi::{self, Row, Snapshot};
@@ -21,6 +22,8 @@ pub(super) struct State {
     pub(super) removed: bool,
     /// How often customers lost their ordinals.
     pub(super) erasures: i64,
+    /// The checksum of all of this and of the segments, as it was last written.
+    pub(super) sum: i32,
     /// Whether this very transaction changed it, so that it may yet be undone.
     pub(super) own: bool,
 }
@@ -30,10 +33,11 @@ impl State {
         let key: Vec<u8> = row.need(3)?;
         Ok(Self {
             watermark: row.need::<Xid8>(1)?.0,
-            customers: u32::try_from(row.need::<i64>(2)?).unwrap_or(u32::MAX),
-            key: key.try_into().map_err(|_| failure(SqlState::ERRCODE_DATA_CORRUPTED, "the index's key is damaged"))?,
+            customers: ordinals(row.need(2)?)?,
+            key: key.try_into().map_err(|_| damaged(Corrupt::new("its key has not 16 bytes")))?,
             removed: row.need(4)?,
             erasures: row.need(6)?,
+            sum: row.need(7)?,
             // A savepoint has an id of its own, which this asks about too.
             // SAFETY: looks at the current transaction's state.
             own: unsafe { pg_sys::TransactionIdIsCurrentTransactionId(row.need::<Xid>(5)?.0) },
@@ -41,7 +45,12 @@ impl State {
     }
 }
 
-const STATE: &str = "watermark, customers, hash_key, removed, xmin, erasures";
+/// How many ordinals are given out.
+pub(super) fn ordinals(stored: i64) -> Fallible<u32> {
+    u32::try_from(stored).map_err(|_| damaged(Corrupt::new("there are more customers than ordinals")))
+}
+
+const STATE: &str = "watermark, customers, hash_key, removed, xmin, erasures, sum";
 
 /// Takes the state's row for this transaction, so that sealing, merging and clearing come one after the other. A
 /// snapshot older than the last change is refused with 40001.
@@ -59,11 +68,18 @@ pub(super) fn set_state(state: &State) -> Fallible<()> {
     Ok(())
 }
 
-/// Gives the index a new key: all ordinals are given out anew.
-pub(super) fn new_key() -> Fallible<Key> {
-    let sql = "UPDATE kursaha_cohort.index_state SET hash_key = pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) RETURNING hash_key";
-    let key: Vec<u8> = spi::one(Snapshot::Fresh, sql, &[], |row| row.need(1))?;
-    key.try_into().map_err(|_| failure(SqlState::ERRCODE_INTERNAL_ERROR, "a key has 16 bytes"))
+/// Makes the index empty, whatever it was: all ordinals will be given out again, under a new key.
+pub(super) fn clear() -> Fallible<State> {
+    spi::touch("INSERT INTO kursaha_cohort.index_state DEFAULT VALUES ON CONFLICT (only_row) DO NOTHING", &[])?;
+    let sql = format!(
+        "UPDATE kursaha_cohort.index_state SET changes = changes + 1, watermark = '0', customers = 0, removed = false, \
+         hash_key = pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) RETURNING {STATE}"
+    );
+    let state = spi::one(Snapshot::Fresh, &sql, &[], State::read)?;
+    for table in ["segment_dead", "segment_page", "segment"] {
+        spi::touch(&format!("DELETE FROM kursaha_cohort.{table}"), &[])?;
+    }
+    Ok(state)
 }
 
 /// What a segment holds.
@@ -83,12 +99,10 @@ impl Kind {
         }
     }
 
-    pub(super) fn of(name: &str) -> Self {
-        match name {
-            "events" => Self::Events,
-            "profiles" => Self::Profiles,
-            _ => Self::Customers,
-        }
+    pub(super) fn of(name: &str) -> Fallible<Self> {
+        let all = [Self::Events, Self::Profiles, Self::Customers];
+        let found = all.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| damaged(Corrupt::new(format!("there are no segments of {name}"))))
     }
 }
 
@@ -137,15 +151,20 @@ pub(super) fn add_segment(
             position.into(),
             Xid8(stamps.0).into(),
             Xid8(stamps.1).into(),
-            i64::try_from(rows).unwrap_or(i64::MAX).into(),
-            i64::try_from(bytes.len()).unwrap_or(i64::MAX).into(),
-            times.and_then(|(first, _)| pgrx::prelude::TimestampWithTimeZone::try_from(first).ok()).into(),
-            times.and_then(|(_, last)| pgrx::prelude::TimestampWithTimeZone::try_from(last).ok()).into(),
+            rows.cast_signed().into(),
+            (bytes.len() as u64).cast_signed().into(),
+            times.map(|(first, _)| time(first)).transpose()?.into(),
+            times.map(|(_, last)| time(last)).transpose()?.into(),
         ],
         |row| row.need(1),
     )?;
     super::pages::store(id, bytes)?;
     Ok(id)
+}
+
+/// A time of an event as a column holds it.
+fn time(at: i64) -> Fallible<pgrx::prelude::TimestampWithTimeZone> {
+    at.try_into().map_err(|_| failure(SqlState::ERRCODE_DATETIME_FIELD_OVERFLOW, "an event's time is out of range"))
 }
 
 /// Removes segments with all that belongs to them.
@@ -161,10 +180,9 @@ pub(super) fn remove_segments(ids: &[i64]) -> Fallible<()> {
 pub(super) fn dead_rows(snapshot: Snapshot) -> Fallible<Vec<(i64, String, RoaringBitmap)>> {
     with_owners_rights(|| {
         spi::run(snapshot, "SELECT segment_id, event_type, rows FROM kursaha_cohort.segment_dead", &[], |row| {
-            let bytes: Vec<u8> = row.need(3)?;
-            let rows = RoaringBitmap::deserialize_from(bytes.as_slice())
-                .map_err(|_| failure(SqlState::ERRCODE_DATA_CORRUPTED, "the rows gone from a segment are damaged"))?;
-            Ok((row.need(1)?, row.need(2)?, rows))
+            let (segment, event_type, stored): (i64, String, Vec<u8>) = (row.need(1)?, row.need(2)?, row.need(3)?);
+            let rows = sum::open_dead(segment, &event_type, &stored)?;
+            Ok((segment, event_type, rows))
         })
     })
 }
@@ -177,7 +195,7 @@ pub(super) fn set_dead_rows(segment: i64, event_type: &str, rows: &RoaringBitmap
     spi::touch(
         "INSERT INTO kursaha_cohort.segment_dead (segment_id, event_type, rows) VALUES ($1, $2, $3) \
          ON CONFLICT (segment_id, event_type) DO UPDATE SET rows = excluded.rows",
-        &[segment.into(), event_type.into(), bytes.into()],
+        &[segment.into(), event_type.into(), sum::seal_dead(segment, event_type, &bytes).into()],
     )?;
     spi::touch(
         "UPDATE kursaha_cohort.segment SET dead = dead + $2 WHERE segment_id = $1",

@@ -1,0 +1,89 @@
+//! Checksums of the index's small tables, which say what the segments are and which of their rows are gone. Whatever
+//! changes them by itself, and not through here, is damage.
+
+use cohort_core::segment::{Corrupt, page};
+use pgrx::pg_sys;
+use roaring::RoaringBitmap;
+
+use super::store::{Segment, State};
+use super::{damaged, direct};
+use crate::pg::errors::Fallible;
+use crate::pg::extension;
+use crate::pg::spi;
+
+/// The checksum of the state and of all segments.
+fn of(state: &State, segments: &[Segment]) -> i32 {
+    let mut all: Vec<&Segment> = segments.iter().collect();
+    all.sort_by_key(|segment| segment.id);
+    let mut bytes = Vec::new();
+    bytes.extend_from_slice(&state.watermark.to_le_bytes());
+    bytes.extend_from_slice(&state.customers.to_le_bytes());
+    bytes.extend_from_slice(&state.key);
+    bytes.push(u8::from(state.removed));
+    bytes.extend_from_slice(&state.erasures.to_le_bytes());
+    for segment in all {
+        bytes.push(segment.kind as u8);
+        let (first, last) = segment.times.unwrap_or((i64::MAX, i64::MIN));
+        let numbers = [segment.id, segment.position, segment.rows, segment.dead, segment.bytes, first, last]
+            .map(i64::cast_unsigned);
+        for number in numbers.into_iter().chain([segment.stamps.0, segment.stamps.1]) {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+    crc32fast::hash(&bytes).cast_signed()
+}
+
+/// What is said of tables that do not match.
+pub(super) const WRONG: &str = "the checksum of index_state and segment is wrong";
+
+/// Whether the state and the segments that a snapshot sees are what their checksum was made of.
+pub(super) fn matches(state: &State, segments: &[Segment]) -> bool {
+    of(state, segments) == state.sum
+}
+
+/// Refuses a state and segments that are not.
+pub(super) fn compare(state: &State, segments: &[Segment]) -> Fallible<()> {
+    if !matches(state, segments) {
+        return Err(damaged(Corrupt::new(WRONG)));
+    }
+    // SAFETY: reads a variable of the server under its lock.
+    if state.watermark > unsafe { pg_sys::ReadNextFullTransactionId() }.value {
+        return Err(damaged(Corrupt::new(
+            "its watermark is a transaction to come: the server's transaction ids went back",
+        )));
+    }
+    Ok(())
+}
+
+/// The checksum of what this transaction has made of the tables.
+fn written() -> Fallible<i32> {
+    let internals = extension::schema_oids()?.1;
+    spi::with_snapshot(|| Ok(of(&direct::state(internals)?, &direct::segments(internals)?)))
+}
+
+/// The same; `None` of tables that make no sense. Who truncates a table must not fail for that.
+pub(crate) fn current() -> Option<i32> {
+    written().ok()
+}
+
+/// Writes it down.
+pub(super) fn write() -> Fallible<()> {
+    spi::touch("UPDATE kursaha_cohort.index_state SET sum = $1", &[written()?.into()]).map(drop)
+}
+
+/// Of a group, something that no other group of a segment has: its name's checksum.
+fn place(event_type: &str) -> i32 {
+    crc32fast::hash(event_type.as_bytes()).cast_signed()
+}
+
+/// The rows that are gone from a group of a segment as they are stored.
+pub(super) fn seal_dead(segment: i64, event_type: &str, rows: &[u8]) -> Vec<u8> {
+    page::seal(segment, place(event_type), rows)
+}
+
+/// The rows that are gone from a group of a segment.
+pub(super) fn open_dead(segment: i64, event_type: &str, stored: &[u8]) -> Fallible<RoaringBitmap> {
+    let wrong = || damaged(Corrupt::new(format!("the rows gone from segment {segment} are not what was stored")));
+    let bytes = page::open_any(segment, place(event_type), stored).map_err(|_| wrong())?;
+    RoaringBitmap::deserialize_from(bytes).map_err(|_| wrong())
+}
