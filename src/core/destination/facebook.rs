@@ -18,6 +18,7 @@ struct Facebook {
     audience: Option<String>,
     name: Option<String>,
     mapping: Mapping,
+    base: String,
     root: String,
     rows: usize,
     removals: usize,
@@ -40,12 +41,13 @@ pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadC
             "audience_id names an audience that exists; one of the name audience_name is found or created once.",
         ));
     }
-    let root = meta::root(config)?;
+    let (base, root) = meta::root(config)?;
     Ok(Box::new(Facebook {
         account,
         audience,
         name,
         mapping: Mapping::read(config)?,
+        base,
         root,
         rows: config.number("batch_rows", (1, MOST_ROWS), 5_000)?,
         removals: config.number("removal_rows", (1, MOST_ROWS), 250)?,
@@ -105,8 +107,16 @@ impl Destination for Facebook {
         true
     }
 
+    fn place(&self) -> Vec<&str> {
+        vec![&self.base, &self.account, self.audience.as_deref().unwrap_or_default(), self.name.as_deref().unwrap_or_default()]
+    }
+
     fn secret(&self) -> Option<&'static str> {
         Some("an access token")
+    }
+
+    fn reveals_secret(&self) -> bool {
+        true
     }
 
     fn url(&self) -> Option<String> {

@@ -12,12 +12,13 @@ use crate::text;
 const BASE: &str = "https://graph.facebook.com";
 const VERSION: &str = "v25.0";
 
-/// Where the API is, with its version.
-pub(super) fn root(config: &mut Config<'_>) -> Result<String, BadConfig> {
+/// Where the API is, without and with its version.
+pub(super) fn root(config: &mut Config<'_>) -> Result<(String, String), BadConfig> {
     let version = config.text("api_version")?.unwrap_or_else(|| VERSION.to_owned());
     check_version(&version)?;
-    let base = config.url("base_url")?.unwrap_or_else(|| BASE.to_owned());
-    Ok(format!("{base}/{version}"))
+    let base = config.base("base_url")?.unwrap_or_else(|| BASE.to_owned());
+    let root = format!("{base}/{version}");
+    Ok((base, root))
 }
 
 fn check_version(version: &str) -> Result<(), BadConfig> {

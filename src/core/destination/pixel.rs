@@ -18,6 +18,7 @@ struct Pixel {
     id: String,
     event: String,
     mapping: Mapping,
+    base: String,
     root: String,
     rows: usize,
 }
@@ -27,11 +28,12 @@ pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadC
         .id("pixel_id")?
         .ok_or_else(|| bad("pixel_id", "is missing", "The number of the pixel, as in Meta's Events Manager."))?;
     let event = config.need("event_name", "The event's name, for example \"event_name\": \"Lead\".")?;
-    let root = meta::root(config)?;
+    let (base, root) = meta::root(config)?;
     Ok(Box::new(Pixel {
         id,
         event,
         mapping: Mapping::read(config)?,
+        base,
         root,
         rows: config.number("batch_rows", (1, MOST_EVENTS), MOST_EVENTS)?,
     }))
@@ -72,8 +74,16 @@ impl Destination for Pixel {
         self.mapping.fingerprint()
     }
 
+    fn place(&self) -> Vec<&str> {
+        vec![&self.base, &self.id, &self.event]
+    }
+
     fn secret(&self) -> Option<&'static str> {
         Some("an access token")
+    }
+
+    fn reveals_secret(&self) -> bool {
+        true
     }
 
     fn url(&self) -> Option<String> {

@@ -42,6 +42,10 @@ impl Destination for Table {
         true
     }
 
+    fn place(&self) -> Vec<&str> {
+        vec![&self.name, &self.column]
+    }
+
     fn secret(&self) -> Option<&'static str> {
         None
     }
