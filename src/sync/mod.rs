@@ -1,5 +1,6 @@
 //! Syncs in this database: who is told of whom, what is due, and one run from the evaluation to the last answer.
 
+pub(crate) mod binding;
 mod plan;
 pub(crate) mod queue;
 pub(crate) mod run;

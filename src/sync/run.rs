@@ -8,6 +8,7 @@ use cohort_core::sync::{self as rules, MOST_ATTEMPTS};
 use pgrx::pg_sys::panic::ErrorReport;
 use serde_json::{Map, Value, json};
 
+use super::binding;
 use super::plan::{self, Facts};
 use super::send::{self, Delivery, Intent, Line, Verdict};
 use super::spool::Spool;
@@ -18,7 +19,6 @@ use crate::pg::jsonb::Jsonb;
 use crate::pg::settings;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::transaction::{Isolation, Trouble, attempt};
-use crate::wire::secret;
 
 /// A run as it stands.
 #[derive(Debug, Clone)]
@@ -287,13 +287,10 @@ fn go(mut job: Job, counts: &mut Counts) -> Result<Ending, Ending> {
     let pending = pending_removals(&job)?;
     let idle = adds.len() == 0 && removals.len() == 0 && !pending;
     if destination.keeps() != Keeps::Rows && (!idle || destination.keeps() == Keeps::Objects) {
-        course.secret = match &job.place.secret {
-            None => String::new(),
-            Some(reference) => secret::read(reference).map_err(|error| {
-                let trouble = Trouble::from(error);
+        course.secret =
+            attempt(Isolation::ReadCommitted, || binding::secret_of(&job.place, destination, true)).map_err(|trouble| {
                 Ending::Attention { why: trouble.message, hint: trouble.hint.unwrap_or_default() }
-            })?,
-        };
+            })?;
         make_ready(&job, destination, &mut course, &mut line)?;
     }
     loop {

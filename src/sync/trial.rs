@@ -2,12 +2,12 @@
 
 use cohort_core::destination::{Action, Context, Destination, Keeps, Outcome, redact};
 
+use super::binding;
 use super::send::{Line, random};
 use super::store::{self, Place};
 use crate::pg::errors::{Fallible, SqlState, failure, invalid};
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::transaction::Trouble;
-use crate::wire::secret;
 
 /// One thing that was tried.
 #[derive(Debug)]
@@ -38,19 +38,19 @@ pub(crate) fn test(place: &Place) -> Fallible<Vec<Step>> {
         steps.extend(test_table(&*destination)?);
         return Ok(steps);
     }
-    let password = match place.secret.as_deref().map(secret::read) {
-        None => String::new(),
-        Some(Ok(content)) => {
-            steps.push(Step::good("the secret can be read"));
-            content
-        }
-        Some(Err(error)) => {
+    let step = "the secret can be read, and this destination may use it";
+    let password = match binding::secret_of(place, &*destination, false) {
+        Ok(content) => content,
+        Err(error) => {
             let trouble = Trouble::from(error);
             let detail = format!("{}. {}", trouble.message, trouble.hint.unwrap_or_default());
-            steps.push(Step::bad("the secret can be read", detail.trim()));
+            steps.push(Step::bad(step, detail.trim()));
             return Ok(steps);
         }
     };
+    if place.secret.is_some() {
+        steps.push(Step::good(step));
+    }
     let context = Context { now: store::now() / 1_000_000, random: random(), ..Context::default() };
     let mut secrets = vec![password.as_str()];
     secrets.extend(password.split(':'));

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cohort_core::address;
+use cohort_core::address::{self, Host};
 use cohort_core::destination::{Outcome, Request, Response};
 use pgrx::pg_sys;
 use ureq::config::Config;
@@ -30,7 +30,8 @@ const LONGEST: u64 = 1 << 20;
 /// What may be reached, and how long it may take.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
-    allowed_hosts: Vec<String>,
+    /// None: the setting has an entry that is no host.
+    allowed_hosts: Option<Vec<Host>>,
     allow_private: bool,
     connect: Duration,
     request: Duration,
@@ -40,9 +41,8 @@ pub(crate) struct Limits {
 impl Limits {
     /// As the settings say.
     pub(crate) fn from_settings() -> Self {
-        let hosts = settings::allowed_hosts();
         Self {
-            allowed_hosts: hosts.split(',').map(str::trim).filter(|host| !host.is_empty()).map(str::to_owned).collect(),
+            allowed_hosts: address::hosts(&settings::allowed_hosts()).ok(),
             allow_private: settings::allow_private_networks(),
             connect: settings::connect_timeout(),
             request: settings::request_timeout(),
@@ -239,6 +239,12 @@ fn agent_of(limits: &Limits) -> Result<(Agent, Refusal), Failure> {
     Ok((Agent::with_parts(config, DefaultConnector::default(), resolver), refusal))
 }
 
+/// The host and port of an https address.
+pub(crate) fn host_and_port(url: &str) -> Option<(String, u16)> {
+    let parsed = url::Url::parse(url).ok()?;
+    Some((parsed.host_str()?.to_owned(), parsed.port_or_known_default()?))
+}
+
 fn exchange(agent: &Agent, refusal: &Refusal, limits: &Limits, request: &Request) -> Answer {
     let parsed = url::Url::parse(&request.url)
         .map_err(|error| Failure::refused(format!("no valid address: {error}"), "Correct the destination."))?;
@@ -247,7 +253,7 @@ fn exchange(agent: &Agent, refusal: &Refusal, limits: &Limits, request: &Request
     if parsed.scheme() != "https" {
         return Err(Failure::refused("the address is not https", "Only https is spoken."));
     }
-    if !address::allowed(host, port, &limits.allowed_hosts) {
+    if !limits.allowed_hosts.as_ref().is_some_and(|list| address::allowed(host, port, list)) {
         return Err(Failure::refused(
             format!("the host {host}:{port} is not allowed"),
             "A superuser adds it to kursaha_cohort.allowed_hosts.",

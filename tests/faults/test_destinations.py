@@ -1,0 +1,116 @@
+"""What a destination may use, hold and say: secrets, hosts, headers."""
+
+import unittest
+
+from harness import Case
+
+
+class Destinations(Case):
+    name = "destinations"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server.ask("CREATE ROLE mallory LOGIN; SELECT cohort_grant('operator', 'mallory')")
+
+    def hook(self, name, **config):
+        url = config.pop("url", f"{self.fake.url}/hook/{name}")
+        self.destination(name, "webhook", {"url": url, **config}, "file:hook")
+
+    def failing(self, name, role="app"):
+        """What the test of a destination says of the steps that fail."""
+        return self.server.ask(f"SELECT string_agg(detail, ' ') FROM cohort_destination_test('{name}') WHERE NOT ok", role)
+
+    # Secrets ------------------------------------------------------------------------------------------------------------
+
+    def test_a_secret_is_its_first_users(self):
+        server = self.server
+        server.put_secret("first", "a-key-of-the-first")
+        server.app(f"SELECT cohort_destination_create('first', 'webhook', '{{\"url\": \"{self.fake.url}/hook/first\"}}', 'file:first')")
+        # Another role, another kind, a request with the secret in it.
+        server.refused(f"SELECT cohort_destination_create('m1', 'webhook', '{{\"url\": \"{self.fake.url}/hook/m\"}}', 'file:first')",
+                       "is not for a destination", "mallory", "app", "cohort_secret_allow('file:first', ARRAY['app', 'mallory']",
+                       role="mallory")
+        server.refused("SELECT cohort_destination_create('a1', 's3', '{\"endpoint\": \"https://x.example.com\", \"bucket\": \"b\"}', 'file:first')",
+                       "kind \"s3\"", "ARRAY['webhook', 's3']")
+        server.refused("SELECT cohort_destination_create('a2', 'facebook_ads', '{\"ad_account_id\": \"1\", \"audience_id\": \"2\"}', 'file:first')",
+                       "kind \"facebook_ads\"")
+        server.refused(f"SELECT cohort_destination_update('first', '{{\"url\": \"{self.fake.url}/hook/first\", "
+                       "\"secret_headers\": {\"X-Api-Key\": \"$secret\"}}')", "is not for a destination", f"'127.0.0.1:{self.fake.port}'")
+        # A name without a secret is nobody's, whoever names it first.
+        server.ask("SELECT cohort_destination_create('squat', 'meta_pixel', '{\"pixel_id\": \"1\", \"event_name\": \"e\"}', 'file:later')", "mallory")
+        self.assertIn("does not exist", self.failing("squat", "mallory"))
+        server.put_secret("later", "a-later-token")
+        server.app("SELECT cohort_destination_create('later', 'meta_pixel', '{\"pixel_id\": \"1\", \"event_name\": \"e\"}', 'file:later')")
+        self.assertIn("is not for a destination", self.failing("squat", "mallory"))
+        # A role that is gone holds nothing.
+        server.ask("CREATE ROLE passing; SELECT cohort_grant('operator', 'passing')")
+        server.put_secret("passing", "a-passing-key")
+        hook = f"'webhook', '{{\"url\": \"{self.fake.url}/hook/p\"}}', 'file:passing'"
+        server.ask(f"SELECT cohort_destination_create('p1', {hook})", "passing")
+        server.refused(f"SELECT cohort_destination_create('p2', {hook})", "is not for a destination")
+        server.ask("SELECT cohort_destination_drop('p1'); DROP OWNED BY passing; DROP ROLE passing")
+        server.app(f"SELECT cohort_destination_create('p2', {hook})")
+
+    def test_a_token_goes_nowhere_that_nobody_named(self):
+        """An allowed host of somebody's gets another one's token only where a superuser said so."""
+        server = self.server
+        server.put_secret("token", "EAAG-another-ones-token")
+        config = f"'{{\"pixel_id\": \"1\", \"event_name\": \"e\", \"base_url\": \"{self.fake.url}\"}}'"
+        for role in ("mallory", "app", None):
+            server.refused(f"SELECT cohort_destination_create('thief', 'meta_pixel', {config}, 'file:token')",
+                           "would carry the secret itself", role=role)
+        server.ask("SELECT cohort_secret_allow('file:token', '{app}', '{meta_pixel}', '{other.example.com, 127.0.0.1:1}')")
+        server.refused(f"SELECT cohort_destination_create('thief', 'meta_pixel', {config}, 'file:token')", "127.0.0.1:1", "HINT")
+        server.ask(f"SELECT cohort_secret_allow('file:token', '{{app}}', '{{meta_pixel}}', '{{127.0.0.1:{self.fake.port}}}')")
+        server.refused(f"SELECT cohort_destination_create('thief', 'meta_pixel', {config}, 'file:token')", "is not for", role="mallory")
+        server.app(f"SELECT cohort_destination_create('rightful', 'meta_pixel', {config}, 'file:token')")
+        server.app("SELECT * FROM cohort_destination_test('rightful')")
+        self.assertEqual(len(self.fake.seen("/v25.0/1")), 1)
+        # Taken back, it is not sent any more, by tests nor by runs.
+        server.ask("SELECT cohort_secret_revoke('file:token')")
+        self.assertIn("for the roles: none", self.failing("rightful") + server.run("SELECT cohort_destination_update('rightful')", "app").stderr)
+        server.app("SELECT cohort_import('robbed', ARRAY['c1'])")
+        self.create("robbed", "rightful")
+        server.sync("robbed", "rightful", "failed")
+        self.assertRegex(server.ask("SELECT state, why, hint FROM cohort_sync_status WHERE cohort = 'robbed'"),
+                         r"^needs_attention\|.*is not for a destination.*\|.*cohort_secret_allow")
+        self.assertEqual(len(self.fake.seen("/v25.0/1")), 1)
+        server.refused("SELECT cohort_secret_allow('file:token', '{app}', '{meta_pixel}')", "permission denied")
+        server.refused("SELECT cohort_secret_allow('file:token', '{nobody}', '{meta_pixel}')", "nobody", role=None)
+        server.refused("SELECT cohort_secret_allow('file:token', '{app}', '{meta}')", "meta", role=None)
+        server.refused("SELECT cohort_secret_allow('file:token', '{app}', '{s3}', '{a:99999}')", "a:99999", role=None)
+
+    def test_a_secret_of_another_form_is_not_sent(self):
+        """The first half of an S3 secret stands in every address."""
+        server = self.server
+        server.put_secret("noform", "EAAG-no-s3-secret")
+        server.app(f"SELECT cohort_destination_create('noform', 's3', '{{\"endpoint\": \"{self.fake.url}/s3\", \"bucket\": \"good-one\"}}', 'file:noform')")
+        self.assertIn("ACCESS_KEY_ID:SECRET_ACCESS_KEY", self.failing("noform"))
+        self.assertEqual([one for one in self.fake.call("log") if "EAAG-no-s3" in str(one)], [])
+
+    def test_a_header_takes_the_secret(self):
+        server = self.server
+        server.refused("SELECT cohort_destination_create('plain', 'webhook', '{\"url\": \"https://x\", \"headers\": {\"Cookie\": \"a=b\"}}', 'file:hook')",
+                       "headers.Cookie", "secret_headers")
+        server.ask("SELECT cohort_secret_allow('file:keyed', '{app}', '{webhook}', '{127.0.0.1}')")
+        server.put_secret("keyed", "k-e-y-e-d-secret")
+        config = {"url": f"{self.fake.url}/hook/keyed", "secret_headers": {"Authorization": "Bearer $secret", "X-Api-Key": "$secret"}}
+        self.destination("keyed", "webhook", config, "file:keyed")
+        self.failing("keyed")
+        seen = self.fake.seen("/hook/keyed")[-1]["headers"]
+        seen = {name.lower(): value for name, value in seen.items()}
+        self.assertEqual((seen["authorization"], seen["x-api-key"]), ("present", "k-e-y-e-d-secret"))
+
+    # Hosts --------------------------------------------------------------------------------------------------------------
+
+    def test_a_list_of_hosts_is_looked_at_when_it_is_set(self):
+        server = self.server
+        for bad in ("127.0.0.1:abc", "localhost:99999", "localhost:", "a,,b", "https://x"):
+            server.refused(f"ALTER SYSTEM SET kursaha_cohort.allowed_hosts = '{bad}'", "invalid value", "is no host", "HINT", role=None)
+            server.refused(f"SET kursaha_cohort.allowed_hosts = '{bad}'", "invalid value", role=None)
+        server.ask("SET kursaha_cohort.allowed_hosts = '[::1]:8443, *.example.com:443'")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
