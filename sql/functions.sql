@@ -284,6 +284,22 @@ CREATE FUNCTION @extschema@."cohort_set_owner"(
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_set_owner_wrapper';
+CREATE FUNCTION @extschema@."cohort_secret_allow"(
+    "secret" TEXT,
+    "roles" TEXT[],
+    "kinds" TEXT[],
+    "hosts" TEXT[] DEFAULT NULL
+) RETURNS VOID
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_secret_allow_wrapper';
+
+CREATE FUNCTION @extschema@."cohort_secret_revoke"(
+    "secret" TEXT
+) RETURNS VOID
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_secret_revoke_wrapper';
 
 CREATE FUNCTION @extschema@."cohort_sql"(
     "name" TEXT,

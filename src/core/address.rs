@@ -116,7 +116,7 @@ fn refused_v4(address: Ipv4Addr) -> Option<&'static str> {
     Some(why)
 }
 
-/// After the registries of special-purpose addresses (RFC 6890 and what was added to them): only 2000::/3 is in public
+/// After the registries of special-purpose addresses (RFC 6890 and what was added to them): only `2000::/3` is in public
 /// use, and an IPv4 address in another coat is what it is.
 fn refused_v6(address: Ipv6Addr) -> Option<&'static str> {
     let parts = address.segments();
@@ -176,8 +176,30 @@ mod tests {
     #[test]
     fn an_entry_that_is_none_is_refused() {
         for bad in [
-            "host:abc", "host:99999", "host:", "host:0", "host:-1", "host:+1", "host:80:80", "https://host", "host/x", "a..b",
-            ".a", "*.", "**", "a*", "a.*", "[::1", "[::1]8443", "[::1]:", "[::1]:x", "[host]", "::1:x", ":443", "a b", "ü.de",
+            "host:abc",
+            "host:99999",
+            "host:",
+            "host:0",
+            "host:-1",
+            "host:+1",
+            "host:80:80",
+            "https://host",
+            "host/x",
+            "a..b",
+            ".a",
+            "*.",
+            "**",
+            "a*",
+            "a.*",
+            "[::1",
+            "[::1]8443",
+            "[::1]:",
+            "[::1]:x",
+            "[host]",
+            "::1:x",
+            ":443",
+            "a b",
+            "ü.de",
         ] {
             assert_eq!(hosts(&format!("good.example.com, {bad}")), Err(bad.to_owned()), "{bad}");
         }
@@ -232,8 +254,19 @@ mod tests {
         ] {
             assert!(refused(bad.parse().unwrap()).is_some(), "{bad}");
         }
-        for good in ["8.8.8.8", "157.240.1.1", "172.32.0.1", "2a03:2880::1", "::ffff:8.8.8.8", "100.128.0.1", "::ffff:0:8.8.8.8", "2606:4700::1",
-            "2001:4860::8888", "3ffe::1", "168.63.129.17"] {
+        for good in [
+            "8.8.8.8",
+            "157.240.1.1",
+            "172.32.0.1",
+            "2a03:2880::1",
+            "::ffff:8.8.8.8",
+            "100.128.0.1",
+            "::ffff:0:8.8.8.8",
+            "2606:4700::1",
+            "2001:4860::8888",
+            "3ffe::1",
+            "168.63.129.17",
+        ] {
             assert!(refused(good.parse().unwrap()).is_none(), "{good}");
         }
     }

@@ -268,7 +268,8 @@ unsafe extern "C-unwind" fn check_hosts(
         let Err(entry) = cohort_core::address::hosts(&CStr::from_ptr(*value).to_string_lossy()) else { return true };
         let detail = CString::new(format!("\"{entry}\" is no host.")).unwrap_or_default();
         pg_sys::GUC_check_errdetail_string = pg_sys::pstrdup(detail.as_ptr());
-        let hint = c"An entry is a name, *.name, *, or an address ([2001:db8::1]), and may end with a :port from 1 to 65535.";
+        let hint =
+            c"An entry is a name, *.name, *, or an address ([2001:db8::1]), and may end with a :port from 1 to 65535.";
         pg_sys::GUC_check_errhint_string = pg_sys::pstrdup(hint.as_ptr());
         false
     }

@@ -101,8 +101,7 @@ impl Use<'_> {
         if self.fits_anyones() {
             return Ok(());
         }
-        let nothing =
-            Binding { roles: Vec::new(), kinds: Vec::new(), hosts: Vec::new(), is_theirs: false };
+        let nothing = Binding { roles: Vec::new(), kinds: Vec::new(), hosts: Vec::new(), is_theirs: false };
         Err(self.refused("Its requests would carry the secret itself to a host that it was not meant for.", &nothing))
     }
 
@@ -133,7 +132,10 @@ impl Use<'_> {
         };
         failure(
             SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            format!("the secret \"{}\" is not for a destination of kind \"{}\" at {host}:{port} that \"{}\" owns", self.secret, self.kind, self.owner),
+            format!(
+                "the secret \"{}\" is not for a destination of kind \"{}\" at {host}:{port} that \"{}\" owns",
+                self.secret, self.kind, self.owner
+            ),
         )
         .set_detail(detail.to_owned())
         .set_hint(format!(

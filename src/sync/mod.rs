@@ -7,6 +7,7 @@ pub(crate) mod run;
 mod send;
 mod spool;
 pub(crate) mod store;
+mod table;
 pub(crate) mod trial;
 
 pub(crate) use plan::preview;

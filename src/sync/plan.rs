@@ -108,7 +108,10 @@ pub(super) fn compare(
             if kinds[place] == Some(Kind::New) && !facts.look && batch >= facts.again_below {
                 kinds[place] = None;
                 found.rejected += 1;
-                used.insert(place, source);
+                // Where no profile goes along, none that changed would help.
+                if looks {
+                    used.insert(place, source);
+                }
             }
         }
         if !used.is_empty() {

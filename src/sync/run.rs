@@ -1,7 +1,7 @@
 //! One run of a sync, from the evaluation to the last answer. It may be taken up several times: what is acknowledged is
 //! recorded, and whoever takes it up again compares anew and goes on with what is left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use cohort_core::destination::{Action, Batch, Destination, Keeps, Outcome, Row, Setup, redact};
 use cohort_core::sync::{self as rules, MOST_ATTEMPTS};
@@ -13,6 +13,7 @@ use super::plan::{self, Facts};
 use super::send::{self, Delivery, Intent, Line, Verdict};
 use super::spool::Spool;
 use super::store::{self, Place};
+use super::table;
 use crate::pg::databases::{as_owner, with_owners_rights};
 use crate::pg::errors::{Fallible, SqlState};
 use crate::pg::jsonb::Jsonb;
@@ -94,6 +95,14 @@ impl From<Trouble> for Ending {
             | SqlState::ERRCODE_DISK_FULL
             | SqlState::ERRCODE_TOO_MANY_CONNECTIONS => Self::Retry { why },
             SqlState::ERRCODE_QUERY_CANCELED => Self::Cancelled { why },
+            SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE => Self::Attention { why, hint: trouble.hint.unwrap_or_else(|| {
+                "A run has the rights of the sync's owner: GRANT that role what it lacks, then cohort_sync_resume.".to_owned()
+            }) },
+            SqlState::ERRCODE_UNDEFINED_TABLE
+            | SqlState::ERRCODE_UNDEFINED_COLUMN
+            | SqlState::ERRCODE_DATATYPE_MISMATCH => Self::Attention { why, hint: trouble.hint.unwrap_or_else(|| {
+                "Correct the table or the destination, then cohort_sync_resume.".to_owned()
+            }) },
             _ => Self::Failed { why, hint: trouble.hint },
         }
     }
@@ -287,10 +296,8 @@ fn go(mut job: Job, counts: &mut Counts) -> Result<Ending, Ending> {
     let pending = pending_removals(&job)?;
     let idle = adds.len() == 0 && removals.len() == 0 && !pending;
     if destination.keeps() != Keeps::Rows && (!idle || destination.keeps() == Keeps::Objects) {
-        course.secret =
-            attempt(Isolation::ReadCommitted, || binding::secret_of(&job.place, destination, true)).map_err(|trouble| {
-                Ending::Attention { why: trouble.message, hint: trouble.hint.unwrap_or_default() }
-            })?;
+        course.secret = attempt(Isolation::ReadCommitted, || binding::secret_of(&job.place, destination, true))
+            .map_err(|trouble| Ending::Attention { why: trouble.message, hint: trouble.hint.unwrap_or_default() })?;
         make_ready(&job, destination, &mut course, &mut line)?;
     }
     loop {
@@ -444,10 +451,13 @@ fn next_batch(
                 })?;
             }
             if destination.keeps() == Keeps::Rows && !intent.rows.is_empty() {
-                write_rows(destination, Action::Add, &intent.rows)?;
-                let arrived = Delivery::arrived(intent.rows.len());
-                record(job, &arrived, Action::Add, Some(&skipped))?;
-                send::acknowledge(job, &intent, &arrived)?;
+                let mut delivery = Delivery::arrived(intent.rows.len());
+                for refused in table::write(destination, Action::Add, &intent.rows)? {
+                    delivery.rows -= 1;
+                    delivery.refused.push((refused.place, refused.reason));
+                }
+                record(job, &delivery, Action::Add, Some(&skipped))?;
+                send::acknowledge(job, &intent, &delivery)?;
             }
             Ok(intent)
         })?;
@@ -533,9 +543,11 @@ fn remove(
     guarded(job, || with_owners_rights(|| find_shared(job, destination.shared())))?;
     let rows_at_once = destination.batch_rows(Action::Remove);
     let mut last = 0;
+    // Why the table keeps rows.
+    let mut kept = None;
     loop {
         let page = guarded(job, || with_owners_rights(|| leaving(job.sync, last, rows_at_once)))?;
-        let Some(end) = page.last().map(|leaver| leaver.member) else { return Ok(None) };
+        let Some(end) = page.last().map(|leaver| leaver.member) else { return Ok(kept) };
         last = end;
         let mut rows = Vec::with_capacity(page.len());
         let mut settled = Vec::new();
@@ -555,13 +567,19 @@ fn remove(
         }
         job.batches += 1;
         if destination.keeps() == Keeps::Rows {
-            guarded(job, || {
-                write_rows(destination, Action::Remove, &rows)?;
-                let arrived = Delivery::arrived(rows.len());
-                settled.append(&mut sent);
+            kept = guarded(job, || {
+                let mut refused = table::write(destination, Action::Remove, &rows)?;
+                // What is no value of the column's type is not in the table.
+                refused.retain(|row| !row.is_no_value);
+                let places: HashSet<usize> = refused.iter().map(|row| row.place).collect();
+                let gone =
+                    sent.into_iter().enumerate().filter(|(place, _)| !places.contains(place)).map(|(_, row)| row);
+                settled.extend(gone);
                 with_owners_rights(|| forget(job.sync, settled))?;
-                record(job, &arrived, Action::Remove, None)
-            })?;
+                record(job, &Delivery::arrived(rows.len() - refused.len()), Action::Remove, None)?;
+                Ok(refused.into_iter().next().map(|row| row.reason))
+            })?
+            .or(kept);
             continue;
         }
         let batch = Batch { action: Action::Remove, rows: &rows };
@@ -641,21 +659,6 @@ fn find_shared(job: &Job, across: bool) -> Fallible<()> {
     Ok(())
 }
 
-/// Writes rows of the table that is the destination, as the sync's owner.
-fn write_rows(destination: &dyn Destination, action: Action, rows: &[Row]) -> Fallible<()> {
-    let Some((table, column)) = destination.table() else { return Ok(()) };
-    let (table, column) = super::trial::table_names(table, column)?;
-    let customers: Vec<String> = rows.iter().map(|row| row.customer.clone()).collect();
-    let sql = match action {
-        Action::Add => format!(
-            "INSERT INTO {table} ({column}) SELECT u.id FROM unnest($1) u (id) \
-             WHERE NOT EXISTS (SELECT FROM {table} t WHERE t.{column}::text = u.id)"
-        ),
-        Action::Remove => format!("DELETE FROM {table} t WHERE t.{column}::text = ANY ($1)"),
-    };
-    spi::touch(&sql, &[customers.into()]).map(|_| ())
-}
-
 /// Writes the whole set, and then the manifest that says it is complete.
 fn write_objects(job: &mut Job, destination: &dyn Destination, course: &Course, line: &mut Line) -> Result<(), Ending> {
     let rows_at_once = destination.batch_rows(Action::Add);
@@ -724,7 +727,24 @@ fn conclude(run: i64, ending: &Ending, counts: &Counts) -> Fallible<()> {
         }
         Ending::Retry { why } => end(run, sync, "failed", Some(why), None, failures, counts)?,
         Ending::Failed { why, hint } => end(run, sync, "failed", Some(why), hint.as_deref(), failures, counts)?,
-        Ending::Success { remark } => end(run, sync, "success", remark.as_ref(), None, failures, counts)?,
+        Ending::Success { remark } => {
+            let refused: i64 = spi::one(
+                Snapshot::Fresh,
+                "SELECT rejected FROM kursaha_cohort.sync_run WHERE run_id = $1",
+                &[run.into()],
+                |row| row.need(1),
+            )?;
+            let refused = (refused > 0).then(|| {
+                (
+                    format!("the destination refused {refused} of the members; the others arrived"),
+                    "cohort_sync_rejected says whom and why. They are sent again when their profile changes, or after cohort_sync_resync.",
+                )
+            });
+            match &refused {
+                Some((why, hint)) => end(run, sync, "success", Some(why), Some(hint), failures, counts)?,
+                None => end(run, sync, "success", remark.as_ref(), None, failures, counts)?,
+            }
+        }
         Ending::Partial { why } => end(run, sync, "partial", Some(why), None, failures, counts)?,
         Ending::Held { why } => end(
             run,

@@ -51,7 +51,9 @@ pub(crate) fn exists(reference: &str) -> bool {
     match parse(reference) {
         Ok(Reference::Variable(name)) => std::env::var_os(name).is_some(),
         // Readable or not: it is somebody's.
-        Ok(Reference::File(name)) => std::fs::symlink_metadata(PathBuf::from(settings::secrets_dir()).join(name)).is_ok(),
+        Ok(Reference::File(name)) => {
+            std::fs::symlink_metadata(PathBuf::from(settings::secrets_dir()).join(name)).is_ok()
+        }
         Err(_) => false,
     }
 }
@@ -109,10 +111,9 @@ fn read_file(name: &str) -> Fallible<String> {
         if file < 0 {
             return Err(match (opened.kind(), opened.raw_os_error()) {
                 (ErrorKind::NotFound, _) => wrong("does not exist", missing),
-                (ErrorKind::PermissionDenied, _) => wrong(
-                    "cannot be read by the server",
-                    "chown it to the server's user; chmod 0600.",
-                ),
+                (ErrorKind::PermissionDenied, _) => {
+                    wrong("cannot be read by the server", "chown it to the server's user; chmod 0600.")
+                }
                 (_, Some(libc::ELOOP)) => {
                     wrong("is a symbolic link, which is not followed", "Put the file itself there.")
                 }

@@ -108,7 +108,12 @@ impl Destination for Facebook {
     }
 
     fn place(&self) -> Vec<&str> {
-        vec![&self.base, &self.account, self.audience.as_deref().unwrap_or_default(), self.name.as_deref().unwrap_or_default()]
+        vec![
+            &self.base,
+            &self.account,
+            self.audience.as_deref().unwrap_or_default(),
+            self.name.as_deref().unwrap_or_default(),
+        ]
     }
 
     fn secret(&self) -> Option<&'static str> {

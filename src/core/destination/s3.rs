@@ -329,7 +329,10 @@ mod tests {
             String::from_utf8(body).unwrap().lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
         };
         let config = json!({"endpoint": "https://s3.example.com", "bucket": "b"});
-        assert_eq!(fields(config.clone()), ["'=1+1", "+49 (30) 12-3", "-5.2", "'-2+cmd", "'@x", "'\tx", "' =1", "a=1", "''x"]);
+        assert_eq!(
+            fields(config.clone()),
+            ["'=1+1", "+49 (30) 12-3", "-5.2", "'-2+cmd", "'@x", "'\tx", "' =1", "a=1", "''x"]
+        );
         let mut keep = config;
         keep["csv_formulas"] = "keep".into();
         assert_eq!(fields(keep), ["=1+1", "+49 (30) 12-3", "-5.2", "-2+cmd", "@x", "\tx", "\" =1\"", "a=1", "'x"]);

@@ -45,8 +45,20 @@ const RESERVED: [&str; 17] = [
 
 /// Parts of names whose values are secrets: such a value does not belong into a configuration, which readers see.
 const TELLING: [&str; 14] = [
-    "auth", "bearer", "cookie", "credential", "jwt", "key", "passphrase", "passwd", "password", "secret", "session",
-    "signature", "token", "pwd",
+    "auth",
+    "bearer",
+    "cookie",
+    "credential",
+    "jwt",
+    "key",
+    "passphrase",
+    "passwd",
+    "password",
+    "secret",
+    "session",
+    "signature",
+    "token",
+    "pwd",
 ];
 
 /// What stands for the secret in the value of a header.
@@ -328,9 +340,24 @@ mod tests {
     #[test]
     fn headers_of_ours_and_secrets_cannot_be_set() {
         for name in [
-            "Content-Length", "X-Cohort-Signature", "Expect", "upgrade", "Trailer", "Set-Cookie", "TE", "", "a b",
-            "Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "X-Auth", "x-amz-security-token", "X-Secret",
-            "X-Session-Id", "X-Password",
+            "Content-Length",
+            "X-Cohort-Signature",
+            "Expect",
+            "upgrade",
+            "Trailer",
+            "Set-Cookie",
+            "TE",
+            "",
+            "a b",
+            "Authorization",
+            "Proxy-Authorization",
+            "Cookie",
+            "X-Api-Key",
+            "X-Auth",
+            "x-amz-security-token",
+            "X-Secret",
+            "X-Session-Id",
+            "X-Password",
         ] {
             let config = json!({"url": "https://example.com", "headers": {name: "x"}});
             assert_eq!(super::super::open("webhook", &config).unwrap_err().path, format!("headers.{name}"));
