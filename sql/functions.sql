@@ -277,13 +277,6 @@ STRICT VOLATILE PARALLEL UNSAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_seal_wrapper';
 
-CREATE FUNCTION @extschema@."cohort_set_owner"(
-    "name" TEXT,
-    "role" TEXT
-) RETURNS VOID
-VOLATILE PARALLEL UNSAFE
-LANGUAGE c
-AS 'MODULE_PATHNAME', 'cohort_set_owner_wrapper';
 CREATE FUNCTION @extschema@."cohort_secret_allow"(
     "secret" TEXT,
     "roles" TEXT[],
@@ -300,6 +293,14 @@ CREATE FUNCTION @extschema@."cohort_secret_revoke"(
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_secret_revoke_wrapper';
+
+CREATE FUNCTION @extschema@."cohort_set_owner"(
+    "name" TEXT,
+    "role" TEXT
+) RETURNS VOID
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_set_owner_wrapper';
 
 CREATE FUNCTION @extschema@."cohort_sql"(
     "name" TEXT,

@@ -209,7 +209,7 @@ COMMENT ON COLUMN kursaha_cohort.sync_rejected.rejected_at IS 'When';
 
 CREATE TABLE kursaha_cohort.secret_binding (
     secret text PRIMARY KEY,
-    roles text[] NOT NULL,
+    roles kursaha_cohort.owner[] NOT NULL,
     kinds text[] NOT NULL,
     hosts text[] NOT NULL,
     first_use boolean NOT NULL,

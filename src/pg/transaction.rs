@@ -2,12 +2,13 @@
 
 use std::panic::AssertUnwindSafe;
 
+use cohort_core::destination::{Hidden, quote, redact};
 use pgrx::PgLogLevel;
 use pgrx::pg_sys;
 use pgrx::pg_sys::PgTryBuilder;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 
-use super::errors::{Fallible, SqlState, failure};
+use super::errors::{Code as _, Fallible, SqlState, failure};
 
 /// An error that ended a transaction.
 #[derive(Debug, Clone)]
@@ -95,6 +96,18 @@ pub(crate) fn subtransaction<T>(work: impl FnOnce() -> Fallible<T>) -> Result<T,
 }
 
 impl Trouble {
+    /// What it said, fit for tables and logs: the words of functions and values of rows are searched for personal data.
+    pub(crate) fn shown(&self) -> String {
+        let code = self.state.class();
+        // Of an error about a value, what comes before it.
+        let said = match self.message.split_once(": \"") {
+            Some((before, _)) if code == "22" => before,
+            _ => &self.message,
+        };
+        let text = if ["22", "P0", "XX"].contains(&code.as_str()) { quote(said) } else { said.to_owned() };
+        redact(&text, &Hidden::default())
+    }
+
     /// As an error again.
     pub(crate) fn into_report(self) -> ErrorReport {
         let mut report = failure(self.state, self.message);

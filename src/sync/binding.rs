@@ -49,9 +49,10 @@ impl Use<'_> {
             let kinds: Vec<String> = kinds.into_iter().map(str::to_owned).collect();
             spi::touch(
                 "INSERT INTO kursaha_cohort.secret_binding AS b (secret, roles, kinds, hosts, first_use) \
-                 VALUES ($1, ARRAY[$2], $3, '{}', true) \
+                 SELECT $1, ARRAY[kursaha_cohort.owner_of(o.oid)], $3, '{}', true FROM pg_catalog.pg_roles o WHERE o.rolname = $2 \
                  ON CONFLICT (secret) DO UPDATE SET roles = EXCLUDED.roles, kinds = EXCLUDED.kinds, set_at = EXCLUDED.set_at \
-                 WHERE b.first_use AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = ANY (b.roles))",
+                 WHERE b.first_use AND NOT EXISTS ( \
+                     SELECT FROM unnest(b.roles) t JOIN pg_catalog.pg_roles r ON r.oid = kursaha_cohort.owner_role(t))",
                 &[self.secret.into(), self.owner.into(), kinds.into()],
             )?;
             // Another one may have been first.
@@ -63,10 +64,11 @@ impl Use<'_> {
     fn find(&self) -> Fallible<Option<Binding>> {
         spi::first(
             Snapshot::Fresh,
-            "SELECT b.roles, b.kinds, b.hosts, EXISTS (SELECT FROM pg_catalog.pg_roles o, pg_catalog.pg_roles r \
-                 WHERE o.rolname = $2 AND r.rolname = ANY (b.roles) AND pg_catalog.pg_has_role(o.oid, r.oid, 'USAGE')) \
-             FROM kursaha_cohort.secret_binding b WHERE b.secret = $1 AND (NOT b.first_use \
-                 OR EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = ANY (b.roles)))",
+            "SELECT t.names, b.kinds, b.hosts, EXISTS (SELECT FROM pg_catalog.pg_roles o, unnest(t.known) r \
+                 WHERE o.rolname = $2 AND pg_catalog.pg_has_role(o.oid, r, 'USAGE')) \
+             FROM kursaha_cohort.secret_binding b CROSS JOIN LATERAL (SELECT ARRAY(SELECT r::text FROM unnest(b.roles) r) AS names, \
+                 ARRAY(SELECT r.oid FROM unnest(b.roles) t JOIN pg_catalog.pg_roles r ON r.oid = kursaha_cohort.owner_role(t)) AS known) t \
+             WHERE b.secret = $1 AND (NOT b.first_use OR t.known <> '{}')",
             &[self.secret.into(), self.owner.into()],
             |row| {
                 Ok(Binding { roles: row.need(1)?, kinds: row.need(2)?, hosts: row.need(3)?, is_theirs: row.need(4)? })
@@ -186,7 +188,7 @@ pub(crate) fn allow(secret: &str, roles: &[String], kinds: &[String], hosts: &[S
     }
     with_owners_rights(|| {
         spi::touch(
-            "INSERT INTO kursaha_cohort.secret_binding (secret, roles, kinds, hosts, first_use) VALUES ($1, $2, $3, $4, false) \
+            "INSERT INTO kursaha_cohort.secret_binding (secret, roles, kinds, hosts, first_use) VALUES ($1, ARRAY(SELECT kursaha_cohort.owner_of(r.oid) FROM pg_catalog.pg_roles r WHERE r.rolname = ANY ($2)), $3, $4, false) \
              ON CONFLICT (secret) DO UPDATE SET roles = EXCLUDED.roles, kinds = EXCLUDED.kinds, hosts = EXCLUDED.hosts, \
                  first_use = false, set_at = EXCLUDED.set_at",
             &[secret.into(), roles.to_vec().into(), kinds.to_vec().into(), hosts.to_vec().into()],

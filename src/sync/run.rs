@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use cohort_core::destination::{Action, Batch, Destination, Keeps, Outcome, Row, Setup, redact};
+use cohort_core::destination::{Action, Batch, Destination, Hidden, Keeps, Outcome, Row, Setup, redact};
 use cohort_core::sync::{self as rules, MOST_ATTEMPTS};
 use pgrx::pg_sys::panic::ErrorReport;
 use serde_json::{Map, Value, json};
@@ -20,6 +20,9 @@ use crate::pg::jsonb::Jsonb;
 use crate::pg::settings;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::transaction::{Isolation, Trouble, attempt};
+
+/// The most requests that make a destination ready: a list of audiences has 200 a page.
+const MOST_STEPS: usize = 500;
 
 /// A run as it stands.
 #[derive(Debug, Clone)]
@@ -50,9 +53,16 @@ pub(super) struct Course {
 impl Course {
     /// A text fit for tables and logs.
     pub(super) fn clean(&self, text: &str) -> String {
-        let mut secrets = vec![self.secret.as_str()];
-        secrets.extend(self.secret.split(':'));
-        redact(text, &secrets)
+        redact(text, &self.hidden(None, &[]))
+    }
+
+    /// What must not be seen of a request with these rows.
+    pub(super) fn hidden(&self, destination: Option<&dyn Destination>, rows: &[Row]) -> Hidden {
+        let mut hidden = Hidden::secret(&self.secret);
+        for value in destination.iter().flat_map(|destination| rows.iter().flat_map(|row| destination.sent(row))) {
+            hidden.value(&value);
+        }
+        hidden
     }
 }
 
@@ -87,7 +97,7 @@ enum Ending {
 
 impl From<Trouble> for Ending {
     fn from(trouble: Trouble) -> Self {
-        let why = redact(&trouble.message, &[]);
+        let why = trouble.shown();
         match trouble.state {
             SqlState::ERRCODE_T_R_SERIALIZATION_FAILURE
             | SqlState::ERRCODE_T_R_DEADLOCK_DETECTED
@@ -337,9 +347,9 @@ fn pending_removals(job: &Job) -> Result<bool, Ending> {
 fn make_ready(job: &Job, destination: &dyn Destination, course: &mut Course, line: &mut Line) -> Result<(), Ending> {
     let before = course.state.clone();
     let mut answer = None;
-    loop {
+    for _ in 0..MOST_STEPS {
         match destination.set_up(&mut course.state, answer.as_ref(), &course.secret) {
-            Setup::Ready => break,
+            Setup::Ready => return keep_state(job, &before, course),
             Setup::Failed(outcome) => return Err(Ending::of(outcome, course)),
             Setup::Send(request) => match exchanged(line, request, course)? {
                 None => return Err(stopped()),
@@ -347,7 +357,15 @@ fn make_ready(job: &Job, destination: &dyn Destination, course: &mut Course, lin
             },
         }
     }
-    if course.state != before {
+    Err(Ending::Attention {
+        why: format!("{MOST_STEPS} requests were not enough to find the destination's set"),
+        hint: "Name it by its id (audience_id) with cohort_destination_update, then cohort_sync_resume.".to_owned(),
+    })
+}
+
+/// Keeps what was learned at the destination.
+fn keep_state(job: &Job, before: &Map<String, Value>, course: &Course) -> Result<(), Ending> {
+    if course.state != *before {
         let state = Value::Object(course.state.clone());
         guarded(job, || {
             with_owners_rights(|| {
@@ -766,7 +784,27 @@ fn conclude(run: i64, ending: &Ending, counts: &Counts) -> Fallible<()> {
             attention(sync, why, hint)?;
         }
     }
+    if let Ending::Retry { why } | Ending::Failed { why, .. } | Ending::Attention { why, .. } = ending {
+        let hint = match ending {
+            Ending::Attention { hint, .. } | Ending::Failed { hint: Some(hint), .. } => hint,
+            _ => "See cohort_sync_status.",
+        };
+        log(run, sync, "failed", why, hint)?;
+    }
     store::tell(sync, Some(run))
+}
+
+/// One line in the server's log: which sync, what happened, and what to do.
+fn log(run: i64, sync: i64, what: &str, why: &str, hint: &str) -> Fallible<()> {
+    let names = spi::first(
+        Snapshot::Fresh,
+        "SELECT format('cohort %s to %s', to_json(c.name), to_json(d.name)) FROM kursaha_cohort.sync s \
+         JOIN kursaha_cohort.cohort c USING (cohort_id) JOIN kursaha_cohort.destination d USING (destination_id) WHERE s.sync_id = $1",
+        &[sync.into()],
+        |row| row.need::<String>(1),
+    )?;
+    pgrx::log!("kursaha_cohort: the sync of {} {what} (run {run}): {why}. {hint}", names.unwrap_or_default());
+    Ok(())
 }
 
 /// Ends a run that cannot even begin before someone acts.
@@ -887,5 +925,6 @@ pub(crate) fn crashed(run: i64) -> Fallible<()> {
             "The server's log says more. Then cohort_sync_resume.".into(),
         ],
     )?;
+    log(run, sync, "was left alone", &why, "See what ended its workers, then cohort_sync_resume.")?;
     store::tell(sync, Some(run))
 }

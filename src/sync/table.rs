@@ -4,7 +4,7 @@ use cohort_core::destination::{Action, Destination, Row};
 use cohort_core::sync::halves;
 
 use crate::pg::databases::with_owners_rights;
-use crate::pg::errors::{Fallible, SqlState, failure};
+use crate::pg::errors::{Code as _, Fallible, SqlState, failure};
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::transaction::{Trouble, subtransaction};
 
@@ -152,7 +152,7 @@ pub(super) fn write(destination: &dyn Destination, action: Action, rows: &[Row])
             refused.push(Refused {
                 place: first,
                 reason: reason(&trouble, &row.customer),
-                is_no_value: class(trouble.state) == "22",
+                is_no_value: trouble.state.class() == "22",
             });
         } else {
             let (left, right) = halves(part);
@@ -170,15 +170,6 @@ pub(super) fn write(destination: &dyn Destination, action: Action, rows: &[Row])
     }
 }
 
-fn code(state: SqlState) -> String {
-    let number = state as usize;
-    (0..5).map(|place| char::from(b'0' + u8::try_from(number >> (6 * place) & 63).unwrap_or(0))).collect()
-}
-
-fn class(state: SqlState) -> String {
-    code(state).chars().take(2).collect()
-}
-
 /// Whether an error may be one row's alone. The others are the connection's, the transaction's, the statement's or the
 /// server's. A code that a trigger made up comes as an internal error.
 fn is_of_a_row(state: SqlState) -> bool {
@@ -186,13 +177,13 @@ fn is_of_a_row(state: SqlState) -> bool {
         // The table's privileges were looked at: what is left is row security, or a trigger.
         SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE | SqlState::ERRCODE_INTERNAL_ERROR => true,
         _ => !["08", "0A", "25", "2D", "3B", "40", "42", "53", "54", "55", "57", "58", "72", "F0", "HV", "XX"]
-            .contains(&class(state).as_str()),
+            .contains(&state.class().as_str()),
     }
 }
 
 /// Why a row was refused, without its values: a constraint's message names the constraint and no value.
 fn reason(trouble: &Trouble, customer: &str) -> String {
-    let code = code(trouble.state);
+    let code = trouble.state.code();
     let said = match code.get(..2) {
         Some("22") => "the id is no value of the column's type",
         Some("23") if !trouble.message.contains(customer) => trouble.message.as_str(),

@@ -1,6 +1,8 @@
 //! `cohort_destination_test`: whether a destination works, step by step, in words.
 
-use cohort_core::destination::{Action, Context, Destination, Keeps, Outcome, redact};
+use std::time::Instant;
+
+use cohort_core::destination::{Action, Context, Destination, Hidden, Keeps, Outcome, redact};
 use pgrx::pg_sys::panic::ErrorReport;
 
 use super::binding;
@@ -9,6 +11,7 @@ use super::store::{self, Place};
 use super::table;
 use crate::pg::databases::with_owners_rights;
 use crate::pg::errors::Fallible;
+use crate::pg::settings;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::transaction::Trouble;
 
@@ -58,15 +61,18 @@ pub(crate) fn test(place: &Place) -> Fallible<Vec<Step>> {
         steps.push(Step::good(step));
     }
     let context = Context { now: store::now() / 1_000_000, random: random(), ..Context::default() };
-    let mut secrets = vec![password.as_str()];
-    secrets.extend(password.split(':'));
-    let clean = |text: &str| redact(text, &secrets);
+    let hidden = Hidden::secret(&password);
+    let clean = |text: &str| redact(text, &hidden);
     let mut line = Line::default();
+    // The caller's transaction and snapshot are held for so long, all requests together.
+    let end = Instant::now() + settings::request_timeout();
     for probe in destination.probes(&place.state, &context, &password) {
-        let outcome = match line.exchange(probe.request)? {
-            // A cancelled statement raises its error here.
+        let outcome = match line.exchange_until(probe.request, end)? {
             None => {
+                // A cancelled statement raises its error here.
+                drop(line);
                 pgrx::check_for_interrupts!();
+                steps.push(Step::bad(probe.what, "there was no answer within kursaha_cohort.request_timeout"));
                 return Ok(steps);
             }
             Some(Ok(answer)) => destination.read(Action::Add, &answer, context.now),

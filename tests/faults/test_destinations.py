@@ -1,7 +1,11 @@
 """What a destination may use, hold and say: secrets, hosts, headers."""
 
+import os
+import subprocess
 import sys
+import time
 import unittest
+from pathlib import Path
 
 from harness import Case
 
@@ -50,7 +54,9 @@ class Destinations(Case):
         hook = f"'webhook', '{{\"url\": \"{self.fake.url}/hook/p\"}}', 'file:passing'"
         server.ask(f"SELECT cohort_destination_create('p1', {hook})", "passing")
         server.refused(f"SELECT cohort_destination_create('p2', {hook})", "is not for a destination")
-        server.ask("SELECT cohort_destination_drop('p1'); DROP OWNED BY passing; DROP ROLE passing")
+        server.ask("ALTER ROLE passing RENAME TO renamed")
+        server.refused(f"SELECT cohort_destination_create('p2', {hook})", "is not for a destination", "renamed")
+        server.ask("SELECT cohort_destination_drop('p1'); DROP OWNED BY renamed; DROP ROLE renamed")
         server.app(f"SELECT cohort_destination_create('p2', {hook})")
 
     def test_a_token_goes_nowhere_that_nobody_named(self):
@@ -102,6 +108,107 @@ class Destinations(Case):
         seen = self.fake.seen("/hook/keyed")[-1]["headers"]
         seen = {name.lower(): value for name, value in seen.items()}
         self.assertEqual((seen["authorization"], seen["x-api-key"]), ("present", "k-e-y-e-d-secret"))
+
+    # What is said -------------------------------------------------------------------------------------------------------
+
+    def test_what_a_receiver_repeats_is_not_kept(self):
+        """Names, numbers, addresses of the request it got: not in reasons, errors, notifications, nor in the log."""
+        server = self.server
+        server.app("""INSERT INTO cohort_customer (customer_id, profile) VALUES
+            ('p1', '{"name": "Waltraud Zimmerfrau", "phone": "+91 98765 43210", "tags": ["Zehnkampf"], "n": {"iban": "DE02120300000000202051"}}')""")
+        include = ["name", "phone", "tags", "n.iban"]
+        body = {"error": "no such person: WALTRAUD zimmerfrau, 919876543210, +91 (98765) 43210, waltraud@example.org",
+                "got": {"customer_id": "p1", "tags": ["zehnkampf"], "iban": "DE02120300000000202051"}, "hint": "use https://help.marketing.my-company-name-is-long.example/a"}
+        for name, status, state in (("echo400", 400, "success"), ("echo401", 401, "failed"), ("echo429", 429, None)):
+            self.hook(name, include=include)
+            server.app(f"SELECT cohort_import('{name}', ARRAY['p1'])")
+            self.create(name, name)
+            self.fake.script({"match": {"path": f"/hook/{name}"}, "times": 1, "do": {"status": status, "body": body}})
+            before = server.last_run()
+            server.app(f"SELECT cohort_sync_now('{name}', '{name}')")
+            if state:
+                server.ended(name, name, state, before)
+            else:
+                server.until(f"SELECT error IS NOT NULL FROM cohort_sync_run WHERE cohort = '{name}'", "it waits")
+        kept = server.ask("SELECT string_agg(concat_ws(' ', r.error, s.why, j.reason), ' ') FROM kursaha_cohort.sync_run r "
+                          "JOIN kursaha_cohort.sync s USING (sync_id) JOIN kursaha_cohort.cohort c USING (cohort_id) "
+                          "LEFT JOIN kursaha_cohort.sync_rejected j USING (sync_id) WHERE c.name ~ 'echo'")
+        for word in ("status 400: error:", "status 401", "no such person", "my-company-name-is-long.example"):
+            self.assertIn(word, kept)
+        for word in ("waltraud", "zimmerfrau", "9876543210", "43210", "zehnkampf", "de0212", "p1"):
+            self.assertNotIn(word, kept.lower())
+            if word != "p1":
+                self.assertNotIn(word, server.log().lower())
+        # A sync that failed says so in the log, once, with what to do.
+        lines = [line for line in server.log().splitlines() if 'cohort "echo401" to "echo401" failed' in line]
+        self.assertEqual(len(lines), 1)
+        self.assertIn("cohort_sync_resume", lines[0])
+
+    def test_names_of_hosts_and_settings_are_said(self):
+        server = self.server
+        server.set("allowed_hosts", "*")
+        try:
+            host = "webhooks.marketing.my-company-name-is-long.invalid"
+            self.hook("longhost", url=f"https://{host}/x")
+            self.assertIn(host, self.failing("longhost"))
+            server.ask("ALTER SYSTEM SET kursaha_cohort.allow_private_networks = off", database="postgres")
+            server.ask("SELECT pg_reload_conf()", database="postgres")
+            self.hook("inside")
+            self.assertIn("kursaha_cohort.allow_private_networks", self.failing("inside"))
+            server.set("allow_private_networks", "on")
+            server.set("ca_file", "")
+            self.assertIn("kursaha_cohort.ca_file", self.failing("inside"))
+        finally:
+            for key, value in (("allow_private_networks", "on"), ("ca_file", server.secrets / "ca.pem"), ("allowed_hosts", f"127.0.0.1:{self.fake.port}")):
+                server.set(key, value)
+
+    def test_a_secret_that_is_not_there_or_not_readable(self):
+        server = self.server
+        self.destination("absent", "webhook", {"url": f"{self.fake.url}/hook/absent"}, "file:absent")
+        self.assertIn("does not exist", self.failing("absent"))
+        path = server.secrets / "absent"
+        path.write_text("x")
+        path.chmod(0o600)
+        if os.geteuid() == 0:
+            os.chown(path, 0, 0)
+            self.assertIn("cannot be read by the server", self.failing("absent"))
+        path.unlink()
+        path.symlink_to(server.secrets / "hook")
+        self.assertIn("symbolic link", self.failing("absent"))
+        path.unlink()
+
+    def test_a_property_that_nobody_has(self):
+        server = self.server
+        self.destination("typo", "facebook_ads", {"ad_account_id": "1", "audience_id": "2", "base_url": self.fake.url, "mapping": {"EMAIL": "emial", "CT": "city"}}, "file:meta")
+        said = server.run("SELECT * FROM cohort_sync_preview('buyers', 'typo')", "app").stderr
+        self.assertIn('NOTICE:  none of the 1200 profiles that were looked at has the property "emial"', said)
+        self.assertIn('Did you mean "email"?', said)
+        self.assertNotIn('"city"', said)
+
+    def test_a_cancelled_test_leaves_no_thread(self):
+        server = self.server
+        self.hook("silent")
+        self.fake.script({"match": {"path": "/hook/silent"}, "times": 1, "do": {"hang": True}})
+        session = subprocess.Popen(["psql", "-XAtq", "-d", "shop"], env=server.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        self.addCleanup(session.kill)
+        session.stdin.write("SET ROLE app;\nSELECT * FROM cohort_destination_test('silent');\nSELECT 'ready';\n")
+        session.stdin.flush()
+        asks = "FROM pg_stat_activity WHERE query ~ '^SELECT . FROM cohort_destination_test' AND state = 'active'"
+        server.until(f"SELECT count(*) = 1 {asks}", "it asks")
+        pid = int(server.ask(f"SELECT pid {asks}"))
+        threads = lambda: len(list(Path(f"/proc/{pid}/task").iterdir()))
+        while threads() < 2 or not self.fake.seen("/hook/silent"):
+            time.sleep(0.02)
+        server.ask(f"SELECT pg_cancel_backend({pid})")
+        self.assertEqual(session.stdout.readline().strip(), "ready")
+        # Long before the request's own end.
+        for _ in range(100):
+            if threads() == 1:
+                break
+            time.sleep(0.02)
+        self.assertEqual(threads(), 1)
+        session.communicate("", timeout=10)
 
     # Tables -------------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::config::{BadConfig, Config, bad};
 use super::meta::{self, KEYS, Mapping, Person, authorised};
-use super::{Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Setup, Skip};
+use super::{
+    Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Row, Setup, Skip,
+};
 
 /// The API takes at most so many rows at once.
 const MOST_ROWS: usize = 10_000;
@@ -97,6 +99,14 @@ impl Destination for Facebook {
 
     fn wants_profile(&self) -> bool {
         true
+    }
+
+    fn properties(&self) -> Vec<&str> {
+        self.mapping.named()
+    }
+
+    fn sent(&self, row: &Row) -> Vec<String> {
+        meta::sent(row)
     }
 
     fn fingerprint(&self) -> i64 {
@@ -231,7 +241,6 @@ impl Destination for Facebook {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Row;
     use super::*;
 
     fn opened(config: &Value) -> Box<dyn Destination> {

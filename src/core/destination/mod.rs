@@ -7,6 +7,7 @@ mod facebook;
 mod meta;
 mod normalise;
 mod pixel;
+mod redact;
 mod s3;
 mod table;
 mod webhook;
@@ -17,7 +18,8 @@ use serde_json::{Map, Value};
 
 pub use config::BadConfig;
 use config::Config;
-pub use exchange::{Outcome, Receipt, Request, Response, redact};
+pub use exchange::{Outcome, Receipt, Request, Response};
+pub use redact::{Hidden, quote, redact};
 
 use crate::text;
 
@@ -195,6 +197,19 @@ pub trait Destination: Debug {
         None
     }
 
+    /// The properties of profiles that its configuration names.
+    fn properties(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// The values that stand in a request of a row as they are: a receiver may repeat them in its answer.
+    fn sent(&self, row: &Row) -> Vec<String> {
+        let properties = row.properties.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let mut found = vec![row.customer.clone()];
+        collect(&properties.unwrap_or_default(), &mut found);
+        found
+    }
+
     /// A number that changes when the same profile would be rendered differently.
     fn fingerprint(&self) -> i64;
 
@@ -264,6 +279,23 @@ pub trait Destination: Debug {
     fn remark(&self, _size: u64) -> Option<String> {
         None
     }
+}
+
+/// The texts and numbers in a value.
+fn collect(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) => found.push(text.clone()),
+        Value::Number(number) => found.push(number.to_string()),
+        Value::Array(list) => list.iter().for_each(|value| collect(value, found)),
+        Value::Object(object) => object.values().for_each(|value| collect(value, found)),
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
+/// Whether a profile has a property.
+#[must_use]
+pub fn has_property(profile: &Map<String, Value>, path: &str) -> bool {
+    property(profile, path).is_some_and(|value| !value.is_null())
 }
 
 /// The first eight bytes of a digest as a number.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::config::{BadConfig, Config, bad};
 use super::meta::{self, Mapping, Person, authorised};
 use super::normalise;
-use super::{Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Skip};
+use super::{Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Row, Skip};
 
 /// The API takes at most so many events at once.
 const MOST_EVENTS: usize = 1_000;
@@ -68,6 +68,14 @@ impl Destination for Pixel {
 
     fn oldest_seconds(&self) -> Option<i64> {
         Some(OLDEST_SECONDS)
+    }
+
+    fn properties(&self) -> Vec<&str> {
+        self.mapping.named()
+    }
+
+    fn sent(&self, row: &Row) -> Vec<String> {
+        meta::sent(row)
     }
 
     fn fingerprint(&self) -> i64 {
@@ -142,7 +150,6 @@ impl Destination for Pixel {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Row;
     use super::*;
 
     #[test]

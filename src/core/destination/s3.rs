@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::config::{BadConfig, Config, bad};
 use super::{
     Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Row, Skip, included,
-    key_of, redact,
+    key_of,
 };
 
 /// How long a signature is good for.
@@ -48,7 +48,24 @@ pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadC
         bad("endpoint", "is missing", "The store's address: \"endpoint\": \"https://s3.eu-central-1.amazonaws.com\".")
     })?;
     let name = config.need("bucket", "The name of a bucket that exists.")?;
-    let region = config.text("region")?.unwrap_or_else(|| "us-east-1".to_owned());
+    let of_endpoint = amazon_region(&endpoint);
+    let region = match (config.text("region")?, of_endpoint) {
+        (Some(region), Some(own)) if region != own => {
+            return Err(bad(
+                "region",
+                format!("is not that of the endpoint, {own}"),
+                "Leave it out, or correct one of the two.",
+            ));
+        }
+        (Some(region), _) => region,
+        (None, own) => own.unwrap_or("us-east-1").to_owned(),
+    };
+    if !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+        return Err(bad("region", "is no name of a region", "Write for example eu-central-1."));
+    }
+    if name.contains('/') || name.chars().any(char::is_whitespace) {
+        return Err(bad("bucket", "is no name of a bucket", "The bucket alone; what goes below it is prefix."));
+    }
     let address = endpoint
         .parse()
         .map_err(|_| bad("endpoint", "is no address", "Write for example https://minio.example.com."))?;
@@ -82,6 +99,16 @@ pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadC
         rows: config.number("batch_rows", (1, 100_000), 50_000)?,
         include: config.texts("include")?,
     }))
+}
+
+/// The region that an endpoint of Amazon's names: `https://s3.eu-central-1.amazonaws.com`.
+fn amazon_region(endpoint: &str) -> Option<&str> {
+    let host = endpoint.strip_prefix("https://")?.split(['/', ':']).next()?;
+    let place = host.strip_suffix(".amazonaws.com")?;
+    if place == "s3" {
+        return Some("us-east-1");
+    }
+    place.strip_prefix("s3.").or_else(|| place.strip_prefix("s3-")).filter(|region| !region.contains('.'))
 }
 
 impl S3 {
@@ -211,6 +238,10 @@ impl Destination for S3 {
         !self.include.is_empty()
     }
 
+    fn properties(&self) -> Vec<&str> {
+        self.include.iter().map(String::as_str).collect()
+    }
+
     fn fingerprint(&self) -> i64 {
         key_of(&self.include.join("\n"))
     }
@@ -254,7 +285,9 @@ impl Destination for S3 {
         let body = String::from_utf8_lossy(&answer.body);
         let said =
             body.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map_or("", |(code, _)| code);
-        let why = format!("status {}{}{}", answer.status, if said.is_empty() { "" } else { ": " }, redact(said, &[]));
+        // A code is one word: anything else is none.
+        let said = if said.len() <= 60 && said.bytes().all(|byte| byte.is_ascii_alphanumeric()) { said } else { "" };
+        let why = format!("status {}{}{said}", answer.status, if said.is_empty() { "" } else { ": " });
         match answer.status {
             200..=299 => Outcome::done(),
             429 | 503 => Outcome::Wait { why, seconds: answer.retry_after(now) },
@@ -336,6 +369,23 @@ mod tests {
         let mut keep = config;
         keep["csv_formulas"] = "keep".into();
         assert_eq!(fields(keep), ["=1+1", "+49 (30) 12-3", "-5.2", "-2+cmd", "@x", "\tx", "\" =1\"", "a=1", "'x"]);
+    }
+
+    #[test]
+    fn a_region_comes_with_amazons_endpoint_and_must_be_that() {
+        assert_eq!(amazon_region("https://s3.eu-central-1.amazonaws.com"), Some("eu-central-1"));
+        assert_eq!(amazon_region("https://s3.amazonaws.com"), Some("us-east-1"));
+        assert_eq!(amazon_region("https://minio.example.com"), None);
+        let place = |more: Value| {
+            let mut config = json!({"endpoint": "https://s3.eu-central-1.amazonaws.com", "bucket": "b"});
+            config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            super::super::open("s3", &config).map(|_| ()).map_err(|bad| bad.path)
+        };
+        assert_eq!(place(json!({})), Ok(()));
+        assert_eq!(place(json!({"region": "eu-central-1"})), Ok(()));
+        assert_eq!(place(json!({"region": "eu-west-1"})), Err("region".to_owned()));
+        assert_eq!(place(json!({"region": "a b", "endpoint": "https://x.example.com"})), Err("region".to_owned()));
+        assert_eq!(place(json!({"bucket": "b/c"})), Err("bucket".to_owned()));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::config::{BadConfig, Config, bad};
 use super::normalise;
 use super::{
     Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Skip, included, key_of,
-    redact,
+    quote,
 };
 
 #[derive(Debug)]
@@ -195,6 +195,10 @@ impl Destination for Webhook {
         !self.include.is_empty()
     }
 
+    fn properties(&self) -> Vec<&str> {
+        self.include.iter().map(String::as_str).collect()
+    }
+
     fn fingerprint(&self) -> i64 {
         key_of(&self.include.join("\n"))
     }
@@ -260,7 +264,7 @@ impl Destination for Webhook {
     }
 
     fn read(&self, _action: Action, answer: &Response, now: i64) -> Outcome {
-        let said = redact(&String::from_utf8_lossy(&answer.body), &[]);
+        let said = quote(&answer.words());
         let why = format!("status {}{}{said}", answer.status, if said.is_empty() { "" } else { ": " });
         match answer.status {
             200..=299 => Outcome::done(),
