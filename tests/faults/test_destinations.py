@@ -15,6 +15,7 @@ class Destinations(Case):
 
     @classmethod
     def setUpClass(cls):
+        os.environ["RUST_BACKTRACE"] = "1"
         super().setUpClass()
         cls.server.ask("CREATE ROLE mallory LOGIN; SELECT cohort_grant('operator', 'mallory')")
 
@@ -143,6 +144,18 @@ class Destinations(Case):
         lines = [line for line in server.log().splitlines() if 'cohort "echo401" to "echo401" failed' in line]
         self.assertEqual(len(lines), 1)
         self.assertIn("cohort_sync_resume", lines[0])
+
+    def test_an_error_from_below_keeps_its_detail_and_shows_no_backtrace(self):
+        server = self.server
+        server.ask("""CREATE FUNCTION public.below() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'not here' USING DETAIL = 'The facts.', HINT = 'The remedy.', ERRCODE = '23514'; END $$;
+            CREATE TRIGGER below BEFORE INSERT ON kursaha_cohort.list_member FOR EACH ROW WHEN (NEW.customer_id = 'below') EXECUTE FUNCTION public.below()""")
+        said = server.run("SELECT cohort_import('below', ARRAY['below'])").stderr
+        server.ask("DROP TRIGGER below ON kursaha_cohort.list_member")
+        self.assertRegex(said, r"not here\nDETAIL:  The facts\.\nHINT:  The remedy\.")
+        for error in (said, server.run("SELECT cohort_count('nosuch')").stderr, server.run("SELECT cohort_evaluate('{}')").stderr, server.log()):
+            self.assertNotIn("stack backtrace", error)
+            self.assertNotRegex(error, r"(?m)^\s+\d+: |^\s+at .*\.rs:")
 
     def test_names_of_hosts_and_settings_are_said(self):
         server = self.server
