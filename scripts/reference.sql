@@ -109,14 +109,6 @@ SELECT cohort_retain_now();
 -- cohort_reindex
 SELECT events, segments FROM cohort_reindex();
 
--- cohort_secret_allow
--- The token in this file goes to Meta's API only, for destinations that these roles own.
-SELECT cohort_secret_allow('file:fb-main', '{marketing_team}', '{facebook_ads, meta_pixel}');
-SELECT cohort_secret_allow('env:KURSAHA_SECRET_CRM', '{marketing_team}', '{webhook}', '{hooks.example.com}');
-
--- cohort_secret_revoke
-SELECT cohort_secret_revoke('env:KURSAHA_SECRET_CRM');
-
 -- cohort_destination_create
 CREATE TABLE crm_members (customer_id text PRIMARY KEY, entered_at timestamptz);
 SELECT cohort_destination_create('crm', 'table', '{"table": "public.crm_members"}');
@@ -171,3 +163,12 @@ SELECT cohort_drop('abandoned carts');
 
 -- cohort_forget
 SELECT * FROM cohort_forget('bela');
+
+-- cohort_secret_allow
+RESET ROLE; -- a superuser says it
+-- The token in this file goes to Meta's API only, for destinations that these roles own.
+SELECT cohort_secret_allow('file:fb-main', '{marketing_team}', '{facebook_ads, meta_pixel}');
+SELECT cohort_secret_allow('env:KURSAHA_SECRET_CRM', '{marketing_team}', '{webhook}', '{hooks.example.com}');
+
+-- cohort_secret_revoke
+SELECT cohort_secret_revoke('env:KURSAHA_SECRET_CRM');

@@ -147,11 +147,13 @@ class Destinations(Case):
 
     def test_an_error_from_below_keeps_its_detail_and_shows_no_backtrace(self):
         server = self.server
-        server.ask("""CREATE FUNCTION public.below() RETURNS trigger LANGUAGE plpgsql AS
-            $$ BEGIN RAISE EXCEPTION 'not here' USING DETAIL = 'The facts.', HINT = 'The remedy.', ERRCODE = '23514'; END $$;
-            CREATE TRIGGER below BEFORE INSERT ON kursaha_cohort.list_member FOR EACH ROW WHEN (NEW.customer_id = 'below') EXECUTE FUNCTION public.below()""")
-        said = server.run("SELECT cohort_import('below', ARRAY['below'])").stderr
-        server.ask("DROP TRIGGER below ON kursaha_cohort.list_member")
+        # A policy that fails, below the function that reads the table.
+        server.ask("""CREATE FUNCTION public.below(id text) RETURNS boolean LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'not here' USING DETAIL = 'The facts.', HINT = 'The remedy.'; END $$;
+            CREATE POLICY below ON cohort_event FOR SELECT USING (public.below(customer_id));
+            ALTER TABLE cohort_event ENABLE ROW LEVEL SECURITY""")
+        said = server.run("SELECT cohort_evaluate('{\"did\": \"purchase\"}')", "app").stderr
+        server.ask("ALTER TABLE cohort_event DISABLE ROW LEVEL SECURITY; DROP POLICY below ON cohort_event")
         self.assertRegex(said, r"not here\nDETAIL:  The facts\.\nHINT:  The remedy\.")
         for error in (said, server.run("SELECT cohort_count('nosuch')").stderr, server.run("SELECT cohort_evaluate('{}')").stderr, server.log()):
             self.assertNotIn("stack backtrace", error)
