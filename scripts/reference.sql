@@ -163,3 +163,12 @@ SELECT cohort_drop('abandoned carts');
 
 -- cohort_forget
 SELECT * FROM cohort_forget('bela');
+
+-- cohort_secret_allow
+RESET ROLE; -- a superuser says it
+-- The token in this file goes to Meta's API only, for destinations that these roles own.
+SELECT cohort_secret_allow('file:fb-main', '{marketing_team}', '{facebook_ads, meta_pixel}');
+SELECT cohort_secret_allow('env:KURSAHA_SECRET_CRM', '{marketing_team}', '{webhook}', '{hooks.example.com}');
+
+-- cohort_secret_revoke
+SELECT cohort_secret_revoke('env:KURSAHA_SECRET_CRM');

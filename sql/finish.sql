@@ -32,6 +32,8 @@ COMMENT ON FUNCTION @extschema@.cohort_destination_create(text, text, jsonb, tex
 COMMENT ON FUNCTION @extschema@.cohort_destination_update(text, jsonb, text) IS 'Changes a destination; what is NULL stays. Its syncs that waited for that go on';
 COMMENT ON FUNCTION @extschema@.cohort_destination_drop(text) IS 'Removes a destination that no sync uses; what it keeps stays there';
 COMMENT ON FUNCTION @extschema@.cohort_destination_test(text) IS 'Tries whether a destination works: its secret, its address, and what it says to a harmless request';
+COMMENT ON FUNCTION @extschema@.cohort_secret_allow(text, text[], text[], text[]) IS 'Says which roles'' destinations, of which kinds and at which hosts, may use a secret, in place of what was said before; hosts NULL: the API hosts of the kinds, and any host that gets a signature only';
+COMMENT ON FUNCTION @extschema@.cohort_secret_revoke(text) IS 'Lets no destination use a secret until cohort_secret_allow says which';
 COMMENT ON FUNCTION @extschema@.cohort_sync_create(text, text, text, text, text) IS 'Keeps a cohort at a destination, on a schedule, and gives the sync''s id; its first run is at the first due time';
 COMMENT ON FUNCTION @extschema@.cohort_sync_update(text, text, text, text, text) IS 'Changes when a sync runs; with a frequency, at is as given, without one what is NULL stays';
 COMMENT ON FUNCTION @extschema@.cohort_sync_pause(text, text) IS 'Keeps a sync from running; a run under way stops after its batch';

@@ -277,6 +277,23 @@ STRICT VOLATILE PARALLEL UNSAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_seal_wrapper';
 
+CREATE FUNCTION @extschema@."cohort_secret_allow"(
+    "secret" TEXT,
+    "roles" TEXT[],
+    "kinds" TEXT[],
+    "hosts" TEXT[] DEFAULT NULL
+) RETURNS VOID
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_secret_allow_wrapper';
+
+CREATE FUNCTION @extschema@."cohort_secret_revoke"(
+    "secret" TEXT
+) RETURNS VOID
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_secret_revoke_wrapper';
+
 CREATE FUNCTION @extschema@."cohort_set_owner"(
     "name" TEXT,
     "role" TEXT

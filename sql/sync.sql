@@ -207,11 +207,27 @@ COMMENT ON COLUMN kursaha_cohort.sync_rejected.batch_id IS 'The batch';
 COMMENT ON COLUMN kursaha_cohort.sync_rejected.run_id IS 'The run';
 COMMENT ON COLUMN kursaha_cohort.sync_rejected.rejected_at IS 'When';
 
+CREATE TABLE kursaha_cohort.secret_binding (
+    secret text PRIMARY KEY,
+    roles kursaha_cohort.owner[] NOT NULL,
+    kinds text[] NOT NULL,
+    hosts text[] NOT NULL,
+    first_use boolean NOT NULL,
+    set_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE kursaha_cohort.secret_binding IS 'Which destinations may use which secret: what cohort_secret_allow said, or who used it first';
+COMMENT ON COLUMN kursaha_cohort.secret_binding.secret IS 'The reference: file:NAME or env:KURSAHA_SECRET_NAME';
+COMMENT ON COLUMN kursaha_cohort.secret_binding.roles IS 'Owners of destinations that may use it, and members of these roles; empty: nobody';
+COMMENT ON COLUMN kursaha_cohort.secret_binding.kinds IS 'Kinds of destinations that may use it';
+COMMENT ON COLUMN kursaha_cohort.secret_binding.hosts IS 'Hosts that may get it, as in kursaha_cohort.allowed_hosts; empty: the API hosts of the kinds, and any host that gets a signature only';
+COMMENT ON COLUMN kursaha_cohort.secret_binding.first_use IS 'Whether this is who used it first, and not what cohort_secret_allow said';
+COMMENT ON COLUMN kursaha_cohort.secret_binding.set_at IS 'Since when';
+
 DO $$
 DECLARE
     kept text;
 BEGIN
-    FOREACH kept IN ARRAY ARRAY['destination', 'sync', 'sync_run', 'sync_member', 'sync_batch', 'sync_rejected'] LOOP
+    FOREACH kept IN ARRAY ARRAY['destination', 'sync', 'sync_run', 'sync_member', 'sync_batch', 'sync_rejected', 'secret_binding'] LOOP
         PERFORM pg_catalog.pg_extension_config_dump(format('kursaha_cohort.%I', kept), '');
     END LOOP;
     FOREACH kept IN ARRAY ARRAY[

@@ -14,6 +14,7 @@ pgrx::pg_module_magic!();
 pub extern "C-unwind" fn _PG_init() {
     pg::settings::register();
     pg::planner::register();
+    pg::errors::leave_backtraces_out();
     // SAFETY: reads a variable of the server, which has one thread here.
     if unsafe { pgrx::pg_sys::process_shared_preload_libraries_in_progress } {
         pg::index::preload();

@@ -107,6 +107,7 @@ const SETS: &[PrivilegeSet] = &[
             ("SELECT, INSERT, UPDATE, DELETE", "{s}.cohort_event, {s}.cohort_customer"),
             ("SELECT, INSERT, UPDATE, DELETE", "kursaha_cohort.capture, kursaha_cohort.captured"),
             ("INSERT", "kursaha_cohort.forgotten"),
+            ("SELECT", "kursaha_cohort.secret_binding"),
         ],
         functions: &[
             "cohort_forget",

@@ -9,34 +9,37 @@ use crate::pg::errors::{Fallible, SqlState, failure, invalid};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::stamp;
+use crate::sync::binding::Use;
 use crate::sync::store::{self, Place};
 use crate::sync::trial;
 use crate::wire::secret;
 
-/// Keys that change how members are sent, and not where to.
-const MANNER: [&str; 6] = ["batch_rows", "removal_rows", "api_version", "mapping", "include", "headers"];
-
-/// Whether two configurations name the same set at the destination.
-fn same_place(one: &serde_json::Value, other: &serde_json::Value) -> bool {
-    let place = |config: &serde_json::Value| {
-        let mut config = config.as_object().cloned().unwrap_or_default();
-        config.retain(|key, _| !MANNER.contains(&key.as_str()));
-        config
-    };
-    place(one) == place(other)
-}
-
-/// Checks a secret's reference against what the kind needs.
-fn check_secret(kind: &str, needs: Option<&str>, reference: Option<&str>) -> Fallible<()> {
-    match (needs, reference) {
+/// Checks a secret's reference against what the kind needs and who may use it.
+fn check_secret(
+    kind: &str,
+    owner: &str,
+    destination: &dyn destination::Destination,
+    reference: Option<&str>,
+) -> Fallible<()> {
+    match (destination.secret(), reference) {
         (None, None) => Ok(()),
-        (Some(_), Some(reference)) => secret::check(reference),
+        (Some(_), Some(reference)) => {
+            secret::check(reference)?;
+            let use_of = Use { secret: reference, owner, kind, destination };
+            // A name without a secret behind it may be somebody's secret one day: it is nobody's yet.
+            if secret::exists(reference) { use_of.claim() } else { use_of.check() }
+        }
         (None, Some(_)) => {
             Err(invalid(format!("a destination of kind \"{kind}\" has no secret")).set_hint("Leave out secret."))
         }
         (Some(what), None) => Err(invalid(format!("a destination of kind \"{kind}\" needs a secret: {what}"))
             .set_hint("Put it into a file below kursaha_cohort.secrets_dir and pass secret => 'file:NAME'.")),
     }
+}
+
+/// The name of the role that is to own a new destination.
+fn owner_name() -> Fallible<String> {
+    spi::one(Snapshot::Fresh, "SELECT current_user::text", &[], |row| row.need(1))
 }
 
 fn parse(config: &Jsonb) -> Fallible<serde_json::Value> {
@@ -58,7 +61,7 @@ fn cohort_destination_create(
     stamp::check_length("destination name", name)?;
     let parsed = parse(&config)?;
     let opened = destination::open(kind, &parsed).map_err(|bad| store::bad_config(&bad))?;
-    check_secret(kind, opened.secret(), secret)?;
+    check_secret(kind, &owner_name()?, &*opened, secret)?;
     let owner = current_user();
     let id = with_owners_rights(|| {
         spi::first(
@@ -87,8 +90,9 @@ fn cohort_destination_update(
     let parsed = config.as_ref().map_or_else(|| Ok(place.config.clone()), parse)?;
     let opened = destination::open(&place.kind, &parsed).map_err(|bad| store::bad_config(&bad))?;
     let reference = secret.or(place.secret.as_deref());
-    check_secret(&place.kind, opened.secret(), reference)?;
-    let moved = !same_place(&place.config, &parsed);
+    check_secret(&place.kind, &place.owner, &*opened, reference)?;
+    // A configuration that an older version took and this one does not is left behind like another place.
+    let moved = !place.open().is_ok_and(|before| before.place() == opened.place());
     let config = config.unwrap_or_else(|| Jsonb::from(&place.config));
     with_owners_rights(|| {
         spi::touch(

@@ -12,5 +12,6 @@ mod owners;
 mod planner;
 mod properties;
 mod retain;
+mod secrets;
 mod syncs;
 mod track;

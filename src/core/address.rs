@@ -5,27 +5,86 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// What may be reached where nothing is listed: the API hosts of the built-in kinds.
 const BUILT_IN: [&str; 1] = ["graph.facebook.com"];
 
-/// Whether a host and port are on a list of exact names (`example.com`), subdomains (`*.example.com`) or everything (`*`),
-/// each with an optional `:port`. An empty list means the built-in API hosts.
+/// An entry of a list of hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    name: Name,
+    /// None: any.
+    port: Option<u16>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Name {
+    /// `*`
+    Any,
+    /// `*.example.com`: what stands before this, with its dot.
+    Below(String),
+    /// `example.com`, `192.0.2.1`
+    Exact(String),
+    /// `[2001:db8::1]`, or without the brackets where there is no port.
+    Address(Ipv6Addr),
+}
+
+/// Reads a list of hosts: exact names (`example.com`), what is below a name (`*.example.com`) or everything (`*`), each
+/// with an optional `:port`, with commas between.
+///
+/// # Errors
+/// The first entry that is none of these.
+pub fn hosts(list: &str) -> Result<Vec<Host>, String> {
+    if list.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    list.split(',').map(str::trim).map(|entry| host(entry).ok_or_else(|| entry.to_owned())).collect()
+}
+
+fn host(entry: &str) -> Option<Host> {
+    if let Ok(address) = entry.parse() {
+        return Some(Host { name: Name::Address(address), port: None });
+    }
+    let bracketed = entry.strip_prefix('[').map(|rest| rest.split_once(']'));
+    let (name, port) = match bracketed {
+        Some(None) => return None,
+        Some(Some((address, ""))) => (Name::Address(address.parse().ok()?), None),
+        Some(Some((address, rest))) => (Name::Address(address.parse().ok()?), Some(rest.strip_prefix(':')?)),
+        None => match entry.split_once(':') {
+            Some((name, port)) => (name_of(name)?, Some(port)),
+            None => (name_of(entry)?, None),
+        },
+    };
+    let port = match port {
+        None => None,
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(digits.parse().ok().filter(|port| *port > 0)?)
+        }
+        Some(_) => return None,
+    };
+    Some(Host { name, port })
+}
+
+fn name_of(name: &str) -> Option<Name> {
+    let name = name.to_ascii_lowercase();
+    if name == "*" {
+        return Some(Name::Any);
+    }
+    let parent = name.strip_prefix("*.");
+    let labels = parent.unwrap_or(&name).split('.').all(|label| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    });
+    labels.then(|| parent.map_or_else(|| Name::Exact(name.clone()), |parent| Name::Below(format!(".{parent}"))))
+}
+
+/// Whether a host and port are on a list. An empty list means the built-in API hosts.
 #[must_use]
-pub fn allowed(host: &str, port: u16, list: &[String]) -> bool {
+pub fn allowed(host: &str, port: u16, list: &[Host]) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
     if list.is_empty() {
         return BUILT_IN.contains(&host.as_str()) && port == 443;
     }
-    list.iter().any(|entry| {
-        let entry = entry.trim().to_ascii_lowercase();
-        let (name, wanted) = match entry.rsplit_once(':') {
-            Some((name, digits)) if !name.contains(':') => (name.to_owned(), digits.parse::<u16>().ok()),
-            _ => (entry.clone(), None),
-        };
-        if wanted.is_some_and(|wanted| wanted != port) {
-            return false;
-        }
-        match name.strip_prefix("*.") {
-            Some(parent) => host.strip_suffix(parent).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
-            None => name == "*" || name == host,
-        }
+    list.iter().filter(|entry| entry.port.is_none_or(|wanted| wanted == port)).any(|entry| match &entry.name {
+        Name::Any => true,
+        Name::Below(parent) => host.len() > parent.len() && host.ends_with(parent.as_str()),
+        Name::Exact(name) => *name == host,
+        Name::Address(address) => host.parse() == Ok(*address),
     })
 }
 
@@ -39,13 +98,15 @@ pub fn refused(address: IpAddr) -> Option<&'static str> {
 }
 
 fn refused_v4(address: Ipv4Addr) -> Option<&'static str> {
-    let [a, b, c, _] = address.octets();
+    let [a, b, c, d] = address.octets();
     let why = match (a, b, c) {
         (0, ..) => "unspecified",
         (127, ..) => "loopback",
         (10, ..) | (172, 16..=31, _) | (192, 168, _) => "private",
         (100, 64..=127, _) => "shared (carrier-grade NAT)",
         (169, 254, _) => "link-local",
+        // Of one provider's virtual machines: what answers there is the host.
+        (168, 63, 129) if d == 16 => "a cloud's own",
         (192, 0, 0) | (240..=255, ..) | (192, 88, 99) => "reserved",
         (192, 0, 2) | (198, 51, 100) | (203, 0, 113) => "documentation",
         (198, 18..=19, _) => "benchmarking",
@@ -55,9 +116,10 @@ fn refused_v4(address: Ipv4Addr) -> Option<&'static str> {
     Some(why)
 }
 
+/// After the registries of special-purpose addresses (RFC 6890 and what was added to them): only `2000::/3` is in public
+/// use, and an IPv4 address in another coat is what it is.
 fn refused_v6(address: Ipv6Addr) -> Option<&'static str> {
     let parts = address.segments();
-    // An IPv4 address in another coat is what it is.
     let embedded = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
         refused_v4(Ipv4Addr::new(a, b, c, d))
@@ -65,17 +127,22 @@ fn refused_v6(address: Ipv6Addr) -> Option<&'static str> {
     match parts {
         [0, 0, 0, 0, 0, 0, 0, 0] => Some("unspecified"),
         [0, 0, 0, 0, 0, 0, 0, 1] => Some("loopback"),
-        [0, 0, 0, 0, 0, 0xFFFF | 0, high, low] | [0x64, 0xFF9B, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
-            embedded(high, low)
-        }
+        // Mapped, translated (RFC 2765), of a NAT64, 6to4, ISATAP.
+        [0, 0, 0, 0, 0, 0xFFFF, high, low]
+        | [0, 0, 0, 0, 0xFFFF, 0, high, low]
+        | [0x64, 0xFF9B, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..]
+        | [0x2000..=0x3FFF, _, _, _, 0 | 0x200, 0x5EFE, high, low] => embedded(high, low),
         [0x64, 0xFF9B, 1, ..] => Some("private"),
-        [0x2001, 0, _, _, _, _, high, low] => embedded(!high, !low),
-        [0x2001, 0xDB8, ..] => Some("documentation"),
+        [0x2001, 0xDB8, ..] | [0x3FFF, 0..=0xFFF, ..] => Some("documentation"),
         [first, ..] if first & 0xFE00 == 0xFC00 => Some("private"),
         [first, ..] if first & 0xFFC0 == 0xFE80 => Some("link-local"),
         [first, ..] if first & 0xFFC0 == 0xFEC0 => Some("site-local"),
         [first, ..] if first & 0xFF00 == 0xFF00 => Some("multicast"),
-        _ => None,
+        // Protocol assignments, Teredo among them.
+        [0x2001, 0..=0x1FF, ..] => Some("reserved"),
+        [0x2000..=0x3FFF, ..] => None,
+        _ => Some("reserved"),
     }
 }
 
@@ -84,8 +151,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts() {
-        let list = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
+    fn hosts_and_ports() {
+        let list = |text: &str| hosts(text).unwrap();
         assert!(allowed("graph.facebook.com", 443, &[]));
         assert!(!allowed("graph.facebook.com", 8443, &[]));
         assert!(!allowed("example.com", 443, &[]));
@@ -97,6 +164,47 @@ mod tests {
         assert!(!allowed("graph.facebook.com", 443, &list("example.com")));
         assert!(allowed("127.0.0.1", 8443, &list("127.0.0.1:8443")));
         assert!(allowed("anything", 1, &list("*")));
+        assert!(allowed("anything", 8443, &list("*:8443")));
+        assert!(!allowed("anything", 443, &list("*:8443")));
+        assert!(allowed("[::1]", 8443, &list("[::1]:8443")));
+        assert!(!allowed("[::1]", 8444, &list("[::1]:8443")));
+        assert!(allowed("[2001:db8::1]", 443, &list("[2001:DB8:0::1]")));
+        assert!(allowed("[::1]", 1, &list("::1")));
+        assert!(!allowed("a.example.com", 8443, &list("*.example.com:443")));
+    }
+
+    #[test]
+    fn an_entry_that_is_none_is_refused() {
+        for bad in [
+            "host:abc",
+            "host:99999",
+            "host:",
+            "host:0",
+            "host:-1",
+            "host:+1",
+            "host:80:80",
+            "https://host",
+            "host/x",
+            "a..b",
+            ".a",
+            "*.",
+            "**",
+            "a*",
+            "a.*",
+            "[::1",
+            "[::1]8443",
+            "[::1]:",
+            "[::1]:x",
+            "[host]",
+            "::1:x",
+            ":443",
+            "a b",
+            "ü.de",
+        ] {
+            assert_eq!(hosts(&format!("good.example.com, {bad}")), Err(bad.to_owned()), "{bad}");
+        }
+        assert_eq!(hosts("a,,b"), Err(String::new()));
+        assert_eq!(hosts(" "), Ok(Vec::new()));
     }
 
     #[test]
@@ -126,10 +234,39 @@ mod tests {
             "2001:0:0:0:0:0:80ff:fffe",
             "2001:db8::1",
             "fec0::1",
+            "::ffff:0:127.0.0.1",
+            "::ffff:0:10.0.0.1",
+            "::127.0.0.1",
+            "::8.8.8.8",
+            "64:ff9b::10.0.0.1",
+            "64:ff9b:1::8.8.8.8",
+            "2001::1",
+            "2001:2::1",
+            "2001:10::1",
+            "2001:20::1",
+            "3fff::1",
+            "5f00::1",
+            "100::1",
+            "4000::1",
+            "2a00:1:2:3:0:5efe:10.0.0.1",
+            "2a00:1:2:3:200:5efe:127.0.0.1",
+            "168.63.129.16",
         ] {
             assert!(refused(bad.parse().unwrap()).is_some(), "{bad}");
         }
-        for good in ["8.8.8.8", "157.240.1.1", "172.32.0.1", "2a03:2880::1", "::ffff:8.8.8.8", "100.128.0.1"] {
+        for good in [
+            "8.8.8.8",
+            "157.240.1.1",
+            "172.32.0.1",
+            "2a03:2880::1",
+            "::ffff:8.8.8.8",
+            "100.128.0.1",
+            "::ffff:0:8.8.8.8",
+            "2606:4700::1",
+            "2001:4860::8888",
+            "3ffe::1",
+            "168.63.129.17",
+        ] {
             assert!(refused(good.parse().unwrap()).is_none(), "{good}");
         }
     }

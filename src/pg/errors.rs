@@ -9,10 +9,46 @@ pub(crate) use pgrx::prelude::PgSqlErrorCode as SqlState;
 /// DETAIL and HINT pgrx passes on.
 pub(crate) type Fallible<T> = Result<T, ErrorReport>;
 
+/// The five characters of a SQLSTATE.
+pub(crate) trait Code {
+    /// All five.
+    fn code(&self) -> String;
+    /// The first two.
+    fn class(&self) -> String;
+}
+
+impl Code for SqlState {
+    fn code(&self) -> String {
+        let number = *self as usize;
+        (0..5).map(|place| char::from(b'0' + u8::try_from(number >> (6 * place) & 63).unwrap_or(0))).collect()
+    }
+
+    fn class(&self) -> String {
+        self.code().chars().take(2).collect()
+    }
+}
+
 /// An error of a given SQLSTATE.
 #[track_caller]
 pub(crate) fn failure(state: SqlState, message: impl Into<String>) -> ErrorReport {
     ErrorReport::new(state, message.into(), "kursaha_cohort")
+}
+
+/// Keeps Rust's backtraces out of the DETAIL of errors, whatever the server's environment says. The standard library asks
+/// the environment when the first one is taken, and keeps the answer for the process and its children.
+pub(crate) fn leave_backtraces_out() {
+    const NAME: &str = "RUST_LIB_BACKTRACE";
+    let before = std::env::var_os(NAME);
+    // SAFETY: the library is loaded by a process of one thread; the variable is what it was when this returns, so that
+    // nobody else's library is told anything.
+    unsafe {
+        std::env::set_var(NAME, "0");
+        let _ = std::backtrace::Backtrace::capture();
+        match before {
+            Some(value) => std::env::set_var(NAME, value),
+            None => std::env::remove_var(NAME),
+        }
+    }
 }
 
 /// An error about a value that the caller gave (SQLSTATE 22023).

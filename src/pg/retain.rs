@@ -15,7 +15,6 @@ use super::progress::{Phase, Progress};
 use super::spi::{self, Snapshot};
 use super::stamp::check_event_type;
 use super::transaction::{Isolation, attempt};
-use cohort_core::destination::redact;
 
 /// What stands for every type without a policy of its own.
 const ALL_OTHERS: &str = "*";
@@ -214,7 +213,7 @@ pub(crate) fn work(go_on: &dyn Fn() -> bool) -> bool {
                 }
             }
             (Err(trouble), Some(event_type)) => {
-                let message = redact(&trouble.message, &[]);
+                let message = trouble.shown();
                 pgrx::warning!("kursaha_cohort retention of \"{event_type}\": {message}");
                 let noted = attempt(Isolation::ReadCommitted, || {
                     as_owner(|| {

@@ -1,6 +1,6 @@
 //! Settings (GUCs), all under `kursaha_cohort.`.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::time::Duration;
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
@@ -203,13 +203,21 @@ fn register_syncs() {
         GucContext::Sighup,
         GucFlags::default(),
     );
-    let texts = [
-        (
+    // SAFETY: the hook is a function of the type that the server expects, and lives as long as the library.
+    unsafe {
+        GucRegistry::define_string_guc_with_hooks(
             c"kursaha_cohort.allowed_hosts",
             c"Hosts that destinations may be on: names, *.names, or *, each with an optional :port, with commas between.",
             c"Empty: the API hosts of the built-in kinds.",
             &ALLOWED_HOSTS,
-        ),
+            GucContext::Suset,
+            GucFlags::SUPERUSER_ONLY,
+            Some(check_hosts),
+            None,
+            None,
+        );
+    }
+    let texts = [
         (
             c"kursaha_cohort.secrets_dir",
             c"The directory of the files that secrets name.",
@@ -242,6 +250,29 @@ fn register_syncs() {
         GucContext::Suset,
         GucFlags::default(),
     );
+}
+
+/// Refuses a list of hosts with an entry that is none.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn check_hosts(
+    value: *mut *mut core::ffi::c_char,
+    _extra: *mut *mut core::ffi::c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: the server gives a pointer to the value, which is null or a string; it reads the two texts, which are made
+    // in the current context, right after this function has returned.
+    unsafe {
+        if (*value).is_null() {
+            return true;
+        }
+        let Err(entry) = cohort_core::address::hosts(&CStr::from_ptr(*value).to_string_lossy()) else { return true };
+        let detail = CString::new(format!("\"{entry}\" is no host.")).unwrap_or_default();
+        pg_sys::GUC_check_errdetail_string = pg_sys::pstrdup(detail.as_ptr());
+        let hint =
+            c"An entry is a name, *.name, *, or an address ([2001:db8::1]), and may end with a :port from 1 to 65535.";
+        pg_sys::GUC_check_errhint_string = pg_sys::pstrdup(hint.as_ptr());
+        false
+    }
 }
 
 /// Rereads the settings' file: for a worker that was told to, outside of any transaction.

@@ -2,12 +2,13 @@
 
 use std::panic::AssertUnwindSafe;
 
+use cohort_core::destination::{Hidden, quote, redact};
 use pgrx::PgLogLevel;
 use pgrx::pg_sys;
 use pgrx::pg_sys::PgTryBuilder;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 
-use super::errors::{Fallible, SqlState};
+use super::errors::{Code as _, Fallible, SqlState, failure};
 
 /// An error that ended a transaction.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub(crate) struct Trouble {
     pub(crate) state: SqlState,
     /// What it said.
     pub(crate) message: String,
+    /// The facts, with values of rows: not for tables and logs that others read.
+    detail: Option<String>,
     /// What to do about it.
     pub(crate) hint: Option<String>,
 }
@@ -66,7 +69,57 @@ pub(crate) fn attempt<T>(isolation: Isolation, work: impl FnOnce() -> Fallible<T
     outcome
 }
 
+/// Runs something in a subtransaction. An error undoes it and comes back as a value; the transaction goes on.
+pub(crate) fn subtransaction<T>(work: impl FnOnce() -> Fallible<T>) -> Result<T, Trouble> {
+    // SAFETY: inside a transaction. As PL/pgSQL's blocks with EXCEPTION do it: the memory context and the resource owner
+    // are those of before on both ways out, and an error's subtransaction cleans up what was left open in it.
+    unsafe {
+        let (context, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(context);
+        let work = AssertUnwindSafe(work);
+        let outcome = PgTryBuilder::new(|| {
+            let work = work;
+            work.0().map_err(Trouble::from)
+        })
+        .catch_others(|caught| Err(Trouble::caught(caught)))
+        .execute();
+        if outcome.is_ok() {
+            pg_sys::ReleaseCurrentSubTransaction();
+        } else {
+            pg_sys::RollbackAndReleaseCurrentSubTransaction();
+        }
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+        outcome
+    }
+}
+
 impl Trouble {
+    /// What it said, fit for tables and logs: the words of functions and values of rows are searched for personal data.
+    pub(crate) fn shown(&self) -> String {
+        let code = self.state.class();
+        // Of an error about a value, what comes before it.
+        let said = match self.message.split_once(": \"") {
+            Some((before, _)) if code == "22" => before,
+            _ => &self.message,
+        };
+        let text = if ["22", "P0", "XX"].contains(&code.as_str()) { quote(said) } else { said.to_owned() };
+        redact(&text, &Hidden::default())
+    }
+
+    /// As an error again.
+    pub(crate) fn into_report(self) -> ErrorReport {
+        let mut report = failure(self.state, self.message);
+        if let Some(detail) = self.detail {
+            report = report.set_detail(detail);
+        }
+        if let Some(hint) = self.hint {
+            report = report.set_hint(hint);
+        }
+        report
+    }
+
     fn caught(caught: CaughtError) -> Self {
         match caught {
             CaughtError::PostgresError(report)
@@ -74,6 +127,7 @@ impl Trouble {
             | CaughtError::RustPanic { ereport: report, .. } => Self {
                 state: report.sql_error_code(),
                 message: report.message().to_owned(),
+                detail: report.detail().map(str::to_owned),
                 hint: report.hint().map(str::to_owned),
             },
         }
@@ -88,7 +142,7 @@ impl From<ErrorReport> for Trouble {
             if let Some(report) = report.take() {
                 report.report(PgLogLevel::ERROR);
             }
-            Self { state: SqlState::ERRCODE_INTERNAL_ERROR, message: String::new(), hint: None }
+            Self { state: SqlState::ERRCODE_INTERNAL_ERROR, message: String::new(), detail: None, hint: None }
         }))
         .catch_others(Self::caught)
         .execute()

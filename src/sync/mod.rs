@@ -1,11 +1,13 @@
 //! Syncs in this database: who is told of whom, what is due, and one run from the evaluation to the last answer.
 
+pub(crate) mod binding;
 mod plan;
 pub(crate) mod queue;
 pub(crate) mod run;
 mod send;
 mod spool;
 pub(crate) mod store;
+mod table;
 pub(crate) mod trial;
 
 pub(crate) use plan::preview;

@@ -1,16 +1,19 @@
 //! What a run has to do: the members of the cohort, as one snapshot has them, against what the destination was told.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use cohort_core::destination::{Destination, Keeps, Skip};
+use cohort_core::destination::{self, Destination, Keeps, Skip};
 use cohort_core::sync::{Figures, guard};
+use cohort_core::text;
+use pgrx::PgLogLevel;
+use pgrx::pg_sys::panic::ErrorReport;
 use roaring::RoaringTreemap;
 use serde_json::{Map, Value};
 
 use super::store::Place;
 use crate::pg::answer;
 use crate::pg::databases::with_owners_rights;
-use crate::pg::errors::Fallible;
+use crate::pg::errors::{Fallible, SqlState};
 use crate::pg::extension;
 use crate::pg::index::Scratch;
 use crate::pg::jsonb::Jsonb;
@@ -108,7 +111,10 @@ pub(super) fn compare(
             if kinds[place] == Some(Kind::New) && !facts.look && batch >= facts.again_below {
                 kinds[place] = None;
                 found.rejected += 1;
-                used.insert(place, source);
+                // Where no profile goes along, none that changed would help.
+                if looks {
+                    used.insert(place, source);
+                }
             }
         }
         if !used.is_empty() {
@@ -344,6 +350,7 @@ pub(crate) fn preview(cohort: &str, place: &Place, sync: Option<i64>) -> Fallibl
         })?,
     };
     let mut preview = Preview::default();
+    let mut looked = Looked::new(&*destination);
     let mut same = 0;
     let found = spi::with_snapshot(|| {
         compare(
@@ -360,6 +367,7 @@ pub(crate) fn preview(cohort: &str, place: &Place, sync: Option<i64>) -> Fallibl
                     _ => HashMap::new(),
                 };
                 for (index, ((kind, id), (profile, _))) in slice.iter().zip(&profiles).enumerate() {
+                    looked.at(profile.as_ref());
                     match destination.render(id, profile.as_ref()) {
                         Err(Skip(reason)) => *preview.skipped.entry(reason.to_owned()).or_default() += 1,
                         Ok((identity, _)) => {
@@ -377,6 +385,7 @@ pub(crate) fn preview(cohort: &str, place: &Place, sync: Option<i64>) -> Fallibl
             &mut |_, _| Ok(()),
         )
     })?;
+    looked.tell();
     preview.removes = found.figures.removes;
     preview.unchanged = found.unchanged + same;
     if found.rejected > 0 {
@@ -384,6 +393,53 @@ pub(crate) fn preview(cohort: &str, place: &Place, sync: Option<i64>) -> Fallibl
     }
     preview.held = guard(found.figures);
     Ok(preview)
+}
+
+/// Which of the properties that a configuration names were found in the profiles that were looked at.
+struct Looked {
+    profiles: u64,
+    missing: Vec<String>,
+    /// Names of properties that are there.
+    keys: BTreeSet<String>,
+}
+
+impl Looked {
+    fn new(destination: &dyn Destination) -> Self {
+        let missing = destination.properties().into_iter().map(str::to_owned).collect();
+        Self { profiles: 0, missing, keys: BTreeSet::new() }
+    }
+
+    fn at(&mut self, profile: Option<&Map<String, Value>>) {
+        const MOST_KEYS: usize = 1_000;
+        let Some(profile) = profile else { return };
+        self.profiles += 1;
+        if self.missing.is_empty() {
+            return;
+        }
+        self.missing.retain(|path| !destination::has_property(profile, path));
+        for key in profile.keys().take(MOST_KEYS - self.keys.len().min(MOST_KEYS)) {
+            if !self.keys.contains(key) {
+                self.keys.insert(key.clone());
+            }
+        }
+    }
+
+    /// Says which properties nobody has.
+    fn tell(&self) {
+        if self.profiles == 0 {
+            return;
+        }
+        for path in &self.missing {
+            let message =
+                format!("none of the {} profiles that were looked at has the property \"{path}\"", self.profiles);
+            let report = ErrorReport::new(SqlState::ERRCODE_WARNING, message, "cohort_sync_preview");
+            let hint = match text::nearest(path, self.keys.iter().map(String::as_str)) {
+                Some(near) => format!("Did you mean \"{near}\"?"),
+                None => "Correct mapping or include with cohort_destination_update.".to_owned(),
+            };
+            report.set_hint(hint).report(PgLogLevel::NOTICE);
+        }
+    }
 }
 
 /// What was there of a customer before.

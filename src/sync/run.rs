@@ -1,24 +1,28 @@
 //! One run of a sync, from the evaluation to the last answer. It may be taken up several times: what is acknowledged is
 //! recorded, and whoever takes it up again compares anew and goes on with what is left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use cohort_core::destination::{Action, Batch, Destination, Keeps, Outcome, Row, Setup, redact};
+use cohort_core::destination::{Action, Batch, Destination, Hidden, Keeps, Outcome, Row, Setup, redact};
 use cohort_core::sync::{self as rules, MOST_ATTEMPTS};
 use pgrx::pg_sys::panic::ErrorReport;
 use serde_json::{Map, Value, json};
 
+use super::binding;
 use super::plan::{self, Facts};
 use super::send::{self, Delivery, Intent, Line, Verdict};
 use super::spool::Spool;
 use super::store::{self, Place};
+use super::table;
 use crate::pg::databases::{as_owner, with_owners_rights};
 use crate::pg::errors::{Fallible, SqlState};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::settings;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::transaction::{Isolation, Trouble, attempt};
-use crate::wire::secret;
+
+/// The most requests that make a destination ready: a list of audiences has 200 a page.
+const MOST_STEPS: usize = 500;
 
 /// A run as it stands.
 #[derive(Debug, Clone)]
@@ -49,9 +53,16 @@ pub(super) struct Course {
 impl Course {
     /// A text fit for tables and logs.
     pub(super) fn clean(&self, text: &str) -> String {
-        let mut secrets = vec![self.secret.as_str()];
-        secrets.extend(self.secret.split(':'));
-        redact(text, &secrets)
+        redact(text, &self.hidden(None, &[]))
+    }
+
+    /// What must not be seen of a request with these rows.
+    pub(super) fn hidden(&self, destination: Option<&dyn Destination>, rows: &[Row]) -> Hidden {
+        let mut hidden = Hidden::secret(&self.secret);
+        for value in destination.iter().flat_map(|destination| rows.iter().flat_map(|row| destination.sent(row))) {
+            hidden.value(&value);
+        }
+        hidden
     }
 }
 
@@ -86,7 +97,7 @@ enum Ending {
 
 impl From<Trouble> for Ending {
     fn from(trouble: Trouble) -> Self {
-        let why = redact(&trouble.message, &[]);
+        let why = trouble.shown();
         match trouble.state {
             SqlState::ERRCODE_T_R_SERIALIZATION_FAILURE
             | SqlState::ERRCODE_T_R_DEADLOCK_DETECTED
@@ -94,6 +105,14 @@ impl From<Trouble> for Ending {
             | SqlState::ERRCODE_DISK_FULL
             | SqlState::ERRCODE_TOO_MANY_CONNECTIONS => Self::Retry { why },
             SqlState::ERRCODE_QUERY_CANCELED => Self::Cancelled { why },
+            SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE => Self::Attention { why, hint: trouble.hint.unwrap_or_else(|| {
+                "A run has the rights of the sync's owner: GRANT that role what it lacks, then cohort_sync_resume.".to_owned()
+            }) },
+            SqlState::ERRCODE_UNDEFINED_TABLE
+            | SqlState::ERRCODE_UNDEFINED_COLUMN
+            | SqlState::ERRCODE_DATATYPE_MISMATCH => Self::Attention { why, hint: trouble.hint.unwrap_or_else(|| {
+                "Correct the table or the destination, then cohort_sync_resume.".to_owned()
+            }) },
             _ => Self::Failed { why, hint: trouble.hint },
         }
     }
@@ -287,13 +306,8 @@ fn go(mut job: Job, counts: &mut Counts) -> Result<Ending, Ending> {
     let pending = pending_removals(&job)?;
     let idle = adds.len() == 0 && removals.len() == 0 && !pending;
     if destination.keeps() != Keeps::Rows && (!idle || destination.keeps() == Keeps::Objects) {
-        course.secret = match &job.place.secret {
-            None => String::new(),
-            Some(reference) => secret::read(reference).map_err(|error| {
-                let trouble = Trouble::from(error);
-                Ending::Attention { why: trouble.message, hint: trouble.hint.unwrap_or_default() }
-            })?,
-        };
+        course.secret = attempt(Isolation::ReadCommitted, || binding::secret_of(&job.place, destination, true))
+            .map_err(|trouble| Ending::Attention { why: trouble.message, hint: trouble.hint.unwrap_or_default() })?;
         make_ready(&job, destination, &mut course, &mut line)?;
     }
     loop {
@@ -333,9 +347,9 @@ fn pending_removals(job: &Job) -> Result<bool, Ending> {
 fn make_ready(job: &Job, destination: &dyn Destination, course: &mut Course, line: &mut Line) -> Result<(), Ending> {
     let before = course.state.clone();
     let mut answer = None;
-    loop {
+    for _ in 0..MOST_STEPS {
         match destination.set_up(&mut course.state, answer.as_ref(), &course.secret) {
-            Setup::Ready => break,
+            Setup::Ready => return keep_state(job, &before, course),
             Setup::Failed(outcome) => return Err(Ending::of(outcome, course)),
             Setup::Send(request) => match exchanged(line, request, course)? {
                 None => return Err(stopped()),
@@ -343,7 +357,15 @@ fn make_ready(job: &Job, destination: &dyn Destination, course: &mut Course, lin
             },
         }
     }
-    if course.state != before {
+    Err(Ending::Attention {
+        why: format!("{MOST_STEPS} requests were not enough to find the destination's set"),
+        hint: "Name it by its id (audience_id) with cohort_destination_update, then cohort_sync_resume.".to_owned(),
+    })
+}
+
+/// Keeps what was learned at the destination.
+fn keep_state(job: &Job, before: &Map<String, Value>, course: &Course) -> Result<(), Ending> {
+    if course.state != *before {
         let state = Value::Object(course.state.clone());
         guarded(job, || {
             with_owners_rights(|| {
@@ -447,10 +469,13 @@ fn next_batch(
                 })?;
             }
             if destination.keeps() == Keeps::Rows && !intent.rows.is_empty() {
-                write_rows(destination, Action::Add, &intent.rows)?;
-                let arrived = Delivery::arrived(intent.rows.len());
-                record(job, &arrived, Action::Add, Some(&skipped))?;
-                send::acknowledge(job, &intent, &arrived)?;
+                let mut delivery = Delivery::arrived(intent.rows.len());
+                for refused in table::write(destination, Action::Add, &intent.rows)? {
+                    delivery.rows -= 1;
+                    delivery.refused.push((refused.place, refused.reason));
+                }
+                record(job, &delivery, Action::Add, Some(&skipped))?;
+                send::acknowledge(job, &intent, &delivery)?;
             }
             Ok(intent)
         })?;
@@ -536,9 +561,11 @@ fn remove(
     guarded(job, || with_owners_rights(|| find_shared(job, destination.shared())))?;
     let rows_at_once = destination.batch_rows(Action::Remove);
     let mut last = 0;
+    // Why the table keeps rows.
+    let mut kept = None;
     loop {
         let page = guarded(job, || with_owners_rights(|| leaving(job.sync, last, rows_at_once)))?;
-        let Some(end) = page.last().map(|leaver| leaver.member) else { return Ok(None) };
+        let Some(end) = page.last().map(|leaver| leaver.member) else { return Ok(kept) };
         last = end;
         let mut rows = Vec::with_capacity(page.len());
         let mut settled = Vec::new();
@@ -558,13 +585,19 @@ fn remove(
         }
         job.batches += 1;
         if destination.keeps() == Keeps::Rows {
-            guarded(job, || {
-                write_rows(destination, Action::Remove, &rows)?;
-                let arrived = Delivery::arrived(rows.len());
-                settled.append(&mut sent);
+            kept = guarded(job, || {
+                let mut refused = table::write(destination, Action::Remove, &rows)?;
+                // What is no value of the column's type is not in the table.
+                refused.retain(|row| !row.is_no_value);
+                let places: HashSet<usize> = refused.iter().map(|row| row.place).collect();
+                let gone =
+                    sent.into_iter().enumerate().filter(|(place, _)| !places.contains(place)).map(|(_, row)| row);
+                settled.extend(gone);
                 with_owners_rights(|| forget(job.sync, settled))?;
-                record(job, &arrived, Action::Remove, None)
-            })?;
+                record(job, &Delivery::arrived(rows.len() - refused.len()), Action::Remove, None)?;
+                Ok(refused.into_iter().next().map(|row| row.reason))
+            })?
+            .or(kept);
             continue;
         }
         let batch = Batch { action: Action::Remove, rows: &rows };
@@ -644,21 +677,6 @@ fn find_shared(job: &Job, across: bool) -> Fallible<()> {
     Ok(())
 }
 
-/// Writes rows of the table that is the destination, as the sync's owner.
-fn write_rows(destination: &dyn Destination, action: Action, rows: &[Row]) -> Fallible<()> {
-    let Some((table, column)) = destination.table() else { return Ok(()) };
-    let (table, column) = super::trial::table_names(table, column)?;
-    let customers: Vec<String> = rows.iter().map(|row| row.customer.clone()).collect();
-    let sql = match action {
-        Action::Add => format!(
-            "INSERT INTO {table} ({column}) SELECT u.id FROM unnest($1) u (id) \
-             WHERE NOT EXISTS (SELECT FROM {table} t WHERE t.{column}::text = u.id)"
-        ),
-        Action::Remove => format!("DELETE FROM {table} t WHERE t.{column}::text = ANY ($1)"),
-    };
-    spi::touch(&sql, &[customers.into()]).map(|_| ())
-}
-
 /// Writes the whole set, and then the manifest that says it is complete.
 fn write_objects(job: &mut Job, destination: &dyn Destination, course: &Course, line: &mut Line) -> Result<(), Ending> {
     let rows_at_once = destination.batch_rows(Action::Add);
@@ -727,7 +745,24 @@ fn conclude(run: i64, ending: &Ending, counts: &Counts) -> Fallible<()> {
         }
         Ending::Retry { why } => end(run, sync, "failed", Some(why), None, failures, counts)?,
         Ending::Failed { why, hint } => end(run, sync, "failed", Some(why), hint.as_deref(), failures, counts)?,
-        Ending::Success { remark } => end(run, sync, "success", remark.as_ref(), None, failures, counts)?,
+        Ending::Success { remark } => {
+            let refused: i64 = spi::one(
+                Snapshot::Fresh,
+                "SELECT rejected FROM kursaha_cohort.sync_run WHERE run_id = $1",
+                &[run.into()],
+                |row| row.need(1),
+            )?;
+            let refused = (refused > 0).then(|| {
+                (
+                    format!("the destination refused {refused} of the members; the others arrived"),
+                    "cohort_sync_rejected says whom and why. They are sent again when their profile changes, or after cohort_sync_resync.",
+                )
+            });
+            match &refused {
+                Some((why, hint)) => end(run, sync, "success", Some(why), Some(hint), failures, counts)?,
+                None => end(run, sync, "success", remark.as_ref(), None, failures, counts)?,
+            }
+        }
         Ending::Partial { why } => end(run, sync, "partial", Some(why), None, failures, counts)?,
         Ending::Held { why } => end(
             run,
@@ -749,7 +784,27 @@ fn conclude(run: i64, ending: &Ending, counts: &Counts) -> Fallible<()> {
             attention(sync, why, hint)?;
         }
     }
+    if let Ending::Retry { why } | Ending::Failed { why, .. } | Ending::Attention { why, .. } = ending {
+        let hint = match ending {
+            Ending::Attention { hint, .. } | Ending::Failed { hint: Some(hint), .. } => hint,
+            _ => "See cohort_sync_status.",
+        };
+        log(run, sync, "failed", why, hint)?;
+    }
     store::tell(sync, Some(run))
+}
+
+/// One line in the server's log: which sync, what happened, and what to do.
+fn log(run: i64, sync: i64, what: &str, why: &str, hint: &str) -> Fallible<()> {
+    let names = spi::first(
+        Snapshot::Fresh,
+        "SELECT format('cohort %s to %s', to_json(c.name), to_json(d.name)) FROM kursaha_cohort.sync s \
+         JOIN kursaha_cohort.cohort c USING (cohort_id) JOIN kursaha_cohort.destination d USING (destination_id) WHERE s.sync_id = $1",
+        &[sync.into()],
+        |row| row.need::<String>(1),
+    )?;
+    pgrx::log!("kursaha_cohort: the sync of {} {what} (run {run}): {why}. {hint}", names.unwrap_or_default());
+    Ok(())
 }
 
 /// Ends a run that cannot even begin before someone acts.
@@ -870,5 +925,6 @@ pub(crate) fn crashed(run: i64) -> Fallible<()> {
             "The server's log says more. Then cohort_sync_resume.".into(),
         ],
     )?;
+    log(run, sync, "was left alone", &why, "See what ended its workers, then cohort_sync_resume.")?;
     store::tell(sync, Some(run))
 }

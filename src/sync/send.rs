@@ -1,8 +1,9 @@
 //! Batches on their way: the members of one as they are recorded before it goes out, and what became of it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
 
-use cohort_core::destination::{Batch, Context, Destination, Keeps, Outcome, Row, Skip};
+use cohort_core::destination::{Batch, Context, Destination, Keeps, Outcome, Row, Skip, redact};
 use cohort_core::sync::halves;
 use pgrx::pg_sys;
 
@@ -311,6 +312,21 @@ impl Line {
         self.answer()
     }
 
+    /// The same, and the wait is given up at an instant.
+    pub(super) fn exchange_until(
+        &mut self,
+        request: cohort_core::destination::Request,
+        end: Instant,
+    ) -> Fallible<Option<Result<cohort_core::destination::Response, Failure>>> {
+        let wire = self.open()?;
+        wire.start(request)?;
+        let answer = wire.wait(&mut || !interrupted() && Instant::now() < end);
+        if answer.is_none() {
+            self.wire = None;
+        }
+        Ok(answer)
+    }
+
     fn open(&mut self) -> Fallible<&mut Wire> {
         Ok(match &mut self.wire {
             Some(wire) => wire,
@@ -322,7 +338,6 @@ impl Line {
     pub(super) fn answer(&mut self) -> Fallible<Option<Result<cohort_core::destination::Response, Failure>>> {
         let answer = self.open()?.wait(&mut || !interrupted());
         if answer.is_none() {
-            // Its thread may be at it for a while.
             self.wire = None;
         }
         Ok(answer)
@@ -366,9 +381,16 @@ impl Line {
                 Some(Ok(answer)) => destination.read(action, &answer, store::now() / 1_000_000),
                 Some(Err(failure)) => failure.into(),
             };
+            // What it says may repeat what it was sent; only here both are known.
+            let outcome = if outcome == Outcome::done() {
+                outcome
+            } else {
+                let hidden = course.hidden(Some(destination), part);
+                outcome.reworded(|why| redact(why, &hidden))
+            };
             let divide = |why: String, open: &mut Vec<_>, delivery: &mut Delivery| {
                 if part.len() == 1 {
-                    delivery.refused.push((first, course.clean(&why)));
+                    delivery.refused.push((first, why));
                     return true;
                 }
                 let (left, right) = halves(part);
@@ -381,7 +403,7 @@ impl Line {
                     self.good += 1;
                     delivery.rows += part.len() as u64;
                     for (reason, count) in receipt.reasons {
-                        *delivery.invalid.entry(course.clean(&reason)).or_default() += count;
+                        *delivery.invalid.entry(reason).or_default() += count;
                     }
                 }
                 Outcome::BadRows { why } | Outcome::Again { why, smaller: true } => {

@@ -1,13 +1,19 @@
 //! `cohort_destination_test`: whether a destination works, step by step, in words.
 
-use cohort_core::destination::{Action, Context, Destination, Keeps, Outcome, redact};
+use std::time::Instant;
 
+use cohort_core::destination::{Action, Context, Destination, Hidden, Keeps, Outcome, redact};
+use pgrx::pg_sys::panic::ErrorReport;
+
+use super::binding;
 use super::send::{Line, random};
 use super::store::{self, Place};
-use crate::pg::errors::{Fallible, SqlState, failure, invalid};
+use super::table;
+use crate::pg::databases::with_owners_rights;
+use crate::pg::errors::Fallible;
+use crate::pg::settings;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::transaction::Trouble;
-use crate::wire::secret;
 
 /// One thing that was tried.
 #[derive(Debug)]
@@ -25,6 +31,11 @@ impl Step {
         Self { what: what.to_owned(), ok: true, detail: None }
     }
 
+    fn failed(what: &str, error: ErrorReport) -> Self {
+        let trouble = Trouble::from(error);
+        Self::bad(what, format!("{}. {}", trouble.message, trouble.hint.unwrap_or_default()).trim())
+    }
+
     fn bad(what: &str, detail: impl Into<String>) -> Self {
         Self { what: what.to_owned(), ok: false, detail: Some(detail.into()) }
     }
@@ -35,32 +46,33 @@ pub(crate) fn test(place: &Place) -> Fallible<Vec<Step>> {
     let destination = place.open()?;
     let mut steps = vec![Step::good("the configuration is complete")];
     if destination.keeps() == Keeps::Rows {
-        steps.extend(test_table(&*destination)?);
+        steps.extend(test_table(place, &*destination)?);
         return Ok(steps);
     }
-    let password = match place.secret.as_deref().map(secret::read) {
-        None => String::new(),
-        Some(Ok(content)) => {
-            steps.push(Step::good("the secret can be read"));
-            content
-        }
-        Some(Err(error)) => {
-            let trouble = Trouble::from(error);
-            let detail = format!("{}. {}", trouble.message, trouble.hint.unwrap_or_default());
-            steps.push(Step::bad("the secret can be read", detail.trim()));
+    let step = "the secret can be read, and this destination may use it";
+    let password = match binding::secret_of(place, &*destination, false) {
+        Ok(content) => content,
+        Err(error) => {
+            steps.push(Step::failed(step, error));
             return Ok(steps);
         }
     };
+    if place.secret.is_some() {
+        steps.push(Step::good(step));
+    }
     let context = Context { now: store::now() / 1_000_000, random: random(), ..Context::default() };
-    let mut secrets = vec![password.as_str()];
-    secrets.extend(password.split(':'));
-    let clean = |text: &str| redact(text, &secrets);
+    let hidden = Hidden::secret(&password);
+    let clean = |text: &str| redact(text, &hidden);
     let mut line = Line::default();
+    // The caller's transaction and snapshot are held for so long, all requests together.
+    let end = Instant::now() + settings::request_timeout();
     for probe in destination.probes(&place.state, &context, &password) {
-        let outcome = match line.exchange(probe.request)? {
-            // A cancelled statement raises its error here.
+        let outcome = match line.exchange_until(probe.request, end)? {
             None => {
+                // A cancelled statement raises its error here.
+                drop(line);
                 pgrx::check_for_interrupts!();
+                steps.push(Step::bad(probe.what, "there was no answer within kursaha_cohort.request_timeout"));
                 return Ok(steps);
             }
             Some(Ok(answer)) => destination.read(Action::Add, &answer, context.now),
@@ -81,54 +93,41 @@ pub(crate) fn test(place: &Place) -> Fallible<Vec<Step>> {
     Ok(steps)
 }
 
-fn test_table(destination: &dyn Destination) -> Fallible<Vec<Step>> {
-    let Some((table, column)) = destination.table() else { return Ok(Vec::new()) };
-    let (table, column) = match table_names(table, column) {
-        Ok(names) => names,
-        Err(error) => {
-            let trouble = Trouble::from(error);
-            let detail = format!("{}. {}", trouble.message, trouble.hint.unwrap_or_default());
-            return Ok(vec![Step::bad("the table and its column are there", detail)]);
-        }
+/// Tries a table, for each role that writes it: the owners of the destination's syncs, or whoever owns the destination.
+fn test_table(place: &Place, destination: &dyn Destination) -> Fallible<Vec<Step>> {
+    let what = "the table and its column are there";
+    let table = match table::find(destination) {
+        Ok(Some(table)) => table,
+        Ok(None) => return Ok(Vec::new()),
+        Err(error) => return Ok(vec![Step::failed(what, error)]),
     };
-    let mut steps = vec![Step::good("the table and its column are there")];
-    for privilege in ["SELECT", "INSERT", "DELETE"] {
-        let what = format!("you may {privilege}");
-        let allowed: bool = spi::one(
+    let mut steps = vec![Step::good(what)];
+    let what = "its other columns can be left out";
+    steps.push(if table.needed.is_empty() {
+        Step::good(what)
+    } else {
+        Step::bad(
+            what,
+            format!(
+                "A row has {} only. Give a default to, or allow NULL in: {}.",
+                table.column,
+                table.needed.join(", ")
+            ),
+        )
+    });
+    let roles: Vec<String> = with_owners_rights(|| {
+        spi::run(
             Snapshot::Fresh,
-            "SELECT pg_catalog.has_table_privilege($1, $2)",
-            &[table.as_str().into(), privilege.into()],
+            "SELECT DISTINCT s.owner::text COLLATE \"C\" FROM kursaha_cohort.sync s WHERE s.destination_id = $1 ORDER BY 1",
+            &[place.id.into()],
             |row| row.need(1),
-        )?;
-        steps.push(if allowed {
-            Step::good(&what)
-        } else {
-            Step::bad(
-                &what,
-                format!("GRANT {privilege} ON {table} to the owners of its syncs. {column} is its column."),
-            )
-        });
+        )
+    })?;
+    let roles = if roles.is_empty() { vec![place.owner.clone()] } else { roles };
+    for role in roles {
+        let what = format!("\"{role}\" may SELECT, INSERT and DELETE");
+        let lacking = table.lacking(&role)?;
+        steps.push(if lacking.is_empty() { Step::good(&what) } else { Step::bad(&what, lacking.join(" ")) });
     }
     Ok(steps)
-}
-
-/// The names of a table and its column as SQL writes them, if both are there.
-pub(super) fn table_names(table: &str, column: &str) -> Fallible<(String, String)> {
-    if !table.contains('.') {
-        return Err(invalid(format!("the table {table} is named without its schema"))
-            .set_hint(format!("Write \"table\": \"public.{table}\", or whichever schema it is in.")));
-    }
-    let found = spi::first(
-        Snapshot::Fresh,
-        "SELECT format('%I.%I', n.nspname, c.relname), quote_ident(a.attname) \
-         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped \
-         WHERE c.oid = pg_catalog.to_regclass($1) AND c.relkind IN ('r', 'p', 'v', 'f')",
-        &[table.into(), column.into()],
-        |row| Ok((row.need(1)?, row.need(2)?)),
-    )?;
-    found.ok_or_else(|| {
-        failure(SqlState::ERRCODE_UNDEFINED_TABLE, format!("there is no table {table} with a column {column}"))
-            .set_hint("Create it, with the column that customer_column names.")
-    })
 }

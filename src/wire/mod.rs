@@ -7,11 +7,12 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cohort_core::address;
+use cohort_core::address::{self, Host};
 use cohort_core::destination::{Outcome, Request, Response};
 use pgrx::pg_sys;
 use ureq::config::Config;
@@ -30,7 +31,8 @@ const LONGEST: u64 = 1 << 20;
 /// What may be reached, and how long it may take.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
-    allowed_hosts: Vec<String>,
+    /// None: the setting has an entry that is no host.
+    allowed_hosts: Option<Vec<Host>>,
     allow_private: bool,
     connect: Duration,
     request: Duration,
@@ -40,9 +42,8 @@ pub(crate) struct Limits {
 impl Limits {
     /// As the settings say.
     pub(crate) fn from_settings() -> Self {
-        let hosts = settings::allowed_hosts();
         Self {
-            allowed_hosts: hosts.split(',').map(str::trim).filter(|host| !host.is_empty()).map(str::to_owned).collect(),
+            allowed_hosts: address::hosts(&settings::allowed_hosts()).ok(),
             allow_private: settings::allow_private_networks(),
             connect: settings::connect_timeout(),
             request: settings::request_timeout(),
@@ -84,10 +85,30 @@ type Answer = Result<Response, Failure>;
 
 /// A line to the outside.
 pub(crate) struct Wire {
+    /// What closes the connections under way.
+    line: Arc<Closing>,
     requests: Sender<Request>,
     answers: Receiver<Answer>,
     /// Readable when there is an answer.
     bell: UnixStream,
+}
+
+/// The agent of the helper thread, as far as whoever waits for it needs it.
+#[derive(Default)]
+struct Closing {
+    closed: AtomicBool,
+    agent: Mutex<Option<Agent>>,
+}
+
+/// Whoever does not wait any more lets the thread end: what it reads and writes fails at once; a name that is looked up
+/// and a connection that is made take `connect_timeout` at most.
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.line.closed.store(true, Ordering::SeqCst);
+        if let Some(agent) = self.line.agent.lock().ok().and_then(|mut agent| agent.take()) {
+            agent.shutdown();
+        }
+    }
 }
 
 impl Wire {
@@ -100,6 +121,8 @@ impl Wire {
         bell.set_nonblocking(true).map_err(broken)?;
         let (requests, orders) = channel::<Request>();
         let (results, answers) = channel();
+        let line = Arc::new(Closing::default());
+        let closing = Arc::clone(&line);
         let work = move || {
             let mut agent: Option<(Agent, Refusal)> = None;
             while let Ok(request) = orders.recv() {
@@ -108,6 +131,12 @@ impl Wire {
                         Some(agent) => agent,
                         none => none.insert(agent_of(&limits)?),
                     };
+                    if let Ok(mut shared) = closing.agent.lock() {
+                        shared.get_or_insert_with(|| agent.clone());
+                    }
+                    if closing.closed.load(Ordering::SeqCst) {
+                        return Err(Failure::Failed("the request was given up".to_owned()));
+                    }
                     exchange(agent, refusal, &limits, &request)
                 }));
                 let answer = outcome.unwrap_or_else(|_| Err(Failure::Failed("the request broke off".to_owned())));
@@ -126,7 +155,7 @@ impl Wire {
             started
         };
         started.map_err(broken)?;
-        Ok(Self { requests, answers, bell })
+        Ok(Self { line, requests, answers, bell })
     }
 
     /// Hands a request over and returns at once.
@@ -137,7 +166,7 @@ impl Wire {
     }
 
     /// Waits for the answer. `idle` is asked at least every 100 ms and checks for interrupts; `None`: it said to give up,
-    /// and the thread is left to itself.
+    /// and whoever drops the wire lets the thread end.
     pub(crate) fn wait(&mut self, idle: &mut dyn FnMut() -> bool) -> Option<Answer> {
         loop {
             let mut bytes = [0; 16];
@@ -190,7 +219,7 @@ impl Resolver for Guarded {
             if let Ok(mut refusal) = self.refusal.lock() {
                 *refusal = Some(Failure::refused(
                     format!("the address of {host} is not a public one ({why}: {address})"),
-                    "A destination must have a public address; kursaha_cohort.allow_private_networks is for tests.",
+                    "For destinations in private networks a superuser sets kursaha_cohort.allow_private_networks.",
                 ));
             }
             return Err(Error::HostNotFound);
@@ -239,6 +268,12 @@ fn agent_of(limits: &Limits) -> Result<(Agent, Refusal), Failure> {
     Ok((Agent::with_parts(config, DefaultConnector::default(), resolver), refusal))
 }
 
+/// The host and port of an https address.
+pub(crate) fn host_and_port(url: &str) -> Option<(String, u16)> {
+    let parsed = url::Url::parse(url).ok()?;
+    Some((parsed.host_str()?.to_owned(), parsed.port_or_known_default()?))
+}
+
 fn exchange(agent: &Agent, refusal: &Refusal, limits: &Limits, request: &Request) -> Answer {
     let parsed = url::Url::parse(&request.url)
         .map_err(|error| Failure::refused(format!("no valid address: {error}"), "Correct the destination."))?;
@@ -247,7 +282,7 @@ fn exchange(agent: &Agent, refusal: &Refusal, limits: &Limits, request: &Request
     if parsed.scheme() != "https" {
         return Err(Failure::refused("the address is not https", "Only https is spoken."));
     }
-    if !address::allowed(host, port, &limits.allowed_hosts) {
+    if !limits.allowed_hosts.as_ref().is_some_and(|list| address::allowed(host, port, list)) {
         return Err(Failure::refused(
             format!("the host {host}:{port} is not allowed"),
             "A superuser adds it to kursaha_cohort.allowed_hosts.",
@@ -288,6 +323,13 @@ fn exchange(agent: &Agent, refusal: &Refusal, limits: &Limits, request: &Request
 
 /// In words, without what may stand in a request.
 fn failed(error: &Error, host: &str) -> Failure {
+    let said = error.to_string();
+    if said.contains("UnknownIssuer") {
+        return Failure::refused(
+            format!("{host} has a certificate of an authority that is not trusted"),
+            "kursaha_cohort.ca_file names a file of authorities that are trusted in place of the built-in ones; a superuser sets it.",
+        );
+    }
     Failure::Failed(match error {
         Error::HostNotFound => format!("the host {host} is not known"),
         Error::Timeout(which) => format!("{host} did not answer in time ({which})"),
@@ -296,6 +338,6 @@ fn failed(error: &Error, host: &str) -> Failure {
         }
         Error::Io(error) => format!("the connection to {host} failed: {error}"),
         Error::ConnectionFailed => format!("the connection to {host} failed"),
-        other => format!("no usable answer from {host}: {other}"),
+        _ => format!("no usable answer from {host}: {said}"),
     })
 }

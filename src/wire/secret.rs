@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::os::fd::FromRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -46,6 +46,18 @@ pub(crate) fn check(reference: &str) -> Fallible<()> {
     parse(reference).map(|_| ())
 }
 
+/// Whether there is something behind a reference.
+pub(crate) fn exists(reference: &str) -> bool {
+    match parse(reference) {
+        Ok(Reference::Variable(name)) => std::env::var_os(name).is_some(),
+        // Readable or not: it is somebody's.
+        Ok(Reference::File(name)) => {
+            std::fs::symlink_metadata(PathBuf::from(settings::secrets_dir()).join(name)).is_ok()
+        }
+        Err(_) => false,
+    }
+}
+
 /// The secret that a reference names.
 pub(crate) fn read(reference: &str) -> Fallible<String> {
     let content = match parse(reference)? {
@@ -81,16 +93,32 @@ fn read_file(name: &str) -> Fallible<String> {
     let mut file = unsafe {
         let directory = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC);
         if directory < 0 {
-            return Err(wrong(
-                "has no directory",
-                "kursaha_cohort.secrets_dir is not there, or not readable by the server.",
-            ));
+            return Err(match std::io::Error::last_os_error().kind() {
+                ErrorKind::NotFound => wrong(
+                    "has no directory",
+                    "kursaha_cohort.secrets_dir is not there: make it, owned by the server's user, with mode 0700.",
+                ),
+                _ => wrong(
+                    "is in a directory that the server cannot read",
+                    "chown the directory of kursaha_cohort.secrets_dir to the server's user; chmod 0700.",
+                ),
+            });
         }
         let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
         let file = libc::openat(directory, file_name.as_ptr(), flags);
+        let opened = std::io::Error::last_os_error();
         libc::close(directory);
         if file < 0 {
-            return Err(wrong("cannot be opened (a symbolic link is not followed)", missing));
+            return Err(match (opened.kind(), opened.raw_os_error()) {
+                (ErrorKind::NotFound, _) => wrong("does not exist", missing),
+                (ErrorKind::PermissionDenied, _) => {
+                    wrong("cannot be read by the server", "chown it to the server's user; chmod 0600.")
+                }
+                (_, Some(libc::ELOOP)) => {
+                    wrong("is a symbolic link, which is not followed", "Put the file itself there.")
+                }
+                _ => wrong("cannot be opened", missing),
+            });
         }
         File::from_raw_fd(file)
     };

@@ -102,6 +102,7 @@ class Server:
         self.ask("CREATE DATABASE shop", database="postgres")
         self.ask("CREATE EXTENSION kursaha_cohort; CREATE ROLE app LOGIN; "
                  "SELECT cohort_grant('operator', 'app'); GRANT CREATE ON SCHEMA public TO app")
+        self.ask(f"SELECT cohort_secret_allow('file:meta', '{{app}}', '{{facebook_ads, meta_pixel}}', '{{127.0.0.1}}')")
 
     @staticmethod
     def own(path, mode):

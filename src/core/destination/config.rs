@@ -86,7 +86,22 @@ impl<'a> Config<'a> {
         list.ok_or_else(|| bad(key, "must be a list of texts", format!("At most {LONGEST_LIST} property names.")))
     }
 
-    /// An https address without a query, the slash at its end taken off.
+    /// The keys that were asked for.
+    #[cfg(test)]
+    pub(super) fn known(&self) -> &[&'static str] {
+        &self.known
+    }
+
+    /// An https address below which others are made: without a query.
+    pub(super) fn base(&mut self, key: &'static str) -> Result<Option<String>, BadConfig> {
+        let url = self.url(key)?;
+        if url.as_ref().is_some_and(|url| url.contains('?')) {
+            return Err(bad(key, "must not have a query", "Write for example https://example.com/path."));
+        }
+        Ok(url)
+    }
+
+    /// An https address, the slash at its end taken off.
     pub(super) fn url(&mut self, key: &'static str) -> Result<Option<String>, BadConfig> {
         let Some(text) = self.text(key)? else { return Ok(None) };
         let good = text.strip_prefix("https://").is_some_and(|rest| {

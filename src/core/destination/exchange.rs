@@ -1,7 +1,5 @@
 //! What goes to a destination and what comes back: requests and answers as values. Nothing here opens a connection.
 
-use std::fmt::Write as _;
-
 use serde_json::Value;
 
 /// One HTTP request. Headers may hold secrets, so `Debug` leaves their values out.
@@ -69,6 +67,19 @@ impl Response {
         serde_json::from_slice(&self.body).ok()
     }
 
+    /// The body in words: of JSON its texts, with nothing escaped in them.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self.json() {
+            Some(json @ (Value::Object(_) | Value::Array(_))) => {
+                let mut texts = Vec::new();
+                flatten(&json, &mut texts);
+                texts.join(" ")
+            }
+            _ => String::from_utf8_lossy(&self.body).into_owned(),
+        }
+    }
+
     /// The wait that `Retry-After` asks for, in seconds: a number, or a date that is compared with `now` (seconds since
     /// 1970). `None`: there is no such header, or it says neither.
     #[must_use]
@@ -79,6 +90,22 @@ impl Response {
         }
         let date = chrono::NaiveDateTime::parse_from_str(value, "%a, %d %b %Y %H:%M:%S GMT").ok()?;
         u64::try_from((date.and_utc().timestamp() - now).max(0)).ok()
+    }
+}
+
+/// Appends the keys, texts and numbers of a value, in order.
+fn flatten(value: &Value, texts: &mut Vec<String>) {
+    match value {
+        Value::Null => {}
+        Value::String(text) => texts.push(text.clone()),
+        Value::Bool(_) | Value::Number(_) => texts.push(value.to_string()),
+        Value::Array(list) => list.iter().for_each(|value| flatten(value, texts)),
+        Value::Object(object) => {
+            for (key, value) in object {
+                texts.push(format!("{key}:"));
+                flatten(value, texts);
+            }
+        }
     }
 }
 
@@ -141,40 +168,26 @@ impl Outcome {
         Self::Again { why: why.into(), smaller: false }
     }
 
+    /// The same with other words: what it says goes through a function. Hints are our own.
+    #[must_use]
+    pub fn reworded(self, words: impl Fn(&str) -> String) -> Self {
+        match self {
+            Self::Done(Receipt { invalid, reasons }) => {
+                let reasons = reasons.into_iter().map(|(reason, count)| (words(&reason), count)).collect();
+                Self::Done(Receipt { invalid, reasons })
+            }
+            Self::Again { why, smaller } => Self::Again { why: words(&why), smaller },
+            Self::Wait { why, seconds } => Self::Wait { why: words(&why), seconds },
+            Self::Attention { why, hint } => Self::Attention { why: words(&why), hint },
+            Self::Deferred { why } => Self::Deferred { why: words(&why) },
+            Self::BadRows { why } => Self::BadRows { why: words(&why) },
+        }
+    }
+
     /// Something that a person must see to.
     pub fn attention(why: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Attention { why: why.into(), hint: hint.into() }
     }
-}
-
-/// A text fit for tables and logs: secrets, e-mail addresses, long digit strings and digests are replaced, and it is cut
-/// after 500 characters.
-#[must_use]
-pub fn redact(text: &str, secrets: &[&str]) -> String {
-    const LONGEST: usize = 500;
-    let mut clean = text.to_owned();
-    for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
-        clean = clean.replace(secret, "[secret]");
-    }
-    let mut out = String::with_capacity(clean.len().min(LONGEST));
-    for (place, word) in clean.split_inclusive(|c: char| c.is_whitespace() || "\"'<>(),;".contains(c)).enumerate() {
-        if place > 200 || out.len() > LONGEST {
-            break;
-        }
-        let core = word.trim_end_matches(|c: char| c.is_whitespace() || "\"'<>(),;.:".contains(c));
-        let digits = core.chars().filter(char::is_ascii_digit).count();
-        let bare = core.chars().all(|c| c.is_ascii_digit() || "+-() ".contains(c));
-        let hex = core.len() >= 32 && core.chars().all(|c| c.is_ascii_alphanumeric() || "=_-.".contains(c));
-        if core.contains('@') {
-            let _ = write!(out, "[address]{}", &word[core.len()..]);
-        } else if hex || (bare && (7..=15).contains(&digits) && core.starts_with(['+', '0'])) {
-            let _ = write!(out, "[redacted]{}", &word[core.len()..]);
-        } else {
-            out.push_str(word);
-        }
-    }
-    let clean: String = out.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
-    clean.trim().to_owned()
 }
 
 #[cfg(test)]
@@ -194,18 +207,5 @@ mod tests {
         assert_eq!(with_header("soon").retry_after(0), None);
         assert_eq!(with_header("-5").retry_after(0), None);
         assert_eq!(Response::default().retry_after(0), None);
-    }
-
-    #[test]
-    fn what_is_personal_or_secret_is_left_out() {
-        let digest = "f1904cf1a9d73a55fa5de0ac823c4403ded71afd4c3248d00bdcd0866552bb79";
-        let text = format!("bad row mary@example.com, +15559876543 {digest} (token abc-s3cret).");
-        let clean = redact(&text, &["abc-s3cret"]);
-        assert_eq!(clean, "bad row [address], [redacted] [redacted] (token [secret]).");
-        assert_eq!(
-            redact("Invalid parameter: code 100, account 1234", &[]),
-            "Invalid parameter: code 100, account 1234"
-        );
-        assert_eq!(redact(&"x ".repeat(9000), &[]).len(), 401);
     }
 }

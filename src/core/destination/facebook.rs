@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::config::{BadConfig, Config, bad};
 use super::meta::{self, KEYS, Mapping, Person, authorised};
-use super::{Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Setup, Skip};
+use super::{
+    Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Row, Setup, Skip,
+};
 
 /// The API takes at most so many rows at once.
 const MOST_ROWS: usize = 10_000;
@@ -18,6 +20,7 @@ struct Facebook {
     audience: Option<String>,
     name: Option<String>,
     mapping: Mapping,
+    base: String,
     root: String,
     rows: usize,
     removals: usize,
@@ -40,12 +43,13 @@ pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadC
             "audience_id names an audience that exists; one of the name audience_name is found or created once.",
         ));
     }
-    let root = meta::root(config)?;
+    let (base, root) = meta::root(config)?;
     Ok(Box::new(Facebook {
         account,
         audience,
         name,
         mapping: Mapping::read(config)?,
+        base,
         root,
         rows: config.number("batch_rows", (1, MOST_ROWS), 5_000)?,
         removals: config.number("removal_rows", (1, MOST_ROWS), 250)?,
@@ -97,6 +101,14 @@ impl Destination for Facebook {
         true
     }
 
+    fn properties(&self) -> Vec<&str> {
+        self.mapping.named()
+    }
+
+    fn sent(&self, row: &Row) -> Vec<String> {
+        meta::sent(row)
+    }
+
     fn fingerprint(&self) -> i64 {
         self.mapping.fingerprint()
     }
@@ -105,8 +117,21 @@ impl Destination for Facebook {
         true
     }
 
+    fn place(&self) -> Vec<&str> {
+        vec![
+            &self.base,
+            &self.account,
+            self.audience.as_deref().unwrap_or_default(),
+            self.name.as_deref().unwrap_or_default(),
+        ]
+    }
+
     fn secret(&self) -> Option<&'static str> {
         Some("an access token")
+    }
+
+    fn reveals_secret(&self) -> bool {
+        true
     }
 
     fn url(&self) -> Option<String> {
@@ -216,7 +241,6 @@ impl Destination for Facebook {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Row;
     use super::*;
 
     fn opened(config: &Value) -> Box<dyn Destination> {

@@ -4,20 +4,22 @@
 use serde_json::{Map, Value};
 
 use super::config::{BadConfig, Config, bad};
-use super::exchange::{Outcome, Receipt, Request, Response, redact};
+use super::exchange::{Outcome, Receipt, Request, Response};
 use super::normalise::{self, Digest};
-use super::{Identity, Skip, key, key_of, property};
+use super::redact::quote;
+use super::{Identity, Row, Skip, key, key_of, property};
 use crate::text;
 
 const BASE: &str = "https://graph.facebook.com";
 const VERSION: &str = "v25.0";
 
-/// Where the API is, with its version.
-pub(super) fn root(config: &mut Config<'_>) -> Result<String, BadConfig> {
+/// Where the API is, without and with its version.
+pub(super) fn root(config: &mut Config<'_>) -> Result<(String, String), BadConfig> {
     let version = config.text("api_version")?.unwrap_or_else(|| VERSION.to_owned());
     check_version(&version)?;
-    let base = config.url("base_url")?.unwrap_or_else(|| BASE.to_owned());
-    Ok(format!("{base}/{version}"))
+    let base = config.base("base_url")?.unwrap_or_else(|| BASE.to_owned());
+    let root = format!("{base}/{version}");
+    Ok((base, root))
 }
 
 fn check_version(version: &str) -> Result<(), BadConfig> {
@@ -111,51 +113,66 @@ impl Mapping {
         key_of(&format!("{:?}", self.properties))
     }
 
-    /// The first of a key's properties that a profile has, as text.
-    fn value(&self, name: &str, customer: &str, profile: Option<&Map<String, Value>>) -> Option<String> {
+    /// What is made of the first of a key's properties of which anything can be made.
+    fn first<T>(
+        &self,
+        name: &str,
+        customer: &str,
+        profile: Option<&Map<String, Value>>,
+        made: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
         let place = DEFAULTS.iter().position(|(known, _)| *known == name)?;
         self.properties[place].iter().find_map(|path| {
             if path == CUSTOMER {
-                return Some(customer.to_owned());
+                return made(customer);
             }
             match property(profile?, path)? {
-                Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
-                Value::Number(number) => Some(number.to_string()),
+                Value::String(text) if !text.trim().is_empty() => made(text),
+                Value::Number(number) => made(&number.to_string()),
                 _ => None,
             }
         })
     }
 
+    /// The properties that the configuration names.
+    pub(super) fn named(&self) -> Vec<&str> {
+        let is_default = |place: usize, path: &String| DEFAULTS[place].1.contains(&path.as_str());
+        let named =
+            self.properties.iter().enumerate().flat_map(|(place, paths)| {
+                paths.iter().filter(move |path| *path != CUSTOMER && !is_default(place, path))
+            });
+        named.map(String::as_str).collect()
+    }
+
     /// A member as Meta knows them. A value that is none is left out; a member without any identifying one is skipped.
     pub(super) fn render(&self, customer: &str, profile: Option<&Map<String, Value>>) -> Result<Person, Skip> {
         let mut person = Person::default();
-        let raw = |name: &str| self.value(name, customer, profile);
         // Keeps a value: a digest as it is, anything else normalised and digested.
-        let kept = |value: Option<String>, normalise: &dyn Fn(&str) -> Option<String>| {
-            value.and_then(|value| {
-                normalise::hashed_before(&value).or_else(|| normalise(&value).map(|clean| normalise::digest(&clean)))
+        let kept = |name: &str, normalise: &dyn Fn(&str) -> Option<String>| {
+            self.first(name, customer, profile, |value| {
+                normalise::hashed_before(value).or_else(|| normalise(value).map(|clean| normalise::digest(&clean)))
             })
         };
-        person.extern_id =
-            raw("EXTERN_ID").map(|id| id.trim().to_owned()).filter(|id| !id.is_empty() && id.len() < 512);
-        person.madid = raw("MADID").and_then(|id| normalise::madid(&id)).filter(|id| id.len() < 512);
+        person.extern_id = self.first("EXTERN_ID", customer, profile, |id| {
+            Some(id.trim().to_owned()).filter(|id| !id.is_empty() && id.len() < 512)
+        });
+        person.madid = self.first("MADID", customer, profile, |id| normalise::madid(id).filter(|id| id.len() < 512));
         let hashed = &mut person.hashed;
-        hashed[1] = kept(raw("EMAIL"), &normalise::email);
-        hashed[2] = kept(raw("PHONE"), &normalise::phone);
-        hashed[4] = kept(raw("GEN"), &normalise::gender);
-        if let Some(parts) = raw("DOB").and_then(|date| normalise::birth(&date)) {
+        hashed[1] = kept("EMAIL", &normalise::email);
+        hashed[2] = kept("PHONE", &normalise::phone);
+        hashed[4] = kept("GEN", &normalise::gender);
+        if let Some(parts) = self.first("DOB", customer, profile, normalise::birth) {
             for (place, part) in parts.iter().enumerate() {
                 hashed[5 + place] = Some(normalise::digest(part));
             }
         }
-        hashed[8] = kept(raw("FN"), &normalise::name);
-        hashed[9] = kept(raw("LN"), &normalise::name);
-        hashed[10] = kept(raw("CT"), &normalise::city);
-        let country = raw("COUNTRY");
-        let code = country.as_deref().and_then(normalise::country);
-        hashed[11] = kept(raw("ST"), &|value| normalise::state(value, code.as_deref()));
-        hashed[12] = kept(raw("ZIP"), &|value| normalise::zip(value, code.as_deref()));
-        hashed[13] = kept(country, &normalise::country);
+        hashed[8] = kept("FN", &normalise::name);
+        hashed[9] = kept("LN", &normalise::name);
+        hashed[10] = kept("CT", &normalise::city);
+        let code = self.first("COUNTRY", customer, profile, normalise::country);
+        hashed[11] = kept("ST", &|value| normalise::state(value, code.as_deref()));
+        hashed[12] = kept("ZIP", &|value| normalise::zip(value, code.as_deref()));
+        hashed[13] = kept("COUNTRY", &normalise::country);
         if person.is_known() { Ok(person) } else { Err(Skip("missing_identifier")) }
     }
 }
@@ -268,6 +285,12 @@ impl Person {
     }
 }
 
+/// What of a member stands in a request as it is.
+pub(super) fn sent(row: &Row) -> Vec<String> {
+    let person = Person::of(&row.identity);
+    [Some(row.customer.clone()), person.extern_id, person.madid].into_iter().flatten().collect()
+}
+
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (taken, behind) = rest.split_first_chunk::<N>()?;
     *rest = behind;
@@ -298,11 +321,11 @@ fn receipt(json: &Value) -> Receipt {
     let mut reasons: Vec<(String, u64)> = Vec::new();
     let mut count = |reason: &Value| {
         let reason = match reason {
-            Value::String(text) => redact(text, &[]),
+            Value::String(text) => quote(text),
             Value::Object(parts) => parts
                 .iter()
                 .find(|(_, value)| value.is_string())
-                .map_or_else(String::new, |(_, value)| redact(value.as_str().unwrap_or_default(), &[])),
+                .map_or_else(String::new, |(_, value)| quote(value.as_str().unwrap_or_default())),
             _ => return,
         };
         if let Some((_, count)) = reasons.iter_mut().find(|(known, _)| *known == reason) {
@@ -344,7 +367,7 @@ fn of_error(answer: &Response, error: &Value, removal: bool, now: i64, terms: &s
     let (code, subcode) = (number("code"), number("error_subcode"));
     let said = error.get("message").and_then(Value::as_str).unwrap_or("no message");
     let place = if subcode == 0 { format!("code {code}") } else { format!("code {code}/{subcode}") };
-    let why = format!("{} ({place})", redact(said, &[]));
+    let why = format!("{} ({place})", quote(said));
     let transient = error.get("is_transient").and_then(Value::as_bool).unwrap_or(false);
     let too_much = said.to_ascii_lowercase().contains("reduce the amount");
     match (code, subcode) {
@@ -451,7 +474,7 @@ mod tests {
         let body = json!({"num_received": 3, "num_invalid_entries": 2,
             "invalid_entry_samples": {"mary@example.com": "bad hash", "x": "bad hash"}});
         let Outcome::Done(receipt) = read(&answer(200, &body), false, 0, "") else { panic!("no receipt") };
-        assert_eq!(receipt, Receipt { invalid: 2, reasons: vec![("bad hash".to_owned(), 2)] });
+        assert_eq!(receipt, Receipt { invalid: 2, reasons: vec![(quote("bad hash"), 2)] });
     }
 
     #[test]
@@ -472,6 +495,40 @@ mod tests {
         for length in 0..identity.bytes.len() {
             Person::of(&identity.bytes[..length]);
         }
+    }
+
+    #[test]
+    fn a_value_that_is_none_gives_way_to_the_next_property() {
+        let both = |config: &Value, profile: Value| {
+            let mapping = Mapping::read(&mut Config::new(config).unwrap()).unwrap();
+            mapping.render("c1", profile.as_object()).unwrap()
+        };
+        let config = json!({});
+        let phone = |text| Some(normalise::digest(text));
+        assert_eq!(
+            both(&config, json!({"phone": "n/a", "phoneNumber": "15559876545"})).hashed[2],
+            phone("15559876545")
+        );
+        assert_eq!(both(&config, json!({"phone": "", "phoneNumber": "15559876545"})).hashed[2], phone("15559876545"));
+        assert_eq!(
+            both(&config, json!({"phone": true, "phoneNumber": 15_559_876_545_u64})).hashed[2],
+            phone("15559876545")
+        );
+        let birth = both(&config, json!({"email": "a@b.c", "dob": "unknown", "dateOfBirth": "1990-02-03"}));
+        assert_eq!(birth.hashed[5], Some(normalise::digest("1990")));
+        let state = both(
+            &config,
+            json!({"email": "a@b.c", "zip": "-", "zipcode": "94105", "country": "?", "countryCode": "US"}),
+        );
+        assert!(state.hashed[12].is_some());
+        assert_eq!(state.hashed[13], Some(normalise::digest("us")));
+        let config = json!({"mapping": {"EMAIL": ["a", "b", "$customer_id"], "MADID": ["m", "n"]}});
+        let person =
+            both(&config, json!({"a": "x", "b": "y@z.w", "m": " ", "n": "38400000-8CF0-11BD-B23E-10B96E4EF00D"}));
+        assert_eq!(person.hashed[1], Some(normalise::digest("y@z.w")));
+        assert!(person.madid.is_some());
+        let mapping = Mapping::read(&mut Config::new(&config).unwrap()).unwrap();
+        assert_eq!(mapping.named(), ["a", "b", "m", "n"]);
     }
 
     #[test]

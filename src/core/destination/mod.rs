@@ -7,6 +7,7 @@ mod facebook;
 mod meta;
 mod normalise;
 mod pixel;
+mod redact;
 mod s3;
 mod table;
 mod webhook;
@@ -17,39 +18,60 @@ use serde_json::{Map, Value};
 
 pub use config::BadConfig;
 use config::Config;
-pub use exchange::{Outcome, Receipt, Request, Response, redact};
+pub use exchange::{Outcome, Receipt, Request, Response};
+pub use redact::{Hidden, quote, redact};
 
 use crate::text;
 
-/// The kinds, and how each is made of its configuration.
-const KINDS: &[(&str, Maker)] = &[
-    ("facebook_ads", facebook::open),
-    ("meta_pixel", pixel::open),
-    ("webhook", webhook::open),
-    ("s3", s3::open),
-    ("table", table::open),
+/// A kind of destination.
+struct Kind {
+    name: &'static str,
+    /// Kinds of one family speak to the same API with the same secrets.
+    family: &'static str,
+    open: Maker,
+}
+
+const KINDS: &[Kind] = &[
+    Kind { name: "facebook_ads", family: "meta", open: facebook::open },
+    Kind { name: "meta_pixel", family: "meta", open: pixel::open },
+    Kind { name: "webhook", family: "webhook", open: webhook::open },
+    Kind { name: "s3", family: "s3", open: s3::open },
+    Kind { name: "table", family: "table", open: table::open },
 ];
 
 type Maker = fn(&mut Config<'_>) -> Result<Box<dyn Destination>, BadConfig>;
+
+fn kind_of(name: &str) -> Result<&'static Kind, BadConfig> {
+    KINDS.iter().find(|kind| kind.name == name).ok_or_else(|| {
+        let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+        BadConfig {
+            path: "kind".to_owned(),
+            problem: format!("\"{name}\" is not known"),
+            hint: match text::nearest(name, names.iter().copied()) {
+                Some(near) => format!("Did you mean \"{near}\"?"),
+                None => format!("The kinds are {}.", names.join(", ")),
+            },
+        }
+    })
+}
+
+/// The kinds that speak to the same API as a kind, with the same secrets; itself among them.
+///
+/// # Errors
+/// There is no such kind.
+pub fn family(kind: &str) -> Result<Vec<&'static str>, BadConfig> {
+    let family = kind_of(kind)?.family;
+    Ok(KINDS.iter().filter(|kind| kind.family == family).map(|kind| kind.name).collect())
+}
 
 /// The destination of a kind and a configuration.
 ///
 /// # Errors
 /// The place in the configuration, what is wrong there and what to write instead.
 pub fn open(kind: &str, config: &Value) -> Result<Box<dyn Destination>, BadConfig> {
-    let Some((_, maker)) = KINDS.iter().find(|(name, _)| *name == kind) else {
-        let names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
-        return Err(BadConfig {
-            path: "kind".to_owned(),
-            problem: format!("\"{kind}\" is not known"),
-            hint: match text::nearest(kind, names.iter().copied()) {
-                Some(near) => format!("Did you mean \"{near}\"?"),
-                None => format!("The kinds are {}.", names.join(", ")),
-            },
-        });
-    };
+    let kind = kind_of(kind)?;
     let mut config = Config::new(config)?;
-    let destination = maker(&mut config)?;
+    let destination = (kind.open)(&mut config)?;
     config.finish()?;
     Ok(destination)
 }
@@ -175,6 +197,19 @@ pub trait Destination: Debug {
         None
     }
 
+    /// The properties of profiles that its configuration names.
+    fn properties(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// The values that stand in a request of a row as they are: a receiver may repeat them in its answer.
+    fn sent(&self, row: &Row) -> Vec<String> {
+        let properties = row.properties.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let mut found = vec![row.customer.clone()];
+        collect(&properties.unwrap_or_default(), &mut found);
+        found
+    }
+
     /// A number that changes when the same profile would be rendered differently.
     fn fingerprint(&self) -> i64;
 
@@ -183,8 +218,22 @@ pub trait Destination: Debug {
         false
     }
 
+    /// What tells its set from that of another configuration: what differs in nothing of it is the same set, sent in
+    /// another manner.
+    fn place(&self) -> Vec<&str>;
+
     /// The name of a secret's content, if it needs one.
     fn secret(&self) -> Option<&'static str>;
+
+    /// Whether its requests hold the secret itself, and not only a signature made with it.
+    fn reveals_secret(&self) -> bool {
+        false
+    }
+
+    /// What is wrong with a secret's content, if its form shows that.
+    fn check_secret(&self, _secret: &str) -> Result<(), &'static str> {
+        Ok(())
+    }
 
     /// The hosts that it speaks to; a port where it is not 443.
     fn url(&self) -> Option<String>;
@@ -232,6 +281,23 @@ pub trait Destination: Debug {
     }
 }
 
+/// The texts and numbers in a value.
+fn collect(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) => found.push(text.clone()),
+        Value::Number(number) => found.push(number.to_string()),
+        Value::Array(list) => list.iter().for_each(|value| collect(value, found)),
+        Value::Object(object) => object.values().for_each(|value| collect(value, found)),
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
+/// Whether a profile has a property.
+#[must_use]
+pub fn has_property(profile: &Map<String, Value>, path: &str) -> bool {
+    property(profile, path).is_some_and(|value| !value.is_null())
+}
+
 /// The first eight bytes of a digest as a number.
 fn key(digest: &[u8]) -> i64 {
     let mut bytes = [0; 8];
@@ -266,4 +332,115 @@ fn included(profile: Option<&Map<String, Value>>, include: &[String]) -> (Identi
     let text = Value::Object(found).to_string();
     let bytes = normalise::digest(&text)[..16].to_vec();
     (Identity { bytes, keys: Vec::new() }, Some(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// For each kind a configuration with every key, and for each key another value and whether that is another place.
+    fn cases() -> Vec<(&'static str, Value, Vec<(&'static str, Value, bool)>)> {
+        let mapping = json!({"EMAIL": "mail"});
+        vec![
+            (
+                "facebook_ads",
+                json!({"ad_account_id": "1", "audience_id": "2", "audience_name": null, "mapping": {}, "api_version": "v25.0",
+                    "batch_rows": 10, "removal_rows": 10, "base_url": "https://a.example.com"}),
+                vec![
+                    ("ad_account_id", json!("3"), true),
+                    ("audience_id", json!("3"), true),
+                    ("mapping", mapping.clone(), false),
+                    ("api_version", json!("v26.0"), false),
+                    ("batch_rows", json!(11), false),
+                    ("removal_rows", json!(11), false),
+                    ("base_url", json!("https://b.example.com"), true),
+                ],
+            ),
+            (
+                "facebook_ads",
+                json!({"ad_account_id": "1", "audience_name": "n"}),
+                vec![("audience_name", json!("m"), true), ("ad_account_id", json!("act_1"), false)],
+            ),
+            (
+                "meta_pixel",
+                json!({"pixel_id": "1", "event_name": "e", "mapping": {}, "api_version": "v25.0", "batch_rows": 10,
+                    "base_url": "https://a.example.com"}),
+                vec![
+                    ("pixel_id", json!("3"), true),
+                    ("event_name", json!("f"), true),
+                    ("mapping", mapping, false),
+                    ("api_version", json!("v26.0"), false),
+                    ("batch_rows", json!(11), false),
+                    ("base_url", json!("https://b.example.com"), true),
+                ],
+            ),
+            (
+                "webhook",
+                json!({"url": "https://a.example.com/x", "headers": {}, "secret_headers": {}, "batch_rows": 10, "include": []}),
+                vec![
+                    ("url", json!("https://a.example.com/y"), true),
+                    ("headers", json!({"X-Team": "crm"}), false),
+                    ("secret_headers", json!({"Authorization": "Bearer $secret"}), false),
+                    ("batch_rows", json!(11), false),
+                    ("include", json!(["city"]), false),
+                ],
+            ),
+            (
+                "s3",
+                json!({"endpoint": "https://a.example.com", "bucket": "b", "prefix": "p", "region": "us-east-1", "format": "csv",
+                    "include": [], "batch_rows": 10, "csv_formulas": "escape"}),
+                vec![
+                    ("endpoint", json!("https://b.example.com"), true),
+                    ("bucket", json!("c"), true),
+                    ("prefix", json!("q"), true),
+                    ("region", json!("eu-west-1"), false),
+                    ("format", json!("ndjson"), true),
+                    ("include", json!(["city"]), false),
+                    ("batch_rows", json!(11), false),
+                    ("csv_formulas", json!("keep"), false),
+                ],
+            ),
+            (
+                "table",
+                json!({"table": "public.a", "customer_column": "c", "batch_rows": 10}),
+                vec![
+                    ("table", json!("public.b"), true),
+                    ("customer_column", json!("d"), true),
+                    ("batch_rows", json!(11), false),
+                ],
+            ),
+        ]
+    }
+
+    #[test]
+    fn every_key_of_every_kind_is_place_or_manner() {
+        for kind in KINDS {
+            let (mut known, mut tried) = (BTreeSet::new(), BTreeSet::new());
+            for (_, base, keys) in cases().into_iter().filter(|(name, ..)| *name == kind.name) {
+                let mut config = Config::new(&base).unwrap();
+                (kind.open)(&mut config).unwrap();
+                known.extend(config.known().iter().copied());
+                let before = open(kind.name, &base).unwrap();
+                for (key, value, moves) in keys {
+                    let mut changed = base.clone();
+                    changed[key] = value;
+                    let after = open(kind.name, &changed).unwrap();
+                    assert_eq!(before.place() != after.place(), moves, "{} {key}", kind.name);
+                    tried.insert(key);
+                }
+            }
+            assert_eq!(known, tried, "{}", kind.name);
+        }
+    }
+
+    #[test]
+    fn a_secret_stays_with_its_family() {
+        assert_eq!(family("meta_pixel").unwrap(), ["facebook_ads", "meta_pixel"]);
+        assert_eq!(family("s3").unwrap(), ["s3"]);
+        assert!(family("ftp").is_err());
+    }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::config::{BadConfig, Config, bad};
 use super::meta::{self, Mapping, Person, authorised};
 use super::normalise;
-use super::{Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Skip};
+use super::{Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Row, Skip};
 
 /// The API takes at most so many events at once.
 const MOST_EVENTS: usize = 1_000;
@@ -18,6 +18,7 @@ struct Pixel {
     id: String,
     event: String,
     mapping: Mapping,
+    base: String,
     root: String,
     rows: usize,
 }
@@ -27,11 +28,12 @@ pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadC
         .id("pixel_id")?
         .ok_or_else(|| bad("pixel_id", "is missing", "The number of the pixel, as in Meta's Events Manager."))?;
     let event = config.need("event_name", "The event's name, for example \"event_name\": \"Lead\".")?;
-    let root = meta::root(config)?;
+    let (base, root) = meta::root(config)?;
     Ok(Box::new(Pixel {
         id,
         event,
         mapping: Mapping::read(config)?,
+        base,
         root,
         rows: config.number("batch_rows", (1, MOST_EVENTS), MOST_EVENTS)?,
     }))
@@ -68,12 +70,28 @@ impl Destination for Pixel {
         Some(OLDEST_SECONDS)
     }
 
+    fn properties(&self) -> Vec<&str> {
+        self.mapping.named()
+    }
+
+    fn sent(&self, row: &Row) -> Vec<String> {
+        meta::sent(row)
+    }
+
     fn fingerprint(&self) -> i64 {
         self.mapping.fingerprint()
     }
 
+    fn place(&self) -> Vec<&str> {
+        vec![&self.base, &self.id, &self.event]
+    }
+
     fn secret(&self) -> Option<&'static str> {
         Some("an access token")
+    }
+
+    fn reveals_secret(&self) -> bool {
+        true
     }
 
     fn url(&self) -> Option<String> {
@@ -132,7 +150,6 @@ impl Destination for Pixel {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Row;
     use super::*;
 
     #[test]

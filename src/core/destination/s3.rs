@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::config::{BadConfig, Config, bad};
 use super::{
     Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Row, Skip, included,
-    key_of, redact,
+    key_of,
 };
 
 /// How long a signature is good for.
@@ -23,22 +23,49 @@ enum Format {
     Ndjson,
 }
 
+/// What becomes of CSV fields that spreadsheets would read as formulas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Formulas {
+    /// An apostrophe is put in front, as in front of those that begin with one, so that it can be taken off again.
+    Escape,
+    /// They stay as they are.
+    Keep,
+}
+
 #[derive(Debug)]
 struct S3 {
     endpoint: String,
     bucket: Bucket,
     prefix: String,
     format: Format,
+    formulas: Formulas,
     rows: usize,
     include: Vec<String>,
 }
 
 pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadConfig> {
-    let endpoint = config.url("endpoint")?.ok_or_else(|| {
+    let endpoint = config.base("endpoint")?.ok_or_else(|| {
         bad("endpoint", "is missing", "The store's address: \"endpoint\": \"https://s3.eu-central-1.amazonaws.com\".")
     })?;
     let name = config.need("bucket", "The name of a bucket that exists.")?;
-    let region = config.text("region")?.unwrap_or_else(|| "us-east-1".to_owned());
+    let of_endpoint = amazon_region(&endpoint);
+    let region = match (config.text("region")?, of_endpoint) {
+        (Some(region), Some(own)) if region != own => {
+            return Err(bad(
+                "region",
+                format!("is not that of the endpoint, {own}"),
+                "Leave it out, or correct one of the two.",
+            ));
+        }
+        (Some(region), _) => region,
+        (None, own) => own.unwrap_or("us-east-1").to_owned(),
+    };
+    if !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+        return Err(bad("region", "is no name of a region", "Write for example eu-central-1."));
+    }
+    if name.contains('/') || name.chars().any(char::is_whitespace) {
+        return Err(bad("bucket", "is no name of a bucket", "The bucket alone; what goes below it is prefix."));
+    }
     let address = endpoint
         .parse()
         .map_err(|_| bad("endpoint", "is no address", "Write for example https://minio.example.com."))?;
@@ -58,14 +85,30 @@ pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadC
         Some("ndjson") => Format::Ndjson,
         Some(_) => return Err(bad("format", "is not known", "csv or ndjson.")),
     };
+    let formulas = match config.text("csv_formulas")?.as_deref() {
+        None | Some("escape") => Formulas::Escape,
+        Some("keep") => Formulas::Keep,
+        Some(_) => return Err(bad("csv_formulas", "is not known", "escape or keep.")),
+    };
     Ok(Box::new(S3 {
         endpoint,
         bucket,
         prefix,
         format,
+        formulas,
         rows: config.number("batch_rows", (1, 100_000), 50_000)?,
         include: config.texts("include")?,
     }))
+}
+
+/// The region that an endpoint of Amazon's names: `https://s3.eu-central-1.amazonaws.com`.
+fn amazon_region(endpoint: &str) -> Option<&str> {
+    let host = endpoint.strip_prefix("https://")?.split(['/', ':']).next()?;
+    let place = host.strip_suffix(".amazonaws.com")?;
+    if place == "s3" {
+        return Some("us-east-1");
+    }
+    place.strip_prefix("s3.").or_else(|| place.strip_prefix("s3-")).filter(|region| !region.contains('.'))
 }
 
 impl S3 {
@@ -107,6 +150,14 @@ impl S3 {
         }
     }
 
+    /// A text as a field of CSV.
+    fn field(&self, text: &str) -> String {
+        match self.formulas {
+            Formulas::Escape if runs(text) => csv(&format!("'{text}")),
+            Formulas::Escape | Formulas::Keep => csv(text),
+        }
+    }
+
     /// Rows in the format; with an action for each in a delta.
     fn write(&self, rows: &[Row], action: Option<Action>) -> Vec<u8> {
         let mut out = String::with_capacity(rows.len() * 40);
@@ -114,7 +165,7 @@ impl S3 {
             let mut head: Vec<&str> = action.iter().map(|_| "action").collect();
             head.push("customer_id");
             head.extend(self.include.iter().map(String::as_str));
-            let head: Vec<String> = head.into_iter().map(csv).collect();
+            let head: Vec<String> = head.into_iter().map(|name| self.field(name)).collect();
             out.push_str(&head.join(","));
             out.push_str("\r\n");
         }
@@ -127,12 +178,12 @@ impl S3 {
                         out.push_str(action.name());
                         out.push(',');
                     }
-                    out.push_str(&csv(&row.customer));
+                    out.push_str(&self.field(&row.customer));
                     for name in &self.include {
                         out.push(',');
                         match properties.get(name) {
                             None | Some(Value::Null) => {}
-                            Some(Value::String(text)) => out.push_str(&csv(text)),
+                            Some(Value::String(text)) => out.push_str(&self.field(text)),
                             Some(other) => out.push_str(&csv(&other.to_string())),
                         }
                     }
@@ -152,6 +203,16 @@ impl S3 {
             }
         }
         out.into_bytes()
+    }
+}
+
+/// Whether a field is to be escaped: a spreadsheet would take it for a formula, or it begins as an escaped one does. A
+/// number with a sign, such as a telephone number, is harmless.
+fn runs(text: &str) -> bool {
+    match text.trim_start_matches(' ').as_bytes().split_first() {
+        Some((b'=' | b'@' | b'\t' | b'\r' | b'\n' | b'\'', _)) => true,
+        Some((b'+' | b'-', rest)) => !rest.iter().all(|byte| byte.is_ascii_digit() || b" .-()/".contains(byte)),
+        _ => false,
     }
 }
 
@@ -177,12 +238,30 @@ impl Destination for S3 {
         !self.include.is_empty()
     }
 
+    fn properties(&self) -> Vec<&str> {
+        self.include.iter().map(String::as_str).collect()
+    }
+
     fn fingerprint(&self) -> i64 {
         key_of(&self.include.join("\n"))
     }
 
+    fn place(&self) -> Vec<&str> {
+        vec![&self.endpoint, self.bucket.name(), &self.prefix, self.extension()]
+    }
+
     fn secret(&self) -> Option<&'static str> {
         Some("ACCESS_KEY_ID:SECRET_ACCESS_KEY")
+    }
+
+    /// The id of the key stands in each address; a secret of another form must not get there.
+    fn check_secret(&self, secret: &str) -> Result<(), &'static str> {
+        let id_and_key = secret.split_once(':').filter(|(id, key)| {
+            !key.is_empty()
+                && (1..=128).contains(&id.len())
+                && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+        });
+        id_and_key.map(|_| ()).ok_or("is not of the form ACCESS_KEY_ID:SECRET_ACCESS_KEY")
     }
 
     fn url(&self) -> Option<String> {
@@ -206,7 +285,9 @@ impl Destination for S3 {
         let body = String::from_utf8_lossy(&answer.body);
         let said =
             body.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map_or("", |(code, _)| code);
-        let why = format!("status {}{}{}", answer.status, if said.is_empty() { "" } else { ": " }, redact(said, &[]));
+        // A code is one word: anything else is none.
+        let said = if said.len() <= 60 && said.bytes().all(|byte| byte.is_ascii_alphanumeric()) { said } else { "" };
+        let why = format!("status {}{}{said}", answer.status, if said.is_empty() { "" } else { ": " });
         match answer.status {
             200..=299 => Outcome::done(),
             429 | 503 => Outcome::Wait { why, seconds: answer.retry_after(now) },
@@ -269,6 +350,51 @@ mod tests {
         let whole = s3.snapshot(&rows, 1, &context(), "id:key").unwrap();
         assert!(whole.url.contains("/snapshot-00000001.csv?"));
         assert!(!format!("{request:?}").contains("X-Amz"), "a signature in a log");
+    }
+
+    #[test]
+    fn a_field_that_a_spreadsheet_would_run_is_escaped_unless_it_is_to_be_kept() {
+        let fields = |config: Value| {
+            let s3 = super::super::open("s3", &config).unwrap();
+            let rows = ["=1+1", "+49 (30) 12-3", "-5.2", "-2+cmd", "@x", "\tx", " =1", "a=1", "'x"]
+                .map(|id| Row { customer: id.to_owned(), ..Row::default() });
+            let body = s3.snapshot(&rows, 1, &context(), "id:key").unwrap().body;
+            String::from_utf8(body).unwrap().lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let config = json!({"endpoint": "https://s3.example.com", "bucket": "b"});
+        assert_eq!(
+            fields(config.clone()),
+            ["'=1+1", "+49 (30) 12-3", "-5.2", "'-2+cmd", "'@x", "'\tx", "' =1", "a=1", "''x"]
+        );
+        let mut keep = config;
+        keep["csv_formulas"] = "keep".into();
+        assert_eq!(fields(keep), ["=1+1", "+49 (30) 12-3", "-5.2", "-2+cmd", "@x", "\tx", "\" =1\"", "a=1", "'x"]);
+    }
+
+    #[test]
+    fn a_region_comes_with_amazons_endpoint_and_must_be_that() {
+        assert_eq!(amazon_region("https://s3.eu-central-1.amazonaws.com"), Some("eu-central-1"));
+        assert_eq!(amazon_region("https://s3.amazonaws.com"), Some("us-east-1"));
+        assert_eq!(amazon_region("https://minio.example.com"), None);
+        let place = |more: Value| {
+            let mut config = json!({"endpoint": "https://s3.eu-central-1.amazonaws.com", "bucket": "b"});
+            config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            super::super::open("s3", &config).map(|_| ()).map_err(|bad| bad.path)
+        };
+        assert_eq!(place(json!({})), Ok(()));
+        assert_eq!(place(json!({"region": "eu-central-1"})), Ok(()));
+        assert_eq!(place(json!({"region": "eu-west-1"})), Err("region".to_owned()));
+        assert_eq!(place(json!({"region": "a b", "endpoint": "https://x.example.com"})), Err("region".to_owned()));
+        assert_eq!(place(json!({"bucket": "b/c"})), Err("bucket".to_owned()));
+    }
+
+    #[test]
+    fn a_secret_of_another_form_is_refused() {
+        let s3 = super::super::open("s3", &json!({"endpoint": "https://s3.example.com", "bucket": "b"})).unwrap();
+        assert!(s3.check_secret("AKIA1:se/cr+et:x").is_ok());
+        for other in ["EAAGtoken", ":x", "id:", "a b:c", "Bearer a:b"] {
+            assert!(s3.check_secret(other).is_err(), "{other}");
+        }
     }
 
     #[test]

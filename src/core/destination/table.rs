@@ -14,11 +14,47 @@ struct Table {
 
 pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadConfig> {
     let name = config.need("table", "The table's name, with its schema: \"table\": \"crm.audience\".")?;
+    if parts(&name) != Some(2) {
+        return Err(bad(
+            "table",
+            "is not a table's name with its schema",
+            "Write for example \"table\": \"public.audience\", or whichever schema it is in.",
+        ));
+    }
     let column = config.text("customer_column")?.unwrap_or_else(|| "customer_id".to_owned());
     if column.len() > 63 {
         return Err(bad("customer_column", "is too long for a column's name", "At most 63 bytes."));
     }
     Ok(Box::new(Table { name, column, rows: config.number("batch_rows", (1, 100_000), 10_000)? }))
+}
+
+/// How many parts a name has, each plain or in quotes, with dots between; nothing where it is no name.
+fn parts(name: &str) -> Option<usize> {
+    let mut rest = name;
+    for count in 1.. {
+        rest = if let Some(quoted) = rest.strip_prefix('"') {
+            // A doubled quote stands for one.
+            let mut end = quoted.find('"')?;
+            while quoted[end + 1..].starts_with('"') {
+                end += 2 + quoted[end + 2..].find('"')?;
+            }
+            if end == 0 {
+                return None;
+            }
+            &quoted[end + 1..]
+        } else {
+            let end = rest.find('.').unwrap_or(rest.len());
+            if end == 0 || rest[..end].contains(|c: char| c.is_whitespace() || "\"'();,".contains(c)) {
+                return None;
+            }
+            &rest[end..]
+        };
+        match rest.strip_prefix('.') {
+            Some(behind) => rest = behind,
+            None => return rest.is_empty().then_some(count),
+        }
+    }
+    None
 }
 
 impl Destination for Table {
@@ -40,6 +76,10 @@ impl Destination for Table {
 
     fn shared(&self) -> bool {
         true
+    }
+
+    fn place(&self) -> Vec<&str> {
+        vec![&self.name, &self.column]
     }
 
     fn secret(&self) -> Option<&'static str> {
@@ -76,5 +116,32 @@ impl Destination for Table {
 
     fn table(&self) -> Option<(&str, &str)> {
         Some((&self.name, &self.column))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_table_is_named_with_its_schema() {
+        for (name, count) in [
+            ("audience", Some(1)),
+            ("crm.audience", Some(2)),
+            ("\"My CRM\".\"a.b\"", Some(2)),
+            ("\"a\"\"b\".c", Some(2)),
+            ("shop.crm.audience", Some(3)),
+            ("crm.", None),
+            (".audience", None),
+            ("\"crm.audience", None),
+            ("\"\".a", None),
+            ("crm.a b", None),
+            ("crm.a; DROP TABLE x", None),
+        ] {
+            assert_eq!(parts(name), count, "{name}");
+            assert_eq!(super::super::open("table", &json!({"table": name})).is_ok(), count == Some(2), "{name}");
+        }
     }
 }

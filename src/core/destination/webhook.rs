@@ -9,73 +9,154 @@ use super::config::{BadConfig, Config, bad};
 use super::normalise;
 use super::{
     Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Skip, included, key_of,
-    redact,
+    quote,
 };
 
 #[derive(Debug)]
 struct Webhook {
     url: String,
     headers: Vec<(String, String)>,
+    /// Headers with the secret: what stands before it and behind it.
+    secret_headers: Vec<(String, String, String)>,
     rows: usize,
     include: Vec<String>,
 }
 
 /// Headers that are ours, or would change how the request is understood.
-const RESERVED: [&str; 9] = [
-    "authorization",
+const RESERVED: [&str; 17] = [
+    "accept-encoding",
     "connection",
+    "content-encoding",
     "content-length",
     "content-type",
+    "expect",
     "host",
     "idempotency-key",
+    "keep-alive",
+    "proxy-connection",
+    "set-cookie",
     "te",
+    "trailer",
     "transfer-encoding",
+    "upgrade",
+    "via",
     "x-cohort-signature",
 ];
+
+/// Parts of names whose values are secrets: such a value does not belong into a configuration, which readers see.
+const TELLING: [&str; 14] = [
+    "auth",
+    "bearer",
+    "cookie",
+    "credential",
+    "jwt",
+    "key",
+    "passphrase",
+    "passwd",
+    "password",
+    "secret",
+    "session",
+    "signature",
+    "token",
+    "pwd",
+];
+
+/// What stands for the secret in the value of a header.
+const SECRET: &str = "$secret";
+
+fn is_telling(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    TELLING.iter().any(|part| name.contains(part)) || matches!(name.as_str(), "sig" | "code" | "sid")
+}
+
+/// The texts of an object of headers, none of which is one of ours.
+fn headers(config: &mut Config<'_>, key: &'static str) -> Result<Vec<(String, String)>, BadConfig> {
+    const EXAMPLE: &str = "Write for example {\"X-Team\": \"crm\"}.";
+    let given = match config.take(key) {
+        None => return Ok(Vec::new()),
+        Some(Value::Object(given)) if given.len() <= 20 => given,
+        Some(_) => return Err(bad(key, "must be an object of at most 20 texts", EXAMPLE)),
+    };
+    let mut found = Vec::new();
+    for (name, value) in given {
+        let path = format!("{key}.{name}");
+        let token = (1..=100).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        if !token {
+            return Err(bad(&path, "is no name of a header", "A name has letters, digits, - and _."));
+        }
+        if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
+            return Err(bad(&path, "cannot be set", "The connection and this extension set this header."));
+        }
+        let Some(value) = value
+            .as_str()
+            .filter(|value| value.len() <= 1000 && value.chars().all(|c| c == ' ' || c.is_ascii_graphic()))
+        else {
+            return Err(bad(&path, "must be a text of printable ASCII characters", EXAMPLE));
+        };
+        found.push((name.clone(), value.to_owned()));
+    }
+    Ok(found)
+}
+
+/// The headers whose values everyone may see.
+fn open_headers(config: &mut Config<'_>) -> Result<Vec<(String, String)>, BadConfig> {
+    let found = headers(config, "headers")?;
+    for (name, value) in &found {
+        let scheme = value.split(' ').next().unwrap_or_default().to_ascii_lowercase();
+        if is_telling(name) || matches!(scheme.as_str(), "bearer" | "basic" | "digest" | "apikey") {
+            return Err(bad(
+                &format!("headers.{name}"),
+                "cannot be set: its value is a secret, and readers see the configuration",
+                format!("Put the secret into its file, and write \"secret_headers\": {{\"{name}\": \"{SECRET}\"}}."),
+            ));
+        }
+    }
+    Ok(found)
+}
+
+/// The headers that hold the secret, each split where it stands.
+fn secret_headers(config: &mut Config<'_>) -> Result<Vec<(String, String, String)>, BadConfig> {
+    let mut found = Vec::new();
+    for (name, value) in headers(config, "secret_headers")? {
+        let Some((before, behind)) = value.split_once(SECRET).filter(|(_, behind)| !behind.contains(SECRET)) else {
+            return Err(bad(
+                &format!("secret_headers.{name}"),
+                format!("must have {SECRET} in it, once"),
+                format!("It stands for the destination's secret: {{\"Authorization\": \"Bearer {SECRET}\"}}."),
+            ));
+        };
+        found.push((name, before.to_owned(), behind.to_owned()));
+    }
+    Ok(found)
+}
+
+/// Refuses an address whose query holds a secret.
+fn check_query(url: &str) -> Result<(), BadConfig> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let telling = query.split('&').find_map(|pair| pair.split('=').next().filter(|name| is_telling(name)));
+    telling.map_or(Ok(()), |name| {
+        Err(bad(
+            "url",
+            format!("has a secret in its query (\"{}\"), and readers see the configuration", shown(name)),
+            format!("Send the secret in a header: \"secret_headers\": {{\"Authorization\": \"Bearer {SECRET}\"}}."),
+        ))
+    })
+}
+
+fn shown(name: &str) -> String {
+    name.chars().take(40).collect()
+}
 
 pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadConfig> {
     let url = config
         .url("url")?
         .ok_or_else(|| bad("url", "is missing", "Where to post: \"url\": \"https://example.com/hook\"."))?;
-    let mut headers = Vec::new();
-    match config.take("headers") {
-        None => {}
-        Some(Value::Object(given)) if given.len() <= 20 => {
-            for (name, value) in given {
-                let path = format!("headers.{name}");
-                let token =
-                    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-                if !token || RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
-                    return Err(bad(
-                        &path,
-                        "cannot be set",
-                        "Secrets do not belong here; the signature proves who sent it.",
-                    ));
-                }
-                let Some(value) = value
-                    .as_str()
-                    .filter(|value| value.len() <= 1000 && value.chars().all(|c| c == ' ' || c.is_ascii_graphic()))
-                else {
-                    return Err(bad(
-                        &path,
-                        "must be a text of printable ASCII characters",
-                        "Write for example \"X-Team\": \"crm\".",
-                    ));
-                };
-                headers.push((name.clone(), value.to_owned()));
-            }
-        }
-        Some(_) => {
-            return Err(bad(
-                "headers",
-                "must be an object of at most 20 texts",
-                "Write for example {\"X-Team\": \"crm\"}.",
-            ));
-        }
-    }
+    check_query(&url)?;
     Ok(Box::new(Webhook {
         url,
-        headers,
+        headers: open_headers(config)?,
+        secret_headers: secret_headers(config)?,
         rows: config.number("batch_rows", (1, 10_000), 1_000)?,
         include: config.texts("include")?,
     }))
@@ -94,6 +175,9 @@ impl Webhook {
             .with("Idempotency-Key", key)
             .with("X-Cohort-Signature", format!("t={now},v1={signature}"));
         request.headers.extend(self.headers.iter().cloned());
+        for (name, before, behind) in &self.secret_headers {
+            request.headers.push((name.clone(), format!("{before}{secret}{behind}")));
+        }
         request
     }
 }
@@ -111,12 +195,30 @@ impl Destination for Webhook {
         !self.include.is_empty()
     }
 
+    fn properties(&self) -> Vec<&str> {
+        self.include.iter().map(String::as_str).collect()
+    }
+
     fn fingerprint(&self) -> i64 {
         key_of(&self.include.join("\n"))
     }
 
+    fn place(&self) -> Vec<&str> {
+        vec![&self.url]
+    }
+
     fn secret(&self) -> Option<&'static str> {
         Some("the key of the signature")
+    }
+
+    fn reveals_secret(&self) -> bool {
+        !self.secret_headers.is_empty()
+    }
+
+    fn check_secret(&self, secret: &str) -> Result<(), &'static str> {
+        // A header's value is ASCII; with anything else the request could not be made.
+        let fit = !self.reveals_secret() || secret.chars().all(|c| c == ' ' || c.is_ascii_graphic());
+        if fit { Ok(()) } else { Err("has characters that a header cannot have") }
     }
 
     fn url(&self) -> Option<String> {
@@ -162,7 +264,7 @@ impl Destination for Webhook {
     }
 
     fn read(&self, _action: Action, answer: &Response, now: i64) -> Outcome {
-        let said = redact(&String::from_utf8_lossy(&answer.body), &[]);
+        let said = quote(&answer.words());
         let why = format!("status {}{}{said}", answer.status, if said.is_empty() { "" } else { ": " });
         match answer.status {
             200..=299 => Outcome::done(),
@@ -240,10 +342,56 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_ours_cannot_be_set() {
-        for name in ["Authorization", "Content-Length", "X-Cohort-Signature", "", "a b"] {
+    fn headers_of_ours_and_secrets_cannot_be_set() {
+        for name in [
+            "Content-Length",
+            "X-Cohort-Signature",
+            "Expect",
+            "upgrade",
+            "Trailer",
+            "Set-Cookie",
+            "TE",
+            "",
+            "a b",
+            "Authorization",
+            "Proxy-Authorization",
+            "Cookie",
+            "X-Api-Key",
+            "X-Auth",
+            "x-amz-security-token",
+            "X-Secret",
+            "X-Session-Id",
+            "X-Password",
+        ] {
             let config = json!({"url": "https://example.com", "headers": {name: "x"}});
             assert_eq!(super::super::open("webhook", &config).unwrap_err().path, format!("headers.{name}"));
         }
+        for (config, place) in [
+            (json!({"headers": {"X-Team": "Bearer abc"}}), "headers.X-Team"),
+            (json!({"secret_headers": {"Host": "$secret"}}), "secret_headers.Host"),
+            (json!({"secret_headers": {"X-Api-Key": "abc"}}), "secret_headers.X-Api-Key"),
+            (json!({"secret_headers": {"X-Api-Key": "$secret$secret"}}), "secret_headers.X-Api-Key"),
+            (json!({"url": "https://example.com/?a=1&api_key=2"}), "url"),
+            (json!({"url": "https://example.com/?sig=2"}), "url"),
+        ] {
+            let mut whole = json!({"url": "https://example.com"});
+            whole.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
+            assert_eq!(super::super::open("webhook", &whole).unwrap_err().path, place);
+        }
+        let plain = json!({"url": "https://example.com/?team=crm", "headers": {"X-Team": "crm", "Accept": "*/*"}});
+        assert!(!super::super::open("webhook", &plain).unwrap().reveals_secret());
+    }
+
+    #[test]
+    fn a_header_holds_the_secret() {
+        let config = json!({"url": "https://example.com",
+            "secret_headers": {"Authorization": "Bearer $secret", "X-Api-Key": "$secret"}});
+        let hook = super::super::open("webhook", &config).unwrap();
+        assert!(hook.reveals_secret());
+        let batch = Batch { action: Action::Add, rows: &[] };
+        let request = hook.request(&batch, &Map::new(), &Context::default(), "abc");
+        assert!(request.headers.contains(&("Authorization".to_owned(), "Bearer abc".to_owned())));
+        assert!(request.headers.contains(&("X-Api-Key".to_owned(), "abc".to_owned())));
+        assert!(hook.check_secret("abc").is_ok() && hook.check_secret("ä").is_err());
     }
 }
