@@ -67,6 +67,9 @@ BEGIN
         EXECUTE format('GRANT SELECT ON TABLE %s TO pg_database_owner', relation);
     END LOOP;
     EXECUTE 'GRANT USAGE ON SCHEMA kursaha_cohort TO pg_database_owner';
+    IF NOT has_schema_privilege('pg_database_owner', '@extschema@'::regnamespace, 'USAGE') THEN
+        GRANT USAGE ON SCHEMA @extschema@ TO pg_database_owner;
+    END IF;
 END
 $$;
 

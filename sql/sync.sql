@@ -339,7 +339,7 @@ CREATE VIEW @extschema@.cohort_sync_rejected WITH (security_barrier) AS
 SELECT c.name AS cohort, d.name AS destination, r.customer_id, r.reason, r.run_id, r.rejected_at
 FROM kursaha_cohort.sync_rejected r JOIN kursaha_cohort.sync s USING (sync_id)
 JOIN kursaha_cohort.cohort c USING (cohort_id) JOIN kursaha_cohort.destination d USING (destination_id)
-WHERE kursaha_cohort.owns(s.owner);
+WHERE kursaha_cohort.owns(s.owner) AND ((SELECT NOT kursaha_cohort.hides_rows()) OR kursaha_cohort.sees(r.customer_id));
 COMMENT ON VIEW @extschema@.cohort_sync_rejected IS 'Members that a destination refused, of the reader''s own syncs: not sent again until their profile changes or cohort_sync_resync';
 COMMENT ON COLUMN @extschema@.cohort_sync_rejected.cohort IS 'The cohort';
 COMMENT ON COLUMN @extschema@.cohort_sync_rejected.destination IS 'The destination';
