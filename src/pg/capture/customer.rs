@@ -71,6 +71,8 @@ impl Customers {
             (*result).type_ = pg_sys::NodeTag::T_ResultRelInfo;
             pg_sys::InitResultRelInfo(result, self.relation, 0, std::ptr::null_mut(), 0);
             pg_sys::ExecOpenIndices(result, true);
+            // AFTER triggers find the table here.
+            (*state).es_opened_result_relations = pg_sys::lappend((*state).es_opened_result_relations, result.cast());
             pg_sys::AfterTriggerBeginQuery();
             let wanted = customer.into_datum().unwrap_or(pg_sys::Datum::from(0));
             loop {
@@ -85,7 +87,8 @@ impl Customers {
                 }
             }
             pg_sys::AfterTriggerEndQuery(state);
-            pg_sys::ExecCloseIndices(result);
+            pg_sys::ExecCloseResultRelations(state);
+        pg_sys::ExecResetTupleTable((*state).es_tupleTable, false);
             pg_sys::MemoryContextSwitchTo(before);
             pg_sys::FreeExecutorState(state);
             // The next row of the same statement may be about the same customer.

@@ -160,6 +160,8 @@ pub(super) fn insert(event: &Event) -> Fallible<()> {
         (*result).type_ = pg_sys::NodeTag::T_ResultRelInfo;
         pg_sys::InitResultRelInfo(result, relation, 0, std::ptr::null_mut(), 0);
         pg_sys::ExecOpenIndices(result, false);
+        // AFTER triggers find the table here.
+        (*state).es_opened_result_relations = pg_sys::lappend((*state).es_opened_result_relations, result.cast());
         let slot = pg_sys::MakeSingleTupleTableSlot((*relation).rd_att, &raw const pg_sys::TTSOpsVirtual);
         let columns = (*(*relation).rd_att).natts as usize;
         let values = std::slice::from_raw_parts_mut((*slot).tts_values, columns);
@@ -186,7 +188,8 @@ pub(super) fn insert(event: &Event) -> Fallible<()> {
         } else {
             insert_with_triggers(&target, state, result, slot);
         }
-        pg_sys::ExecCloseIndices(result);
+        pg_sys::ExecCloseResultRelations(state);
+        pg_sys::ExecResetTupleTable((*state).es_tupleTable, false);
         pg_sys::ExecDropSingleTupleTableSlot(slot);
         pg_sys::MemoryContextSwitchTo(before);
         pg_sys::FreeExecutorState(state);
