@@ -49,8 +49,7 @@ unsafe fn before(statement: &pg_sys::AlterTableStmt) -> Fallible<()> {
         }
         let missing_ok = pg_sys::RVROption::RVR_MISSING_OK;
         let lock = pg_sys::NoLock.cast_signed();
-        let table =
-            pg_sys::RangeVarGetRelidExtended(statement.relation, lock, missing_ok, None, std::ptr::null_mut());
+        let table = pg_sys::RangeVarGetRelidExtended(statement.relation, lock, missing_ok, None, std::ptr::null_mut());
         (table, table != pg_sys::InvalidOid && owns(table))
     };
     if !owned {

@@ -37,17 +37,15 @@ pub(super) unsafe fn keep(plan: &Plan, relation: pg_sys::Relation, tuple: pg_sys
 }
 
 /// Keeps a row version. An error leaves it out, and is counted.
-unsafe fn keep_any(
-    plan: &Plan,
-    relation: pg_sys::Relation,
-    tuple: pg_sys::HeapTuple,
-    writer: u64,
-) -> Fallible<()> {
+unsafe fn keep_any(plan: &Plan, relation: pg_sys::Relation, tuple: pg_sys::HeapTuple, writer: u64) -> Fallible<()> {
     let id = plan.capture.id;
     // SAFETY: the tuple is one of the open relation.
     unsafe {
         let row = Row { tuple, descriptor: (*relation).rd_att };
-        match attempt(|| Ok(Condition::of(relation, id, condition::Event::Insert).is_some_and(|c| c.holds(std::ptr::null_mut(), tuple)))) {
+        match attempt(|| {
+            Ok(Condition::of(relation, id, condition::Event::Insert)
+                .is_some_and(|c| c.holds(std::ptr::null_mut(), tuple)))
+        }) {
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(state) => {
@@ -258,7 +256,7 @@ pub(super) fn run(id: i64, at_most: i64) -> Fallible<i64> {
         }
         (left, done) = (batch.left, batch.done);
     }
-    Ok(at_most - left)
+    Ok(i64::try_from(done).unwrap_or(i64::MAX))
 }
 
 /// Whoever records a table's rows must be allowed to read them all.
@@ -273,8 +271,11 @@ fn may_read(source: pg_sys::Oid) -> Fallible<()> {
         )
     };
     if !allowed {
-        return Err(failure(SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, "a backfill reads all rows of the captured table")
-            .set_hint("GRANT SELECT on the table, or let its owner call cohort_backfill."));
+        return Err(failure(
+            SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            "a backfill reads all rows of the captured table",
+        )
+        .set_hint("GRANT SELECT on the table, or let its owner call cohort_backfill."));
     }
     if secured == pg_sys::CheckEnableRlsResult::RLS_ENABLED.cast_signed() {
         return Err(failure(
@@ -399,12 +400,13 @@ impl Batch<'_> {
         if by_mark {
             self.left = i64::MAX;
         }
+        let before = self.done;
         let end = match &leaf {
             Some(leaf) => self.table(leaf, from, snapshot.0, &mut against)?,
             None => self.kept_before(i64::MAX, None, &mut against)?,
         };
         if by_mark {
-            self.left = (limit - (i64::MAX - self.left)).max(0);
+            self.left = limit.saturating_sub(i64::try_from(self.done - before).unwrap_or(i64::MAX)).max(0);
         }
         drop(snapshot);
         self.remember(place, file, from, end)

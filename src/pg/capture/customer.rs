@@ -88,7 +88,7 @@ impl Customers {
             }
             pg_sys::AfterTriggerEndQuery(state);
             pg_sys::ExecCloseResultRelations(state);
-        pg_sys::ExecResetTupleTable((*state).es_tupleTable, false);
+            pg_sys::ExecResetTupleTable((*state).es_tupleTable, false);
             pg_sys::MemoryContextSwitchTo(before);
             pg_sys::FreeExecutorState(state);
             // The next row of the same statement may be about the same customer.

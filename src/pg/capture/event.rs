@@ -237,11 +237,7 @@ unsafe fn insert_with_triggers(
         }
         pg_sys::AfterTriggerBeginQuery();
         let table = (*(*result).ri_RelationDesc).rd_id;
-        let transitions = pg_sys::MakeTransitionCaptureState(
-            (*result).ri_TrigDesc,
-            table,
-            pg_sys::CmdType::CMD_INSERT,
-        );
+        let transitions = pg_sys::MakeTransitionCaptureState((*result).ri_TrigDesc, table, pg_sys::CmdType::CMD_INSERT);
         pg_sys::ExecBSInsertTriggers(state, result);
         pg_sys::ExecSimpleRelationInsert(result, state, slot);
         if !transitions.is_null() {
@@ -327,7 +323,14 @@ unsafe fn begin_scan(relation: pg_sys::Relation, index: pg_sys::Relation, keys: 
         #[cfg(not(feature = "pg18"))]
         return pg_sys::index_beginscan(relation, index, &raw mut pg_sys::SnapshotAnyData, keys, 0);
         #[cfg(feature = "pg18")]
-        return pg_sys::index_beginscan(relation, index, &raw mut pg_sys::SnapshotAnyData, std::ptr::null_mut(), keys, 0);
+        return pg_sys::index_beginscan(
+            relation,
+            index,
+            &raw mut pg_sys::SnapshotAnyData,
+            std::ptr::null_mut(),
+            keys,
+            0,
+        );
     }
 }
 

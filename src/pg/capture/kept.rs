@@ -100,10 +100,8 @@ pub(super) fn mark(capture: i64, table: pg_sys::Oid, place: i64, writer: u64, ma
 
 /// Remembers that rows of a transaction are not older than a capture although its id is.
 pub(super) fn note_writer(capture: i64, writer: u64) -> Fallible<()> {
-    Table::open(c"kept_writer")?.insert(
-        &mut [pg_sys::Datum::from(capture), pg_sys::Datum::from(writer)],
-        &mut [false, false],
-    );
+    Table::open(c"kept_writer")?
+        .insert(&mut [pg_sys::Datum::from(capture), pg_sys::Datum::from(writer)], &mut [false, false]);
     Ok(())
 }
 

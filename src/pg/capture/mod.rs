@@ -3,6 +3,17 @@
 //! A trigger runs with the rights of whoever writes the application's table, and never makes that write fail: what
 //! cannot be recorded is skipped and counted.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_ptr_alignment,
+    clippy::cast_sign_loss,
+    clippy::similar_names,
+    clippy::struct_excessive_bools,
+    clippy::too_many_lines,
+    reason = "datums and structures of the server hold narrower types than the machine's word"
+)]
+
 mod age;
 mod alter;
 mod backfill;

@@ -98,7 +98,9 @@ pub(super) unsafe fn arrive(
 /// The tuple was inserted by this transaction.
 pub(super) unsafe fn arrived(capture: i64, tuple: pg_sys::HeapTuple) -> bool {
     // SAFETY: as the caller says.
-    ARRIVAL.with_borrow(|last| last.is_some_and(|last| last.capture == capture && unsafe { arrival(capture, tuple) } == last))
+    ARRIVAL.with_borrow(|last| {
+        last.is_some_and(|last| last.capture == capture && unsafe { arrival(capture, tuple) } == last)
+    })
 }
 
 unsafe fn arrival(capture: i64, tuple: pg_sys::HeapTuple) -> Arrival {

@@ -22,7 +22,6 @@ mod place {
     pub(super) const OCCURRED_AT: usize = 4;
     pub(super) const DATA: usize = 5;
     pub(super) const KEYS: usize = 6;
-    pub(super) const ON_INSERT: usize = 10;
     pub(super) const ON_UPDATE: usize = 11;
     pub(super) const UPDATE_COLUMNS: usize = 13;
     pub(super) const TIMEZONE: usize = 15;
@@ -39,7 +38,6 @@ pub(super) struct Capture {
     occurred_at: Option<String>,
     data: Option<Vec<String>>,
     keys: Vec<String>,
-    pub(super) on_insert: bool,
     pub(super) on_update: bool,
     update_columns: Option<Vec<String>>,
     timezone: String,
@@ -117,7 +115,11 @@ pub(super) fn refresh() -> u64 {
         unsafe {
             pg_sys::CacheRegisterRelcacheCallback(Some(table_changed), pg_sys::Datum::from(0));
             for cache in [CASTSOURCETARGET, TYPEOID, SUBSCRIPTIONRELMAP] {
-                pg_sys::CacheRegisterSyscacheCallback(cache.cast_signed(), Some(catalog_changed), pg_sys::Datum::from(0));
+                pg_sys::CacheRegisterSyscacheCallback(
+                    cache.cast_signed(),
+                    Some(catalog_changed),
+                    pg_sys::Datum::from(0),
+                );
             }
         }
     }
@@ -275,8 +277,7 @@ unsafe fn read(values: &[pg_sys::Datum], nulls: &[bool]) -> Capture {
     // SAFETY: each column is read as its type; owned values are copies.
     unsafe {
         let name = |place: usize| {
-            (!nulls[place])
-                .then(|| CStr::from_ptr(values[place].cast_mut_ptr()).to_string_lossy().into_owned())
+            (!nulls[place]).then(|| CStr::from_ptr(values[place].cast_mut_ptr()).to_string_lossy().into_owned())
         };
         let names = |place: usize| (!nulls[place]).then(|| names_of(values[place]));
         let text = |place: usize| String::from_datum(values[place], nulls[place]);
@@ -293,7 +294,6 @@ unsafe fn read(values: &[pg_sys::Datum], nulls: &[bool]) -> Capture {
                 .into_iter()
                 .flatten()
                 .collect(),
-            on_insert: flag(place::ON_INSERT),
             on_update: flag(place::ON_UPDATE),
             update_columns: names(place::UPDATE_COLUMNS),
             timezone: text(place::TIMEZONE).unwrap_or_default(),
@@ -359,15 +359,14 @@ fn make(relation: pg_sys::Relation, capture: Capture, table: pg_sys::Oid) -> Fal
                 .iter()
                 .map(|(name, number, declared)| (name.clone(), Column::of(*number, *declared, context)))
                 .collect(),
-            Some(names) => names
-                .iter()
-                .zip(&capture.keys)
-                .filter_map(|(name, key)| Some((key.clone(), column(name)?)))
-                .collect(),
+            Some(names) => {
+                names.iter().zip(&capture.keys).filter_map(|(name, key)| Some((key.clone(), column(name)?))).collect()
+            }
         };
-        let update_columns = capture.update_columns.as_ref().map(|names| {
-            names.iter().filter_map(|name| column(name).map(|column| column.number)).collect()
-        });
+        let update_columns = capture
+            .update_columns
+            .as_ref()
+            .map(|names| names.iter().filter_map(|name| column(name).map(|column| column.number)).collect());
         let before = pg_sys::MemoryContextSwitchTo(context);
         let text = CString::new(capture.event_type.as_str()).unwrap_or_default();
         let event_type = pg_sys::Datum::from(pg_sys::cstring_to_text(text.as_ptr()));

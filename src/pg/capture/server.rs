@@ -38,11 +38,13 @@ pub(super) fn partition_ancestors(table: pg_sys::Oid) -> *mut pg_sys::List {
 ///
 /// # Safety
 /// Both are values of a column of that kind.
-pub(super) unsafe fn same_image(one: pg_sys::Datum, other: pg_sys::Datum, column: &pg_sys::FormData_pg_attribute) -> bool {
+pub(super) unsafe fn same_image(
+    one: pg_sys::Datum,
+    other: pg_sys::Datum,
+    column: &pg_sys::FormData_pg_attribute,
+) -> bool {
     // SAFETY: as the caller says; an error leaves by the guard.
-    unsafe {
-        pg_guard_ffi_boundary(|| raw::datum_image_eq(one, other, column.attbyval, c_int::from(column.attlen)))
-    }
+    unsafe { pg_guard_ffi_boundary(|| raw::datum_image_eq(one, other, column.attbyval, c_int::from(column.attlen))) }
 }
 
 /// Computes the generated columns of a row that is to be inserted.

@@ -145,9 +145,9 @@ fn append(counts: &[Count]) {
             let mut values = [
                 pg_sys::Datum::from(count.capture),
                 count.outcome.name().into_datum().unwrap_or(pg_sys::Datum::from(0)),
-                state
-                    .as_ref()
-                    .map_or(pg_sys::Datum::from(0), |state| pg_sys::Datum::from(pg_sys::cstring_to_text(state.as_ptr()))),
+                state.as_ref().map_or(pg_sys::Datum::from(0), |state| {
+                    pg_sys::Datum::from(pg_sys::cstring_to_text(state.as_ptr()))
+                }),
                 pg_sys::Datum::from(count.rows),
                 pg_sys::Datum::from(pg_sys::GetCurrentTransactionStartTimestamp()),
             ];

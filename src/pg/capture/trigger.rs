@@ -235,8 +235,14 @@ fn subscribed() -> Fallible<bool> {
             pg_sys::get_relname_relid(c"pg_subscription_rel".as_ptr(), pg_sys::Oid::from(pg_sys::PG_CATALOG_NAMESPACE)),
             pg_sys::AccessShareLock.cast_signed(),
         );
-        let scan =
-            pg_sys::systable_beginscan(catalog, pg_sys::InvalidOid, false, std::ptr::null_mut(), 0, std::ptr::null_mut());
+        let scan = pg_sys::systable_beginscan(
+            catalog,
+            pg_sys::InvalidOid,
+            false,
+            std::ptr::null_mut(),
+            0,
+            std::ptr::null_mut(),
+        );
         loop {
             let tuple = pg_sys::systable_getnext(scan);
             if tuple.is_null() {
@@ -263,9 +269,7 @@ fn differs(number: i32, old: Row, new: Row) -> bool {
         (None, None) => false,
         (Some(before), Some(after)) => {
             // SAFETY: both are values of that column.
-            unsafe {
-                !server::same_image(before, after, &*plan::attribute(new.descriptor, number))
-            }
+            unsafe { !server::same_image(before, after, &*plan::attribute(new.descriptor, number)) }
         }
         _ => true,
     }

@@ -114,8 +114,14 @@ impl Column {
             pg_sys::FLOAT8OID => Kind::Float8,
             pg_sys::TIMESTAMPTZOID | pg_sys::TIMESTAMPOID | pg_sys::DATEOID => Kind::Time,
             pg_sys::JSONBOID => Kind::Jsonb,
-            pg_sys::UUIDOID | pg_sys::NAMEOID | pg_sys::INETOID | pg_sys::CIDROID | pg_sys::INTERVALOID
-            | pg_sys::TIMEOID | pg_sys::TIMETZOID | pg_sys::BYTEAOID => Kind::Output(output_of(base)),
+            pg_sys::UUIDOID
+            | pg_sys::NAMEOID
+            | pg_sys::INETOID
+            | pg_sys::CIDROID
+            | pg_sys::INTERVALOID
+            | pg_sys::TIMEOID
+            | pg_sys::TIMETZOID
+            | pg_sys::BYTEAOID => Kind::Output(output_of(base)),
             _ if plain_enum(base) => Kind::Output(output_of(base)),
             _ => Kind::ToJsonb(to_jsonb_of(declared, context)),
         };
@@ -152,7 +158,9 @@ impl Column {
                         numeric(number)
                     }
                 }
-                Kind::Float4 => float(f64::from(f32::from_bits(datum.value() as u32)), output(pg_sys::float4out, datum)),
+                Kind::Float4 => {
+                    float(f64::from(f32::from_bits(datum.value() as u32)), output(pg_sys::float4out, datum))
+                }
                 Kind::Float8 => float(f64::from_bits(datum.value() as u64), output(pg_sys::float8out, datum)),
                 Kind::Time => {
                     let text = pg_sys::JsonEncodeDateTime(std::ptr::null_mut(), datum, self.base, std::ptr::null());
@@ -214,7 +222,9 @@ impl Column {
         let at = unsafe {
             match self.base {
                 pg_sys::TIMESTAMPTZOID => datum.value() as i64,
-                pg_sys::TIMESTAMPOID => pg_sys::timestamp2timestamptz_opt_overflow(datum.value() as i64, &raw mut overflow),
+                pg_sys::TIMESTAMPOID => {
+                    pg_sys::timestamp2timestamptz_opt_overflow(datum.value() as i64, &raw mut overflow)
+                }
                 pg_sys::DATEOID => pg_sys::date2timestamptz_opt_overflow(datum.value() as i32, &raw mut overflow),
                 _ => return None,
             }
@@ -302,10 +312,7 @@ fn integer(number: i64) -> Value {
     numeric(unsafe { pg_sys::int64_to_numeric(number) })
 }
 
-unsafe fn output(
-    function: unsafe fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum,
-    datum: pg_sys::Datum,
-) -> Value {
+unsafe fn output(function: unsafe fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum, datum: pg_sys::Datum) -> Value {
     // SAFETY: the caller pairs an output function with a datum of its type.
     unsafe {
         match direct_function_call_as_datum(function, &[Some(datum)]) {
