@@ -21,6 +21,16 @@ SELECT cohort_capture('orders', 'order', customer_column => 'customer', occurred
 -- cohort_backfill
 SELECT cohort_backfill('orders', 'order');
 
+-- cohort_capture_profile
+CREATE TABLE users (id text PRIMARY KEY, plan text);
+SELECT cohort_capture_profile('users', 'id', data_columns => '{plan}');
+
+-- cohort_backfill_profile
+SELECT cohort_backfill_profile('users');
+
+-- cohort_release_profile
+SELECT cohort_release_profile('users');
+
 -- cohort_release
 SELECT cohort_release('orders', 'order');
 

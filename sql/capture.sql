@@ -1,5 +1,5 @@
--- Application tables whose rows become events: the trigger function, the functions that set captures up and take them
--- down, and the event triggers that keep captures in step with the tables' columns.
+-- Application tables whose rows become events and profiles: the trigger function and the functions that set captures up
+-- and take them down. Event triggers follow in capture_ddl.sql, the view in capture_status.sql.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE FUNCTION kursaha_cohort.number_columns() RETURNS trigger
@@ -13,6 +13,9 @@ BEGIN
     NEW.data_attnums := (SELECT array_agg(a.attnum ORDER BY d.n)
         FROM unnest(NEW.data_columns) WITH ORDINALITY AS d (name, n)
         LEFT JOIN pg_attribute a ON a.attrelid = NEW.source AND a.attname = d.name AND NOT a.attisdropped);
+    NEW.update_attnums := (SELECT array_agg(a.attnum ORDER BY d.n)
+        FROM unnest(NEW.update_columns) WITH ORDINALITY AS d (name, n)
+        LEFT JOIN pg_attribute a ON a.attrelid = NEW.source AND a.attname = d.name AND NOT a.attisdropped);
     RETURN NEW;
 END
 $$;
@@ -23,219 +26,330 @@ CREATE TRIGGER number_columns BEFORE INSERT ON kursaha_cohort.capture
 ALTER TABLE kursaha_cohort.capture ENABLE ALWAYS TRIGGER number_columns;
 COMMENT ON TRIGGER number_columns ON kursaha_cohort.capture IS 'Finds the numbers of the columns, also of restored captures';
 
--- to_jsonb calls a cast to json that a user made for a type of theirs, here with the definer's rights.
-CREATE FUNCTION kursaha_cohort.unsafe_type(source regclass) RETURNS text
+CREATE FUNCTION kursaha_cohort.captures_changed() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_captures_changed';
+COMMENT ON FUNCTION kursaha_cohort.captures_changed() IS 'Tells all backends to read captures again';
+
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kursaha_cohort.capture
+    FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.captures_changed();
+ALTER TABLE kursaha_cohort.capture ENABLE ALWAYS TRIGGER changed;
+COMMENT ON TRIGGER changed ON kursaha_cohort.capture IS 'Tells all backends to read captures again';
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kursaha_cohort.capture_leaf
+    FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.captures_changed();
+ALTER TABLE kursaha_cohort.capture_leaf ENABLE ALWAYS TRIGGER changed;
+COMMENT ON TRIGGER changed ON kursaha_cohort.capture_leaf IS 'Tells all backends to read captures again';
+
+-- The rights of whoever writes the application's table: casts, domains and triggers that others made run as for any
+-- trigger. Only the insert into cohort_event is below the privilege check.
+CREATE FUNCTION kursaha_cohort.capture_row() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_capture_row';
+COMMENT ON FUNCTION kursaha_cohort.capture_row() IS 'Records a changed row of an application table as an event or profile; what cannot be one is skipped and counted';
+
+CREATE FUNCTION kursaha_cohort.ended_now() RETURNS text
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ended_now_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.ended_now() IS 'Which transactions have ended at this moment, as a pg_snapshot that counts this transaction as running';
+
+CREATE FUNCTION kursaha_cohort.cohort_keep_rows(capture_id bigint, relation oid, own boolean) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'keep_rows_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.cohort_keep_rows(bigint, oid, boolean) IS 'Keeps rows for a backfill: those that this transaction wrote, or all that are unrecorded; returns how many';
+
+CREATE FUNCTION kursaha_cohort.cohort_backfill_rows(capture_id bigint, at_most bigint) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'backfill_rows_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.cohort_backfill_rows(bigint, bigint) IS 'Records rows older than their capture, at most a number; returns how many';
+
+CREATE FUNCTION kursaha_cohort.capture_leaves(source regclass) RETURNS SETOF oid
     LANGUAGE plpgsql STABLE PARALLEL SAFE STRICT SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_cast c JOIN pg_proc p ON p.oid = c.castfunc JOIN pg_roles r ON r.oid = p.proowner
-                   WHERE c.casttarget = 'json'::regtype AND NOT r.rolsuper) THEN
-        RETURN NULL;
-    END IF;
-    RETURN (
-        WITH RECURSIVE used (type) AS (
-            SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = source AND a.attnum > 0 AND NOT a.attisdropped
-            UNION
-            SELECT next.type
-            FROM used JOIN pg_type t ON t.oid = used.type,
-                 LATERAL (SELECT t.typbasetype WHERE t.typtype = 'd'
-                          UNION ALL SELECT t.typelem WHERE t.typelem <> 0
-                          UNION ALL SELECT a.atttypid FROM pg_attribute a
-                                    WHERE a.attrelid = t.typrelid AND t.typrelid <> 0 AND a.attnum > 0
-                                      AND NOT a.attisdropped) AS next (type)
-        )
-        SELECT format_type(used.type, NULL) FROM used
-        JOIN pg_cast c ON c.castsource = used.type AND c.casttarget = 'json'::regtype
-        JOIN pg_proc p ON p.oid = c.castfunc JOIN pg_roles r ON r.oid = p.proowner
-        WHERE NOT r.rolsuper LIMIT 1);
+    RETURN QUERY SELECT c.oid FROM pg_class c WHERE c.oid = source AND c.relkind = 'r'
+        UNION SELECT t.relid::oid FROM pg_partition_tree(source) t JOIN pg_class c ON c.oid = t.relid
+              WHERE t.isleaf AND c.relkind = 'r';
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.unsafe_type(regclass) IS 'A type in a table''s columns whose cast to json belongs to an ordinary role; NULL when there is none';
+COMMENT ON FUNCTION kursaha_cohort.capture_leaves(regclass) IS 'The tables that hold the rows of a table: itself, or its partitions';
 
-CREATE FUNCTION kursaha_cohort.source_row(capture kursaha_cohort.capture, "row" jsonb) RETURNS jsonb
+-- Called while a lock keeps writers out, after the triggers exist.
+CREATE FUNCTION kursaha_cohort.begin_leaves(capture kursaha_cohort.capture) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    leaf oid;
+    moment text := kursaha_cohort.ended_now();
+BEGIN
+    -- What late transactions kept of rows that a backfill had recorded.
+    DELETE FROM kursaha_cohort.kept_row k USING kursaha_cohort.capture_leaf l
+    WHERE l.capture_id = capture.capture_id AND l.unrecorded = ''
+      AND k.capture_id = l.capture_id AND k.relation = l.relation;
+    FOR leaf IN SELECT kursaha_cohort.capture_leaves(capture.source)
+        EXCEPT SELECT l.relation FROM kursaha_cohort.capture_leaf l
+               WHERE l.capture_id = capture.capture_id AND l.ended IS NULL
+    LOOP
+        INSERT INTO kursaha_cohort.capture_leaf AS l (capture_id, relation, unrecorded)
+        VALUES (capture.capture_id, leaf, '/' || moment)
+        -- Captured again: the rows written in between are unrecorded. Those of an unfinished batch are known by marks.
+        ON CONFLICT (capture_id, relation) DO UPDATE
+        SET unrecorded = concat_ws(';', nullif(l.unrecorded, ''), l.ended || '/' || moment), ended = NULL,
+            place = 0, file = CASE WHEN l.place > 0 THEN 0 ELSE NULL END;
+        -- Rows of this transaction are in no snapshot.
+        IF NOT current_setting('track_counts')::boolean
+           OR pg_stat_get_xact_tuples_inserted(leaf) + pg_stat_get_xact_tuples_updated(leaf) > 0 THEN
+            PERFORM kursaha_cohort.cohort_keep_rows(capture.capture_id, leaf, true);
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.begin_leaves(kursaha_cohort.capture) IS 'Remembers which rows a capture''s tables hold before their triggers see any';
+
+CREATE FUNCTION kursaha_cohort.capture_events(
+    "on" text, OUT on_insert boolean, OUT on_update boolean, OUT on_delete boolean, OUT update_columns name[]
+)
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    item text;
+    named text;
+BEGIN
+    on_insert := false;
+    on_update := false;
+    on_delete := false;
+    FOR item IN SELECT btrim(m[1]) FROM regexp_matches("on", '((?:"(?:[^"]|"")*"|[^,"])+)(?:,|$)', 'g') m LOOP
+        named := NULL;
+        IF lower(item) = 'insert' THEN
+            on_insert := true;
+        ELSIF lower(item) = 'delete' THEN
+            on_delete := true;
+        ELSIF lower(item) = 'update' THEN
+            on_update := true;
+        ELSIF item ~* '^update\s+of\s+\S' THEN
+            on_update := true;
+            update_columns := coalesce(update_columns, '{}');
+            named := regexp_replace(item, '^update\s+of\s+', '', 'i');
+        ELSIF update_columns IS NOT NULL AND item <> '' THEN
+            named := item;
+        ELSE
+            named := '';
+        END IF;
+        IF named IS NOT NULL THEN
+            BEGIN
+                update_columns := update_columns || (SELECT p[1]::name FROM parse_ident(named) p WHERE cardinality(p) = 1);
+            EXCEPTION WHEN invalid_parameter_value THEN
+                named := '';
+            END;
+        END IF;
+        EXIT WHEN named = '';
+    END LOOP;
+    IF named = '' OR NOT (on_insert OR on_update OR on_delete) OR array_position(update_columns, NULL) IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid "on": "%s"', coalesce("on", 'NULL')),
+            HINT = 'It is a list of insert, update, update of COLUMN, ... and delete, for example ''insert, update of status''.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.capture_events(text) IS 'Reads the argument "on" of cohort_capture';
+
+CREATE FUNCTION kursaha_cohort.check_source(source regclass) RETURNS void
     LANGUAGE plpgsql STABLE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    -- The key's values in the key's order, without names: a rename in between changes nothing.
-    RETURN coalesce(
-        (SELECT jsonb_agg("row" -> a.attname ORDER BY k.n)
-         FROM pg_constraint c, unnest(c.conkey) WITH ORDINALITY AS k (attnum, n), pg_attribute a
-         WHERE c.conrelid = capture.source AND c.contype = 'p' AND a.attrelid = c.conrelid AND a.attnum = k.attnum),
-        "row");
-END
-$$;
-COMMENT ON FUNCTION kursaha_cohort.source_row(kursaha_cohort.capture, jsonb) IS 'What identifies a row of a captured table: the values of its primary key, or the whole row';
-
-CREATE FUNCTION kursaha_cohort.captured_data(capture kursaha_cohort.capture, "row" jsonb) RETURNS jsonb
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    -- NULL columns are left out; a null inside a json column stays. A json column that is null itself counts as NULL.
-    IF capture.data_columns IS NULL THEN
-        RETURN "row" - ARRAY(SELECT e.key FROM jsonb_each("row") e WHERE e.value = 'null');
+    IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = source AND c.relkind IN ('r', 'p')
+        AND c.relpersistence <> 't' AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+        AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension x ON x.oid = d.refobjid
+                        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+                          AND d.refclassid = 'pg_extension'::regclass AND x.extname = 'kursaha_cohort')) THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('%s cannot be captured', source),
+            HINT = 'A source is a table of the application: no view, foreign table, temporary table, system catalog or table of this extension.';
     END IF;
-    RETURN coalesce((SELECT jsonb_object_agg(d.key, "row" -> d.name::text)
-                     FROM unnest(capture.data_columns, capture.data_keys) AS d (name, key)
-                     WHERE "row" ->> d.name::text IS NOT NULL), '{}');
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.captured_data(kursaha_cohort.capture, jsonb) IS 'The data of the event that a row becomes';
+COMMENT ON FUNCTION kursaha_cohort.check_source(regclass) IS 'Raises an error when a relation cannot be captured';
 
--- Definer's rights: who may insert into the application's table need not be able to write events.
-CREATE FUNCTION kursaha_cohort.capture_row() RETURNS trigger
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION kursaha_cohort.check_capture_columns(
+    source regclass, customer_column name, occurred_at_column name, data_columns name[], update_columns name[]
+) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    capture kursaha_cohort.capture;
-    "row" jsonb;
-    unsafe text;
-    id bigint;
+    given name;
+    place text;
 BEGIN
-    SELECT c.* INTO capture FROM kursaha_cohort.capture c WHERE c.capture_id = TG_ARGV[0]::bigint;
-    -- Whoever may put triggers on any table could otherwise feed another table's capture.
-    IF NOT FOUND OR TG_OP <> 'INSERT' OR TG_LEVEL <> 'ROW' OR TG_WHEN <> 'AFTER'
-       OR (TG_RELID <> capture.source
-           AND NOT EXISTS (SELECT FROM pg_partition_ancestors(TG_RELID) a WHERE a.relid = capture.source)) THEN
-        RAISE EXCEPTION USING ERRCODE = 'trigger_protocol_violated',
-            MESSAGE = format('the trigger %I on %s belongs to no capture of that table', TG_NAME, TG_RELID::regclass),
-            HINT = 'DROP the trigger; cohort_capture makes its own.';
-    END IF;
-    unsafe := kursaha_cohort.unsafe_type(TG_RELID);
-    IF unsafe IS NOT NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('rows of %s cannot be captured: the type %s has a cast to json', TG_RELID::regclass, unsafe),
-            HINT = 'A superuser must own the function of that cast, or the cast be dropped.';
-    END IF;
-    "row" := to_jsonb(NEW);
-    IF NOT "row" ? capture.customer_column::text
-       OR (capture.occurred_at_column IS NOT NULL AND NOT "row" ? capture.occurred_at_column::text) THEN
-        RAISE EXCEPTION USING ERRCODE = 'undefined_column',
-            MESSAGE = format('%s has lost a column that its capture as "%s" needs', TG_RELID::regclass, capture.event_type),
-            HINT = 'Call cohort_release, then cohort_capture with the columns it has now.';
-    END IF;
-    -- An event needs somebody; a row of nobody, an anonymous order say, is the application's good right.
-    IF "row" ->> capture.customer_column::text IS NULL THEN
-        RETURN NULL;
-    END IF;
-    INSERT INTO @extschema@.cohort_event (customer_id, event_type, occurred_at, data)
-    VALUES ("row" ->> capture.customer_column::text, capture.event_type,
-            coalesce(("row" ->> capture.occurred_at_column::text)::timestamptz, now()),
-            kursaha_cohort.captured_data(capture, "row"))
-    RETURNING event_id INTO id;
-    IF capture.backfill_until > now() THEN
-        INSERT INTO kursaha_cohort.captured (capture_id, event_id, source_row)
-        VALUES (capture.capture_id, id, kursaha_cohort.source_row(capture, "row"));
-    END IF;
-    RETURN NULL;
+    FOR place, given IN
+        SELECT 'customer_column', customer_column
+        UNION ALL SELECT 'occurred_at_column', occurred_at_column WHERE occurred_at_column IS NOT NULL
+        UNION ALL SELECT format('data_columns[%s]', d.n), d.name FROM unnest(data_columns) WITH ORDINALITY AS d (name, n)
+        UNION ALL SELECT format('"on", update of %s', d.name), d.name FROM unnest(update_columns) AS d (name)
+    LOOP
+        IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = source AND a.attname = given
+                       AND a.attnum > 0 AND NOT a.attisdropped) THEN
+            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+                MESSAGE = format('invalid %s: %s has no column "%s"', place, source, given),
+                HINT = format('Its columns are: %s.',
+                    (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
+                     WHERE a.attrelid = source AND a.attnum > 0 AND NOT a.attisdropped));
+        END IF;
+        IF place = 'occurred_at_column' AND NOT EXISTS (
+            WITH RECURSIVE base (type) AS (
+                SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = source AND a.attname = given
+                UNION SELECT t.typbasetype FROM base JOIN pg_type t ON t.oid = base.type WHERE t.typtype = 'd'
+            )
+            SELECT FROM base WHERE type IN ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype)) THEN
+            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+                MESSAGE = format('invalid occurred_at_column: "%s" is not a time', given),
+                HINT = 'Its type is timestamptz, or timestamp or date, which are read in the time zone given as timezone.';
+        END IF;
+    END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.capture_row() IS 'Records a new row of an application table as an event; a row whose customer column is NULL is skipped';
+COMMENT ON FUNCTION kursaha_cohort.check_capture_columns(regclass, name, name, name[], name[]) IS 'Raises an error when a table has not the columns that a capture is to read';
 
-CREATE FUNCTION @extschema@.cohort_capture(
-    source regclass, event_type text, customer_column name, occurred_at_column name DEFAULT NULL,
-    data_columns name[] DEFAULT NULL, when_condition text DEFAULT NULL
+-- The triggers of a capture. Their names order them: arrival sees a row that moved between partitions before capture does.
+CREATE FUNCTION kursaha_cohort.create_capture_triggers(capture kursaha_cohort.capture, when_condition text) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    moves boolean := (SELECT c.relkind = 'p' FROM pg_class c WHERE c.oid = capture.source)
+        AND capture.event_type IS NOT NULL AND (capture.on_insert OR capture.on_update);
+    made record;
+    condition text := '';
+BEGIN
+    IF when_condition IS NOT NULL THEN
+        -- The line break keeps a comment from swallowing the bracket.
+        condition := format(E'WHEN (%s\n)', when_condition);
+    END IF;
+    FOR made IN
+        SELECT * FROM (VALUES
+            ('cohort_arrival_%s', 'INSERT', '', 'arrival', moves),
+            ('cohort_capture_%s', 'INSERT', condition, '', capture.on_insert),
+            ('cohort_capture_%s_update', 'UPDATE', condition, '', capture.on_update),
+            ('cohort_capture_%s_delete', 'DELETE', condition, '', capture.on_delete),
+            ('cohort_keep_%s', CASE WHEN capture.on_insert THEN 'UPDATE OR DELETE' ELSE 'DELETE' END, '', 'keep',
+             capture.event_type IS NOT NULL AND (capture.on_insert OR moves))
+        ) AS t (name, events, condition, role, wanted) WHERE t.wanted
+    LOOP
+        EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s FOR EACH ROW %s EXECUTE FUNCTION kursaha_cohort.capture_row(%L%s)',
+                       format(made.name, capture.capture_id), made.events, capture.source, made.condition,
+                       capture.capture_id::text, CASE made.role WHEN '' THEN '' ELSE ', ' || quote_literal(made.role) END);
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', capture.source, format(made.name, capture.capture_id));
+        EXECUTE format('ALTER TRIGGER %I ON %s DEPENDS ON EXTENSION kursaha_cohort',
+                       format(made.name, capture.capture_id), capture.source);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.create_capture_triggers(kursaha_cohort.capture, text) IS 'Creates the triggers of a capture on its table';
+
+CREATE FUNCTION kursaha_cohort.check_condition(source regclass, events text, when_condition text) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    probe refcursor;
+BEGIN
+    IF when_condition IS NULL THEN
+        RETURN;
+    END IF;
+    BEGIN
+        -- A cursor takes one query only: what passes here and as the trigger's WHEN is one expression. Opening the
+        -- cursor reads no row.
+        OPEN probe FOR EXECUTE format(E'SELECT FROM %s AS new, %s AS old WHERE (%s\n) LIMIT 0', source, source, when_condition);
+        CLOSE probe;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'invalid when_condition: ' || SQLERRM,
+            HINT = 'It is one SQL condition on NEW, for example NEW.status = ''paid''; functions of your own need their schema.';
+    END;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.check_condition(regclass, text, text) IS 'Raises an error when a text is not one SQL condition on a table''s rows';
+
+CREATE FUNCTION kursaha_cohort.begin_capture(
+    source regclass, event_type text, customer_column name, occurred_at_column name, data_columns name[],
+    when_condition text, "on" text, timezone text, backfill_within interval
 ) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    given name;
-    place text;
-    kind "char";
-    id bigint;
-    filled boolean;
-    probe refcursor;
+    events record := kursaha_cohort.capture_events(begin_capture."on");
+    zone text := coalesce(begin_capture.timezone, current_setting('TimeZone'));
+    capture kursaha_cohort.capture;
+    known bigint;
 BEGIN
-    IF cohort_capture.source IS NULL OR cohort_capture.event_type IS NULL OR cohort_capture.customer_column IS NULL THEN
+    PERFORM kursaha_cohort.check_source(begin_capture.source);
+    PERFORM kursaha_cohort.check_capture_columns(begin_capture.source, begin_capture.customer_column,
+        begin_capture.occurred_at_column, begin_capture.data_columns, events.update_columns);
+    PERFORM kursaha_cohort.check_condition(begin_capture.source, begin_capture."on", begin_capture.when_condition);
+    BEGIN
+        PERFORM now() AT TIME ZONE zone;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('invalid timezone "%s"', zone),
+            HINT = 'pg_timezone_names lists the zones, for example ''Asia/Kolkata''.';
+    END;
+    IF EXISTS (SELECT FROM kursaha_cohort.capture c WHERE c.source = begin_capture.source
+               AND c.event_type IS NOT DISTINCT FROM begin_capture.event_type) THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = CASE WHEN begin_capture.event_type IS NULL
+                THEN format('%s is captured as profiles already', begin_capture.source)
+                ELSE format('%s is captured as "%s" already', begin_capture.source, begin_capture.event_type) END,
+            HINT = format('Call %s first to change it.',
+                CASE WHEN begin_capture.event_type IS NULL THEN 'cohort_release_profile' ELSE 'cohort_release' END);
+    END IF;
+    IF begin_capture.data_columns IS NULL THEN
+        RAISE NOTICE USING
+            MESSAGE = format('all columns of %s become properties, which every reader of cohorts can see', begin_capture.source),
+            HINT = 'data_columns names those that are to; leave out passwords, tokens and what no rule needs.';
+    END IF;
+
+    DELETE FROM kursaha_cohort.released_capture r
+    WHERE r.source = begin_capture.source AND r.event_type = begin_capture.event_type RETURNING r.capture_id INTO known;
+    INSERT INTO kursaha_cohort.capture (capture_id, source, event_type, customer_column, occurred_at_column, data_columns,
+        data_keys, on_insert, on_update, on_delete, update_columns, timezone, backfill_until, source_name)
+    VALUES (coalesce(known, nextval('kursaha_cohort.capture_capture_id_seq')), begin_capture.source,
+            begin_capture.event_type, begin_capture.customer_column, begin_capture.occurred_at_column,
+            begin_capture.data_columns, begin_capture.data_columns::text[], events.on_insert, events.on_update,
+            events.on_delete, events.update_columns, zone,
+            coalesce(now() + begin_capture.backfill_within, 'infinity'),
+            (SELECT format('%I.%I', c.relnamespace::regnamespace::name, c.relname) FROM pg_class c
+             WHERE c.oid = begin_capture.source))
+    RETURNING * INTO capture;
+    BEGIN
+        PERFORM kursaha_cohort.create_capture_triggers(capture, begin_capture.when_condition);
+    EXCEPTION WHEN invalid_object_definition OR syntax_error OR datatype_mismatch OR feature_not_supported
+                OR grouping_error OR windowing_error THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'invalid when_condition: ' || SQLERRM,
+            HINT = 'It reads NEW for insert, NEW and OLD for update, OLD for delete, and holds for each event of "on". Capture different events as different event types.';
+    END;
+    IF events.on_insert AND begin_capture.event_type IS NOT NULL THEN
+        PERFORM kursaha_cohort.begin_leaves(capture);
+    END IF;
+    PERFORM kursaha_cohort.fold_capture_counts();
+    RETURN capture.capture_id;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.begin_capture(regclass, text, name, name, name[], text, text, text, interval) IS 'Sets up a capture for cohort_capture and cohort_capture_profile';
+
+CREATE FUNCTION @extschema@.cohort_capture(
+    source regclass, event_type text, customer_column name, occurred_at_column name DEFAULT NULL,
+    data_columns name[] DEFAULT NULL, when_condition text DEFAULT NULL, "on" text DEFAULT 'insert',
+    timezone text DEFAULT NULL, backfill_within interval DEFAULT '7 days'
+) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF source IS NULL OR event_type IS NULL OR customer_column IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'source, event_type and customer_column must not be NULL',
             HINT = 'For example cohort_capture(''shop.orders'', ''purchase'', ''customer_id'', ''ordered_at'').';
     END IF;
-    IF cohort_capture.event_type IN ('', '*') OR length(cohort_capture.event_type) > 255 THEN
+    IF event_type IN ('', '*') OR length(event_type) > 255 THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('invalid event_type "%s"', left(cohort_capture.event_type, 40)),
+            MESSAGE = format('invalid event_type "%s"', left(event_type, 40)),
             HINT = 'An event type has 1 to 255 characters and is not "*".';
     END IF;
-    SELECT c.relkind INTO kind FROM pg_class c WHERE c.oid = cohort_capture.source
-        AND c.relpersistence <> 't' AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-        AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension x ON x.oid = d.refobjid
-                        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
-                          AND d.refclassid = 'pg_extension'::regclass AND x.extname = 'kursaha_cohort');
-    IF kind IS NULL OR kind NOT IN ('r', 'p') THEN
-        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('%s cannot be captured', cohort_capture.source),
-            HINT = 'A source is a table of the application: no view, foreign table, temporary table, system catalog or table of this extension.';
-    END IF;
-    IF EXISTS (SELECT FROM kursaha_cohort.capture c
-               WHERE c.source = cohort_capture.source AND c.event_type = cohort_capture.event_type) THEN
-        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('%s is captured as "%s" already', cohort_capture.source, cohort_capture.event_type),
-            HINT = 'Call cohort_release first to change it.';
-    END IF;
-    FOR place, given IN
-        SELECT 'customer_column', cohort_capture.customer_column
-        UNION ALL SELECT 'occurred_at_column', cohort_capture.occurred_at_column
-                  WHERE cohort_capture.occurred_at_column IS NOT NULL
-        UNION ALL SELECT format('data_columns[%s]', d.n), d.name
-                  FROM unnest(cohort_capture.data_columns) WITH ORDINALITY AS d (name, n)
-    LOOP
-        IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = cohort_capture.source AND a.attname = given
-                       AND a.attnum > 0 AND NOT a.attisdropped) THEN
-            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-                MESSAGE = format('invalid %s: %s has no column "%s"', place, cohort_capture.source, given),
-                HINT = format('Its columns are: %s.',
-                    (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
-                     WHERE a.attrelid = cohort_capture.source AND a.attnum > 0 AND NOT a.attisdropped));
-        END IF;
-        IF place = 'occurred_at_column' AND NOT EXISTS (
-            SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-            WHERE a.attrelid = cohort_capture.source AND a.attname = given
-              AND coalesce(nullif(t.typbasetype, 0), t.oid) IN ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype)) THEN
-            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-                MESSAGE = format('invalid occurred_at_column: "%s" is not a time', given),
-                HINT = 'Its type is timestamptz, or timestamp or date, which are read in the inserting session''s time zone.';
-        END IF;
-    END LOOP;
-    IF cohort_capture.when_condition IS NOT NULL THEN
-        BEGIN
-            -- A cursor takes one query only, and the line break keeps a comment from swallowing the bracket: what passes
-            -- here and as the trigger's WHEN is one expression. Opening the cursor reads no row.
-            OPEN probe FOR EXECUTE format(E'SELECT FROM %s AS new WHERE (%s\n) LIMIT 0',
-                                          cohort_capture.source, cohort_capture.when_condition);
-            CLOSE probe;
-        EXCEPTION WHEN OTHERS THEN
-            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-                MESSAGE = 'invalid when_condition: ' || SQLERRM,
-                HINT = 'It is one SQL condition on NEW, for example NEW.status = ''paid''; functions of your own need their schema.';
-        END;
-    END IF;
-
-    -- Captures whose backfill was never called keep their list of rows no longer than it could have been. A release
-    -- with an old snapshot may have left rows, too.
-    DELETE FROM kursaha_cohort.captured d
-    WHERE NOT EXISTS (SELECT FROM kursaha_cohort.capture c
-                      WHERE c.capture_id = d.capture_id AND c.backfill_until >= now());
-
-    INSERT INTO kursaha_cohort.capture (source, event_type, customer_column, occurred_at_column, data_columns, data_keys)
-    VALUES (cohort_capture.source, cohort_capture.event_type, cohort_capture.customer_column,
-            cohort_capture.occurred_at_column, cohort_capture.data_columns, cohort_capture.data_columns::text[])
-    RETURNING capture_id INTO id;
-    EXECUTE format(E'CREATE TRIGGER cohort_capture_%s AFTER INSERT ON %s FOR EACH ROW %s EXECUTE FUNCTION kursaha_cohort.capture_row(%L)',
-                   id, cohort_capture.source,
-                   CASE WHEN cohort_capture.when_condition IS NULL THEN ''
-                        ELSE format(E'WHEN (%s\n)', cohort_capture.when_condition) END,
-                   id::text);
-    EXECUTE format('ALTER TRIGGER cohort_capture_%s ON %s DEPENDS ON EXTENSION kursaha_cohort', id, cohort_capture.source);
-    -- After the trigger, whose lock keeps writers out: no row can slip in between.
-    EXECUTE format('SELECT EXISTS (SELECT FROM %s %s)', CASE kind WHEN 'r' THEN 'ONLY' ELSE '' END, cohort_capture.source)
-        INTO filled;
-    IF filled THEN
-        UPDATE kursaha_cohort.capture c SET backfill_until = now() + interval '7 days' WHERE c.capture_id = id;
-    END IF;
-    RETURN id;
+    RETURN kursaha_cohort.begin_capture(source, event_type, customer_column, occurred_at_column, data_columns,
+                                        when_condition, "on", timezone, backfill_within);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_capture(regclass, text, name, name, name[], text) IS 'Records every row inserted into a table as an event from now on; rows whose customer column is NULL are skipped. when_condition is SQL on NEW. Returns the capture''s id';
+COMMENT ON FUNCTION @extschema@.cohort_capture(regclass, text, name, name, name[], text, text, text, interval) IS 'Records every row inserted into a table as an event from now on, and what else "on" names: update, update of COLUMN, delete. Rows that cannot be events are skipped and counted. when_condition is SQL on NEW and OLD; timezone is where times without a zone are read. Returns the capture''s id';
 
 CREATE FUNCTION kursaha_cohort.find_capture(source regclass, event_type text) RETURNS kursaha_cohort.capture
     LANGUAGE plpgsql STABLE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -252,136 +366,167 @@ BEGIN
                              coalesce(find_capture.event_type, 'NULL')),
             HINT = coalesce('Captures: ' || (SELECT string_agg(format('%s as "%s"', c.source, c.event_type), ', '
                                                                ORDER BY c.source::text, c.event_type)
-                                             FROM kursaha_cohort.capture c) || '.', 'There are no captures.');
+                                             FROM kursaha_cohort.capture c WHERE c.event_type IS NOT NULL) || '.',
+                            'There are no captures.');
     END IF;
     RETURN found_one;
 END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.find_capture(regclass, text) IS 'The capture of a table as an event type, or an error that lists those there are';
 
-CREATE FUNCTION @extschema@.cohort_release(source regclass, event_type text) RETURNS void
+CREATE FUNCTION kursaha_cohort.drop_capture_triggers(capture kursaha_cohort.capture) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    capture kursaha_cohort.capture := kursaha_cohort.find_capture(source, event_type);
+    name text;
 BEGIN
-    EXECUTE format('DROP TRIGGER IF EXISTS cohort_capture_%s ON %s', capture.capture_id, capture.source);
+    FOREACH name IN ARRAY ARRAY['cohort_arrival_%s', 'cohort_capture_%s', 'cohort_capture_%s_update',
+                                'cohort_capture_%s_delete', 'cohort_keep_%s'] LOOP
+        EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', format(name, capture.capture_id), capture.source);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.drop_capture_triggers(kursaha_cohort.capture) IS 'Drops the triggers of a capture';
+
+CREATE FUNCTION @extschema@.cohort_release(source regclass, event_type text) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
+AS $$
+DECLARE
+    capture kursaha_cohort.capture := kursaha_cohort.find_capture(source, event_type);
+    moment text;
+BEGIN
+    PERFORM kursaha_cohort.drop_capture_triggers(capture);
+    -- The lock of DROP TRIGGER keeps writers out: what is written from here on is in no event.
+    moment := kursaha_cohort.ended_now();
+    INSERT INTO kursaha_cohort.released_capture (capture_id, source, event_type)
+    VALUES (capture.capture_id, capture.source, capture.event_type);
+    -- After a restore it is not known which rows were recorded; they are not recorded again.
+    IF capture.on_insert THEN
+        INSERT INTO kursaha_cohort.capture_leaf (capture_id, relation, unrecorded)
+        SELECT capture.capture_id, leaf, '' FROM kursaha_cohort.capture_leaves(capture.source) leaf
+        ON CONFLICT DO NOTHING;
+    END IF;
+    UPDATE kursaha_cohort.capture_leaf l SET ended = moment WHERE l.capture_id = capture.capture_id AND l.ended IS NULL;
     DELETE FROM kursaha_cohort.capture c WHERE c.capture_id = capture.capture_id;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.cohort_release(regclass, text) IS 'Ends a capture; the events recorded stay';
 
-CREATE FUNCTION @extschema@.cohort_backfill(source regclass, event_type text) RETURNS bigint
+CREATE FUNCTION @extschema@.cohort_backfill(source regclass, event_type text, at_most bigint DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     capture kursaha_cohort.capture := kursaha_cohort.find_capture(source, event_type);
-    condition text;
     recorded bigint;
 BEGIN
-    -- Waits for the transactions that are inserting; what they captured is seen by the next statement.
-    EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', capture.source);
+    IF at_most < 1 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('invalid at_most: %s', at_most),
+            HINT = 'It is the number of rows that one call records; NULL records all that are left.';
+    END IF;
+    -- One backfill of a capture at a time. Writers of the table do not wait.
     SELECT c.* INTO STRICT capture FROM kursaha_cohort.capture c WHERE c.capture_id = capture.capture_id FOR UPDATE;
-    IF capture.backfill_until IS NULL THEN
-        IF capture.backfilled THEN
-            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-                MESSAGE = format('%s was backfilled as "%s" already', capture.source, capture.event_type),
-                HINT = 'New rows are recorded by the capture itself.';
-        END IF;
-        UPDATE kursaha_cohort.capture c SET backfilled = true WHERE c.capture_id = capture.capture_id;
+    IF NOT capture.on_insert THEN
+        RAISE NOTICE '% is captured as "%" on updates or deletes only: no row that it holds is such an event', source, event_type;
         RETURN 0;
     END IF;
-    IF capture.backfill_until <= now() THEN
-        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('the backfill of %s as "%s" came too late: it was possible for 7 days', capture.source, capture.event_type),
-            DETAIL = 'The list of rows captured since then, without which rows would be recorded twice, is kept no longer.',
-            HINT = 'INSERT the older rows into cohort_event.';
+    IF NOT EXISTS (SELECT FROM kursaha_cohort.capture_leaf l WHERE l.capture_id = capture.capture_id) THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('which rows of %s are older than its capture as "%s" is not known', source, event_type),
+            DETAIL = 'The capture came from a dump, in which rows have no age.',
+            HINT = 'Finish backfills before a dump; rows that have no event now can be inserted into cohort_event.';
     END IF;
-    condition := (SELECT substring(pg_get_triggerdef(t.oid) FROM ' WHEN \((.*)\) EXECUTE FUNCTION ') FROM pg_trigger t
-                  WHERE t.tgrelid = capture.source AND t.tgname = 'cohort_capture_' || capture.capture_id);
-    -- Without a primary key equal rows are told apart by counting: n captured ones stand for n of them.
-    EXECUTE format($query$
-        WITH there AS (
-            SELECT r.row, r.key, row_number() OVER (PARTITION BY r.key) AS n
-            FROM (SELECT s.row, kursaha_cohort.source_row($1, s.row) AS key
-                  FROM (SELECT to_jsonb(new) AS row FROM %s %s AS new WHERE %s) s
-                  WHERE s.row ->> $2 IS NOT NULL) r
-        ), known AS (
-            SELECT d.source_row AS key, row_number() OVER (PARTITION BY d.source_row) AS n
-            FROM kursaha_cohort.captured d WHERE d.capture_id = $3
-        )
-        INSERT INTO @extschema@.cohort_event (customer_id, event_type, occurred_at, data)
-        SELECT t.row ->> $2, $4, coalesce((t.row ->> $5)::timestamptz, now()), kursaha_cohort.captured_data($1, t.row)
-        FROM there t LEFT JOIN known k ON k.key = t.key AND k.n = t.n
-        WHERE k.key IS NULL
-        $query$, CASE WHEN (SELECT p.relkind = 'r' FROM pg_class p WHERE p.oid = capture.source) THEN 'ONLY' ELSE '' END,
-        capture.source, coalesce(condition, 'true'))
-    USING capture, capture.customer_column::text, capture.capture_id, capture.event_type, capture.occurred_at_column::text;
-    GET DIAGNOSTICS recorded = ROW_COUNT;
-    DELETE FROM kursaha_cohort.captured d WHERE d.capture_id = capture.capture_id;
-    UPDATE kursaha_cohort.capture c SET backfill_until = NULL, backfilled = true WHERE c.capture_id = capture.capture_id;
+    IF capture.backfill_until <= now() AND EXISTS (SELECT FROM kursaha_cohort.capture_leaf l
+            WHERE l.capture_id = capture.capture_id AND l.unrecorded <> '') THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('the backfill of %s as "%s" came too late: it was possible until %s', source, event_type,
+                             capture.backfill_until),
+            DETAIL = 'Rows that were changed since then are kept no longer.',
+            HINT = 'INSERT the older rows into cohort_event. cohort_capture takes the time as backfill_within.';
+    END IF;
+    recorded := kursaha_cohort.cohort_backfill_rows(capture.capture_id, coalesce(at_most, 9223372036854775807));
+    PERFORM kursaha_cohort.fold_capture_counts();
     RETURN recorded;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_backfill(regclass, text) IS 'Records the rows that a captured table held before, once, within 7 days of cohort_capture; returns their number';
+COMMENT ON FUNCTION @extschema@.cohort_backfill(regclass, text, bigint) IS 'Records the rows that a table held before its capture, once each, as they were then; returns how many. at_most makes a batch: call it again until it returns 0';
 
--- Columns and tables that change under a capture ------------------------------------------------------------------------
+CREATE FUNCTION kursaha_cohort.fold_capture_counts() RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    WITH gone AS (
+        DELETE FROM kursaha_cohort.capture_count c
+        WHERE c.ctid = ANY (ARRAY(SELECT d.ctid FROM kursaha_cohort.capture_count d FOR UPDATE SKIP LOCKED))
+        RETURNING c.*
+    )
+    INSERT INTO kursaha_cohort.capture_count (capture_id, outcome, state, rows, last_at)
+    SELECT g.capture_id, g.outcome, g.state, sum(g.rows), max(g.last_at) FROM gone g GROUP BY 1, 2, 3;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.fold_capture_counts() IS 'Adds up the counts of captures, without waiting for anybody';
 
-CREATE FUNCTION kursaha_cohort.follow_columns() RETURNS event_trigger
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+-- Profiles -------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.cohort_capture_profile(
+    source regclass, customer_column name, data_columns name[] DEFAULT NULL, when_condition text DEFAULT NULL,
+    "on" text DEFAULT 'insert, update', timezone text DEFAULT NULL
+) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF source IS NULL OR customer_column IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'source and customer_column must not be NULL',
+            HINT = 'For example cohort_capture_profile(''shop.users'', ''id'', ''{name,plan,country}'').';
+    END IF;
+    RETURN kursaha_cohort.begin_capture(source, NULL, customer_column, NULL, data_columns, when_condition, "on", timezone, NULL);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.cohort_capture_profile(regclass, name, name[], text, text, text) IS 'Merges every row inserted into or updated in a table into the profile of its customer from now on: a column that is NULL is removed from the profile. With delete in "on", a deleted row takes its properties out, and a profile without any goes. Returns the capture''s id';
+
+CREATE FUNCTION kursaha_cohort.find_profile_capture(source regclass) RETURNS kursaha_cohort.capture
+    LANGUAGE plpgsql STABLE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    found_one kursaha_cohort.capture;
+BEGIN
+    SELECT c.* INTO found_one FROM kursaha_cohort.capture c
+    WHERE c.source = find_profile_capture.source AND c.event_type IS NULL;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('%s is not captured as profiles', coalesce(find_profile_capture.source::text, 'NULL')),
+            HINT = 'cohort_capture_profile captures a table as profiles; the view cohort_capture_status shows all captures.';
+    END IF;
+    RETURN found_one;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.find_profile_capture(regclass) IS 'The capture of a table as profiles, or an error';
+
+CREATE FUNCTION @extschema@.cohort_release_profile(source regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT
+    SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
 AS $$
 DECLARE
-    capture kursaha_cohort.capture;
-    customer name;
-    occurred name;
+    capture kursaha_cohort.capture := kursaha_cohort.find_profile_capture(source);
 BEGIN
-    -- All captures, not only those of the altered table: a change of a parent reaches its children unannounced.
-    FOR capture IN SELECT c.* FROM kursaha_cohort.capture c WHERE EXISTS (SELECT FROM pg_class p WHERE p.oid = c.source)
-    LOOP
-        customer := (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = capture.source
-                     AND a.attnum = capture.customer_attnum AND NOT a.attisdropped);
-        occurred := (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = capture.source
-                     AND a.attnum = capture.occurred_at_attnum AND NOT a.attisdropped);
-        IF customer IS NULL OR (occurred IS NULL AND capture.occurred_at_attnum IS NOT NULL) THEN
-            RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist',
-                MESSAGE = format('cannot drop the column "%s" of %s: its capture as "%s" needs it',
-                    CASE WHEN customer IS NULL THEN capture.customer_column ELSE capture.occurred_at_column END,
-                    capture.source, capture.event_type),
-                HINT = format('SELECT cohort_release(%L, %L) first.', capture.source, capture.event_type);
-        END IF;
-        UPDATE kursaha_cohort.capture c
-        SET customer_column = customer, occurred_at_column = occurred, data_columns = d.names, data_keys = d.keys,
-            data_attnums = d.attnums
-        FROM (SELECT coalesce(array_agg(a.attname ORDER BY k.n), '{}') AS names,
-                     coalesce(array_agg(k.key ORDER BY k.n), '{}') AS keys,
-                     coalesce(array_agg(a.attnum ORDER BY k.n), '{}') AS attnums
-              FROM unnest(capture.data_attnums, capture.data_keys) WITH ORDINALITY AS k (attnum, key, n)
-              JOIN pg_attribute a ON a.attrelid = capture.source AND a.attnum = k.attnum AND NOT a.attisdropped) d
-        WHERE c.capture_id = capture.capture_id AND c.data_columns IS NOT NULL
-          AND (c.customer_column, c.occurred_at_column, c.data_columns)
-              IS DISTINCT FROM (customer, occurred, d.names);
-        UPDATE kursaha_cohort.capture c SET customer_column = customer, occurred_at_column = occurred
-        WHERE c.capture_id = capture.capture_id AND c.data_columns IS NULL
-          AND (c.customer_column, c.occurred_at_column) IS DISTINCT FROM (customer, occurred);
-    END LOOP;
+    PERFORM kursaha_cohort.drop_capture_triggers(capture);
+    DELETE FROM kursaha_cohort.capture c WHERE c.capture_id = capture.capture_id;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.follow_columns() IS 'Keeps captures in step with renamed and dropped columns';
+COMMENT ON FUNCTION @extschema@.cohort_release_profile(regclass) IS 'Ends a capture of profiles; the profiles stay';
 
-CREATE EVENT TRIGGER cohort_capture_ddl ON ddl_command_end WHEN TAG IN ('ALTER TABLE')
-    EXECUTE FUNCTION kursaha_cohort.follow_columns();
-COMMENT ON EVENT TRIGGER cohort_capture_ddl IS 'Keeps captures in step with renamed and dropped columns';
-
-CREATE FUNCTION kursaha_cohort.forget_dropped_sources() RETURNS event_trigger
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION @extschema@.cohort_backfill_profile(source regclass) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    capture kursaha_cohort.capture := kursaha_cohort.find_profile_capture(source);
+    merged bigint;
 BEGIN
-    -- A capture of a table that is no more could not be restored from a dump.
-    DELETE FROM kursaha_cohort.capture c USING pg_event_trigger_dropped_objects() o
-    WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND o.objid = c.source;
+    merged := kursaha_cohort.cohort_backfill_rows(capture.capture_id, 9223372036854775807);
+    PERFORM kursaha_cohort.fold_capture_counts();
+    RETURN merged;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.forget_dropped_sources() IS 'Ends the captures of dropped tables';
-
-CREATE EVENT TRIGGER cohort_capture_drop ON sql_drop EXECUTE FUNCTION kursaha_cohort.forget_dropped_sources();
-COMMENT ON EVENT TRIGGER cohort_capture_drop IS 'Ends the captures of dropped tables';
+COMMENT ON FUNCTION @extschema@.cohort_backfill_profile(regclass) IS 'Merges all rows that a table holds into profiles; returns how many. Once more changes nothing, unless a profile was changed otherwise';

@@ -54,12 +54,23 @@ CREATE FUNCTION kursaha_cohort.captures_deleted() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    DELETE FROM kursaha_cohort.captured d USING gone WHERE d.capture_id = gone.capture_id;
+    -- A released capture keeps what is known of its rows.
+    WITH ended AS (
+        SELECT g.capture_id FROM gone g
+        EXCEPT SELECT r.capture_id FROM kursaha_cohort.released_capture r
+    ), rows AS (
+        DELETE FROM kursaha_cohort.kept_row k USING ended e WHERE k.capture_id = e.capture_id
+    ), writers AS (
+        DELETE FROM kursaha_cohort.kept_writer k USING ended e WHERE k.capture_id = e.capture_id
+    ), leaves AS (
+        DELETE FROM kursaha_cohort.capture_leaf l USING ended e WHERE l.capture_id = e.capture_id
+    )
+    DELETE FROM kursaha_cohort.capture_count c USING ended e WHERE c.capture_id = e.capture_id;
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.captures_deleted() IS 'Removes the captured rows of deleted captures';
+COMMENT ON FUNCTION kursaha_cohort.captures_deleted() IS 'Removes what is kept for deleted captures';
 
 CREATE TRIGGER deleted AFTER DELETE ON kursaha_cohort.capture REFERENCING OLD TABLE AS gone
     FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.captures_deleted();
-COMMENT ON TRIGGER deleted ON kursaha_cohort.capture IS 'Removes the captured rows of deleted captures';
+COMMENT ON TRIGGER deleted ON kursaha_cohort.capture IS 'Removes what is kept for deleted captures';

@@ -68,16 +68,16 @@ COMMENT ON COLUMN @extschema@.cohort_worker_status.state IS 'Whether it is at wo
 -- The counters are those of COPY; src/pg/progress.rs says where ours stand.
 CREATE VIEW @extschema@.cohort_progress AS
 SELECT p.pid, d.datname AS database,
-    CASE p.param11 WHEN 1 THEN 'sealing' WHEN 2 THEN 'merging' WHEN 3 THEN 'checking' WHEN 4 THEN 'deleting' END AS phase,
+    CASE p.param11 WHEN 1 THEN 'sealing' WHEN 2 THEN 'merging' WHEN 3 THEN 'checking' WHEN 4 THEN 'deleting' WHEN 5 THEN 'backfilling' END AS phase,
     p.param3 AS done, nullif(p.param12, 0) AS total
 FROM pg_stat_get_progress_info('COPY') p
 LEFT JOIN pg_database d ON d.oid = p.datid
-WHERE p.relid = 'kursaha_cohort.segment_page'::regclass AND p.param11 BETWEEN 1 AND 4
+WHERE p.relid = 'kursaha_cohort.segment_page'::regclass AND p.param11 BETWEEN 1 AND 5
   AND d.datname = current_database();
-COMMENT ON VIEW @extschema@.cohort_progress IS 'Sealing, merging, checking and deleting of old events that run now, here';
+COMMENT ON VIEW @extschema@.cohort_progress IS 'Sealing, merging, checking, deleting of old events and backfilling that run now, here';
 COMMENT ON COLUMN @extschema@.cohort_progress.pid IS 'The process at work';
 COMMENT ON COLUMN @extschema@.cohort_progress.database IS 'Its database';
-COMMENT ON COLUMN @extschema@.cohort_progress.phase IS 'What it does: sealing, merging, checking, or deleting events that are older than they are kept';
+COMMENT ON COLUMN @extschema@.cohort_progress.phase IS 'What it does: sealing, merging, checking, deleting events that are older than they are kept, or backfilling captured tables';
 COMMENT ON COLUMN @extschema@.cohort_progress.done IS 'Rows done; of deleting, pages of cohort_event gone through';
 COMMENT ON COLUMN @extschema@.cohort_progress.total IS 'Rows, or pages, in all, about; null when that is not known';
 

@@ -248,8 +248,8 @@ BEGIN
         DELETE FROM @extschema@.cohort_event e WHERE e.customer_id = cohort_forget.customer_id RETURNING e.event_id
     ), keys AS (
         DELETE FROM kursaha_cohort.event_key k USING gone WHERE k.event_id = gone.event_id
-    ), captured AS (
-        DELETE FROM kursaha_cohort.captured c USING gone WHERE c.event_id = gone.event_id
+    ), kept AS (
+        DELETE FROM kursaha_cohort.kept_row k WHERE k.customer_id = cohort_forget.customer_id
     )
     SELECT count(*) INTO events FROM gone;
     DELETE FROM @extschema@.cohort_customer c WHERE c.customer_id = cohort_forget.customer_id;

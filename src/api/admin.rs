@@ -24,7 +24,7 @@ const SETS: &[PrivilegeSet] = &[
         includes: &[],
         relations: &[
             ("SELECT", "{s}.cohort_index_status, {s}.cohort_worker_status, {s}.cohort_progress, {s}.cohort_retention"),
-            ("SELECT", "{s}.cohort_sync_status, {s}.cohort_sync_run"),
+            ("SELECT", "{s}.cohort_sync_status, {s}.cohort_sync_run, {s}.cohort_capture_status"),
         ],
         functions: &[],
     },
@@ -105,7 +105,12 @@ const SETS: &[PrivilegeSet] = &[
         includes: &["monitor", "reader", "ingest", "editor"],
         relations: &[
             ("SELECT, INSERT, UPDATE, DELETE", "{s}.cohort_event, {s}.cohort_customer"),
-            ("SELECT, INSERT, UPDATE, DELETE", "kursaha_cohort.capture, kursaha_cohort.captured"),
+            (
+                "SELECT, INSERT, UPDATE, DELETE",
+                "kursaha_cohort.capture, kursaha_cohort.capture_leaf, kursaha_cohort.capture_count",
+            ),
+            ("SELECT, INSERT, DELETE", "kursaha_cohort.released_capture, kursaha_cohort.kept_row"),
+            ("SELECT, USAGE", "kursaha_cohort.capture_capture_id_seq"),
             ("INSERT", "kursaha_cohort.forgotten"),
             ("SELECT", "kursaha_cohort.secret_binding"),
         ],
@@ -124,6 +129,12 @@ const SETS: &[PrivilegeSet] = &[
             "cohort_retain",
             "cohort_retain_now",
             "delete_old_events",
+            "cohort_capture_profile",
+            "cohort_release_profile",
+            "cohort_backfill_profile",
+            // In the schema of the internals: the two functions of a backfill.
+            "cohort_keep_rows",
+            "cohort_backfill_rows",
             "cohort_seal",
             "cohort_reindex",
             "cohort_check",

@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 mod binary_json;
 mod calendar;
+mod capture;
 pub(crate) mod databases;
 pub(crate) mod errors;
 pub(crate) mod extension;

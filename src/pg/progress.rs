@@ -15,6 +15,8 @@ pub(crate) enum Phase {
     Checking = 3,
     /// Deleting events that are older than they are kept: counts pages of the table.
     Deleting = 4,
+    /// Recording rows older than their capture.
+    Backfilling = 5,
 }
 
 /// Places of the counters; the view reads them by these numbers plus one.

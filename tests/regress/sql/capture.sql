@@ -34,7 +34,7 @@ SELECT * FROM shop.seen;
 SELECT cohort_backfill('shop.orders', 'purchase');
 SELECT * FROM shop.seen;
 SELECT cohort_backfill('shop.orders', 'purchase');
-SELECT count(*) FROM kursaha_cohort.captured;
+SELECT backfill, backfilled, recorded, skipped_rows FROM cohort_capture_status;
 SELECT cohort_backfill('shop.orders', 'refund');
 
 -- Renamed and dropped columns
@@ -42,16 +42,25 @@ TRUNCATE cohort_event;
 ALTER TABLE shop.orders RENAME amount TO total;
 ALTER TABLE shop.orders RENAME buyer TO customer;
 ALTER TABLE shop.orders DROP note;
-ALTER TABLE shop.orders DROP customer;
-ALTER TABLE shop.orders DROP at;
 INSERT INTO shop.orders VALUES (8, 'eve', '2016-01-04 00:00+00', 20);
+SELECT * FROM shop.seen;
+ALTER TABLE shop.orders DROP customer;
+INSERT INTO shop.orders (id, total) VALUES (9, 20);
+SELECT state, problem, hint, skipped_rows FROM cohort_capture_status;
+ALTER TABLE shop.orders ADD customer text;
+INSERT INTO shop.orders (id, total, customer, at) VALUES (10, 30, 'fay', '2016-01-05 00:00+00');
+SELECT state, problem FROM cohort_capture_status;
 SELECT * FROM shop.seen;
 SELECT customer_column, occurred_at_column, data_columns, data_keys FROM kursaha_cohort.capture;
 SELECT cohort_release('shop.orders', 'purchase');
-INSERT INTO shop.orders VALUES (9, 'eve', '2016-01-04 00:00+00', 20);
+INSERT INTO shop.orders (id, total, customer) VALUES (11, 40, 'gil');
 SELECT count(*) FROM cohort_event;
+-- Captured again, no row is recorded twice
+SELECT cohort_capture('shop.orders', 'purchase', 'customer', 'at', '{total}') > 0 AS made;
+SELECT cohort_backfill('shop.orders', 'purchase');
+SELECT * FROM shop.seen;
 
--- Without a primary key equal rows are counted; all columns by default
+-- Without a primary key; all columns by default
 TRUNCATE cohort_event;
 CREATE TABLE shop.clicks (who int, url text);
 INSERT INTO shop.clicks VALUES (1, 'a'), (1, 'a'), (2, 'b');
@@ -73,7 +82,7 @@ INSERT INTO shop.visits VALUES (1, 'ada'), (11, 'bob');
 SELECT * FROM shop.seen;
 SELECT cohort_backfill('shop.visits', 'visit');
 SELECT cohort_capture('shop.visits', 'late', 'who') > 0 AS made;
-UPDATE kursaha_cohort.capture SET backfill_until = now() - interval '1 second' WHERE event_type = 'late';
+UPDATE kursaha_cohort.capture SET backfill_until = '2020-01-01' WHERE event_type = 'late';
 SELECT cohort_backfill('shop.visits', 'late');
 
 -- A trigger made by hand cannot feed another table's capture
@@ -82,6 +91,76 @@ SELECT format('CREATE TRIGGER forged AFTER INSERT ON shop.forged FOR EACH ROW EX
               capture_id) AS forge FROM kursaha_cohort.capture WHERE event_type = 'visit' \gset
 :forge;
 INSERT INTO shop.forged VALUES ('eve');
+SELECT count(*) FROM cohort_event WHERE customer_id = 'eve';
+CREATE TRIGGER forged_before BEFORE INSERT ON shop.forged FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.capture_row(1);
+INSERT INTO shop.forged VALUES ('eve');
+
+
+-- Updates, deletes, and rows that move between partitions
+TRUNCATE cohort_event;
+CREATE TABLE shop.sales (id int, who text, status text, amount int, at timestamptz) PARTITION BY LIST (status);
+CREATE TABLE shop.sales_open PARTITION OF shop.sales FOR VALUES IN ('new', 'paid');
+CREATE TABLE shop.sales_done (status text, who text, id int, amount int, at timestamptz);
+ALTER TABLE shop.sales ATTACH PARTITION shop.sales_done DEFAULT;
+SELECT cohort_capture('shop.sales', 'bad', 'who', "on" => 'truncate');
+SELECT cohort_capture('shop.sales', 'bad', 'who', "on" => 'insert, update of colour');
+SELECT cohort_capture('shop.sales', 'bad', 'who', data_columns => '{}', when_condition => 'OLD.amount > 1');
+SELECT cohort_capture('shop.sales', 'bad', 'who', timezone => 'Mars/Olympus');
+SELECT count(*) FROM kursaha_cohort.capture WHERE event_type = 'bad';
+SELECT cohort_capture('shop.sales', 'sale', 'who', 'at', '{status}', "on" => 'insert, update of status, amount') > 0 AS made;
+SELECT cohort_capture('shop.sales', 'paid', 'who', 'at', '{id}', 'OLD.status <> ''paid'' AND NEW.status = ''paid''', 'update') > 0 AS made;
+SELECT cohort_capture('shop.sales', 'done', 'who', 'at', '{id}', 'NEW.status = ''done''', 'update') > 0 AS made;
+SELECT cohort_capture('shop.sales', 'gone', 'who', 'at', '{id}', "on" => 'delete') > 0 AS made;
+INSERT INTO shop.sales VALUES (1, 'ada', 'new', 1, '2016-01-01 00:00+00'), (2, 'bob', 'new', 1, '2016-01-01 00:00+00');
+UPDATE shop.sales SET status = status;
+UPDATE shop.sales SET status = 'paid' WHERE id = 1;
+UPDATE shop.sales SET status = 'done', at = '2016-02-02 00:00+00' WHERE id = 1;
+DELETE FROM shop.sales WHERE id = 1;
+SELECT * FROM shop.seen;
+SELECT event_type, "on" FROM cohort_capture_status WHERE source = 'shop.sales'::regclass ORDER BY 1;
+
+-- Rows that cannot be events are skipped and counted; a time without a zone is read in the capture's
+TRUNCATE cohort_event;
+CREATE TABLE shop.odd (who text, at timestamp, doc json);
+SELECT cohort_capture('shop.odd', 'odd', 'who', 'at', timezone => 'Asia/Kolkata', data_columns => '{doc}') > 0 AS made;
+INSERT INTO shop.odd VALUES ('', now(), NULL), ('None', now(), NULL), (NULL, now(), NULL), (repeat('x', 256), now(), NULL),
+    ('ada', 'infinity', NULL), ('bob', now(), '{"t": "\u0000"}'), ('cyd', '2016-01-01 05:30', '[1, null, "a"]'),
+    (repeat('x', 255), '2016-01-01 05:30', '"x"');
+SELECT left(customer_id, 3) AS customer_id, event_type, data, at FROM shop.seen;
+SELECT recorded, skipped, skipped_rows FROM cohort_capture_status WHERE event_type = 'odd';
+-- What users added to cohort_event: a default, a trigger, a check
+TRUNCATE cohort_event;
+ALTER TABLE cohort_event ADD region text DEFAULT 'eu', ADD CONSTRAINT adults CHECK (customer_id <> 'kid');
+CREATE FUNCTION shop.note() RETURNS trigger LANGUAGE plpgsql AS
+    $$BEGIN RAISE NOTICE 'event of % in %', NEW.customer_id, NEW.region; RETURN NULL; END$$;
+CREATE TRIGGER note AFTER INSERT ON cohort_event FOR EACH ROW EXECUTE FUNCTION shop.note();
+INSERT INTO shop.odd VALUES ('ada', '2016-01-01 05:30'), ('kid', '2016-01-01 05:30');
+SELECT customer_id, region FROM cohort_event;
+SELECT skipped_rows FROM cohort_capture_status WHERE event_type = 'odd';
+DROP TRIGGER note ON cohort_event;
+ALTER TABLE cohort_event DROP region, DROP CONSTRAINT adults;
+-- The sequence is behind: the next free id is drawn
+INSERT INTO cohort_event (event_id, customer_id, event_type)
+SELECT last_value + n, 'x' || n, 'x' FROM cohort_event_event_id_seq, generate_series(1, 2) n;
+INSERT INTO shop.odd VALUES ('eve', '2016-01-01 05:30');
+SELECT customer_id FROM cohort_event ORDER BY event_id;
+
+-- Profiles
+CREATE TABLE shop.users (id int PRIMARY KEY, name text, plan text, secret text);
+INSERT INTO shop.users VALUES (1, 'Ada', 'free', 'x'), (2, 'Bob', NULL, 'y');
+SELECT cohort_capture_profile('shop.users', 'id', '{name,plan}', "on" => 'insert, update, delete') > 0 AS made;
+SELECT cohort_identify('3', '{"vip": true}');
+INSERT INTO shop.users VALUES (3, 'Cyd', 'pro', 'z'), (4, 'Dan', 'pro', 'z');
+UPDATE shop.users SET plan = NULL WHERE id = 3;
+DELETE FROM shop.users WHERE id = 4;
+SELECT cohort_backfill_profile('shop.users');
+SELECT customer_id, profile FROM cohort_customer ORDER BY 1;
+DELETE FROM shop.users WHERE id = 3;
+UPDATE shop.users SET id = 5 WHERE id = 1;
+SELECT customer_id, profile FROM cohort_customer ORDER BY 1;
+SELECT event_type, "on", recorded FROM cohort_capture_status WHERE source = 'shop.users'::regclass;
+SELECT cohort_release_profile('shop.users');
+SELECT cohort_release_profile('shop.users');
 
 DROP SCHEMA shop CASCADE;
 SELECT count(*) FROM kursaha_cohort.capture;

@@ -1,0 +1,172 @@
+-- Event triggers that keep captures in step with what happens to their tables. They never make the command of somebody
+-- else fail: what goes wrong is a warning.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
+CREATE FUNCTION kursaha_cohort.before_alter() RETURNS event_trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_before_alter';
+COMMENT ON FUNCTION kursaha_cohort.before_alter() IS 'Keeps the rows that a backfill is yet to record, before ALTER TABLE writes them again';
+
+CREATE EVENT TRIGGER cohort_capture_rewrite ON ddl_command_start WHEN TAG IN ('ALTER TABLE')
+    EXECUTE FUNCTION kursaha_cohort.before_alter();
+ALTER EVENT TRIGGER cohort_capture_rewrite ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cohort_capture_rewrite IS 'Keeps the rows that a backfill is yet to record, before ALTER TABLE writes them again';
+
+-- What became of the columns that a capture numbered.
+CREATE FUNCTION kursaha_cohort.follow_columns(changed oid[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    WITH now_named AS (
+        SELECT c.capture_id,
+            -- A column that is gone may have been made again under its name.
+            coalesce(customer.attname, c.customer_column) AS customer_column,
+            coalesce(occurred.attname, c.occurred_at_column) AS occurred_at_column,
+            d.names AS data_columns, d.keys AS data_keys, u.names AS update_columns
+        FROM kursaha_cohort.capture c
+        LEFT JOIN pg_attribute customer ON customer.attrelid = c.source AND customer.attnum = c.customer_attnum
+            AND NOT customer.attisdropped
+        LEFT JOIN pg_attribute occurred ON occurred.attrelid = c.source AND occurred.attnum = c.occurred_at_attnum
+            AND NOT occurred.attisdropped
+        LEFT JOIN LATERAL (
+            SELECT coalesce(array_agg(a.attname ORDER BY k.n), '{}') AS names,
+                   coalesce(array_agg(k.key ORDER BY k.n), '{}') AS keys
+            FROM unnest(c.data_attnums, c.data_keys) WITH ORDINALITY AS k (attnum, key, n)
+            JOIN pg_attribute a ON a.attrelid = c.source AND a.attnum = k.attnum AND NOT a.attisdropped
+        ) d ON c.data_columns IS NOT NULL
+        LEFT JOIN LATERAL (
+            SELECT coalesce(array_agg(a.attname ORDER BY k.n), '{}') AS names
+            FROM unnest(c.update_attnums) WITH ORDINALITY AS k (attnum, n)
+            JOIN pg_attribute a ON a.attrelid = c.source AND a.attnum = k.attnum AND NOT a.attisdropped
+        ) u ON c.update_columns IS NOT NULL
+        WHERE c.source::oid = ANY (changed)
+    )
+    UPDATE kursaha_cohort.capture c
+    SET customer_column = n.customer_column, occurred_at_column = n.occurred_at_column, data_columns = n.data_columns,
+        data_keys = n.data_keys, update_columns = n.update_columns
+    FROM now_named n
+    WHERE n.capture_id = c.capture_id
+      AND (c.customer_column, c.occurred_at_column, c.data_columns, c.update_columns)
+          IS DISTINCT FROM (n.customer_column, n.occurred_at_column, n.data_columns, n.update_columns);
+    -- Their numbers, which differ when a column was made again.
+    UPDATE kursaha_cohort.capture c
+    SET customer_attnum = n.customer, occurred_at_attnum = n.occurred, data_attnums = n.data, update_attnums = n.updates
+    FROM (SELECT c.capture_id,
+              (SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = c.source AND a.attname = c.customer_column
+                  AND NOT a.attisdropped) AS customer,
+              (SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = c.source AND a.attname = c.occurred_at_column
+                  AND NOT a.attisdropped) AS occurred,
+              (SELECT array_agg(a.attnum ORDER BY d.n) FROM unnest(c.data_columns) WITH ORDINALITY AS d (name, n)
+               LEFT JOIN pg_attribute a ON a.attrelid = c.source AND a.attname = d.name AND NOT a.attisdropped) AS data,
+              (SELECT array_agg(a.attnum ORDER BY d.n) FROM unnest(c.update_columns) WITH ORDINALITY AS d (name, n)
+               LEFT JOIN pg_attribute a ON a.attrelid = c.source AND a.attname = d.name AND NOT a.attisdropped) AS updates
+          FROM kursaha_cohort.capture c WHERE c.source::oid = ANY (changed)) n
+    WHERE n.capture_id = c.capture_id
+      AND (c.customer_attnum, c.occurred_at_attnum, c.data_attnums, c.update_attnums)
+          IS DISTINCT FROM (n.customer, n.occurred, n.data, n.updates);
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.follow_columns(oid[]) IS 'Keeps captures in step with renamed and dropped columns of tables';
+
+CREATE FUNCTION kursaha_cohort.follow_partitions(capture kursaha_cohort.capture, made oid[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE kursaha_cohort.capture_leaf l SET ended = kursaha_cohort.ended_now()
+    WHERE l.capture_id = capture.capture_id AND l.ended IS NULL
+      AND l.relation NOT IN (SELECT kursaha_cohort.capture_leaves(capture.source));
+    -- A partition that was created as one has no row that a trigger did not see.
+    INSERT INTO kursaha_cohort.capture_leaf (capture_id, relation, unrecorded)
+    SELECT capture.capture_id, leaf, '' FROM kursaha_cohort.capture_leaves(capture.source) leaf WHERE leaf = ANY (made)
+    ON CONFLICT DO NOTHING;
+    IF EXISTS (SELECT kursaha_cohort.capture_leaves(capture.source)
+               EXCEPT SELECT l.relation FROM kursaha_cohort.capture_leaf l
+                      WHERE l.capture_id = capture.capture_id AND l.ended IS NULL) THEN
+        PERFORM kursaha_cohort.begin_leaves(capture);
+        UPDATE kursaha_cohort.capture c SET backfill_until = greatest(c.backfill_until, now() + interval '7 days')
+        WHERE c.capture_id = capture.capture_id;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.follow_partitions(kursaha_cohort.capture, oid[]) IS 'Remembers which rows attached partitions bring along, and since when detached ones are not captured';
+
+CREATE FUNCTION kursaha_cohort.follow_tables() RETURNS event_trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    changed oid[];
+    capture kursaha_cohort.capture;
+BEGIN
+    IF NOT EXISTS (SELECT FROM kursaha_cohort.capture) THEN
+        RETURN;
+    END IF;
+    -- A change of a parent reaches its children, one of a partition its parents.
+    WITH RECURSIVE altered AS (
+        SELECT DISTINCT o.objid AS oid FROM pg_event_trigger_ddl_commands() o WHERE o.classid = 'pg_class'::regclass
+    ), below (oid) AS (
+        SELECT oid FROM altered UNION SELECT i.inhrelid FROM below JOIN pg_inherits i ON i.inhparent = below.oid
+    ), above (oid) AS (
+        SELECT oid FROM altered UNION SELECT i.inhparent FROM above JOIN pg_inherits i ON i.inhrelid = above.oid
+    )
+    SELECT array_agg(oid) INTO changed FROM (SELECT oid FROM below UNION SELECT oid FROM above) o;
+    IF NOT EXISTS (SELECT FROM kursaha_cohort.capture c WHERE c.source::oid = ANY (changed)) THEN
+        RETURN;
+    END IF;
+    PERFORM kursaha_cohort.follow_columns(changed);
+    FOR capture IN SELECT c.* FROM kursaha_cohort.capture c JOIN pg_class p ON p.oid = c.source AND p.relkind = 'p'
+                   WHERE c.source::oid = ANY (changed) AND c.on_insert AND c.event_type IS NOT NULL LOOP
+        PERFORM kursaha_cohort.follow_partitions(capture, CASE TG_TAG WHEN 'CREATE TABLE' THEN changed END);
+    END LOOP;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING USING ERRCODE = SQLSTATE,
+        MESSAGE = 'the captures of a changed table could not be brought up to date: ' || SQLERRM,
+        HINT = 'The view cohort_capture_status shows which columns they read; cohort_release and cohort_capture set one up again.';
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.follow_tables() IS 'Keeps captures in step with renamed and dropped columns, and with partitions';
+
+CREATE EVENT TRIGGER cohort_capture_ddl ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE')
+    EXECUTE FUNCTION kursaha_cohort.follow_tables();
+ALTER EVENT TRIGGER cohort_capture_ddl ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cohort_capture_ddl IS 'Keeps captures in step with renamed and dropped columns, and with partitions';
+
+CREATE FUNCTION kursaha_cohort.forget_dropped_sources() RETURNS event_trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    lost record;
+BEGIN
+    -- A capture of a table that is no more could not be restored from a dump.
+    DELETE FROM kursaha_cohort.capture c USING pg_event_trigger_dropped_objects() o
+    WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND o.objid = c.source;
+    WITH gone AS (
+        DELETE FROM kursaha_cohort.released_capture r USING pg_event_trigger_dropped_objects() o
+        WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND o.objid = r.source RETURNING r.capture_id
+    ), leaves AS (
+        DELETE FROM kursaha_cohort.capture_leaf l USING gone WHERE l.capture_id = gone.capture_id
+    ), counts AS (
+        DELETE FROM kursaha_cohort.capture_count c USING gone WHERE c.capture_id = gone.capture_id
+    )
+    DELETE FROM kursaha_cohort.kept_row k USING gone WHERE k.capture_id = gone.capture_id;
+    FOR lost IN
+        SELECT c.source, c.event_type, a.name, a.needed FROM pg_event_trigger_dropped_objects() o
+        JOIN kursaha_cohort.capture c ON c.source = o.objid
+        JOIN LATERAL (VALUES (c.customer_column, true), (c.occurred_at_column, true)) AS a (name, needed)
+            ON a.name = o.address_names[3]
+        WHERE o.classid = 'pg_class'::regclass AND o.objsubid > 0
+    LOOP
+        RAISE WARNING USING
+            MESSAGE = format('%s has lost the column "%s", which its capture as %s needs: its rows are recorded no longer',
+                             lost.source, lost.name, coalesce('"' || lost.event_type || '"', 'profiles')),
+            HINT = 'Add a column of that name, or call cohort_release, then cohort_capture with the columns it has now.';
+    END LOOP;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING USING ERRCODE = SQLSTATE,
+        MESSAGE = 'the captures of dropped objects could not be removed: ' || SQLERRM,
+        HINT = 'DELETE FROM kursaha_cohort.capture where the source is gone.';
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.forget_dropped_sources() IS 'Ends the captures of dropped tables, and warns of columns that captures have lost';
+
+CREATE EVENT TRIGGER cohort_capture_drop ON sql_drop EXECUTE FUNCTION kursaha_cohort.forget_dropped_sources();
+ALTER EVENT TRIGGER cohort_capture_drop ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cohort_capture_drop IS 'Ends the captures of dropped tables, and warns of columns that captures have lost';

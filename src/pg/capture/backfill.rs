@@ -1,0 +1,545 @@
+//! Rows older than their capture: recorded by `cohort_backfill`, or kept for it when they are about to change.
+//!
+//! A batch reads a range of places in one table under one snapshot. An old row there is recorded as it stands, unless
+//! the snapshot sees that it was changed: then it sees what was kept of it. What is kept of a place that a batch has
+//! passed was recorded before it changed. `docs/ARCHITECTURE.md` says why each row is recorded once.
+
+use std::collections::{HashMap, HashSet};
+
+use pgrx::{IntoDatum, pg_sys};
+
+use super::super::errors::{Fallible, SqlState, failure};
+use super::super::progress::{Phase, Progress};
+use super::super::spi::{self, Snapshot};
+use super::age;
+use super::condition::{self, Condition};
+use super::event::Event;
+use super::kept::{self, Kept};
+use super::plan::{self, Plan};
+use super::read::{self, Row};
+use super::subtransaction::attempt;
+use super::tally::{Outcome, count};
+use super::{profile, trigger};
+
+/// Keeps a row version that is about to go, if a backfill is to record it.
+///
+/// # Safety
+/// The tuple is a version in the open relation.
+pub(super) unsafe fn keep(plan: &Plan, relation: pg_sys::Relation, tuple: pg_sys::HeapTuple) -> Fallible<()> {
+    // SAFETY: as the caller says.
+    unsafe {
+        let writer = age::writer(tuple, age::next());
+        if !plan.unrecorded.has(writer) || updated_in_gap(plan, tuple, writer) {
+            return Ok(());
+        }
+        keep_any(plan, relation, tuple, writer)
+    }
+}
+
+/// Keeps a row version. An error leaves it out, and is counted.
+unsafe fn keep_any(plan: &Plan, relation: pg_sys::Relation, tuple: pg_sys::HeapTuple, writer: u64) -> Fallible<()> {
+    let id = plan.capture.id;
+    // SAFETY: the tuple is one of the open relation.
+    unsafe {
+        let row = Row { tuple, descriptor: (*relation).rd_att };
+        match attempt(|| {
+            Ok(Condition::of(relation, id, condition::Event::Insert)
+                .is_some_and(|c| c.holds(std::ptr::null_mut(), tuple)))
+        }) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(state) => {
+                count(id, Outcome::Condition, Some(state));
+                return Ok(());
+            }
+        }
+        match read::safely(plan, row, true)? {
+            Some(event) => kept::keep(id, (*relation).rd_id, kept::place(&(*tuple).t_self), writer, &event),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a row version was written by an UPDATE while the capture was released: the row may have been recorded
+/// before.
+unsafe fn updated_in_gap(plan: &Plan, tuple: pg_sys::HeapTuple, writer: u64) -> bool {
+    // SAFETY: the caller gives a valid tuple.
+    let updated = unsafe { u32::from((*(*tuple).t_data).t_infomask) & pg_sys::HEAP_UPDATED != 0 };
+    updated && plan.unrecorded.in_gap(writer)
+}
+
+/// Acts as a table's owner, as maintenance commands do: what the table's columns and conditions run has no rights that
+/// its owner has not. Ends when dropped.
+struct AsOwner(pg_sys::Oid, i32);
+
+impl AsOwner {
+    fn of(owner: pg_sys::Oid) -> Self {
+        let (mut user, mut context) = (pg_sys::InvalidOid, 0);
+        // SAFETY: reads and sets variables of the server.
+        unsafe {
+            pg_sys::GetUserIdAndSecContext(&raw mut user, &raw mut context);
+            pg_sys::SetUserIdAndSecContext(owner, context | pg_sys::SECURITY_RESTRICTED_OPERATION.cast_signed());
+        }
+        Self(user, context)
+    }
+}
+
+impl Drop for AsOwner {
+    fn drop(&mut self) {
+        // SAFETY: sets what stood before.
+        unsafe { pg_sys::SetUserIdAndSecContext(self.0, self.1) }
+    }
+}
+
+/// The newest snapshot, active until it is dropped.
+struct Newest(pg_sys::Snapshot);
+
+impl Newest {
+    fn take() -> Self {
+        // SAFETY: inside a transaction.
+        unsafe {
+            pg_sys::CommandCounterIncrement();
+            pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+            Self(pg_sys::GetActiveSnapshot())
+        }
+    }
+}
+
+impl Drop for Newest {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: pushed by `take`; an error pops it by itself.
+            unsafe { pg_sys::PopActiveSnapshot() }
+        }
+    }
+}
+
+/// A table, open for reading.
+struct Leaf(pg_sys::Relation);
+
+impl Leaf {
+    /// `None` where the table is gone.
+    fn open(table: pg_sys::Oid) -> Option<Self> {
+        // SAFETY: the lock is held until the transaction ends.
+        let relation = unsafe { pg_sys::try_relation_open(table, pg_sys::AccessShareLock.cast_signed()) };
+        (!relation.is_null()).then_some(Self(relation))
+    }
+
+    fn owner(&self) -> pg_sys::Oid {
+        // SAFETY: the relation is open.
+        unsafe { (*(*self.0).rd_rel).relowner }
+    }
+
+    fn file(&self) -> pg_sys::Oid {
+        // SAFETY: the relation is open.
+        unsafe { (*(*self.0).rd_rel).relfilenode }
+    }
+
+    /// Hands out the rows that a snapshot sees, from a place on, until the function says that it is enough.
+    fn scan(
+        &self,
+        from: i64,
+        snapshot: pg_sys::Snapshot,
+        mut each: impl FnMut(pg_sys::HeapTuple) -> Fallible<bool>,
+    ) -> Fallible<()> {
+        // SAFETY: the relation is open; a tuple is valid until the next one. Memory of a row is freed after it.
+        unsafe {
+            let blocks = pg_sys::RelationGetNumberOfBlocksInFork(self.0, pg_sys::ForkNumber::MAIN_FORKNUM);
+            if blocks == 0 {
+                return Ok(());
+            }
+            let mut first = tid(from >> 16, (from & 0xffff) as u16);
+            let mut last = tid(i64::from(blocks) - 1, 0xfff0);
+            let slot = pg_sys::table_slot_create(self.0, std::ptr::null_mut());
+            let scan = pg_sys::table_beginscan_tidrange(self.0, snapshot, &raw mut first, &raw mut last);
+            let memory = pg_sys::AllocSetContextCreateInternal(
+                pg_sys::CurrentMemoryContext,
+                c"kursaha_cohort backfilled row".as_ptr(),
+                pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
+                pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
+                pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
+            );
+            while pg_sys::table_scan_getnextslot_tidrange(scan, pg_sys::ScanDirection::ForwardScanDirection, slot) {
+                pgrx::check_for_interrupts!();
+                let mut copied = false;
+                let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &raw mut copied);
+                (*tuple).t_self = (*slot).tts_tid;
+                let before = pg_sys::MemoryContextSwitchTo(memory);
+                let more = each(tuple)?;
+                pg_sys::MemoryContextSwitchTo(before);
+                pg_sys::MemoryContextReset(memory);
+                if !more {
+                    break;
+                }
+            }
+            pg_sys::table_endscan(scan);
+            pg_sys::ExecDropSingleTupleTableSlot(slot);
+            pg_sys::MemoryContextDelete(memory);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Leaf {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: opened by `open`; an error closes it by itself.
+            unsafe { pg_sys::table_close(self.0, pg_sys::NoLock.cast_signed()) }
+        }
+    }
+}
+
+fn tid(block: i64, offset: u16) -> pg_sys::ItemPointerData {
+    pg_sys::ItemPointerData {
+        ip_blkid: pg_sys::BlockIdData { bi_hi: (block >> 16) as u16, bi_lo: (block & 0xffff) as u16 },
+        ip_posid: offset,
+    }
+}
+
+/// Keeps rows of a table for a backfill: those that this transaction wrote before the capture began, or, before they
+/// are written again, all that are unrecorded. Gives how many rows it looked at and kept.
+pub(super) fn keep_rows(capture: i64, table: pg_sys::Oid, own: bool) -> Fallible<i64> {
+    let Some(leaf) = Leaf::open(table) else { return Ok(0) };
+    let Some(plan) = plan::plan(leaf.0, capture)? else { return Ok(0) };
+    let snapshot = Newest::take();
+    let not_old = kept::writers(capture, snapshot.0)?;
+    let _owner = AsOwner::of(leaf.owner());
+    let next = age::next();
+    let mut rows = 0;
+    leaf.scan(plan.place, snapshot.0, |tuple| {
+        // SAFETY: the tuple is one of the open table.
+        unsafe {
+            let writer = age::writer(tuple, next);
+            let wanted = if own {
+                pg_sys::TransactionIdIsCurrentTransactionId((*(*tuple).t_data).t_choice.t_heap.t_xmin)
+            } else {
+                plan.unrecorded.has(writer) && !not_old.contains(&writer) && !updated_in_gap(&plan, tuple, writer)
+            };
+            if wanted {
+                keep_any(&plan, leaf.0, tuple, writer)?;
+                rows += 1;
+            }
+        }
+        Ok(true)
+    })?;
+    if !own {
+        kept::all_kept(capture, table)?;
+    }
+    Ok(rows)
+}
+
+/// One table of a capture, as `capture_leaf` has it.
+struct Place {
+    table: pg_sys::Oid,
+    place: i64,
+    file: Option<pg_sys::Oid>,
+    /// Whether the table is there and captured; of others only what was kept is recorded.
+    captured: bool,
+}
+
+/// Records rows older than a capture, at most a number; gives how many.
+pub(super) fn run(id: i64, at_most: i64) -> Fallible<i64> {
+    let Some(capture) = plan::load(id)? else { return Ok(0) };
+    may_read(capture.source)?;
+    let progress = Progress::begin(Phase::Backfilling);
+    let mut left = at_most;
+    let mut done = 0_u64;
+    for place in places(id, capture.source, capture.profile)? {
+        if left == 0 {
+            break;
+        }
+        let mut batch = Batch { id, left, limited: at_most != i64::MAX, done, progress: &progress };
+        if capture.profile {
+            batch.profiles(&place)?;
+        } else {
+            batch.events(&place)?;
+        }
+        (left, done) = (batch.left, batch.done);
+    }
+    Ok(i64::try_from(done).unwrap_or(i64::MAX))
+}
+
+/// Whoever records a table's rows must be allowed to read them all.
+fn may_read(source: pg_sys::Oid) -> Fallible<()> {
+    // SAFETY: catalog look-ups inside a transaction.
+    let (allowed, secured) = unsafe {
+        let user = pg_sys::GetUserId();
+        (
+            pg_sys::pg_class_aclcheck(source, user, pg_sys::AclMode::from(pg_sys::ACL_SELECT))
+                == pg_sys::AclResult::ACLCHECK_OK,
+            pg_sys::check_enable_rls(source, user, true),
+        )
+    };
+    if !allowed {
+        return Err(failure(
+            SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            "a backfill reads all rows of the captured table",
+        )
+        .set_hint("GRANT SELECT on the table, or let its owner call cohort_backfill."));
+    }
+    if secured == pg_sys::CheckEnableRlsResult::RLS_ENABLED.cast_signed() {
+        return Err(failure(
+            SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            "row-level security keeps rows of the captured table from you, and a backfill reads all",
+        )
+        .set_hint("Let the table's owner or a role with BYPASSRLS call cohort_backfill."));
+    }
+    Ok(())
+}
+
+fn places(id: i64, source: pg_sys::Oid, profile: bool) -> Fallible<Vec<Place>> {
+    let sql = if profile {
+        "SELECT leaf, 0::bigint, NULL::oid, true FROM kursaha_cohort.capture_leaves($2) leaf WHERE $1 IS NOT NULL"
+    } else {
+        "SELECT l.relation, l.place, l.file, l.ended IS NULL FROM kursaha_cohort.capture_leaf l \
+         WHERE l.capture_id = $1 AND $2 IS NOT NULL AND (l.ended IS NULL AND l.unrecorded <> '' OR EXISTS \
+             (SELECT FROM kursaha_cohort.kept_row k WHERE k.capture_id = $1 AND k.relation = l.relation \
+              AND l.ended IS NOT NULL AND l.unrecorded <> '')) \
+         ORDER BY l.relation"
+    };
+    spi::run(Snapshot::Fresh, sql, &[id.into(), source.into()], |row| {
+        Ok(Place { table: row.need(1)?, place: row.need(2)?, file: row.get(3), captured: row.need(4)? })
+    })
+}
+
+/// What one call records of one table.
+struct Batch<'a> {
+    id: i64,
+    left: i64,
+    /// Whether the call may end before the table does.
+    limited: bool,
+    done: u64,
+    progress: &'a Progress,
+}
+
+/// What the rows of a table are compared with.
+struct Against {
+    kept: std::iter::Peekable<std::vec::IntoIter<Kept>>,
+    /// Rows that batches recorded before their places changed.
+    marks: HashMap<(u64, i64), i64>,
+    not_old: HashSet<u64>,
+    mark: bool,
+}
+
+impl Against {
+    /// Whether a batch recorded a row before, where places do not tell.
+    fn recorded(&mut self, writer: u64, event: &Event) -> bool {
+        if self.marks.is_empty() {
+            return false;
+        }
+        match self.marks.get_mut(&(writer, kept::checksum(event))) {
+            Some(times) if *times > 0 => {
+                *times -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Batch<'_> {
+    fn counted(&mut self) {
+        self.left -= 1;
+        self.done += 1;
+        self.progress.done(self.done);
+    }
+
+    fn profiles(&mut self, place: &Place) -> Fallible<()> {
+        let Some(leaf) = Leaf::open(place.table) else { return Ok(()) };
+        let Some(plan) = plan::plan(leaf.0, self.id)? else { return Ok(()) };
+        let snapshot = Newest::take();
+        let _owner = AsOwner::of(leaf.owner());
+        let condition = self.condition(&leaf);
+        leaf.scan(0, snapshot.0, |tuple| {
+            if self.holds(condition.as_ref(), tuple)? && profile::backfill(&plan, leaf.0, tuple)? {
+                self.counted();
+            }
+            Ok(true)
+        })
+    }
+
+    fn condition(&self, leaf: &Leaf) -> Option<Condition> {
+        // SAFETY: the table is open for longer than the condition lives.
+        unsafe {
+            Condition::of(leaf.0, self.id, condition::Event::Insert)
+                .or_else(|| Condition::of(leaf.0, self.id, condition::Event::Update))
+        }
+    }
+
+    /// Whether the trigger's condition holds for a row. An error of it skips the row.
+    fn holds(&self, condition: Option<&Condition>, tuple: pg_sys::HeapTuple) -> Fallible<bool> {
+        let Some(condition) = condition else { return Ok(false) };
+        if condition.is_always() {
+            return Ok(true);
+        }
+        // SAFETY: the tuple is one of the condition's table.
+        match attempt(|| Ok(unsafe { condition.holds(std::ptr::null_mut(), tuple) })) {
+            Ok(holds) => Ok(holds),
+            Err(state) => {
+                count(self.id, Outcome::Condition, Some(state));
+                Ok(false)
+            }
+        }
+    }
+
+    fn events(&mut self, place: &Place) -> Fallible<()> {
+        let leaf = if place.captured { Leaf::open(place.table) } else { None };
+        let file = leaf.as_ref().map(Leaf::file);
+        // Places are those of the file that was read; in another one rows are known by marks, and the table is done at once.
+        let by_mark = place.file.is_some_and(|read| Some(read) != file);
+        let from = if by_mark { 0 } else { place.place };
+        let snapshot = Newest::take();
+        let (rows, marks) = kept::rows(self.id, place.table, from, snapshot.0)?;
+        let mut against = Against {
+            kept: rows.into_iter().peekable(),
+            marks: if by_mark { marks } else { HashMap::new() },
+            not_old: kept::writers(self.id, snapshot.0)?,
+            mark: self.limited && !by_mark,
+        };
+        let limit = self.left;
+        if by_mark {
+            self.left = i64::MAX;
+        }
+        let before = self.done;
+        let end = match &leaf {
+            Some(leaf) => self.table(leaf, from, snapshot.0, &mut against)?,
+            None => self.kept_before(i64::MAX, None, &mut against)?,
+        };
+        if by_mark {
+            self.left = limit.saturating_sub(i64::try_from(self.done - before).unwrap_or(i64::MAX)).max(0);
+        }
+        drop(snapshot);
+        self.remember(place, file, from, end)
+    }
+
+    /// Records the old rows of a table; gives the place where it stopped, or `None` at the end.
+    fn table(
+        &mut self,
+        leaf: &Leaf,
+        from: i64,
+        snapshot: pg_sys::Snapshot,
+        against: &mut Against,
+    ) -> Fallible<Option<i64>> {
+        let Some(plan) = plan::plan(leaf.0, self.id)? else { return Ok(None) };
+        let _owner = AsOwner::of(leaf.owner());
+        let condition = self.condition(leaf);
+        let next = age::next();
+        let mut stopped = None;
+        if !plan.unrecorded.is_empty() {
+            leaf.scan(from, snapshot, |tuple| {
+                // SAFETY: the tuple is one of the open table.
+                let (place, writer) = unsafe { (kept::place(&(*tuple).t_self), age::writer(tuple, next)) };
+                stopped = self.kept_before(place, Some(&plan), against)?;
+                if stopped.is_some() {
+                    return Ok(false);
+                }
+                if !plan.unrecorded.has(writer) || against.not_old.contains(&writer) {
+                    return Ok(true);
+                }
+                if self.left == 0 {
+                    stopped = Some(place);
+                    return Ok(false);
+                }
+                // SAFETY: as above.
+                if unsafe { updated_in_gap(&plan, tuple, writer) } {
+                    count(self.id, Outcome::UpdatedWhileReleased, None);
+                } else if self.holds(condition.as_ref(), tuple)? {
+                    self.row(&plan, leaf, tuple, place, writer, against)?;
+                }
+                Ok(true)
+            })?;
+        }
+        match stopped {
+            Some(place) => Ok(Some(place)),
+            None => self.kept_before(i64::MAX, Some(&plan), against),
+        }
+    }
+
+    fn row(
+        &mut self,
+        plan: &Plan,
+        leaf: &Leaf,
+        tuple: pg_sys::HeapTuple,
+        place: i64,
+        writer: u64,
+        against: &mut Against,
+    ) -> Fallible<()> {
+        // SAFETY: the table is open.
+        let (table, descriptor) = unsafe { ((*leaf.0).rd_id, (*leaf.0).rd_att) };
+        let Some(event) = read::safely(plan, Row { tuple, descriptor }, true)? else { return Ok(()) };
+        if against.recorded(writer, &event) {
+            return Ok(());
+        }
+        if trigger::write(self.id, &event, Outcome::Backfilled)? {
+            self.counted();
+        }
+        if against.mark {
+            kept::mark(self.id, table, place, writer, kept::checksum(&event))?;
+        }
+        Ok(())
+    }
+
+    /// Records what was kept of rows before a place; gives the place of the first that is left over, if any.
+    fn kept_before(&mut self, place: i64, plan: Option<&Plan>, against: &mut Against) -> Fallible<Option<i64>> {
+        while let Some(row) = against.kept.next_if(|row| row.place < place) {
+            if self.left == 0 {
+                return Ok(Some(row.place));
+            }
+            if against.not_old.contains(&row.writer) {
+                continue;
+            }
+            let event = self.kept_event(&row, plan)?;
+            if !against.recorded(row.writer, &event) && trigger::write(self.id, &event, Outcome::Backfilled)? {
+                self.counted();
+            }
+        }
+        Ok(None)
+    }
+
+    fn kept_event(&self, row: &Kept, plan: Option<&Plan>) -> Fallible<Event> {
+        let nothing = pg_sys::Datum::from(0);
+        let event_type = match plan {
+            Some(plan) => plan.event_type,
+            None => plan::load(self.id)?.and_then(|capture| capture.event_type.into_datum()).unwrap_or(nothing),
+        };
+        Ok(Event {
+            customer: row.customer.as_str().into_datum().unwrap_or(nothing),
+            event_type,
+            // SAFETY: inside a transaction.
+            occurred_at: row.occurred_at.unwrap_or_else(|| unsafe { pg_sys::GetCurrentTransactionStartTimestamp() }),
+            dated: row.occurred_at.is_some(),
+            data: row.data,
+        })
+    }
+
+    /// Writes down how far the table is done.
+    fn remember(&self, place: &Place, file: Option<pg_sys::Oid>, from: i64, end: Option<i64>) -> Fallible<()> {
+        let (id, table) = (self.id, place.table);
+        match end {
+            Some(end) => {
+                spi::touch(
+                    "DELETE FROM kursaha_cohort.kept_row WHERE capture_id = $1 AND relation = $2 \
+                     AND mark IS NULL AND place >= $3 AND place < $4",
+                    &[id.into(), table.into(), from.into(), end.into()],
+                )?;
+                spi::touch(
+                    "UPDATE kursaha_cohort.capture_leaf SET place = $3, file = $4 \
+                     WHERE capture_id = $1 AND relation = $2",
+                    &[id.into(), table.into(), end.into(), file.into()],
+                )?;
+            }
+            None => {
+                spi::touch(
+                    "DELETE FROM kursaha_cohort.kept_row WHERE capture_id = $1 AND relation = $2",
+                    &[id.into(), table.into()],
+                )?;
+                spi::touch(
+                    "UPDATE kursaha_cohort.capture_leaf SET unrecorded = '', place = 0, file = NULL \
+                     WHERE capture_id = $1 AND relation = $2",
+                    &[id.into(), table.into()],
+                )?;
+            }
+        }
+        Ok(())
+    }
+}

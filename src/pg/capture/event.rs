@@ -1,0 +1,342 @@
+//! Writing a captured event into `cohort_event`: below the privilege check, through the executor, so that triggers,
+//! constraints, defaults and indexes that users added to the table work. Triggers run as whoever writes, as any do.
+
+use std::cell::RefCell;
+
+use pgrx::{direct_function_call_as_datum, pg_sys};
+
+use super::super::errors::Fallible;
+use super::super::extension;
+use super::{defaults, plan, server};
+
+/// Column numbers of `cohort_event`, counted from 0, as `sql/tables.sql` creates it.
+mod place {
+    pub(super) const EVENT_ID: usize = 0;
+    pub(super) const CUSTOMER_ID: usize = 1;
+    pub(super) const EVENT_TYPE: usize = 2;
+    pub(super) const OCCURRED_AT: usize = 3;
+    pub(super) const DATA: usize = 4;
+    pub(super) const STAMP: usize = 5;
+    pub(super) const COUNT: usize = 6;
+}
+
+/// What is known of the event table.
+#[derive(Clone, Copy)]
+struct Target {
+    generation: u64,
+    table: pg_sys::Oid,
+    sequence: pg_sys::Oid,
+    /// The primary key, whose entries show which ids are taken.
+    key: pg_sys::Oid,
+    /// Whether the trigger `stamp` is the only one that an insert runs, and nothing else can refuse a row.
+    plain: bool,
+    /// Whether there is an enabled AFTER trigger for inserted rows or statements.
+    after: bool,
+    /// Whether columns of users have defaults.
+    defaults: bool,
+    /// The transaction in which the sequence was found to be ahead of the ids in the table.
+    checked: u32,
+    /// Ids up to this one may be taken.
+    taken: i64,
+}
+
+thread_local! {
+    static TARGET: RefCell<Option<Target>> = const { RefCell::new(None) };
+}
+
+/// An event that is ready to be written.
+pub(super) struct Event {
+    pub(super) customer: pg_sys::Datum,
+    pub(super) event_type: pg_sys::Datum,
+    pub(super) occurred_at: i64,
+    /// Whether the time is the row's own.
+    pub(super) dated: bool,
+    pub(super) data: pg_sys::Datum,
+}
+
+fn target() -> Fallible<Target> {
+    let generation = plan::refresh();
+    if let Some(target) = TARGET.with_borrow(|target| *target).filter(|target| target.generation == generation) {
+        return Ok(target);
+    }
+    let (public, internals) = extension::schema_oids()?;
+    // SAFETY: catalog look-ups inside a transaction; the relation is open meanwhile.
+    let target = unsafe {
+        let table = pg_sys::get_relname_relid(c"cohort_event".as_ptr(), public);
+        plan::watch(table);
+        let relation = pg_sys::table_open(table, pg_sys::RowExclusiveLock.cast_signed());
+        let target = describe(relation, internals, generation);
+        pg_sys::table_close(relation, pg_sys::NoLock.cast_signed());
+        target
+    };
+    TARGET.set(Some(target));
+    Ok(target)
+}
+
+/// # Safety
+/// The relation is `cohort_event`, open.
+unsafe fn describe(relation: pg_sys::Relation, internals: pg_sys::Oid, generation: u64) -> Target {
+    // SAFETY: as the caller says; the arrays have the counted lengths.
+    unsafe {
+        let descriptor = (*relation).rd_att;
+        let mut plain = (*descriptor).natts as usize == place::COUNT;
+        let mut defaults = false;
+        for n in place::COUNT..(*descriptor).natts as usize {
+            let attribute = &*plan::attribute(descriptor, n as i32 + 1);
+            defaults |= attribute.atthasdef && attribute.attgenerated == 0;
+        }
+        if !(*descriptor).constr.is_null() {
+            plain &= (*(*descriptor).constr).num_check == 0;
+        }
+        let mut after = false;
+        if let Some(triggers) = (*relation).trigdesc.as_ref() {
+            for trigger in std::slice::from_raw_parts(triggers.triggers, triggers.numtriggers as usize) {
+                let inserts = u32::from(trigger.tgtype.cast_unsigned()) & pg_sys::TRIGGER_TYPE_INSERT != 0;
+                let ours = pg_sys::get_func_namespace(trigger.tgfoid) == internals
+                    && std::ffi::CStr::from_ptr(trigger.tgname) == c"stamp";
+                plain &= !inserts || ours;
+            }
+            after = triggers.trig_insert_after_row
+                || triggers.trig_insert_after_statement
+                || triggers.trig_insert_before_statement
+                || triggers.trig_insert_new_table;
+        }
+        let key = pg_sys::RelationGetPrimaryKeyIndex(relation);
+        plain &= !indexes_may_refuse(relation, place::DATA as i16 + 1);
+        let table = (*relation).rd_id;
+        let sequences = pgrx::PgList::<pg_sys::Oid>::from_pg(pg_sys::getOwnedSequences(table));
+        Target {
+            generation,
+            table,
+            sequence: sequences.iter_oid().next().unwrap_or(pg_sys::InvalidOid),
+            key,
+            plain,
+            after,
+            defaults,
+            checked: 0,
+            taken: i64::MIN,
+        }
+    }
+}
+
+/// Whether an index of a table may refuse a row: one that users made unique, or over an expression, or over the column
+/// whose values may be long.
+///
+/// # Safety
+/// The relation is open.
+pub(super) unsafe fn indexes_may_refuse(relation: pg_sys::Relation, long: i16) -> bool {
+    // SAFETY: as the caller says; the array has the counted length.
+    unsafe {
+        let indexes = pgrx::PgList::<pg_sys::Oid>::from_pg(pg_sys::RelationGetIndexList(relation));
+        indexes.iter_oid().any(|index| {
+            let open = pg_sys::index_open(index, pg_sys::AccessShareLock.cast_signed());
+            let form = &*(*open).rd_index;
+            let columns =
+                std::slice::from_raw_parts((&raw const form.indkey.values).cast::<i16>(), form.indnatts as usize);
+            let refuses = (form.indisunique && !form.indisprimary)
+                || form.indisexclusion
+                || columns.iter().any(|column| *column <= 0 || *column == long);
+            pg_sys::index_close(open, pg_sys::AccessShareLock.cast_signed());
+            refuses
+        })
+    }
+}
+
+/// Whether something that users added to the table may refuse a row.
+pub(super) fn guarded() -> Fallible<bool> {
+    Ok(!target()?.plain)
+}
+
+/// Inserts an event.
+pub(super) fn insert(event: &Event) -> Fallible<()> {
+    let mut target = target()?;
+    // SAFETY: relation, indexes and executor state are opened and closed here; an error leaves that to the transaction.
+    unsafe {
+        let relation = pg_sys::table_open(target.table, pg_sys::RowExclusiveLock.cast_signed());
+        let id = free_id(&mut target, relation);
+        let state = pg_sys::CreateExecutorState();
+        let before = pg_sys::MemoryContextSwitchTo((*state).es_query_cxt);
+        let result: *mut pg_sys::ResultRelInfo = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast();
+        (*result).type_ = pg_sys::NodeTag::T_ResultRelInfo;
+        pg_sys::InitResultRelInfo(result, relation, 0, std::ptr::null_mut(), 0);
+        pg_sys::ExecOpenIndices(result, false);
+        // AFTER triggers find the table here.
+        (*state).es_opened_result_relations = pg_sys::lappend((*state).es_opened_result_relations, result.cast());
+        let slot = pg_sys::MakeSingleTupleTableSlot((*relation).rd_att, &raw const pg_sys::TTSOpsVirtual);
+        let columns = (*(*relation).rd_att).natts as usize;
+        let values = std::slice::from_raw_parts_mut((*slot).tts_values, columns);
+        let nulls = std::slice::from_raw_parts_mut((*slot).tts_isnull, columns);
+        nulls.fill(true);
+        let mut set = |place: usize, value: pg_sys::Datum| {
+            values[place] = value;
+            nulls[place] = false;
+        };
+        set(place::EVENT_ID, pg_sys::Datum::from(id));
+        set(place::CUSTOMER_ID, event.customer);
+        set(place::EVENT_TYPE, event.event_type);
+        set(place::OCCURRED_AT, pg_sys::Datum::from(event.occurred_at));
+        set(place::DATA, event.data);
+        // The trigger `stamp` would set the same.
+        set(place::STAMP, pg_sys::Datum::from(pg_sys::GetTopFullTransactionId().value));
+        if target.defaults {
+            defaults::fill(relation, state, place::COUNT, values, nulls);
+        }
+        pg_sys::ExecStoreVirtualTuple(slot);
+        if target.plain {
+            pg_sys::simple_table_tuple_insert(relation, slot);
+            index(state, result, slot, std::ptr::null_mut(), std::ptr::null_mut());
+        } else {
+            insert_with_triggers(&target, state, result, slot);
+        }
+        pg_sys::ExecCloseResultRelations(state);
+        pg_sys::ExecResetTupleTable((*state).es_tupleTable, false);
+        pg_sys::ExecDropSingleTupleTableSlot(slot);
+        pg_sys::MemoryContextSwitchTo(before);
+        pg_sys::FreeExecutorState(state);
+        pg_sys::table_close(relation, pg_sys::NoLock.cast_signed());
+    }
+    Ok(())
+}
+
+/// Makes the index entries of an inserted row. With arbiters, a conflict in one of these is told instead of raised.
+///
+/// # Safety
+/// State, result and slot belong to one table, whose row in the slot was inserted.
+pub(super) unsafe fn index(
+    state: *mut pg_sys::EState,
+    result: *mut pg_sys::ResultRelInfo,
+    slot: *mut pg_sys::TupleTableSlot,
+    conflict: *mut bool,
+    arbiters: *mut pg_sys::List,
+) {
+    let lenient = !conflict.is_null();
+    // SAFETY: as the caller says.
+    unsafe {
+        #[cfg(feature = "pg15")]
+        pg_sys::ExecInsertIndexTuples(result, slot, state, false, lenient, conflict, arbiters);
+        #[cfg(not(feature = "pg15"))]
+        pg_sys::ExecInsertIndexTuples(result, slot, state, false, lenient, conflict, arbiters, false);
+    }
+}
+
+/// One INSERT statement of one row.
+///
+/// # Safety
+/// State, result and slot belong to the event table.
+unsafe fn insert_with_triggers(
+    target: &Target,
+    state: *mut pg_sys::EState,
+    result: *mut pg_sys::ResultRelInfo,
+    slot: *mut pg_sys::TupleTableSlot,
+) {
+    // SAFETY: as the caller says.
+    unsafe {
+        if !target.after {
+            pg_sys::ExecSimpleRelationInsert(result, state, slot);
+            return;
+        }
+        pg_sys::AfterTriggerBeginQuery();
+        let table = (*(*result).ri_RelationDesc).rd_id;
+        let transitions = pg_sys::MakeTransitionCaptureState((*result).ri_TrigDesc, table, pg_sys::CmdType::CMD_INSERT);
+        pg_sys::ExecBSInsertTriggers(state, result);
+        pg_sys::ExecSimpleRelationInsert(result, state, slot);
+        if !transitions.is_null() {
+            // ExecSimpleRelationInsert fills no transition table: the row is shown to it afterwards.
+            let row = (*result).ri_TrigDesc;
+            let rows = (*row).trig_insert_after_row;
+            (*row).trig_insert_after_row = false;
+            pg_sys::ExecARInsertTriggers(state, result, slot, std::ptr::null_mut(), transitions);
+            (*row).trig_insert_after_row = rows;
+        }
+        pg_sys::ExecASInsertTriggers(state, result, transitions);
+        pg_sys::AfterTriggerEndQuery(state);
+    }
+}
+
+/// The sequence's next id that no row of the table has. After a restore of data alone the sequence may be behind.
+///
+/// # Safety
+/// The relation is the event table, open.
+unsafe fn free_id(target: &mut Target, relation: pg_sys::Relation) -> i64 {
+    // SAFETY: as the caller says.
+    unsafe {
+        let transaction = pg_sys::GetTopTransactionId().into_inner();
+        if target.checked != transaction {
+            target.checked = transaction;
+            target.taken = highest_id(target.key, relation);
+            TARGET.set(Some(*target));
+        }
+        loop {
+            let id = server::next_value(target.sequence);
+            if id > target.taken || !taken(target.key, relation, id) {
+                return id;
+            }
+        }
+    }
+}
+
+/// The greatest id in the primary key, whether its row is visible or not.
+unsafe fn highest_id(key: pg_sys::Oid, relation: pg_sys::Relation) -> i64 {
+    // SAFETY: the index is a b-tree on the id alone; its tuples are valid until the scan's next step.
+    unsafe {
+        let index = pg_sys::index_open(key, pg_sys::AccessShareLock.cast_signed());
+        let scan = begin_scan(relation, index, 0);
+        (*scan).xs_want_itup = true;
+        pg_sys::index_rescan(scan, std::ptr::null_mut(), 0, std::ptr::null_mut(), 0);
+        let found = pg_sys::index_getnext_tid(scan, pg_sys::ScanDirection::BackwardScanDirection);
+        let mut highest = i64::MIN;
+        if !found.is_null() && !(*scan).xs_itup.is_null() {
+            // The only column, which is never NULL, follows the tuple's header.
+            highest = (*scan).xs_itup.add(1).cast::<i64>().read_unaligned();
+        }
+        pg_sys::index_endscan(scan);
+        pg_sys::index_close(index, pg_sys::AccessShareLock.cast_signed());
+        highest
+    }
+}
+
+/// Whether an id has an entry in the primary key.
+unsafe fn taken(key: pg_sys::Oid, relation: pg_sys::Relation, id: i64) -> bool {
+    // SAFETY: as in `highest_id`.
+    unsafe {
+        let index = pg_sys::index_open(key, pg_sys::AccessShareLock.cast_signed());
+        let scan = begin_scan(relation, index, 1);
+        let mut wanted = pg_sys::ScanKeyData::default();
+        pg_sys::ScanKeyInit(
+            &raw mut wanted,
+            1,
+            pg_sys::BTEqualStrategyNumber as u16,
+            pg_sys::Oid::from(pg_sys::F_INT8EQ),
+            pg_sys::Datum::from(id),
+        );
+        pg_sys::index_rescan(scan, &raw mut wanted, 1, std::ptr::null_mut(), 0);
+        let found = pg_sys::index_getnext_tid(scan, pg_sys::ScanDirection::ForwardScanDirection);
+        pg_sys::index_endscan(scan);
+        pg_sys::index_close(index, pg_sys::AccessShareLock.cast_signed());
+        !found.is_null()
+    }
+}
+
+unsafe fn begin_scan(relation: pg_sys::Relation, index: pg_sys::Relation, keys: i32) -> pg_sys::IndexScanDesc {
+    // SAFETY: both are open; the snapshot is not used, since only the index is read.
+    unsafe {
+        #[cfg(not(feature = "pg18"))]
+        return pg_sys::index_beginscan(relation, index, &raw mut pg_sys::SnapshotAnyData, keys, 0);
+        #[cfg(feature = "pg18")]
+        return pg_sys::index_beginscan(
+            relation,
+            index,
+            &raw mut pg_sys::SnapshotAnyData,
+            std::ptr::null_mut(),
+            keys,
+            0,
+        );
+    }
+}
+
+/// An empty object.
+pub(super) fn empty_object() -> pg_sys::Datum {
+    // SAFETY: reads a C string.
+    unsafe { direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(c"{}".as_ptr().into())]) }
+        .unwrap_or(pg_sys::Datum::from(0))
+}
