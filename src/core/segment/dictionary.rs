@@ -44,6 +44,7 @@ pub struct Dictionary {
 
 /// What kinds of values there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each kind is there or not, whatever the others are")]
 pub struct Kinds {
     /// `true` or `false`.
     pub booleans: bool,
