@@ -337,13 +337,13 @@ fn write_parts(list: i64, mut parts: BTreeMap<i32, Vec<u8>>) -> Fallible<()> {
     let mut gone = Vec::new();
     spi::each(
         Snapshot::Fresh,
-        "SELECT part, checksum, length(bytes) FROM kursaha_cohort.list_part WHERE cohort_id = $1",
+        "SELECT part, checksum, bytes FROM kursaha_cohort.list_part WHERE cohort_id = $1",
         &[list.into()],
         |row| {
-            let (part, sum, length): (i32, i64, i32) = (row.need(1)?, row.need(2)?, row.need(3)?);
-            let same = parts.get(&part).is_some_and(|bytes| {
-                i64::from(checksum(list, part, bytes)) == sum && usize::try_from(length) == Ok(bytes.len())
-            });
+            let (part, sum, stored): (i32, i64, Vec<u8>) = (row.need(1)?, row.need(2)?, row.need(3)?);
+            let same = parts
+                .get(&part)
+                .is_some_and(|bytes| *bytes == stored && i64::from(checksum(list, part, bytes)) == sum);
             if same {
                 parts.remove(&part);
             } else {
