@@ -341,9 +341,8 @@ fn write_parts(list: i64, mut parts: BTreeMap<i32, Vec<u8>>) -> Fallible<()> {
         &[list.into()],
         |row| {
             let (part, sum, stored): (i32, i64, Vec<u8>) = (row.need(1)?, row.need(2)?, row.need(3)?);
-            let same = parts
-                .get(&part)
-                .is_some_and(|bytes| *bytes == stored && i64::from(checksum(list, part, bytes)) == sum);
+            let same =
+                parts.get(&part).is_some_and(|bytes| *bytes == stored && i64::from(checksum(list, part, bytes)) == sum);
             if same {
                 parts.remove(&part);
             } else {
