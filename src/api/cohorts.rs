@@ -289,7 +289,7 @@ fn cohort_import(name: Option<&str>, customer_ids: Option<Vec<Option<String>>>) 
     list.dedup();
     with_owners_rights(|| {
         lists::set(id, &list)?;
-        index::keep_list(id, &list)
+        index::keep_list(id)
     })?;
     keep_version(id)?;
     Ok(Some(id))

@@ -228,16 +228,16 @@ pub(super) fn known_about(internals: pg_sys::Oid, list: i64) -> Option<u64> {
     Kept::read(internals, list).ok().flatten().map(|kept| kept.known)
 }
 
-/// Keeps the bitmap of a list whose ids were just set, in any order. An index without customers has nothing to say yet.
-pub(crate) fn keep_list(list: i64, ids: &[String]) -> Fallible<()> {
+/// Keeps the bitmap of a list whose ids were just set. An index without customers has nothing to say yet.
+pub(crate) fn keep_list(list: i64) -> Fallible<()> {
     spi::with_snapshot(|| {
         let internals = tables()?.internals;
         let state = direct::state(internals)?;
         if state.customers == 0 || Kept::find(internals, list, &state)?.is_some() {
             return Ok(());
         }
-        let hashes: Vec<u128> = ids.iter().map(|id| customer_hash(&state.key, id)).collect();
-        keep(internals, list, &state, hashes)
+        // The ids as they are stored: cohort_forget may have taken one out since they were.
+        refresh(list)
     })
 }
 
