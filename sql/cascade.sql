@@ -24,7 +24,9 @@ BEGIN
             HINT = 'cohort_sync_drop ends a sync.';
     END IF;
     DELETE FROM kursaha_cohort.cohort_version v USING gone WHERE v.cohort_id = gone.cohort_id;
-    DELETE FROM kursaha_cohort.list_member m USING gone WHERE m.cohort_id = gone.cohort_id;
+    DELETE FROM kursaha_cohort.list_chunk l USING gone WHERE l.cohort_id = gone.cohort_id;
+    DELETE FROM kursaha_cohort.list_index i USING gone WHERE i.cohort_id = gone.cohort_id;
+    DELETE FROM kursaha_cohort.list_part p USING gone WHERE p.cohort_id = gone.cohort_id;
     DELETE FROM kursaha_cohort.member m USING gone WHERE m.cohort_id = gone.cohort_id;
     DELETE FROM kursaha_cohort.refresh r USING gone WHERE r.cohort_id = gone.cohort_id;
     RETURN NULL;

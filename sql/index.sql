@@ -90,6 +90,38 @@ CREATE TABLE kursaha_cohort.forgotten (
 COMMENT ON TABLE kursaha_cohort.forgotten IS 'Customers that cohort_forget erased since the last sealing, which writes their segments anew and empties this';
 COMMENT ON COLUMN kursaha_cohort.forgotten.customer_id IS 'Who';
 
+CREATE TABLE kursaha_cohort.list_index (
+    cohort_id bigint PRIMARY KEY,
+    content uuid NOT NULL,
+    hash_key bytea NOT NULL,
+    erasures bigint NOT NULL,
+    customers bigint NOT NULL,
+    known bigint NOT NULL,
+    unknown bigint NOT NULL
+);
+COMMENT ON TABLE kursaha_cohort.list_index IS 'Fixed lists whose ids are in the index as ordinals, and what they were made of; where that has changed, the ids themselves are looked up';
+COMMENT ON COLUMN kursaha_cohort.list_index.cohort_id IS 'The fixed list';
+COMMENT ON COLUMN kursaha_cohort.list_index.content IS 'The list''s content then';
+COMMENT ON COLUMN kursaha_cohort.list_index.hash_key IS 'The index''s hash_key then';
+COMMENT ON COLUMN kursaha_cohort.list_index.erasures IS 'The index''s erasures then';
+COMMENT ON COLUMN kursaha_cohort.list_index.customers IS 'How many ordinals were given out then';
+COMMENT ON COLUMN kursaha_cohort.list_index.known IS 'How many of the list''s ids had an ordinal';
+COMMENT ON COLUMN kursaha_cohort.list_index.unknown IS 'How many had none';
+
+CREATE TABLE kursaha_cohort.list_part (
+    cohort_id bigint NOT NULL,
+    part integer NOT NULL,
+    bytes bytea NOT NULL,
+    checksum bigint NOT NULL,
+    PRIMARY KEY (cohort_id, part)
+);
+ALTER TABLE kursaha_cohort.list_part ALTER bytes SET STORAGE EXTERNAL;
+COMMENT ON TABLE kursaha_cohort.list_part IS 'What list_index speaks of: the ordinals, and the hashes of the ids that have none';
+COMMENT ON COLUMN kursaha_cohort.list_part.cohort_id IS 'The fixed list';
+COMMENT ON COLUMN kursaha_cohort.list_part.part IS 'From 0 on: a chunk of 65,536 ordinals; below: a part of the hashes';
+COMMENT ON COLUMN kursaha_cohort.list_part.bytes IS 'The ordinals as a roaring bitmap in its portable form; the hashes, 12 bytes each';
+COMMENT ON COLUMN kursaha_cohort.list_part.checksum IS 'The CRC-32 of cohort_id, part and bytes';
+
 -- Where all tables of a database are replicated, the subscriber keeps the index and the logs of its own: what arrives
 -- from another server's index is let go.
 CREATE FUNCTION kursaha_cohort.not_replicated() RETURNS trigger
@@ -110,7 +142,7 @@ DO $$
 DECLARE
     kept text;
 BEGIN
-    FOREACH kept IN ARRAY ARRAY['index_state', 'segment', 'segment_page', 'segment_dead', 'forgotten', 'event_removed', 'customer_removed'] LOOP
+    FOREACH kept IN ARRAY ARRAY['index_state', 'segment', 'segment_page', 'segment_dead', 'list_index', 'list_part', 'forgotten', 'event_removed', 'customer_removed'] LOOP
         EXECUTE format('CREATE TRIGGER not_replicated BEFORE INSERT OR UPDATE OR DELETE ON kursaha_cohort.%I
             FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.not_replicated()', kept);
         EXECUTE format('ALTER TABLE kursaha_cohort.%I ENABLE REPLICA TRIGGER not_replicated', kept);

@@ -19,11 +19,13 @@ END;
 COMMENT ON FUNCTION kursaha_cohort.sees(text) IS 'Whether the current user sees a profile or an event of a customer';
 
 CREATE VIEW kursaha_cohort.readable_list_member WITH (security_barrier) AS
-SELECT m.cohort_id, m.customer_id FROM kursaha_cohort.list_member m
+SELECT m.cohort_id, m.customer_id, m.from_id, m.last_id FROM kursaha_cohort.list_member m
 WHERE (SELECT NOT kursaha_cohort.hides_rows()) OR kursaha_cohort.sees(m.customer_id);
 COMMENT ON VIEW kursaha_cohort.readable_list_member IS 'The customer ids of fixed lists, of the customers whom the reader may see';
 COMMENT ON COLUMN kursaha_cohort.readable_list_member.cohort_id IS 'The fixed list';
 COMMENT ON COLUMN kursaha_cohort.readable_list_member.customer_id IS 'An id in it';
+COMMENT ON COLUMN kursaha_cohort.readable_list_member.from_id IS 'The id is not less than this one, by which its row is found';
+COMMENT ON COLUMN kursaha_cohort.readable_list_member.last_id IS 'The id is not greater than this one';
 
 CREATE VIEW kursaha_cohort.readable_member WITH (security_barrier) AS
 SELECT m.cohort_id, m.customer_id, m.entered_at FROM kursaha_cohort.member m

@@ -265,8 +265,22 @@ AS $$
 DECLARE
     told bigint[];
 BEGIN
-    DELETE FROM kursaha_cohort.list_member m WHERE m.customer_id = cohort_forget_member.customer_id;
-    DELETE FROM kursaha_cohort.member m WHERE m.customer_id = cohort_forget_member.customer_id;
+    -- Of each list the one row that would hold the id: an index on ids would cost every import more.
+    WITH holding AS (
+        SELECT l.cohort_id, l.from_id FROM kursaha_cohort.cohort c CROSS JOIN LATERAL (
+            SELECT k.cohort_id, k.from_id, k.customer_ids FROM kursaha_cohort.list_chunk k
+            WHERE k.cohort_id = c.cohort_id AND k.from_id <= cohort_forget_member.customer_id ORDER BY k.from_id DESC LIMIT 1
+        ) l
+        WHERE c.rule IS NULL AND cohort_forget_member.customer_id = ANY (l.customer_ids)
+    )
+    UPDATE kursaha_cohort.list_chunk l SET
+        customer_ids = CASE WHEN l.from_id = h.from_id THEN array_remove(l.customer_ids, cohort_forget_member.customer_id)
+                            ELSE l.customer_ids END,
+        content = CASE WHEN l.from_id = '' THEN gen_random_uuid() END
+    FROM holding h WHERE l.cohort_id = h.cohort_id AND l.from_id IN ('', h.from_id);
+    -- By the primary key, cohort by cohort: another index would cost every refresh more.
+    DELETE FROM kursaha_cohort.member m
+    WHERE m.cohort_id = ANY (ARRAY(SELECT c.cohort_id FROM kursaha_cohort.cohort c)) AND m.customer_id = cohort_forget_member.customer_id;
     DELETE FROM kursaha_cohort.membership_change m WHERE m.customer_id = cohort_forget_member.customer_id;
     -- A customer's own index would cost every sync more than looking into each costs here.
     DELETE FROM kursaha_cohort.sync_rejected r

@@ -15,6 +15,7 @@ use crate::pg::spi::{self, Snapshot};
 use crate::pg::stamp;
 use crate::pg::store::{self, Cohort, MAX_CHAIN, Question};
 use crate::pg::time;
+use crate::pg::{index, lists};
 use crate::sync;
 
 /// The most ids of a fixed list in one call.
@@ -68,7 +69,7 @@ fn keep_version(id: i64) -> Fallible<()> {
     write(
         "INSERT INTO kursaha_cohort.cohort_version (cohort_id, version, rule, list_size, changed_by) \
          SELECT c.cohort_id, c.version, c.rule, CASE WHEN c.rule IS NULL THEN \
-             (SELECT count(*) FROM kursaha_cohort.list_member m WHERE m.cohort_id = c.cohort_id) END, pg_get_userbyid($2) \
+             (SELECT sum(cardinality(l.customer_ids)) FROM kursaha_cohort.list_chunk l WHERE l.cohort_id = c.cohort_id) END, pg_get_userbyid($2) \
          FROM kursaha_cohort.cohort c WHERE c.cohort_id = $1",
         &[id.into(), current_user().into()],
     )?;
@@ -277,7 +278,6 @@ fn cohort_import(name: Option<&str>, customer_ids: Option<Vec<Option<String>>>) 
                 )
                 .set_hint("Choose another name, or cohort_drop it first."));
             }
-            write("DELETE FROM kursaha_cohort.list_member WHERE cohort_id = $1", &[cohort.id.into()])?;
             write(
                 "UPDATE kursaha_cohort.cohort SET version = version + 1, updated_at = now() WHERE cohort_id = $1",
                 &[cohort.id.into()],
@@ -285,11 +285,12 @@ fn cohort_import(name: Option<&str>, customer_ids: Option<Vec<Option<String>>>) 
             cohort.id
         }
     };
-    write(
-        "INSERT INTO kursaha_cohort.list_member (cohort_id, customer_id) SELECT DISTINCT $1, given.id \
-         FROM unnest($2) AS given (id)",
-        &[id.into(), list.into()],
-    )?;
+    list.sort_unstable();
+    list.dedup();
+    with_owners_rights(|| {
+        lists::set(id, &list)?;
+        index::keep_list(id)
+    })?;
     keep_version(id)?;
     Ok(Some(id))
 }

@@ -93,7 +93,7 @@ fn cohort_preview(
 /// none of the others.
 #[pg_extern(stable, parallel_safe)]
 fn cohort_overlap(
-    names: Option<Vec<String>>,
+    names: Option<Vec<Option<String>>>,
     as_of: default!(AsOf, "NULL"),
 ) -> Result<
     TableIterator<'static, (name!(cohorts, Vec<String>), name!(customers, i64), name!(only_these, i64))>,
@@ -103,6 +103,14 @@ fn cohort_overlap(
     if names.is_empty() || names.len() > MAX_OVERLAP {
         return Err(invalid(format!("an overlap takes 1 to {MAX_OVERLAP} cohorts, not {}", names.len())));
     }
+    let names: Vec<String> = names
+        .into_iter()
+        .enumerate()
+        .map(|(index, name)| {
+            let place = index + 1;
+            name.ok_or_else(|| invalid(format!("names[{place}] is null")).set_hint("Leave it out of the array."))
+        })
+        .collect::<Result<_, _>>()?;
     if let Some(twice) = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
         return Err(invalid(format!("cohort \"{}\" is named twice", twice.1)));
     }

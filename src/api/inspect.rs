@@ -121,6 +121,9 @@ fn cohort_why(
         })?;
         rows.push((part.path, part.condition, holds, evidence));
     }
+    if !answer::is_known(&question, customer)? {
+        pgrx::notice!("customer \"{customer}\" has no profile, and no event up to that instant, and is in no cohort");
+    }
     Ok(TableIterator::new(rows))
 }
 

@@ -28,7 +28,7 @@ fn cohort_refresh(
     // Who is in is asked with the caller's rights, and stored with those of the extension's owner.
     let found: Vec<String> = spi::with_snapshot(|| {
         let question = Question::of_rule(Snapshot::Callers, rule, time::as_of(None)?)?;
-        Ok(answer::members(&question)?.into_iter().collect())
+        Ok(answer::members(&question)?.collect())
     })?;
     let (refresh, size, entered, exited) = with_owners_rights(|| store_members(&cohort, found))?;
     let took = Interval::from_micros(i64::try_from(began.elapsed().as_micros()).unwrap_or(i64::MAX));
@@ -59,7 +59,8 @@ fn store_members(cohort: &Cohort, found: Vec<String>) -> Fallible<(i64, i64, i64
     )?;
     // One statement, so one snapshot: members, differences and log agree. The differences are set operations over what
     // was stored before: an anti-join with the table that the same statement fills may be planned as a nested loop,
-    // which then reads every row just written, again and again.
+    // which then reads every row just written, again and again. In the order of the indexes, rows go where the last ones
+    // went.
     spi::one(
         Snapshot::Fresh,
         "WITH found AS MATERIALIZED (\
@@ -75,10 +76,10 @@ fn store_members(cohort: &Cohort, found: Vec<String>) -> Fallible<(i64, i64, i64
            WHERE m.cohort_id = $1 AND m.customer_id = lost.customer_id\
          ), come AS (\
            INSERT INTO kursaha_cohort.member (cohort_id, customer_id, entered_at) \
-           SELECT $1, customer_id, now() FROM gained\
+           SELECT $1, customer_id, now() FROM gained ORDER BY customer_id\
          ), logged AS (\
            INSERT INTO kursaha_cohort.membership_change (refresh_id, customer_id, entered) \
-           SELECT $2, customer_id, true FROM gained UNION ALL SELECT $2, customer_id, false FROM lost\
+           SELECT $2, customer_id, true FROM gained UNION ALL SELECT $2, customer_id, false FROM lost ORDER BY 2\
          ) \
          SELECT (SELECT count(*) FROM found), (SELECT count(*) FROM gained), (SELECT count(*) FROM lost)",
         &[cohort.id.into(), refresh.into(), found.into()],

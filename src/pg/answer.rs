@@ -88,6 +88,12 @@ pub(crate) fn contains(question: &Question, customer: &str) -> Fallible<bool> {
     spi::one(Snapshot::Callers, &format!("SELECT EXISTS (\n{sql}\n)"), &[customer.into()], |row| row.need(1))
 }
 
+/// Whether a customer is in the universe, as far as the current user sees it.
+pub(crate) fn is_known(question: &Question, customer: &str) -> Fallible<bool> {
+    let sql = question.universe_of("$1");
+    spi::one(Snapshot::Callers, &format!("SELECT EXISTS (\n{sql}\n)"), &[customer.into()], |row| row.need(1))
+}
+
 /// How many members there are, of how many, and the first few in byte order.
 pub(crate) fn preview(question: &Question, sample: usize) -> Fallible<(i64, i64, Vec<String>)> {
     if let Some(found) = evaluate(question, Ask { universe: true, wish: MEMBERS, ..Ask::default() })? {

@@ -10,6 +10,7 @@ pub(crate) mod extension;
 mod ids;
 pub(crate) mod index;
 pub(crate) mod jsonb;
+pub(crate) mod lists;
 pub(crate) mod notices;
 mod owner;
 pub(crate) mod planner;

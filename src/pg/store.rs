@@ -292,12 +292,16 @@ impl Question {
 
     /// The statement whose rows are the universe.
     pub(crate) fn universe(&self) -> String {
-        cohort_core::plain_sql::universe(&Context {
-            schema: &self.schema,
-            as_of: &self.as_of,
-            cohort: &|_| None,
-            only: None,
-        })
+        self.universe_with(None)
+    }
+
+    /// The statement that has a row if one customer, given as an SQL expression, is in the universe.
+    pub(crate) fn universe_of(&self, customer: &str) -> String {
+        self.universe_with(Some(customer))
+    }
+
+    fn universe_with(&self, only: Option<&str>) -> String {
+        cohort_core::plain_sql::universe(&Context { schema: &self.schema, as_of: &self.as_of, cohort: &|_| None, only })
     }
 
     fn unresolved(&self, unresolved: &Unresolved) -> ErrorReport {

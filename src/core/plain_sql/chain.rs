@@ -238,7 +238,9 @@ impl Chain<'_> {
     /// The rows of a fixed list that are in the universe, without reading all of the universe.
     fn list(&self, cohort_id: i64) -> String {
         let Context { schema, as_of, only, .. } = self.cx;
-        let only = only.map_or(String::new(), |customer| format!("\n  AND l.customer_id = {customer}"));
+        let only = only.map_or(String::new(), |customer| {
+            format!("\n  AND l.customer_id = {customer} AND l.from_id <= {customer} AND l.last_id >= {customer}")
+        });
         let rows = format!(
             "SELECT l.customer_id\nFROM {HELPERS}.readable_list_member l\nWHERE l.cohort_id = {cohort_id}{only}"
         );

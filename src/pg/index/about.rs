@@ -1,20 +1,22 @@
 //! Rough sizes for the planner. They read little. Who plans a question but may not ask it never sees them.
 
 use super::scan::{IndexScan, Relation, Sought, find, has_policies, may_read};
-use super::{direct, extension};
+use super::{direct, extension, lists};
 use crate::pg::errors::Fallible;
 
 /// Columns of `cohort`, as `sql/tables.sql` creates it.
 mod cohort {
+    pub(super) const ID: usize = 1;
+    pub(super) const RULE: usize = 4;
     pub(super) const SIZE: usize = 9;
 }
 
-/// The size of the saved cohort of a name, as its last refresh found it.
+/// The size of the saved cohort of a name: as its last refresh found it, or of a fixed list the customers in the index.
 pub(crate) fn size_about(name: &str) -> Option<f64> {
     stored_size(name).ok().flatten().map(float)
 }
 
-fn stored_size(name: &str) -> Fallible<Option<i64>> {
+fn stored_size(name: &str) -> Fallible<Option<u64>> {
     let (_, internals) = extension::schema_oids()?;
     let oid = find(internals, c"cohort")?;
     if !may_read(oid) || has_policies(oid) {
@@ -22,7 +24,11 @@ fn stored_size(name: &str) -> Fallible<Option<i64>> {
     }
     let mut scan = IndexScan::new(Relation::table(oid), find(internals, c"cohort_name_key")?, 1)?;
     scan.seek(&[Sought::TextEquals(name)]);
-    Ok(scan.next().and_then(|row| row.datum(cohort::SIZE).map(|_| row.word(cohort::SIZE).cast_signed())))
+    let Some(row) = scan.next() else { return Ok(None) };
+    let stored = row.datum(cohort::SIZE).map(|_| row.word(cohort::SIZE));
+    let is_list = row.datum(cohort::RULE).is_none();
+    let known = if is_list { lists::known_about(internals, row.word(cohort::ID).cast_signed()) } else { None };
+    Ok(known.or(stored))
 }
 
 /// How many customers a rule of which nothing is known may select: a tenth of those that the index knows.
@@ -33,6 +39,6 @@ pub(crate) fn customers_about() -> Option<f64> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-fn float(rows: i64) -> f64 {
+fn float(rows: u64) -> f64 {
     rows as f64
 }

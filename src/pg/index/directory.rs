@@ -120,6 +120,19 @@ impl Directory {
         Ok(found)
     }
 
+    /// The same for customers who may have an ordinal from one on only. The hashes ascend.
+    pub(super) fn find_since(&self, hashes: &[u128], first: u32) -> Fallible<Vec<Option<u32>>> {
+        let mut found = vec![None; hashes.len()];
+        for (header, stream) in
+            self.parts.iter().filter(|(header, _)| header.first.saturating_add(header.count) > first)
+        {
+            pgrx::check_for_interrupts!();
+            let result = header.find(stream, hashes, |place, ordinal| found[place] = Some(ordinal));
+            result.map_err(damaged)?;
+        }
+        Ok(found)
+    }
+
     /// Hands out the ids of some ordinals, ascending.
     pub(super) fn ids(&self, wanted: &RoaringBitmap, each: &mut dyn FnMut(&str)) -> Fallible<()> {
         for (header, stream) in &self.parts {

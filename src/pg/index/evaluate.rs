@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use cohort_core::eval::{self, Answer, Limits, Part, Plan, Source, Stop, Wish};
-use cohort_core::segment::{Corrupt, Header, Key, customer_hash};
+use cohort_core::segment::{Corrupt, Header, Key};
 use roaring::RoaringBitmap;
 
 use super::directory::{ByHash, Directory};
@@ -12,7 +12,7 @@ use super::events::{self, Intake, Wanted};
 use super::pages::{PageStream, Pages};
 use super::removed::{bury, dead_by_segment};
 use super::store::{self, Kind, Segment};
-use super::{Damaged, REMAKE, cache, damaged, direct, foreign, interrupts, tables, unwritable};
+use super::{Damaged, REMAKE, cache, damaged, direct, foreign, interrupts, lists, tables, unwritable};
 use crate::pg::errors::Fallible;
 use crate::pg::settings;
 
@@ -186,8 +186,7 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
         return Ok(Err(too_large("the tail")));
     };
     let tail_rows = events.len() + newest.len();
-    let mut strangers =
-        Strangers { key: state.key, sealed: state.customers, ordinals: HashMap::default(), ids: Vec::new() };
+    let mut strangers = Strangers { sealed: state.customers, ordinals: HashMap::default(), ids: Vec::new() };
     strangers.number(&mut events, &directory)?;
     strangers.number(&mut newest, &directory)?;
     let (events, newest) = (Memory::new(events)?, Memory::new(newest)?);
@@ -223,10 +222,9 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
         source.profiles.push(Part { header, stream, dead: HashMap::new() });
     }
     for list in plan.lists() {
-        let members = store::list_members(list)?;
-        let known = directory.find(&members)?;
-        let ordinals = members.iter().zip(known).filter_map(|(id, known)| known.or_else(|| strangers.known(id)));
-        source.lists.insert(list, ordinals.collect());
+        let stranger = |hash| strangers.ordinals.get(&hash).copied();
+        let ordinals = lists::ordinals(tables.internals, list, &state, &directory, strangers.ids.len(), &stranger)?;
+        source.lists.insert(list, ordinals);
     }
     let limits = Limits { memory: memory as u64, check: &interrupts };
     let answer = match answered("the rule's values and sequences", eval::evaluate(plan, &source, ask.wish, limits))? {
@@ -297,17 +295,12 @@ fn wanted<'a>(plan: &'a Plan<'_>, everything: bool) -> Wanted<'a> {
 
 /// Customers of the tail that no segment knows: they get ordinals above the last.
 struct Strangers {
-    key: Key,
     sealed: u32,
     ordinals: ByHash<u32>,
     ids: Vec<Box<str>>,
 }
 
 impl Strangers {
-    fn known(&self, id: &str) -> Option<u32> {
-        self.ordinals.get(&customer_hash(&self.key, id)).copied()
-    }
-
     /// Gives the customers of an intake their ordinals.
     fn number(&mut self, intake: &mut Intake, directory: &Directory) -> Fallible<()> {
         let found = directory.find_hashes(&intake.customers.hashes)?;

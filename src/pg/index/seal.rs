@@ -17,7 +17,7 @@ use super::pages::{PageStream, Pages};
 use super::removed::{Buried, bury, dead_by_segment};
 use super::scan::must_read;
 use super::store::{self, Kind, State};
-use super::{Damaged, cache, damaged, merge, sum, tables, unwritable};
+use super::{Damaged, cache, damaged, lists, merge, sum, tables, unwritable};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::progress::{Phase, Progress};
 use crate::pg::settings;
@@ -178,6 +178,7 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
     })?;
     drop(progress);
     erase(&state, forgotten)?;
+    lists::keep_all()?;
     Ok((sealed, state))
 }
 

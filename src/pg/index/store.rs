@@ -267,17 +267,12 @@ pub(super) fn removed_count() -> Fallible<usize> {
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
-/// The members of a fixed list.
-pub(super) fn list_members(cohort: i64) -> Fallible<Vec<String>> {
-    let sql = "SELECT customer_id FROM kursaha_cohort.readable_list_member WHERE cohort_id = $1";
-    spi::run(Snapshot::Callers, sql, &[cohort.into()], |row| row.need(1))
-}
-
 /// Whether a customer is on a fixed list.
 pub(super) fn on_list(cohort: i64, customer: &str) -> Fallible<bool> {
     spi::one(
         Snapshot::Callers,
-        "SELECT EXISTS (SELECT 1 FROM kursaha_cohort.readable_list_member WHERE cohort_id = $1 AND customer_id = $2)",
+        "SELECT EXISTS (SELECT 1 FROM kursaha_cohort.readable_list_member \
+         WHERE cohort_id = $1 AND customer_id = $2 AND from_id <= $2 AND last_id >= $2)",
         &[cohort.into(), customer.into()],
         |row| row.need(1),
     )

@@ -46,6 +46,9 @@ SELECT name, version, rule FROM cohort_definition_version ORDER BY name COLLATE 
 SELECT condition, path, customers, events, how FROM cohort_explain('one time', '2026-02-01Z');
 SELECT path, condition, holds, evidence - 'event_ids' AS evidence FROM cohort_why('one time', 'ben', '2026-02-01Z');
 SELECT cohort_sql('one time', '2026-02-01Z');
+SELECT path, holds FROM cohort_why('one time', 'nobody', '2026-02-01Z');
+SELECT * FROM cohort_validate('{"sequence": [{"did": "a"}, {"did": "b"}], "after": "180 days", "since": "2026-01-01", "timezone": "IST"}');
+SELECT * FROM cohort_overlap('{payers,NULL}');
 SELECT * FROM cohort_overlap('{payers,one time}', '2026-02-01Z');
 SELECT size, entered, exited FROM cohort_refresh('one time');
 DELETE FROM cohort_event WHERE customer_id = 'ana';

@@ -266,7 +266,14 @@ impl<'a> Reader<'a> {
 /// Where a key belongs that is well known but not allowed here.
 fn elsewhere(key: &str) -> Option<&'static str> {
     Some(match key {
-        "after" => "Use \"since\" in place of \"after\"; it includes the instant itself.",
+        "after" => {
+            "Write {\"time\": {\"since\": …}}, which includes the instant itself; in a sequence that is the time of its first \
+             step, and \"within\" says how long all of it may take."
+        }
+        "since" | "before" | "between" | "in_the_last" | "more_than_ago" | "between_ago" => {
+            "It stands inside \"time\", as in {\"time\": {\"since\": …}}; in a sequence that is the time of its first step, and \
+             \"within\" says how long all of it may take."
+        }
         "as" => "Only a \"did\" step of a sequence has a name.",
         "ref" => "\"ref\" may stand in predicates of sequence steps only; write a \"value\".",
         "time" => "\"time\" goes with \"did\" and \"did_not\" conditions and with the first step of a sequence.",

@@ -81,9 +81,14 @@ impl Hint<'_> {
                     None => format!("Use one of: {}.", names.join(", ")),
                 }
             }
-            Self::Zone(wrong) => match zones.nearest(wrong) {
-                Some(name) => format!("Did you mean {}?", quote(&name)),
-                None => "Write a name of the IANA database as it is spelled there, such as \"Asia/Kolkata\".".into(),
+            Self::Zone(wrong) => match (abbreviated(wrong), zones.nearest(wrong)) {
+                (Some(places), _) => {
+                    format!("An abbreviation may mean several zones; write a name of the IANA database: {places}.")
+                }
+                (None, Some(name)) => format!("Did you mean {}?", quote(&name)),
+                (None, None) => {
+                    "Write a name of the IANA database as it is spelled there, such as \"Asia/Kolkata\".".into()
+                }
             },
             Self::Missing { object, keys, otherwise } => object
                 .keys()
@@ -96,6 +101,32 @@ impl Hint<'_> {
                 ),
         }
     }
+}
+
+/// What people mean by the abbreviation of a zone that is no name of a zone itself.
+fn abbreviated(wrong: &str) -> Option<&'static str> {
+    Some(match wrong.to_ascii_uppercase().as_str() {
+        "IST" => "\"Asia/Kolkata\", \"Europe/Dublin\" or \"Asia/Jerusalem\"",
+        "PST" | "PDT" | "PT" => "\"America/Los_Angeles\"",
+        "MDT" | "MT" => "\"America/Denver\"",
+        "CST" => "\"America/Chicago\" or \"Asia/Shanghai\"",
+        "CDT" | "CT" => "\"America/Chicago\"",
+        "EDT" | "ET" => "\"America/New_York\"",
+        "AST" => "\"America/Halifax\" or \"Asia/Riyadh\"",
+        "BST" => "\"Europe/London\" or \"Asia/Dhaka\"",
+        "CEST" => "\"Europe/Berlin\"",
+        "EEST" => "\"Europe/Helsinki\"",
+        "MSK" => "\"Europe/Moscow\"",
+        "GST" => "\"Asia/Dubai\"",
+        "PKT" => "\"Asia/Karachi\"",
+        "SGT" => "\"Asia/Singapore\"",
+        "HKT" => "\"Asia/Hong_Kong\"",
+        "JST" => "\"Asia/Tokyo\"",
+        "KST" => "\"Asia/Seoul\"",
+        "AEST" | "AEDT" => "\"Australia/Sydney\"",
+        "NZST" | "NZDT" => "\"Pacific/Auckland\"",
+        _ => return None,
+    })
 }
 
 fn did_you_mean(wrong: &str, valid: &[&str]) -> String {

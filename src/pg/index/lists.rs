@@ -1,0 +1,369 @@
+//! Fixed lists as bitmaps of ordinals. `list_chunk` has the ids, which are what counts; `list_index` and `list_part` have
+//! what they were found to be: the ordinals of those that had one, and the hashes of the others, for when their customers
+//! come. They are used as long as the list, the index's key and the erasures are those that they were made of.
+
+use std::collections::BTreeMap;
+
+use cohort_core::segment::{CHUNK_BITS, Corrupt, Key, customer_hash};
+use pgrx::{FromDatum, pg_sys};
+use roaring::RoaringBitmap;
+
+use super::direct;
+use super::directory::Directory;
+use super::pages::Pages;
+use super::scan::{IndexScan, Relation, Scratch, Sought, find};
+use super::store::State;
+use super::{damaged, tables};
+use crate::pg::errors::Fallible;
+use crate::pg::spi::{self, Snapshot};
+
+/// Columns of `list_chunk`, counted from 1, as `sql/tables.sql` creates it.
+mod chunk {
+    pub(super) const CONTENT: usize = 4;
+    pub(super) const CUSTOMER_IDS: usize = 5;
+}
+
+/// Columns of `list_index`, as `sql/index.sql` creates it.
+mod column {
+    pub(super) const CONTENT: usize = 2;
+    pub(super) const HASH_KEY: usize = 3;
+    pub(super) const ERASURES: usize = 4;
+    pub(super) const CUSTOMERS: usize = 5;
+    pub(super) const KNOWN: usize = 6;
+    pub(super) const UNKNOWN: usize = 7;
+}
+
+/// Columns of `list_part`.
+mod part {
+    pub(super) const PART: usize = 2;
+    pub(super) const BYTES: usize = 3;
+    pub(super) const CHECKSUM: usize = 4;
+}
+
+/// Bytes of a hash, the rest of which are zero.
+const HASH: usize = 12;
+
+type Content = [u8; 16];
+
+/// What a list was found to be.
+struct Kept {
+    content: Content,
+    key: Key,
+    erasures: i64,
+    customers: u32,
+    known: u64,
+    unknown: u64,
+}
+
+impl Kept {
+    /// What is kept of a list, if it was made of what is there now.
+    fn find(internals: pg_sys::Oid, list: i64, state: &State) -> Fallible<Option<Self>> {
+        let Some(content) = content(internals, list)? else { return Ok(None) };
+        let kept = Self::read(internals, list)?;
+        Ok(kept.filter(|kept| {
+            kept.content == content
+                && kept.key == state.key
+                && kept.erasures == state.erasures
+                && kept.customers <= state.customers
+        }))
+    }
+
+    fn read(internals: pg_sys::Oid, list: i64) -> Fallible<Option<Self>> {
+        let table = Relation::table(find(internals, c"list_index")?);
+        let mut scan = IndexScan::new(table, find(internals, c"list_index_pkey")?, 1)?;
+        scan.seek(&[Sought::Int8Equals(list)]);
+        let Some(row) = scan.next() else { return Ok(None) };
+        let number = |column| row.word(column);
+        let Ok(key) = row.bytes(column::HASH_KEY).as_bytes().try_into() else { return Ok(None) };
+        Ok(Some(Self {
+            content: uuid(row.datum(column::CONTENT)),
+            key,
+            erasures: number(column::ERASURES).cast_signed(),
+            customers: u32::try_from(number(column::CUSTOMERS)).unwrap_or(u32::MAX),
+            known: number(column::KNOWN),
+            unknown: number(column::UNKNOWN),
+        }))
+    }
+
+    /// The ordinals of the ids that had one.
+    fn known(&self, internals: pg_sys::Oid, list: i64) -> Fallible<RoaringBitmap> {
+        let mut known = RoaringBitmap::new();
+        each_part(internals, list, (0, i32::MAX), &mut |bytes| {
+            let bits = RoaringBitmap::deserialize_from(bytes).map_err(|_| corrupt(list))?;
+            known |= bits;
+            Ok(())
+        })?;
+        if known.len() == self.known { Ok(known) } else { Err(damaged(corrupt(list))) }
+    }
+
+    /// The hashes of the ids that had none.
+    fn unknown(&self, internals: pg_sys::Oid, list: i64) -> Fallible<Vec<u128>> {
+        let mut hashes = Vec::new();
+        if self.unknown == 0 {
+            return Ok(hashes);
+        }
+        each_part(internals, list, (i32::MIN, -1), &mut |bytes| {
+            hashes.extend(bytes.chunks_exact(HASH).map(|hash| {
+                let mut whole = [0; 16];
+                whole[..HASH].copy_from_slice(hash);
+                u128::from_be_bytes(whole)
+            }));
+            Ok(())
+        })?;
+        if hashes.len() as u64 == self.unknown { Ok(hashes) } else { Err(damaged(corrupt(list))) }
+    }
+}
+
+fn corrupt(list: i64) -> Corrupt {
+    Corrupt::new(format!("the bitmap of the fixed list {list} is not what was stored"))
+}
+
+fn uuid(datum: Option<pg_sys::Datum>) -> Content {
+    // SAFETY: the column is a uuid, which is a pointer to 16 bytes.
+    datum.map_or([0; 16], |datum| unsafe { *datum.cast_mut_ptr::<Content>() })
+}
+
+/// Hands out the bytes of the parts within bounds, in their order, as they were stored.
+fn each_part(
+    internals: pg_sys::Oid,
+    list: i64,
+    (first, last): (i32, i32),
+    take: &mut dyn FnMut(&[u8]) -> Result<(), Corrupt>,
+) -> Fallible<()> {
+    let table = Relation::table(find(internals, c"list_part")?);
+    let mut scan = IndexScan::new(table, find(internals, c"list_part_pkey")?, 3)?;
+    scan.seek(&[Sought::Int8Equals(list), Sought::Int4From(first), Sought::Int4To(last)]);
+    while let Some(row) = scan.next() {
+        pgrx::check_for_interrupts!();
+        let bytes = row.bytes(part::BYTES);
+        if u64::from(checksum(list, row.int4(part::PART), bytes.as_bytes())) != row.word(part::CHECKSUM) {
+            return Err(damaged(corrupt(list)));
+        }
+        take(bytes.as_bytes()).map_err(damaged)?;
+    }
+    Ok(())
+}
+
+fn checksum(list: i64, part: i32, bytes: &[u8]) -> u32 {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(&list.to_le_bytes());
+    sum.update(&part.to_le_bytes());
+    sum.update(bytes);
+    sum.finalize()
+}
+
+/// The content of a list, as the active snapshot sees it; `None` where there are no ids.
+fn content(internals: pg_sys::Oid, list: i64) -> Fallible<Option<Content>> {
+    let table = Relation::table(find(internals, c"list_chunk")?);
+    let mut scan = IndexScan::new(table, find(internals, c"list_chunk_pkey")?, 2)?;
+    scan.seek(&[Sought::Int8Equals(list), Sought::TextEquals("")]);
+    Ok(scan.next().and_then(|row| row.datum(chunk::CONTENT)).map(|datum| uuid(Some(datum))))
+}
+
+/// Hands out the hashes of a list's ids, row by row.
+fn each_hashes(
+    internals: pg_sys::Oid,
+    list: i64,
+    key: &Key,
+    take: &mut dyn FnMut(&[u128]) -> Fallible<()>,
+) -> Fallible<()> {
+    let table = Relation::table(find(internals, c"list_chunk")?);
+    let mut scan = IndexScan::new(table, find(internals, c"list_chunk_pkey")?, 1)?;
+    scan.seek(&[Sought::Int8Equals(list)]);
+    let scratch = Scratch::new();
+    while let Some(row) = scan.next() {
+        pgrx::check_for_interrupts!();
+        let hashes: Vec<u128> = scratch.run(|| {
+            let ids = row.datum(chunk::CUSTOMER_IDS);
+            // SAFETY: the column is a text[]; what is made of it lives in the scratch memory until it is cleared.
+            let ids = ids.and_then(|ids| unsafe { pgrx::Array::<&str>::from_datum(ids, false) });
+            ids.iter().flat_map(|ids| ids.iter().flatten()).map(|id| customer_hash(key, id)).collect()
+        });
+        scratch.clear();
+        take(&hashes)?;
+    }
+    Ok(())
+}
+
+/// The ordinals of a list's customers, as the active snapshot sees the list; `stranger` gives those that no segment gave
+/// out, of which there are `strangers`.
+pub(super) fn ordinals(
+    internals: pg_sys::Oid,
+    list: i64,
+    state: &State,
+    directory: &Directory,
+    strangers: usize,
+    stranger: &dyn Fn(u128) -> Option<u32>,
+) -> Fallible<RoaringBitmap> {
+    let mut all = RoaringBitmap::new();
+    let Some(kept) = Kept::find(internals, list, state)? else {
+        // Many at a time: they are looked up in the order of their hashes.
+        const TOGETHER: usize = 1 << 16;
+        let mut open: Vec<u128> = Vec::new();
+        let mut look = |open: &mut Vec<u128>| {
+            let found = directory.find_hashes(open)?;
+            all.extend(open.iter().zip(found).filter_map(|(hash, known)| known.or_else(|| stranger(*hash))));
+            open.clear();
+            Ok(())
+        };
+        each_hashes(internals, list, &state.key, &mut |hashes| {
+            open.extend_from_slice(hashes);
+            if open.len() >= TOGETHER { look(&mut open) } else { Ok(()) }
+        })?;
+        look(&mut open)?;
+        return Ok(all);
+    };
+    all |= kept.known(internals, list)?;
+    let newer = state.customers > kept.customers;
+    if kept.unknown > 0 && (newer || strangers > 0) {
+        let unknown = kept.unknown(internals, list)?;
+        let since = if newer { directory.find_since(&unknown, kept.customers)? } else { vec![None; unknown.len()] };
+        all.extend(unknown.iter().zip(since).filter_map(|(hash, known)| known.or_else(|| stranger(*hash))));
+    }
+    Ok(all)
+}
+
+/// How many of a list's ids had an ordinal when that was last looked up.
+pub(super) fn known_about(internals: pg_sys::Oid, list: i64) -> Option<u64> {
+    Kept::read(internals, list).ok().flatten().map(|kept| kept.known)
+}
+
+/// Keeps the bitmap of a list whose ids were just set. An index without customers has nothing to say yet.
+pub(crate) fn keep_list(list: i64) -> Fallible<()> {
+    spi::with_snapshot(|| {
+        let internals = tables()?.internals;
+        let state = direct::state(internals)?;
+        if state.customers == 0 || Kept::find(internals, list, &state)?.is_some() {
+            return Ok(());
+        }
+        // The ids as they are stored: cohort_forget may have taken one out since they were.
+        refresh(list)
+    })
+}
+
+/// Brings the bitmaps of all lists up to date with an index that has just changed. A list whose cohort is being changed is
+/// left for later.
+pub(super) fn keep_all() -> Fallible<()> {
+    let lists: Vec<i64> = spi::run(
+        Snapshot::Fresh,
+        "SELECT c.cohort_id FROM kursaha_cohort.cohort c \
+         LEFT JOIN kursaha_cohort.list_chunk l ON l.cohort_id = c.cohort_id AND l.from_id = '' \
+         LEFT JOIN kursaha_cohort.list_index i ON i.cohort_id = c.cohort_id AND i.content = l.content \
+         CROSS JOIN kursaha_cohort.index_state s \
+         WHERE c.rule IS NULL AND l.content IS NOT NULL AND s.customers > 0 \
+           AND (i.cohort_id IS NULL OR i.hash_key <> s.hash_key OR i.erasures <> s.erasures \
+                OR i.unknown > 0 AND i.customers < s.customers)",
+        &[],
+        |row| row.need(1),
+    )?;
+    for list in lists {
+        // An import holds the cohort's row until it commits, and sealing must not wait for it.
+        let mine: Option<i64> = spi::first(
+            Snapshot::Fresh,
+            "SELECT cohort_id FROM kursaha_cohort.cohort WHERE cohort_id = $1 FOR NO KEY UPDATE SKIP LOCKED",
+            &[list.into()],
+            |row| row.need(1),
+        )?;
+        if mine.is_some() {
+            spi::with_snapshot(|| refresh(list))?;
+        }
+    }
+    Ok(())
+}
+
+fn refresh(list: i64) -> Fallible<()> {
+    let internals = tables()?.internals;
+    let state = direct::state(internals)?;
+    let mut hashes = Vec::new();
+    each_hashes(internals, list, &state.key, &mut |more| {
+        hashes.extend_from_slice(more);
+        Ok(())
+    })?;
+    keep(internals, list, &state, hashes)
+}
+
+/// Stores what a list's ids are now.
+fn keep(internals: pg_sys::Oid, list: i64, state: &State, mut hashes: Vec<u128>) -> Fallible<()> {
+    let Some(content) = content(internals, list)? else { return Ok(()) };
+    let segments = direct::segments(internals)?;
+    let directory = Directory::open(state, &segments, &Pages::open(internals)?)?;
+    hashes.sort_unstable();
+    let found = directory.find_hashes(&hashes)?;
+    let mut known: Vec<u32> = found.iter().flatten().copied().collect();
+    known.sort_unstable();
+    let unknown: Vec<u128> =
+        hashes.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(hash, _)| *hash).collect();
+    write_parts(list, parts(&known, &unknown)?)?;
+    spi::touch(
+        "INSERT INTO kursaha_cohort.list_index AS i (cohort_id, content, hash_key, erasures, customers, known, unknown) \
+         VALUES ($1, encode($2, 'hex')::uuid, $3, $4, $5, $6, $7) ON CONFLICT (cohort_id) DO UPDATE SET \
+         content = excluded.content, hash_key = excluded.hash_key, erasures = excluded.erasures, \
+         customers = excluded.customers, known = excluded.known, unknown = excluded.unknown",
+        &[
+            list.into(),
+            content.to_vec().into(),
+            state.key.to_vec().into(),
+            state.erasures.into(),
+            i64::from(state.customers).into(),
+            i64::try_from(known.len()).unwrap_or(i64::MAX).into(),
+            i64::try_from(unknown.len()).unwrap_or(i64::MAX).into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// The parts of ascending ordinals and hashes.
+fn parts(known: &[u32], unknown: &[u128]) -> Fallible<BTreeMap<i32, Vec<u8>>> {
+    /// Hashes of a part, about: as many as fit into a row of a page.
+    const TOGETHER: usize = 512;
+    let mut parts: BTreeMap<i32, Vec<u8>> = BTreeMap::new();
+    for chunk in known.chunk_by(|one, next| one >> CHUNK_BITS == next >> CHUNK_BITS) {
+        let number = i32::try_from(chunk[0] >> CHUNK_BITS).unwrap_or(i32::MAX);
+        let bits: RoaringBitmap = chunk.iter().copied().collect();
+        let bytes = parts.entry(number).or_default();
+        bits.serialize_into(bytes).map_err(|error| damaged(Corrupt::new(error.to_string())))?;
+    }
+    // By the first bits of the hash: an id more or less changes one part.
+    let bits = (unknown.len() / TOGETHER).max(1).next_power_of_two().trailing_zeros();
+    for hash in unknown {
+        let number = i32::try_from(hash.checked_shr(u128::BITS - bits).unwrap_or(0)).unwrap_or(0);
+        parts.entry(-1 - number).or_default().extend_from_slice(&hash.to_be_bytes()[..HASH]);
+    }
+    Ok(parts)
+}
+
+/// Stores the parts of a list: those that differ from what is there.
+fn write_parts(list: i64, mut parts: BTreeMap<i32, Vec<u8>>) -> Fallible<()> {
+    let mut gone = Vec::new();
+    spi::each(
+        Snapshot::Fresh,
+        "SELECT part, checksum, bytes FROM kursaha_cohort.list_part WHERE cohort_id = $1",
+        &[list.into()],
+        |row| {
+            let (part, sum, stored): (i32, i64, Vec<u8>) = (row.need(1)?, row.need(2)?, row.need(3)?);
+            let same =
+                parts.get(&part).is_some_and(|bytes| *bytes == stored && i64::from(checksum(list, part, bytes)) == sum);
+            if same {
+                parts.remove(&part);
+            } else {
+                gone.push(part);
+            }
+            Ok(())
+        },
+    )?;
+    if !gone.is_empty() {
+        spi::touch(
+            "DELETE FROM kursaha_cohort.list_part WHERE cohort_id = $1 AND part = ANY ($2)",
+            &[list.into(), gone.into()],
+        )?;
+    }
+    for (part, bytes) in parts {
+        pgrx::check_for_interrupts!();
+        let sum = i64::from(checksum(list, part, &bytes));
+        spi::touch(
+            "INSERT INTO kursaha_cohort.list_part (cohort_id, part, bytes, checksum) VALUES ($1, $2, $3, $4)",
+            &[list.into(), part.into(), bytes.into(), sum.into()],
+        )?;
+    }
+    Ok(())
+}
