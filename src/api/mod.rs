@@ -14,3 +14,4 @@ mod properties;
 mod retain;
 mod syncs;
 mod track;
+mod workers;

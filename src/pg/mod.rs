@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 mod binary_json;
+pub(crate) mod board;
 mod calendar;
 pub(crate) mod databases;
 pub(crate) mod errors;
@@ -9,12 +10,15 @@ pub(crate) mod extension;
 mod ids;
 pub(crate) mod index;
 pub(crate) mod jsonb;
+pub(crate) mod locks;
+mod notes;
 pub(crate) mod notices;
 mod owner;
 pub(crate) mod planner;
 pub(crate) mod progress;
 pub(crate) mod retain;
 pub(crate) mod settings;
+pub(crate) mod shared;
 pub(crate) mod signals;
 pub(crate) mod spi;
 pub(crate) mod stamp;
