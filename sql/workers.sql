@@ -25,12 +25,12 @@ CREATE FUNCTION kursaha_cohort.note_asked() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_note_asked';
 COMMENT ON FUNCTION kursaha_cohort.note_asked() IS 'Tells the workers, at commit, that a sync changed';
 
--- Written rows are told of by the triggers that stamp them; these are the logs of those that were taken away.
+-- Written rows, and the log of removed events, are told of by the triggers that write them; these are the other logs.
 DO $$
 DECLARE
     log text;
 BEGIN
-    FOREACH log IN ARRAY ARRAY['event_removed', 'customer_removed', 'forgotten'] LOOP
+    FOREACH log IN ARRAY ARRAY['customer_removed', 'forgotten'] LOOP
         EXECUTE pg_catalog.format('CREATE TRIGGER note AFTER INSERT ON kursaha_cohort.%I
             FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.note_rows()', log);
         EXECUTE pg_catalog.format('ALTER TABLE kursaha_cohort.%I ENABLE ALWAYS TRIGGER note', log);
