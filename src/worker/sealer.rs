@@ -102,7 +102,7 @@ struct Done {
 fn work() -> Result<Done, Trouble> {
     let mut done = Done::default();
     process::show(c"deleting events that are older than they are kept");
-    retain::work(&|| !process::is_to_leave());
+    done.worked |= retain::work(&|| !process::is_to_leave());
     process::show(c"looking for events to seal");
     if step(|| Ok(index::pending(1)? > 0))? {
         process::show(c"sealing");
