@@ -27,6 +27,10 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.delete_old_events(text, text[], timestamptz, bigint, bigint) IS 'Deletes the events of a type, or with * of every type but some others, that lie before a time and in some pages of the table; returns how many';
 
+CREATE TRIGGER note AFTER INSERT OR UPDATE OF keep ON kursaha_cohort.retention
+    FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.note_rows();
+COMMENT ON TRIGGER note ON kursaha_cohort.retention IS 'Tells the workers that a policy was set';
+
 CREATE VIEW @extschema@.cohort_retention AS
 SELECT nullif(r.event_type, '*') AS event_type, r.keep, r.owner::text AS owner, now() - r.keep AS keeps_from, r.deleted,
     r.next_page > 0 AS under_way, r.passed_at, r.last_error, r.failed_at

@@ -17,6 +17,24 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION kursaha_cohort.tail_size() IS 'How many events are not sealed, and how many of them wait for a transaction to end';
 
+CREATE FUNCTION kursaha_cohort.holder(OUT holder text, OUT since timestamptz)
+    LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+AS $$
+    -- Sealing goes up to the oldest transaction that runs, in whichever database: none but this one is in its way.
+    WITH oldest AS (
+        SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::numeric % 4294967296)::text AS xid
+    )
+    SELECT format('transaction %s of process %s in database "%s" (%s, since %s)',
+            a.backend_xid, a.pid, a.datname, a.state, a.xact_start), a.xact_start
+    FROM oldest JOIN pg_stat_activity a ON a.backend_xid::text = oldest.xid
+    WHERE a.pid <> pg_backend_pid()
+    UNION ALL
+    SELECT format('prepared transaction "%s" in database "%s" (since %s)', p.gid, p.database, p.prepared), p.prepared
+    FROM oldest JOIN pg_prepared_xacts p ON p.transaction::text = oldest.xid
+    LIMIT 1
+$$;
+COMMENT ON FUNCTION kursaha_cohort.holder() IS 'The oldest transaction that runs and writes, in any database of the server: what is written after its beginning is sealed after its end';
+
 CREATE VIEW @extschema@.cohort_index_status AS
 WITH state AS (
     SELECT watermark, customers, sealed_at FROM kursaha_cohort.index_state
@@ -28,20 +46,18 @@ WITH state AS (
     FROM kursaha_cohort.segment
 ), tail AS (
     SELECT events, waiting FROM kursaha_cohort.tail_size()
-), holders AS (
-    SELECT format('transaction %s of process %s (%s, since %s)', a.backend_xid, a.pid, a.state, a.xact_start) AS holder,
-        age(a.backend_xid) AS age
-    FROM pg_stat_activity a WHERE a.backend_xid IS NOT NULL AND a.pid <> pg_backend_pid()
-    UNION ALL
-    SELECT format('prepared transaction "%s" (since %s)', p.gid, p.prepared), age(p.transaction)
-    FROM pg_prepared_xacts p
 )
 SELECT segments.segments, segments.rows - segments.dead AS events, segments.dead, segments.bytes,
     tail.events AS tail,
     (SELECT coalesce(sum(r.entries), 0) FROM kursaha_cohort.event_removed r)::bigint + (SELECT count(*) FROM kursaha_cohort.customer_removed) AS removals,
     state.customers, state.watermark, state.sealed_at,
-    CASE WHEN tail.waiting > 0 THEN (SELECT holder FROM holders ORDER BY age DESC LIMIT 1) END AS held_back_by
-FROM state, segments, tail;
+    CASE WHEN tail.waiting > 0 THEN (SELECT h.holder FROM kursaha_cohort.holder() h) END AS held_back_by,
+    coalesce(error.message, problem.what) AS last_error, coalesce(error.since, problem.since) AS error_since,
+    coalesce(error.remedy, problem.remedy) AS remedy
+FROM state, segments, tail
+LEFT JOIN kursaha_cohort.worker_error error ON error.worker = 'sealer'
+-- Without preloading someone else seals.
+LEFT JOIN kursaha_cohort.worker_problem() problem ON kursaha_cohort.is_preloaded();
 COMMENT ON VIEW @extschema@.cohort_index_status IS 'The bitmap index: what it holds, how many events are not sealed, and what keeps them from it';
 COMMENT ON COLUMN @extschema@.cohort_index_status.segments IS 'Segments of events, profiles and customers';
 COMMENT ON COLUMN @extschema@.cohort_index_status.events IS 'Events in segments, without those that are gone';
@@ -52,18 +68,22 @@ COMMENT ON COLUMN @extschema@.cohort_index_status.removals IS 'Updates and delet
 COMMENT ON COLUMN @extschema@.cohort_index_status.customers IS 'Customers with an ordinal';
 COMMENT ON COLUMN @extschema@.cohort_index_status.watermark IS 'Rows written by transactions below are in segments';
 COMMENT ON COLUMN @extschema@.cohort_index_status.sealed_at IS 'When it was last sealed';
-COMMENT ON COLUMN @extschema@.cohort_index_status.held_back_by IS 'The oldest transaction that runs and writes, where events of the tail wait for its end; who may not read pg_stat_activity sees none of others';
+COMMENT ON COLUMN @extschema@.cohort_index_status.last_error IS 'What keeps the workers from sealing here; null while nothing does';
+COMMENT ON COLUMN @extschema@.cohort_index_status.error_since IS 'Since when';
+COMMENT ON COLUMN @extschema@.cohort_index_status.remedy IS 'What to do about it';
+COMMENT ON COLUMN @extschema@.cohort_index_status.held_back_by IS 'The oldest transaction that runs and writes, in any database, where events of the tail wait for its end; who may not read pg_stat_activity sees none of others';
 
 CREATE VIEW @extschema@.cohort_worker_status AS
-SELECT a.backend_type AS worker, a.pid, a.datname AS database, a.backend_start AS started_at, a.state
+SELECT a.backend_type AS worker, a.pid, a.datname AS database, a.backend_start AS started_at, a.state, a.query AS activity
 FROM pg_stat_activity a
 WHERE a.backend_type LIKE 'kursaha\_cohort %';
-COMMENT ON VIEW @extschema@.cohort_worker_status IS 'The background workers that run; no row unless kursaha_cohort is among shared_preload_libraries. Members of pg_read_all_stats see all of it';
+COMMENT ON VIEW @extschema@.cohort_worker_status IS 'The background workers that run now: all but the launcher come and go; no row unless kursaha_cohort is among shared_preload_libraries. Members of pg_read_all_stats see all of it';
 COMMENT ON COLUMN @extschema@.cohort_worker_status.worker IS 'What it does: launcher, sealer, scheduler or sync';
 COMMENT ON COLUMN @extschema@.cohort_worker_status.pid IS 'Its process';
 COMMENT ON COLUMN @extschema@.cohort_worker_status.database IS 'Its database; none for the launcher';
 COMMENT ON COLUMN @extschema@.cohort_worker_status.started_at IS 'When it started';
 COMMENT ON COLUMN @extschema@.cohort_worker_status.state IS 'Whether it is at work';
+COMMENT ON COLUMN @extschema@.cohort_worker_status.activity IS 'What it does';
 
 -- The counters are those of COPY; src/pg/progress.rs says where ours stand.
 CREATE VIEW @extschema@.cohort_progress AS

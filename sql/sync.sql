@@ -257,6 +257,12 @@ CREATE TRIGGER deleted AFTER DELETE ON kursaha_cohort.sync REFERENCING OLD TABLE
     FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.syncs_deleted();
 COMMENT ON TRIGGER deleted ON kursaha_cohort.sync IS 'Removes all that belongs to deleted syncs';
 
+CREATE TRIGGER note AFTER INSERT OR UPDATE ON kursaha_cohort.sync
+    FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.note_asked();
+COMMENT ON TRIGGER note ON kursaha_cohort.sync IS 'Tells the workers that a sync changed';
+-- That the extension is here now.
+UPDATE kursaha_cohort.sync SET why = why WHERE false;
+
 -- Definer's rights: whoever may erase a person erases them from every owner's lists and syncs.
 CREATE FUNCTION kursaha_cohort.cohort_forget_member(customer_id text) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -366,26 +372,18 @@ CREATE FUNCTION kursaha_cohort.home() RETURNS text
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'home_wrapper';
 COMMENT ON FUNCTION kursaha_cohort.home() IS 'This server and database, as syncs remember where they may run';
 
-CREATE FUNCTION kursaha_cohort.scheduler_runs() RETURNS boolean
-    LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    -- The lock that every scheduler holds (src/sync/store.rs): pg_stat_activity hides workers from most roles.
-    SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks l
-                   WHERE l.locktype = 'advisory' AND l.classid = 1801678696 AND l.objid = 0 AND l.objsubid = 2
-                     AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
-                     AND l.granted);
-END;
-COMMENT ON FUNCTION kursaha_cohort.scheduler_runs() IS 'Whether a scheduler of syncs runs in this database';
-
 CREATE VIEW @extschema@.cohort_sync_status AS
 SELECT c.name AS cohort, d.name AS destination, now.state,
     CASE WHEN now.state = 'disarmed' THEN 'it was set up on another server or database, which may still run it'
          WHEN s.state <> 'active' AND r.run_id IS NULL THEN s.why
-         WHEN NOT kursaha_cohort.scheduler_runs() THEN 'no worker runs: kursaha_cohort is not among shared_preload_libraries, or kursaha_cohort.enabled is off'
+         WHEN w.what IS NOT NULL THEN w.what
+         WHEN NOT kursaha_cohort.sync_enabled() THEN 'kursaha_cohort.sync_enabled is off'
          WHEN current_setting('kursaha_cohort.max_sync_workers', true) = '0' THEN 'no run starts: kursaha_cohort.max_sync_workers is 0'
          ELSE coalesce(r.error, s.why) END AS why,
     CASE WHEN now.state = 'disarmed' THEN 'When the other one runs no syncs any more: SELECT cohort_sync_arm();'
          WHEN s.state <> 'active' AND r.run_id IS NULL THEN s.hint
+         WHEN w.what IS NOT NULL THEN w.remedy
+         WHEN NOT kursaha_cohort.sync_enabled() THEN 'Set it to on in postgresql.conf and reload, or ALTER DATABASE … RESET kursaha_cohort.sync_enabled.'
          ELSE coalesce(r.hint, s.hint) END AS hint,
     s.frequency, s.at, s.timezone,
     CASE WHEN now.state = 'disarmed' THEN NULL
@@ -394,11 +392,15 @@ SELECT c.name AS cohort, d.name AS destination, now.state,
          WHEN s.state = 'active' THEN s.due_at END AS next_run,
     coalesce(l.ended_at, l.queued_at) AS last_run, l.state AS last_state, s.delivered,
     (SELECT count(*) FROM kursaha_cohort.sync_member m WHERE m.sync_id = s.sync_id AND m.leaving) AS leaving,
-    s.failures, s.owner::text::name AS owner, s.sync_id
+    s.failures, s.owner::text::name AS owner, s.sync_id,
+    -- Since when it is as it is.
+    CASE WHEN r.run_id IS NOT NULL THEN r.queued_at WHEN s.state = 'paused' THEN s.updated_at
+         ELSE coalesce(l.ended_at, s.updated_at) END AS since
 FROM kursaha_cohort.sync s
 JOIN kursaha_cohort.cohort c USING (cohort_id)
 JOIN kursaha_cohort.destination d USING (destination_id)
 LEFT JOIN kursaha_cohort.sync_run r ON r.run_id = s.run_id
+LEFT JOIN kursaha_cohort.worker_problem() w ON true
 LEFT JOIN LATERAL (SELECT l.* FROM kursaha_cohort.sync_run l WHERE l.sync_id = s.sync_id AND l.ended_at IS NOT NULL
                    ORDER BY l.run_id DESC LIMIT 1) l ON true
 CROSS JOIN LATERAL (SELECT CASE WHEN s.home <> kursaha_cohort.home() THEN 'disarmed'
@@ -418,5 +420,6 @@ COMMENT ON COLUMN @extschema@.cohort_sync_status.last_state IS 'How the last run
 COMMENT ON COLUMN @extschema@.cohort_sync_status.delivered IS 'Members that the destination has, as far as it answered';
 COMMENT ON COLUMN @extschema@.cohort_sync_status.leaving IS 'Members whose removal is pending';
 COMMENT ON COLUMN @extschema@.cohort_sync_status.failures IS 'Failed runs in a row';
+COMMENT ON COLUMN @extschema@.cohort_sync_status.since IS 'Since when it is in that state';
 COMMENT ON COLUMN @extschema@.cohort_sync_status.owner IS 'The role that its runs connect as';
 COMMENT ON COLUMN @extschema@.cohort_sync_status.sync_id IS 'Identity; NOTIFY cohort_sync names it';

@@ -24,6 +24,7 @@ const SETS: &[PrivilegeSet] = &[
         includes: &[],
         relations: &[
             ("SELECT", "{s}.cohort_index_status, {s}.cohort_worker_status, {s}.cohort_progress, {s}.cohort_retention"),
+            ("SELECT", "{s}.cohort_problem"),
             ("SELECT", "{s}.cohort_sync_status, {s}.cohort_sync_run, {s}.cohort_capture_status"),
         ],
         functions: &[],

@@ -15,3 +15,4 @@ mod retain;
 mod secrets;
 mod syncs;
 mod track;
+mod workers;

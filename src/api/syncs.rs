@@ -212,24 +212,25 @@ fn cohort_sync_now(
         ));
     }
     store::set_sync(sync.id, "requested = 'now', forced = s.forced OR $2", vec![force.into()])?;
-    let (armed, runs): (bool, bool) = spi::one(
+    let (armed, problem): (bool, Option<String>) = spi::one(
         Snapshot::Fresh,
-        "SELECT s.home = kursaha_cohort.home(), kursaha_cohort.scheduler_runs() FROM kursaha_cohort.sync s WHERE s.sync_id = $1",
+        "SELECT s.home = kursaha_cohort.home(), (SELECT w.what || '. ' || w.remedy FROM kursaha_cohort.worker_problem() w) \
+         FROM kursaha_cohort.sync s WHERE s.sync_id = $1",
         &[sync.id.into()],
-        |row| Ok((row.need(1)?, row.need(2)?)),
+        |row| Ok((row.need(1)?, row.get(2))),
     )?;
-    Ok(Some(
-        if !armed {
-            "requested, but it is disarmed: it was set up on another server or database; cohort_sync_arm() lets it run here"
-        } else if !runs {
-            "requested, but no worker runs: add kursaha_cohort to shared_preload_libraries and restart the server"
-        } else if sync.run.is_some() {
-            "requested: it runs again when the run under way has ended"
-        } else {
-            "requested"
-        }
-        .to_owned(),
-    ))
+    Ok(Some(if !armed {
+        "requested, but it is disarmed: it was set up on another server or database; cohort_sync_arm() lets it run here"
+            .to_owned()
+    } else if let Some(problem) = problem {
+        format!("requested, but {problem}")
+    } else if !settings::sync_enabled() {
+        "requested, but kursaha_cohort.sync_enabled is off: it runs when that is on again".to_owned()
+    } else if sync.run.is_some() {
+        "requested: it runs again when the run under way has ended".to_owned()
+    } else {
+        "requested".to_owned()
+    }))
 }
 
 /// Lets the next run, which is asked for at once, send every member again.

@@ -12,6 +12,44 @@ pub const MOST_CRASHES: i32 = 3;
 /// How often one run tries one batch before it fails.
 pub const MOST_ATTEMPTS: i32 = 5;
 
+/// The run that a worker takes up, as the text that it is started with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Assignment {
+    /// OID of the database.
+    pub database: u32,
+    /// OID of the role that it connects as; 0 for one that does not exist.
+    pub role: u32,
+    /// The run.
+    pub run: i64,
+    /// Its sync.
+    pub sync: i64,
+    /// The sync's destination.
+    pub destination: i64,
+}
+
+impl std::fmt::Display for Assignment {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{} {} {} {} {}", self.database, self.role, self.run, self.sync, self.destination)
+    }
+}
+
+impl std::str::FromStr for Assignment {
+    type Err = String;
+
+    /// Refuses everything but five numbers above 0. A role of 0 would connect as the bootstrap superuser.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refused = || format!("not the assignment of a run: {text:?}");
+        let numbers: Option<Vec<i64>> =
+            text.split(' ').map(|word| word.parse().ok().filter(|number| *number > 0)).collect();
+        let numbers: Option<[i64; 5]> = numbers.and_then(|numbers| numbers.try_into().ok());
+        let Some([database, role, run, sync, destination]) = numbers else {
+            return Err(refused());
+        };
+        let oid = |number: i64| u32::try_from(number).map_err(|_| refused());
+        Ok(Self { database: oid(database)?, role: oid(role)?, run, sync, destination })
+    }
+}
+
 /// The wait before an attempt: `base · 2^n` seconds, at most an hour, up to a tenth more or less. The difference is made
 /// of `seed`, so that many syncs do not come back at one moment and a test knows when.
 #[must_use]
@@ -84,6 +122,27 @@ mod tests {
         assert_eq!(backoff(30_000, 3, 7), backoff(30_000, 3, 7));
         assert!((0..50).map(|seed| backoff(30_000, 3, seed)).collect::<std::collections::HashSet<_>>().len() > 20);
         assert_eq!(backoff(30_000, u32::MAX, 1).min(3_600_000), backoff(30_000, u32::MAX, 1));
+    }
+
+    #[test]
+    fn an_assignment_is_five_numbers_or_refused() {
+        let given = Assignment { database: 5, role: 4_294_967_295, run: i64::MAX, sync: 7, destination: 8 };
+        assert_eq!(given.to_string().parse(), Ok(given));
+        for bad in [
+            "",
+            "1 2 3 4",
+            "1 2 3 4 5 6",
+            "1 0 3 4 5",
+            "0 2 3 4 5",
+            "1 -2 3 4 5",
+            "1 x 3 4 5",
+            "1 2 3 4 5 ",
+            "1  2 3 4 5",
+            "1 4294967296 3 4 5",
+            "1 2 99999999999999999999 4 5",
+        ] {
+            assert!(bad.parse::<Assignment>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -3,8 +3,10 @@
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 
+use super::board::Extension;
 use super::errors::Fallible;
-use super::{extension, spi};
+use super::spi::{self, Snapshot};
+use super::{extension, settings};
 
 /// The databases that a worker may connect to. Needs no database of its own: the table is shared.
 pub(crate) fn all() -> Vec<pg_sys::Oid> {
@@ -35,6 +37,29 @@ pub(crate) fn all() -> Vec<pg_sys::Oid> {
 pub(crate) fn has_extension() -> bool {
     // SAFETY: a catalog look-up inside a transaction; missing_ok avoids an error.
     unsafe { pg_sys::get_extension_oid(c"kursaha_cohort".as_ptr(), true) != pg_sys::InvalidOid }
+}
+
+/// What a worker finds in its database.
+pub(crate) fn look() -> Fallible<Extension> {
+    Ok(if !settings::enabled() {
+        Extension::SwitchedOff
+    } else if !has_extension() {
+        Extension::Absent
+    } else if !writable()? {
+        Extension::ReadOnly
+    } else {
+        Extension::Present
+    })
+}
+
+/// Whether this server and database may be written to.
+fn writable() -> Fallible<bool> {
+    spi::one(
+        Snapshot::Fresh,
+        "SELECT NOT pg_catalog.pg_is_in_recovery() AND pg_catalog.current_setting('transaction_read_only') = 'off'",
+        &[],
+        |row| row.need(1),
+    )
 }
 
 /// Runs something with the rights of the extension's owner and no others; gives nothing when the extension was dropped a

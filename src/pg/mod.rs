@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 mod binary_json;
+pub(crate) mod board;
 mod calendar;
 mod capture;
 pub(crate) mod databases;
@@ -11,12 +12,15 @@ mod ids;
 pub(crate) mod index;
 pub(crate) mod jsonb;
 pub(crate) mod lists;
+pub(crate) mod locks;
+mod notes;
 pub(crate) mod notices;
 mod owner;
 pub(crate) mod planner;
 pub(crate) mod progress;
 pub(crate) mod retain;
 pub(crate) mod settings;
+pub(crate) mod shared;
 pub(crate) mod signals;
 pub(crate) mod spi;
 pub(crate) mod stamp;

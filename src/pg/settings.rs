@@ -37,6 +37,10 @@ static SEAL_ROWS: GucSetting<i32> = GucSetting::<i32>::new(50_000);
 /// Milliseconds after which a worker seals what there is.
 static SEAL_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5_000);
 
+/// Sealers at a time, on the server.
+static MAX_SEALERS: GucSetting<i32> = GucSetting::<i32>::new(2);
+/// Whether syncs run.
+static SYNC_ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 /// Runs of syncs at a time, in a database.
 static MAX_SYNC_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(4);
 /// Milliseconds.
@@ -94,8 +98,19 @@ fn register_index() {
     GucRegistry::define_bool_guc(
         c"kursaha_cohort.enabled",
         c"Whether background workers seal, merge and start syncs.",
-        c"They run when kursaha_cohort is among shared_preload_libraries. For the whole server.",
+        c"They run when kursaha_cohort is among shared_preload_libraries. Off in the configuration file, for all databases; off by \
+          ALTER DATABASE, for one.",
         &ENABLED,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"kursaha_cohort.max_sealers",
+        c"The most databases that are sealed at a time.",
+        c"Each takes a background worker while it is sealed: see max_worker_processes.",
+        &MAX_SEALERS,
+        1,
+        64,
         GucContext::Sighup,
         GucFlags::default(),
     );
@@ -201,6 +216,15 @@ fn register_syncs() {
         0,
         1_000,
         GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"kursaha_cohort.sync_enabled",
+        c"Whether syncs run.",
+        c"Off, runs under way stop after their batch and go on when it is on again, and events are sealed as ever. Off in the \
+          configuration file, for all databases; off by ALTER DATABASE, for one.",
+        &SYNC_ENABLED,
+        GucContext::Suset,
         GucFlags::default(),
     );
     // SAFETY: the hook is a function of the type that the server expects, and lives as long as the library.
@@ -386,6 +410,16 @@ pub(crate) fn history_retention_minutes() -> i32 {
 /// Whether the workers work.
 pub(crate) fn enabled() -> bool {
     ENABLED.get()
+}
+
+/// Whether syncs run.
+pub(crate) fn sync_enabled() -> bool {
+    SYNC_ENABLED.get()
+}
+
+/// The most databases that are sealed at a time.
+pub(crate) fn max_sealers() -> usize {
+    usize::try_from(MAX_SEALERS.get()).unwrap_or(1)
 }
 
 /// Events of the tail at which a worker seals at once.

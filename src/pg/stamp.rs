@@ -6,6 +6,7 @@
 
 use pgrx::{FromDatum, pg_sys};
 
+use super::board;
 use super::errors::{Fallible, SqlState, failure, invalid};
 use super::trigger;
 
@@ -165,6 +166,7 @@ fn stamp_event(fcinfo: pg_sys::FunctionCallInfo) -> Fallible<pg_sys::HeapTuple> 
                 .set_hint("Leave occurred_at to its default, the transaction's now()."));
         }
     }
+    board::note_rows(1);
     Ok(row.with(&mut [event_column::STAMP], &mut [current_stamp()]))
 }
 
@@ -184,5 +186,6 @@ fn stamp_customer(fcinfo: pg_sys::FunctionCallInfo) -> Fallible<pg_sys::HeapTupl
         // SAFETY: inside a transaction.
         values.push(pg_sys::Datum::from(unsafe { pg_sys::GetCurrentTransactionStartTimestamp() }));
     }
+    board::note_rows(1);
     Ok(row.with(&mut columns, &mut values))
 }

@@ -1,12 +1,11 @@
 //! Which run is next: what the scheduler does at each tick, in transactions of its own, with the extension's rights.
 
-use std::collections::HashSet;
-
-use cohort_core::sync::LONGEST_WAIT;
+use cohort_core::sync::{Assignment, LONGEST_WAIT};
 
 use super::run;
 use super::store::{self, Timing};
 use crate::pg::errors::Fallible;
+use crate::pg::locks::Lock;
 use crate::pg::settings;
 use crate::pg::spi::{self, Snapshot};
 
@@ -16,23 +15,6 @@ const MOST: i64 = 100;
 /// Seconds that a worker may take from its start to its first lock, and to its appearance among the processes.
 const START: i32 = 20;
 const APPEAR: i32 = 2;
-
-/// Takes the lock that says a scheduler runs here; false: another one has it.
-pub(crate) fn take_lock() -> Fallible<bool> {
-    spi::one(Snapshot::Fresh, "SELECT pg_catalog.pg_try_advisory_lock($1, 0)", &[store::LOCKS.into()], |row| {
-        row.need(1)
-    })
-}
-
-/// Whether this server and database may be written to.
-pub(crate) fn writable() -> Fallible<bool> {
-    spi::one(
-        Snapshot::Fresh,
-        "SELECT NOT pg_catalog.pg_is_in_recovery() AND pg_catalog.current_setting('transaction_read_only') = 'off'",
-        &[],
-        |row| row.need(1),
-    )
-}
 
 /// Makes runs of the syncs that are due or were asked for.
 pub(crate) fn claim() -> Fallible<()> {
@@ -82,82 +64,90 @@ pub(crate) fn claim() -> Fallible<()> {
     Ok(())
 }
 
-/// A run that a worker is to take up.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Start {
-    pub(crate) run: i64,
-    pub(crate) sync: i64,
-    pub(crate) destination: i64,
-    /// The role that it connects as.
-    pub(crate) role: pgrx::pg_sys::Oid,
+/// A run that waits for a worker.
+struct Waiting {
+    start: Assignment,
+    owner: String,
+    may_connect: bool,
+    superuser: bool,
 }
 
-/// Picks runs that may start now and marks them as running. Runs of one destination come one after the other.
-pub(crate) fn start() -> Fallible<Vec<Start>> {
-    let busy: Vec<i64> = spi::run(
+impl Waiting {
+    /// Why it cannot begin before someone acts, and what helps.
+    fn refusal(&self) -> Option<(String, &'static str)> {
+        let owner = &self.owner;
+        if self.start.role == 0 {
+            let hint = "Hand it over: SELECT cohort_sync_set_owner(cohort, destination, role).";
+            return Some((format!("its owner, the role \"{owner}\", does not exist"), hint));
+        }
+        if !self.may_connect {
+            let hint = "GRANT CONNECT, or ALTER ROLE … LOGIN.";
+            return Some((format!("its owner, the role \"{owner}\", may not connect to this database"), hint));
+        }
+        if self.superuser && !settings::allow_superuser_syncs() {
+            let hint = "Hand it over to an ordinary role: SELECT cohort_sync_set_owner(cohort, destination, role).";
+            return Some((format!("its owner, the role \"{owner}\", is a superuser"), hint));
+        }
+        None
+    }
+}
+
+/// Picks runs that may start now and marks them as running. Runs of one destination come one after the other: of each
+/// destination that is free the oldest run, so that a long queue for one keeps no other waiting.
+pub(crate) fn start() -> Fallible<Vec<Assignment>> {
+    let running: i64 = spi::one(
         Snapshot::Fresh,
-        "SELECT s.destination_id FROM kursaha_cohort.sync_run r JOIN kursaha_cohort.sync s USING (run_id) \
-         WHERE r.state = 'running' AND r.ended_at IS NULL",
+        "SELECT count(*) FROM kursaha_cohort.sync_run r WHERE r.state = 'running' AND r.ended_at IS NULL",
         &[],
         |row| row.need(1),
     )?;
-    let mut free = settings::max_sync_workers().saturating_sub(busy.len());
-    let mut busy: HashSet<i64> = busy.into_iter().collect();
+    let free = settings::max_sync_workers().saturating_sub(usize::try_from(running).unwrap_or(usize::MAX));
     if free == 0 {
         return Ok(Vec::new());
     }
+    // SAFETY: a variable of this process, which is connected to a database.
+    let database = unsafe { pgrx::pg_sys::MyDatabaseId }.to_u32();
     let waiting = spi::run(
         Snapshot::Fresh,
-        "SELECT r.run_id, s.sync_id, s.destination_id, a.oid, s.owner::text, \
+        "SELECT w.run_id, w.sync_id, w.destination_id, a.oid, w.owner::text, \
              coalesce(a.rolcanlogin AND pg_catalog.has_database_privilege(a.oid, pg_catalog.current_database(), 'CONNECT'), false), \
              coalesce(a.rolsuper, false) \
-         FROM kursaha_cohort.sync_run r JOIN kursaha_cohort.sync s USING (run_id) \
-         LEFT JOIN pg_catalog.pg_roles a ON a.oid = kursaha_cohort.owner_role(s.owner) \
-         WHERE r.ended_at IS NULL AND r.state IN ('queued', 'waiting') AND s.home = $1 \
-           AND coalesce(r.resume_at, r.queued_at) NOT BETWEEN clock_timestamp() AND clock_timestamp() + $3 * interval '1 second' \
-         ORDER BY coalesce(r.resume_at, r.queued_at), r.run_id LIMIT $2",
+         FROM ( \
+             SELECT DISTINCT ON (s.destination_id) r.run_id, s.sync_id, s.destination_id, s.owner, \
+                 coalesce(r.resume_at, r.queued_at) AS since \
+             FROM kursaha_cohort.sync_run r JOIN kursaha_cohort.sync s USING (run_id) \
+             WHERE r.ended_at IS NULL AND r.state IN ('queued', 'waiting') AND s.home = $1 \
+               AND coalesce(r.resume_at, r.queued_at) NOT BETWEEN clock_timestamp() AND clock_timestamp() + $3 * interval '1 second' \
+               AND s.destination_id <> ALL (ARRAY( \
+                   SELECT b.destination_id FROM kursaha_cohort.sync_run o JOIN kursaha_cohort.sync b USING (run_id) \
+                   WHERE o.state = 'running' AND o.ended_at IS NULL)) \
+             ORDER BY s.destination_id, coalesce(r.resume_at, r.queued_at), r.run_id \
+         ) w LEFT JOIN pg_catalog.pg_roles a ON a.oid = kursaha_cohort.owner_role(w.owner) \
+         ORDER BY w.since, w.run_id LIMIT $2",
         // No wait is longer than that: beyond it the clock was set back, and what was to wait a moment would wait for hours.
         &[store::home().into(), MOST.into(), i64::try_from(LONGEST_WAIT + 60).unwrap_or(i64::MAX).into()],
         |row| {
-            let role = row.get(4).unwrap_or(pgrx::pg_sys::InvalidOid);
-            let start = Start { run: row.need(1)?, sync: row.need(2)?, destination: row.need(3)?, role };
-            Ok((start, row.need::<String>(5)?, row.need::<bool>(6)?, row.need::<bool>(7)?))
+            let role = row.get::<pgrx::pg_sys::Oid>(4).map_or(0, |role| role.to_u32());
+            let start = Assignment { database, role, run: row.need(1)?, sync: row.need(2)?, destination: row.need(3)? };
+            Ok(Waiting { start, owner: row.need(5)?, may_connect: row.need(6)?, superuser: row.need(7)? })
         },
     )?;
     let mut starts = Vec::new();
-    for (start, owner, allowed, superuser) in waiting {
-        let refusal = if start.role == pgrx::pg_sys::InvalidOid {
-            Some((
-                format!("its owner, the role \"{owner}\", does not exist"),
-                "Hand it over: SELECT cohort_sync_set_owner(cohort, destination, role).",
-            ))
-        } else if !allowed {
-            Some((
-                format!("its owner, the role \"{owner}\", may not connect to this database"),
-                "GRANT CONNECT, or ALTER ROLE … LOGIN.",
-            ))
-        } else if superuser && !settings::allow_superuser_syncs() {
-            Some((
-                format!("its owner, the role \"{owner}\", is a superuser"),
-                "Hand it over to an ordinary role: SELECT cohort_sync_set_owner(cohort, destination, role).",
-            ))
-        } else {
-            None
-        };
-        if let Some((why, hint)) = refusal {
-            run::refuse(start.run, why, hint)?;
+    for waiting in waiting {
+        let run = waiting.start.run;
+        if let Some((why, hint)) = waiting.refusal() {
+            run::refuse(run, why, hint)?;
             continue;
         }
-        if free == 0 || !busy.insert(start.destination) {
-            continue;
+        if starts.len() == free {
+            break;
         }
         spi::touch(
             "UPDATE kursaha_cohort.sync_run SET state = 'running', started_at = coalesce(started_at, clock_timestamp()), \
                  resume_at = clock_timestamp() WHERE run_id = $1",
-            &[start.run.into()],
+            &[run.into()],
         )?;
-        free -= 1;
-        starts.push(start);
+        starts.push(waiting.start);
     }
     Ok(starts)
 }
@@ -180,20 +170,23 @@ pub(crate) fn find_crashed(gone: &[i64], known: &[i64]) -> Fallible<()> {
     }
     // Those of a scheduler before this one: they hold their lock as long as they are at work. Where there is no worker at
     // all, as after a crash of the server, none of them can be about to take it.
-    let strange: Vec<i64> = spi::run(
+    let strange: Vec<(i64, i64)> = spi::run(
         Snapshot::Fresh,
-        "SELECT r.run_id FROM kursaha_cohort.sync_run r JOIN kursaha_cohort.sync s USING (run_id) \
+        "SELECT r.run_id, s.sync_id FROM kursaha_cohort.sync_run r JOIN kursaha_cohort.sync s USING (run_id) \
          WHERE r.state = 'running' AND r.ended_at IS NULL AND r.run_id <> ALL ($1) AND s.home = $3 \
            AND (r.resume_at NOT BETWEEN clock_timestamp() - make_interval(secs => CASE WHEN EXISTS ( \
                    SELECT FROM pg_catalog.pg_stat_activity a \
-                   WHERE a.backend_type = 'kursaha_cohort sync' AND a.datname = current_database()) THEN $2 ELSE $5 END) AND clock_timestamp() \
+                   WHERE a.backend_type = 'kursaha_cohort sync' AND a.datname = current_database()) THEN $2 ELSE $4 END) AND clock_timestamp() \
                OR r.resume_at < pg_postmaster_start_time()) \
-           AND pg_catalog.pg_try_advisory_xact_lock(($4::bigint << 32) | (s.sync_id & 4294967295))",
-        &[known.to_vec().into(), START.into(), store::home().into(), store::LOCKS.into(), APPEAR.into()],
-        |row| row.need(1),
+         ORDER BY r.run_id",
+        &[known.to_vec().into(), START.into(), store::home().into(), APPEAR.into()],
+        |row| Ok((row.need(1)?, row.need(2)?)),
     )?;
-    for run in strange {
-        run::crashed(run)?;
+    for (run, sync) in strange {
+        // Taken and given back one by one: the server's table of locks is small.
+        if Lock::Sync(sync).is_free()? {
+            run::crashed(run)?;
+        }
     }
     Ok(())
 }
@@ -201,10 +194,38 @@ pub(crate) fn find_crashed(gone: &[i64], known: &[i64]) -> Fallible<()> {
 /// Takes the locks of a run for as long as this process lives; false: another one is at work on the sync or on its
 /// destination.
 pub(crate) fn lock_run(sync: i64, destination: i64) -> Fallible<bool> {
+    if !Lock::Sync(sync).try_take()? {
+        return Ok(false);
+    }
+    let alone = Lock::Destination(destination).try_take()?;
+    if !alone {
+        Lock::Sync(sync).give_back()?;
+    }
+    Ok(alone)
+}
+
+/// What a scheduler has to wait for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Next {
+    /// Whether a run is at work, or seems to be.
+    pub(crate) running: bool,
+    /// When the next run is due, in microseconds since 1970.
+    pub(crate) due: Option<i64>,
+}
+
+/// What there is to wait for.
+pub(crate) fn next() -> Fallible<Next> {
     spi::one(
         Snapshot::Fresh,
-        "SELECT pg_catalog.pg_try_advisory_lock($1) AND pg_catalog.pg_try_advisory_lock($2)",
-        &[store::sync_lock(sync).into(), store::destination_lock(destination).into()],
-        |row| row.need(1),
+        "SELECT EXISTS (SELECT FROM kursaha_cohort.sync_run r JOIN kursaha_cohort.sync s USING (run_id) \
+                        WHERE r.state = 'running' AND r.ended_at IS NULL AND s.home = $1), \
+             (extract(epoch FROM least( \
+                 (SELECT min(s.due_at) FROM kursaha_cohort.sync s WHERE s.state = 'active' AND s.run_id IS NULL AND s.home = $1), \
+                 (SELECT clock_timestamp() FROM kursaha_cohort.sync s WHERE s.requested IS NOT NULL AND s.run_id IS NULL AND s.home = $1 \
+                      AND (s.state = 'active' OR s.state = 'held' AND s.forced) LIMIT 1), \
+                 (SELECT min(coalesce(r.resume_at, r.queued_at)) FROM kursaha_cohort.sync_run r JOIN kursaha_cohort.sync s USING (run_id) \
+                  WHERE r.ended_at IS NULL AND r.state IN ('queued', 'waiting') AND s.home = $1))) * 1000000)::bigint",
+        &[store::home().into()],
+        |row| Ok(Next { running: row.need(1)?, due: row.get(2) }),
     )
 }

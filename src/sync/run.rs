@@ -236,6 +236,8 @@ fn guarded<T>(job: &Job, work: impl FnOnce() -> Fallible<T>) -> Result<T, Ending
             None => Ok(Err(Ending::Gone)),
             Some((_, false)) => Ok(Err(Ending::Changed)),
             Some(("paused", _)) => Ok(Err(Ending::Paused)),
+            // It goes on when that is on again.
+            Some(_) if !settings::sync_enabled() => Ok(Err(Ending::Interrupted)),
             Some(_) => work().map(Ok),
         }
     });
@@ -416,7 +418,7 @@ fn add(
     loop {
         let next = match next_batch(job, destination, adds, counts) {
             // What is on its way is waited for, so that whoever goes on with the sync is alone with the destination.
-            Err(ending @ (Ending::Paused | Ending::Changed)) => {
+            Err(ending @ (Ending::Paused | Ending::Changed | Ending::Interrupted)) => {
                 if on_its_way.is_some() {
                     line.answer()?;
                 }

@@ -13,19 +13,6 @@ use crate::pg::settings;
 use crate::pg::spi::{self, Row, Snapshot};
 use crate::pg::store::{not_owner, operates};
 
-/// Class of the advisory locks; the view `cohort_sync_status` looks for that of the scheduler.
-pub(crate) const LOCKS: i32 = 0x6B63_6F68;
-
-/// The advisory lock that a run holds while it is at work, so that no two of one sync overlap.
-pub(crate) fn sync_lock(sync: i64) -> i64 {
-    i64::from(LOCKS) << 32 | sync & 0xFFFF_FFFF
-}
-
-/// The advisory lock of a destination: its runs come one after the other, so that none takes away what another adds.
-pub(crate) fn destination_lock(destination: i64) -> i64 {
-    i64::from(LOCKS + 1) << 32 | destination & 0xFFFF_FFFF
-}
-
 /// A destination as it is kept.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
@@ -267,11 +254,4 @@ pub(crate) fn home() -> String {
     unsafe { format!("{}/{}", pgrx::pg_sys::GetSystemIdentifier(), pgrx::pg_sys::MyDatabaseId.to_u32()) }
 }
 
-/// Now, microseconds since 1970, by the clock and not by the transaction.
-pub(crate) fn now() -> i64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .ok()
-        .and_then(|since| i64::try_from(since.as_micros()).ok())
-        .unwrap_or_default()
-}
+pub(crate) use crate::pg::board::now;

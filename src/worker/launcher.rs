@@ -1,24 +1,26 @@
-//! The launcher: keeps one sealer and one scheduler per database that has the extension.
+//! The launcher: sends a sealer or a scheduler to each database that needs one, in the order in which they are due.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use pgrx::bgworkers::{
-    BackgroundWorker, BackgroundWorkerBuilder, BackgroundWorkerStatus, BgWorkerStartTime, DynamicBackgroundWorker,
-    SignalWakeFlags,
-};
+use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime, SignalWakeFlags};
 use pgrx::pg_guard;
 use pgrx::pg_sys;
 
+use super::database::{Database, Kind};
+use crate::pg::board;
 use crate::pg::databases;
+use crate::pg::locks;
 use crate::pg::settings;
 
-/// How often databases are looked at.
+/// The longest sleep: the clock may be set, and databases are made and dropped without a word.
 const NAP: Duration = Duration::from_secs(2);
-/// How long a database is left alone after its worker ended: it has no extension, or something is wrong there.
-const REST: Duration = Duration::from_secs(10);
-/// How long a sealer is there after which it has found the extension.
-const STAYS: Duration = Duration::from_secs(1);
+/// The same while a sealer is at work, which may stand in the way of a command on its database.
+const WATCH: Duration = Duration::from_millis(500);
+/// The shortest, for when no worker is free.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// How far the clock may go from where it was reckoned to be.
+const CLOCK: i64 = 1_000_000;
 
 pub(super) fn register() {
     BackgroundWorkerBuilder::new("kursaha_cohort launcher")
@@ -40,62 +42,132 @@ pub extern "C-unwind" fn kursaha_cohort_launcher(_argument: pg_sys::Datum) {
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
     // No database: the list of databases is shared.
     BackgroundWorker::connect_worker_to_spi(None, None);
-    let mut sealers: HashMap<pg_sys::Oid, Started> = HashMap::new();
-    let mut schedulers: HashMap<pg_sys::Oid, Started> = HashMap::new();
+    board::become_launcher();
+    let mut launcher = Launcher::default();
     // At once at first: after a crash syncs and sealing wait for it.
     let mut nap = Duration::from_millis(1);
     while BackgroundWorker::wait_latch(Some(nap)) {
-        nap = NAP;
         if BackgroundWorker::sighup_received() {
             settings::reload();
         }
-        if !settings::enabled() {
-            continue;
-        }
-        let found = BackgroundWorker::transaction(databases::all);
-        for workers in [&mut sealers, &mut schedulers] {
-            workers.retain(|database, worker| found.contains(database) && !(worker.gone() && worker.rested()));
-        }
-        for database in found {
-            // Without a free slot there is no worker now, and another try after the rest.
-            let sealer = sealers.entry(database).or_insert_with(|| Started::new(database, "sealer"));
-            // A sealer that stays is one that found the extension.
-            if !sealer.gone() && sealer.at.elapsed() >= STAYS {
-                schedulers.entry(database).or_insert_with(|| Started::new(database, "scheduler"));
-            }
-        }
+        let round = std::panic::AssertUnwindSafe(&mut launcher);
+        nap = BackgroundWorker::transaction(move || {
+            let round = round;
+            round.0.round()
+        });
     }
     // SAFETY: ends the process; the postmaster starts the launcher again unless the server shuts down.
     unsafe { pg_sys::proc_exit(1) }
 }
 
-/// A worker that was started, or could not be.
-struct Started {
-    worker: Option<DynamicBackgroundWorker>,
-    at: Instant,
+#[derive(Default)]
+struct Launcher {
+    databases: HashMap<pg_sys::Oid, Database>,
+    listed: Option<Instant>,
+    /// What the time was, by the clock and by the time since the start.
+    clock: Option<(i64, Instant)>,
 }
 
-impl Started {
-    fn new(database: pg_sys::Oid, what: &str) -> Self {
-        let worker = BackgroundWorkerBuilder::new(&format!("kursaha_cohort {what}"))
-            .set_type(&format!("kursaha_cohort {what}"))
-            .set_library("kursaha_cohort")
-            .set_function(&format!("kursaha_cohort_{what}"))
-            .enable_shmem_access(None)
-            .enable_spi_access()
-            .set_start_time(BgWorkerStartTime::RecoveryFinished)
-            .set_restart_time(None)
-            .set_argument(Some(pg_sys::Datum::from(database)))
-            .load_dynamic()
-            .ok();
-        Self { worker, at: Instant::now() }
+impl Launcher {
+    /// Looks at every database once; gives how long to sleep.
+    fn round(&mut self) -> Duration {
+        let now = board::now();
+        if self.clock_was_set(now) {
+            self.databases.values_mut().for_each(Database::clock_was_set);
+        }
+        if board::take_unlisted() || self.listed.is_none_or(|at| at.elapsed() >= NAP) {
+            self.list();
+        }
+        self.databases.values_mut().for_each(|database| database.reap(now));
+        for database in self.databases.values().filter(|database| database.seals()) {
+            if locks::is_wanted(database.oid) {
+                database.call_off();
+            }
+        }
+        if !settings::enabled() {
+            return NAP;
+        }
+        self.send_all(now);
+        let next = self
+            .databases
+            .values()
+            .flat_map(|database| [database.due(Kind::Sealer), database.due(Kind::Scheduler)])
+            .flatten()
+            .min()
+            .unwrap_or(i64::MAX);
+        let longest = if self.sealers() > 0 { WATCH } else { NAP };
+        Duration::from_micros(next.saturating_sub(board::now()).max(0).unsigned_abs()).clamp(SHORTEST, longest)
     }
 
-    fn gone(&self) -> bool {
-        self.worker.as_ref().is_none_or(|worker| matches!(worker.pid(), Err(BackgroundWorkerStatus::Stopped)))
+    fn clock_was_set(&mut self, now: i64) -> bool {
+        let was_set =
+            self.clock.is_some_and(|(then, since)| (now - then - board::micros(since.elapsed())).abs() > CLOCK);
+        self.clock = Some((now, Instant::now()));
+        was_set
     }
 
-    fn rested(&self) -> bool {
-        self.at.elapsed() >= REST
+    fn list(&mut self) {
+        let found = databases::all();
+        board::keep_entries(|oid| found.contains(&oid));
+        self.databases.retain(|oid, _| found.contains(oid));
+        for oid in found {
+            if let std::collections::hash_map::Entry::Vacant(place) = self.databases.entry(oid)
+                && let Some(entry) = board::entry(oid)
+            {
+                place.insert(Database::new(oid, entry));
+            }
+        }
+        self.listed = Some(Instant::now());
+    }
+
+    fn sealers(&self) -> usize {
+        self.databases.values().filter(|database| database.seals()).count()
+    }
+
+    /// Sends workers to the databases that are due, those that wait longest first. Sealers take turns, so that they leave
+    /// room for others; schedulers do not wait for them.
+    fn send_all(&mut self, now: i64) {
+        let mut due: Vec<(i64, pg_sys::Oid, Kind)> = self
+            .databases
+            .values()
+            .flat_map(|database| {
+                [Kind::Scheduler, Kind::Sealer]
+                    .into_iter()
+                    .filter_map(|kind| Some((database.due(kind)?, database.oid, kind)))
+            })
+            .filter(|(at, ..)| *at <= now)
+            .collect();
+        due.sort_by_key(|(at, oid, _)| (*at, oid.to_u32()));
+        let mut turns = settings::max_sealers().saturating_sub(self.sealers());
+        for (_, oid, kind) in due {
+            if kind == Kind::Sealer && turns == 0 {
+                continue;
+            }
+            let Some(database) = self.databases.get_mut(&oid) else { continue };
+            // A new process would wait for the command, and keep others from their turn.
+            if locks::is_wanted(oid) {
+                continue;
+            }
+            if let Some(free) = database.send(kind) {
+                tell(free);
+            }
+            if database.seals() && kind == Kind::Sealer {
+                turns -= 1;
+            }
+        }
+    }
+}
+
+/// Says in the log that no worker is free, or that one is again.
+fn tell(free: bool) {
+    if free {
+        pgrx::log!("kursaha_cohort launcher: a background worker is free again");
+    } else {
+        pgrx::ereport!(
+            pgrx::PgLogLevel::WARNING,
+            pgrx::PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+            "kursaha_cohort launcher: no background worker is free for a database",
+            "Raise max_worker_processes, which needs a restart."
+        );
     }
 }

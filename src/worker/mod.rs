@@ -1,11 +1,16 @@
-//! What runs by itself when the library is preloaded: one launcher for the server, and for each database that has the
-//! extension one worker that seals and merges, one that schedules syncs, and one for each run of a sync. Without
-//! preloading `cohort_seal()` does by hand what the sealer does, and no sync runs.
+//! What runs by itself when the library is preloaded: one launcher for the server, which sends workers to the databases that
+//! have the extension: a sealer where there is something to seal, a scheduler where syncs are due, and for each run of a
+//! sync a worker of its own. All but the launcher end when they are done. Without preloading `cohort_seal()` does by hand
+//! what the sealer does, and no sync runs.
 
+mod child;
+mod database;
 mod launcher;
+mod process;
 mod runner;
 mod scheduler;
 mod sealer;
+mod trouble;
 
 /// Registers the launcher; called while the server starts with the library among `shared_preload_libraries`.
 pub(crate) fn register() {

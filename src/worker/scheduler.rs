@@ -1,24 +1,32 @@
-//! The scheduler of one database: makes runs of the syncs that are due, starts their workers and notices when one of
-//! them is gone.
+//! The scheduler visits a database when a sync is due or was asked for: it makes runs, starts their workers, notices when one
+//! of them is gone, and leaves when none is at work any more.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use pgrx::bgworkers::{
-    BackgroundWorker, BackgroundWorkerBuilder, BackgroundWorkerStatus, BgWorkerStartTime, DynamicBackgroundWorker,
-    SignalWakeFlags,
-};
+use cohort_core::sync::Assignment;
 use pgrx::{FromDatum, pg_guard, pg_sys};
 
+use super::child::{Child, Start};
+use super::process;
+use super::trouble;
+use crate::pg::board::{self, Entry, Extension, Outcome};
+use crate::pg::databases::{self, as_owner};
 use crate::pg::errors::Fallible;
-use crate::pg::transaction::{Isolation, attempt};
-use crate::pg::{databases, settings};
-use crate::sync::queue::{self, Start};
+use crate::pg::locks::{Lock, keep_extension};
+use crate::pg::settings;
+use crate::pg::transaction::{Isolation, Trouble, attempt};
+use crate::sync::queue::{self, Next};
 
 /// How often it looks.
 const NAP: Duration = Duration::from_millis(250);
 /// How often it looks for runs whose worker it does not know.
 const SEARCH: Duration = Duration::from_secs(5);
+/// How long it stays with nothing to do, and how near the next run may be for it to stay.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How soon it looks again where syncs are switched off.
+const SWITCHED_OFF: Duration = Duration::from_secs(10);
 
 /// What is said of a run for which there is no worker, and what helps.
 const NO_WORKER: &str = "no background worker is free";
@@ -29,87 +37,121 @@ const RAISE: &str =
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn kursaha_cohort_scheduler(database: pg_sys::Datum) {
-    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
     // SAFETY: the launcher gave an OID.
     let database = unsafe { pg_sys::Oid::from_datum(database, false) }.unwrap_or(pg_sys::InvalidOid);
-    BackgroundWorker::connect_worker_to_spi_by_oid(Some(database), None);
-    let mut runners: HashMap<i64, DynamicBackgroundWorker> = HashMap::new();
+    process::begin(c"kursaha_cohort scheduler", database, pg_sys::InvalidOid);
+    if let Some(entry) = board::mine() {
+        let outcome = visit(entry);
+        if !process::is_to_end() {
+            entry.scheduler.say(outcome);
+        }
+    }
+    process::end()
+}
+
+fn visit(entry: &Entry) -> Outcome {
+    let begun = attempt(Isolation::ReadCommitted, || {
+        let extension = databases::look()?;
+        entry.set_extension(extension);
+        let may = extension == Extension::Present;
+        Ok((may, may && keep_extension() && Lock::Scheduler.try_take()?))
+    });
+    match begun {
+        Ok((_, true)) => {}
+        // Another scheduler is here, or the extension is being dropped: another look, soon.
+        Ok((true, false)) => return Outcome::Unsaid,
+        Ok((false, _)) => {
+            // Whoever asked for a run is heard when workers may come again.
+            entry.take_asked();
+            return Outcome::Idle;
+        }
+        Err(trouble) => return failed(entry, &trouble),
+    }
+    let mut runners: HashMap<i64, Child> = HashMap::new();
     let mut searched: Option<Instant> = None;
-    let mut locked = false;
-    while BackgroundWorker::wait_latch(Some(NAP)) {
-        if BackgroundWorker::sighup_received() {
-            settings::reload();
-        }
-        if !settings::enabled() {
-            break;
-        }
-        if !locked {
-            match tick(queue::take_lock) {
-                Some(true) => locked = true,
-                _ => break,
-            }
-        }
-        let gone: Vec<i64> = runners
-            .iter()
-            .filter(|(_, runner)| matches!(runner.pid(), Err(BackgroundWorkerStatus::Stopped)))
-            .map(|(run, _)| *run)
-            .collect();
+    let mut busy_at = Instant::now();
+    let mut worked = false;
+    loop {
+        let gone: Vec<i64> = runners.iter().filter(|(_, runner)| runner.has_ended()).map(|(run, _)| *run).collect();
         runners.retain(|run, _| !gone.contains(run));
         let known: Vec<i64> = runners.keys().copied().collect();
         let search = searched.is_none_or(|at| at.elapsed() >= SEARCH);
-        let found = tick(|| {
-            if !databases::has_extension() {
-                return Ok(None);
-            }
-            if !queue::writable()? {
-                return Ok(Some(Vec::new()));
-            }
-            databases::as_owner(|| {
-                if search || !gone.is_empty() {
-                    queue::find_crashed(&gone, &known)?;
-                }
-                queue::claim()?;
-                queue::start().map(Some)
-            })
-        });
-        // The extension is gone, or something is wrong here: the launcher looks again after a rest.
-        let Some(Some(starts)) = found else { break };
+        let asked = entry.take_asked();
+        let round = match attempt(Isolation::ReadCommitted, || round(&gone, &known, search || !gone.is_empty())) {
+            Ok(Some(round)) => round,
+            Ok(None) => return Outcome::Idle,
+            Err(trouble) => return failed(entry, &trouble),
+        };
+        trouble::clear("scheduler");
         if search {
             searched = Some(Instant::now());
         }
-        for start in starts {
-            if let Some(runner) = launch(database, start) {
+        if asked || !round.starts.is_empty() {
+            busy_at = Instant::now();
+        }
+        for start in round.starts {
+            worked = true;
+            if let Some(runner) = launch(start) {
                 runners.insert(start.run, runner);
             } else {
-                tick(|| databases::as_owner(|| queue::put_back(start.run, NO_WORKER, Some(RAISE))));
+                put_back(start.run);
             }
         }
+        // Nobody tells when syncs are switched on again.
+        let earliest = if settings::sync_enabled() { 0 } else { board::now() + board::micros(SWITCHED_OFF) };
+        let due = round.next.due.map(|due| due.max(earliest));
+        entry.scheduler.set_due(due);
+        let near = due.is_some_and(|due| due <= board::now() + board::micros(LINGER));
+        if !round.next.running && !near && busy_at.elapsed() >= LINGER || process::is_to_leave() || !settings::enabled()
+        {
+            return if worked { Outcome::Worked } else { Outcome::Idle };
+        }
+        process::wait(NAP);
     }
-    // SAFETY: ends the process; the launcher starts another one when there is need.
-    unsafe { pg_sys::proc_exit(0) }
 }
 
-/// Runs something in a transaction; an error goes to the log.
-fn tick<T>(work: impl FnOnce() -> Fallible<T>) -> Option<T> {
-    attempt(Isolation::ReadCommitted, work)
-        .inspect_err(|trouble| pgrx::log!("kursaha_cohort scheduler: {}", trouble.message))
-        .ok()
+struct Round {
+    starts: Vec<Assignment>,
+    next: Next,
 }
 
-fn launch(database: pg_sys::Oid, start: Start) -> Option<DynamicBackgroundWorker> {
-    let extra =
-        format!("{} {} {} {} {}", database.to_u32(), start.role.to_u32(), start.run, start.sync, start.destination);
-    BackgroundWorkerBuilder::new("kursaha_cohort sync")
-        .set_type("kursaha_cohort sync")
-        .set_library("kursaha_cohort")
-        .set_function("kursaha_cohort_runner")
-        .enable_shmem_access(None)
-        .enable_spi_access()
-        .set_start_time(BgWorkerStartTime::RecoveryFinished)
-        .set_restart_time(None)
-        .set_extra(&extra)
-        // SAFETY: reads a variable of this process.
-        .set_notify_pid(unsafe { pg_sys::MyProcPid })
-        .load_dynamic()
-        .ok()
+/// One look at the syncs; `None` where none can run.
+fn round(gone: &[i64], known: &[i64], search: bool) -> Fallible<Option<Round>> {
+    let extension = databases::look()?;
+    if extension != Extension::Present || !keep_extension() {
+        return Ok(None);
+    }
+    process::show(c"looking for syncs that are due");
+    as_owner(|| {
+        if search {
+            queue::find_crashed(gone, known)?;
+        }
+        let mut starts = Vec::new();
+        if settings::sync_enabled() {
+            queue::claim()?;
+            starts = queue::start()?;
+        }
+        Ok(Some(Round { starts, next: queue::next()? }))
+    })
+}
+
+fn put_back(run: i64) {
+    let done = attempt(Isolation::ReadCommitted, || as_owner(|| queue::put_back(run, NO_WORKER, Some(RAISE))));
+    if let Err(trouble) = done {
+        pgrx::warning!("kursaha_cohort scheduler: run {run} cannot be put back: {}", trouble.message);
+    }
+}
+
+fn failed(entry: &Entry, trouble: &Trouble) -> Outcome {
+    trouble::keep("scheduler", trouble, entry.scheduler.failing_since().is_some());
+    Outcome::Failed
+}
+
+fn launch(assignment: Assignment) -> Option<Child> {
+    Child::start(&Start {
+        name: "kursaha_cohort sync",
+        function: "kursaha_cohort_runner",
+        argument: pg_sys::Datum::from(0_usize),
+        extra: &assignment.to_string(),
+    })
 }

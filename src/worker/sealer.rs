@@ -1,57 +1,147 @@
-//! The sealer of one database: seals when the tail is long or old, and merges.
+//! The sealer visits a database when there is something to seal: it seals, merges, and leaves.
 
 use std::time::{Duration, Instant};
 
-use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
-use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{FromDatum, pg_guard, pg_sys};
 
-use crate::pg::errors::Fallible;
-use crate::pg::{databases, index, retain, settings};
+use super::process;
+use super::trouble;
+use crate::pg::board::{self, Entry, Extension, Outcome};
+use crate::pg::databases::{self, as_owner};
+use crate::pg::errors::{Fallible, SqlState};
+use crate::pg::index;
+use crate::pg::locks::{Lock, keep_extension};
+use crate::pg::transaction::{Isolation, Trouble, attempt};
+use crate::pg::{retain, settings};
+
+/// How long it stays with nothing to do: whoever writes a lot writes again within that time. Commands that need the database
+/// for themselves wait for up to 5 s.
+const LINGER: Duration = Duration::from_secs(1);
+/// How often it looks meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
+/// How soon events that wait for a transaction to end are looked at again, at the most.
+const WAITING: Duration = Duration::from_secs(10);
 
 /// The sealer's main function; the argument is the database's OID.
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn kursaha_cohort_sealer(database: pg_sys::Datum) {
-    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
     // SAFETY: the launcher gave an OID.
-    let database = unsafe { pg_sys::Oid::from_datum(database, false) };
-    BackgroundWorker::connect_worker_to_spi_by_oid(database, None);
-    let mut sealed = Instant::now();
-    while BackgroundWorker::wait_latch(Some(settings::seal_interval().min(Duration::from_secs(1)))) {
-        if BackgroundWorker::sighup_received() {
-            settings::reload();
-        }
-        // Ended, and not asleep: the launcher looks again, and an idle connection would keep the database from being
-        // dropped.
-        if !settings::enabled() || !BackgroundWorker::transaction(databases::has_extension) {
-            break;
-        }
-        retain::work(&BackgroundWorker::worker_continue);
-        let due = sealed.elapsed() >= settings::seal_interval();
-        let pending = transaction(|| index::pending(settings::seal_rows()));
-        if pending >= settings::seal_rows() || (due && pending > 0) {
-            transaction(index::seal_only);
-            sealed = Instant::now();
-            // One merge a transaction: nobody waits for more than one.
-            while transaction(index::merge_next) {
-                if !BackgroundWorker::worker_continue() {
-                    break;
-                }
-            }
+    let database = unsafe { pg_sys::Oid::from_datum(database, false) }.unwrap_or(pg_sys::InvalidOid);
+    process::begin(c"kursaha_cohort sealer", database, pg_sys::InvalidOid);
+    if let Some(entry) = board::mine() {
+        entry.sealer.set_due(None);
+        let outcome = visit(entry);
+        // One that was told to end is said to have said nothing: another comes.
+        if !process::is_to_end() {
+            entry.sealer.say(outcome);
         }
     }
-    // SAFETY: ends the process; the launcher starts another one when there is need.
-    unsafe { pg_sys::proc_exit(0) }
+    process::end()
 }
 
-/// Runs something in a transaction of its own, as the extension's owner. An error ends the process: what it wrote is
-/// undone, the launcher starts another one after a rest, and the log says why.
-fn transaction<T: Default>(work: impl FnOnce() -> Fallible<T>) -> T {
-    let work = std::panic::AssertUnwindSafe(work);
-    BackgroundWorker::transaction(|| {
-        let work = work;
-        let result = databases::as_owner(work.0);
-        result.unwrap_or_else(|error: ErrorReport| std::panic::panic_any(error))
-    })
+fn visit(entry: &Entry) -> Outcome {
+    let found = match attempt(Isolation::ReadCommitted, look) {
+        Ok(found) => found,
+        Err(trouble) => return failed(entry, &trouble),
+    };
+    entry.set_extension(found.extension);
+    if found.extension != Extension::Present {
+        return Outcome::Idle;
+    }
+    if !found.alone {
+        return Outcome::Unsaid;
+    }
+    let mut worked = false;
+    loop {
+        let since = entry.take_written();
+        match work() {
+            Ok(done) => {
+                worked |= done.worked;
+                if done.waits {
+                    entry.leave_written(since.unwrap_or_else(board::now));
+                    let again = settings::seal_interval().min(WAITING);
+                    entry.sealer.set_due(Some(board::now() + board::micros(again)));
+                }
+            }
+            Err(trouble) => {
+                // Its rows are not sealed.
+                entry.leave_written(since.unwrap_or_else(board::now));
+                return failed(entry, &trouble);
+            }
+        }
+        trouble::clear("sealer");
+        if !is_due_again(entry) {
+            return if worked { Outcome::Worked } else { Outcome::Idle };
+        }
+    }
+}
+
+struct Found {
+    extension: Extension,
+    /// Whether no other sealer is here.
+    alone: bool,
+}
+
+/// What there is in this database.
+fn look() -> Fallible<Found> {
+    let extension = databases::look()?;
+    // One that is being dropped is left alone, and looked at again.
+    let alone = extension == Extension::Present && keep_extension() && Lock::Sealer.try_take()?;
+    Ok(Found { extension, alone })
+}
+
+#[derive(Default)]
+struct Done {
+    worked: bool,
+    /// Whether rows are left that a transaction holds back.
+    waits: bool,
+}
+
+/// Seals and merges, each in a transaction of its own: nobody waits for more than one.
+fn work() -> Result<Done, Trouble> {
+    let mut done = Done::default();
+    process::show(c"deleting events that are older than they are kept");
+    done.worked |= retain::work(&|| !process::is_to_leave());
+    process::show(c"looking for events to seal");
+    if step(|| Ok(index::pending(1)? > 0))? {
+        process::show(c"sealing");
+        step(index::seal_only)?;
+        done.worked = true;
+    }
+    process::show(c"merging");
+    while !process::is_to_leave() && step(index::merge_next)? {
+        done.worked = true;
+    }
+    done.waits = step(index::waits)?;
+    Ok(done)
+}
+
+/// Runs something in a transaction, as the extension's owner, unless the extension is being dropped.
+fn step<T: Default>(work: impl FnOnce() -> Fallible<T>) -> Result<T, Trouble> {
+    attempt(Isolation::ReadCommitted, || if keep_extension() { as_owner(work) } else { Ok(T::default()) })
+}
+
+/// Stays for a while; says whether there is something to seal again.
+fn is_due_again(entry: &Entry) -> bool {
+    let until = Instant::now() + LINGER;
+    while Instant::now() < until && !process::is_to_leave() && settings::enabled() {
+        let long = entry.written_since().is_some_and(|since| {
+            since + board::micros(settings::seal_interval()) <= board::now() && entry.sealer.due().is_none()
+        });
+        if entry.rows() >= settings::seal_rows() as u64 || entry.rows() > 0 && long {
+            return true;
+        }
+        process::wait(LOOK);
+    }
+    false
+}
+
+fn failed(entry: &Entry, trouble: &Trouble) -> Outcome {
+    // Another sealing came in between, a writer's: not an error.
+    if trouble.state == SqlState::ERRCODE_T_R_SERIALIZATION_FAILURE {
+        return Outcome::Unsaid;
+    }
+    trouble::keep("sealer", trouble, entry.sealer.failing_since().is_some());
+    Outcome::Failed
 }

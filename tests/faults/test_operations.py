@@ -124,15 +124,13 @@ class Operations(unittest.TestCase):
     def test_z_a_read_only_database(self):
         server = self.server
         server.ask("ALTER DATABASE shop SET default_transaction_read_only = on", database="postgres")
-        server.ask("SELECT pg_terminate_backend(pid) FROM cohort_worker_status WHERE worker = 'kursaha_cohort scheduler'")
-        time.sleep(1)
-        server.ask("BEGIN READ WRITE; UPDATE kursaha_cohort.sync SET requested = 'now'; COMMIT")
+        server.until("SELECT count(*) = 0 FROM cohort_worker_status WHERE worker = 'kursaha_cohort scheduler'", "the scheduler leaves")
         runs = server.ask("SELECT count(*) FROM cohort_sync_run")
-        server.until("SELECT kursaha_cohort.scheduler_runs()", "a scheduler comes")
+        server.ask("BEGIN READ WRITE; UPDATE kursaha_cohort.sync SET requested = 'now'; COMMIT")
+        server.until("SELECT count(*) > 0 FROM cohort_problem WHERE what ~ 'may only read'", "the problem is shown")
         time.sleep(1.5)
         self.assertEqual(server.ask("SELECT count(*) FROM cohort_sync_run"), runs)
         server.ask("ALTER DATABASE shop RESET default_transaction_read_only", database="postgres")
-        server.ask("SELECT pg_terminate_backend(pid) FROM cohort_worker_status WHERE worker = 'kursaha_cohort scheduler'")
         server.until(f"SELECT count(*) > {runs} FROM cohort_sync_run", "it goes on")
 
 

@@ -77,10 +77,10 @@ class Clock(Case):
 
 
 class FewWorkers(Case):
-    """No background worker is free: the launcher, a sealer and a scheduler take all but one, another database takes that."""
+    """No background worker is free: the launcher, the scheduler, and a sealer that waits in another database."""
 
     name = "few"
-    settings = {"max_worker_processes": "6", "max_logical_replication_workers": "0", "max_parallel_workers": "0"}
+    settings = {"max_worker_processes": "3", "max_logical_replication_workers": "0", "max_parallel_workers": "0"}
 
     def test_queued_and_says_why(self):
         server = self.server
@@ -90,17 +90,20 @@ class FewWorkers(Case):
         self.converges("few")
         server.ask("CREATE DATABASE second", database="postgres")
         server.ask("CREATE EXTENSION kursaha_cohort", database="second")
-        server.until("SELECT count(*) = 2 FROM cohort_worker_status WHERE worker = 'kursaha_cohort scheduler'", "a second scheduler comes")
-        # One slot is free now, and a third database's sealer takes it.
-        server.ask("CREATE DATABASE third", database="postgres")
-        server.ask("CREATE EXTENSION kursaha_cohort", database="third")
-        server.until("SELECT count(*) = 3 FROM cohort_worker_status WHERE worker = 'kursaha_cohort sealer'", "a third sealer comes")
-        self.members("few", 10, 60)
-        before = server.last_run()
-        server.app("SELECT cohort_sync_now('few', 'few')")
-        server.until("SELECT state = 'queued' AND why ~ 'no background worker is free' AND hint ~ 'max_worker_processes' "
-                     "FROM cohort_sync_status WHERE cohort = 'few'", "it stays queued and says why")
-        server.ask("DROP DATABASE third WITH (FORCE)", database="postgres")
+        blocker = subprocess.Popen(["psql", "-Xq", "-d", "second", "-c", "BEGIN; LOCK TABLE kursaha_cohort.index_state; SELECT pg_sleep(600)"],
+                                   env=server.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            server.until("SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = 'second' AND query LIKE 'BEGIN; LOCK%' AND wait_event = 'PgSleep'", "a lock is held")
+            server.ask("INSERT INTO cohort_event (customer_id, event_type) VALUES ('c', 'view')", database="second")
+            server.until("SELECT count(*) = 1 FROM cohort_worker_status WHERE worker = 'kursaha_cohort sealer' AND database = 'second'", "its sealer waits")
+            self.members("few", 10, 60)
+            before = server.last_run()
+            server.app("SELECT cohort_sync_now('few', 'few')")
+            server.until("SELECT state = 'queued' AND why ~ 'no background worker is free' AND hint ~ 'max_worker_processes' "
+                         "FROM cohort_sync_status WHERE cohort = 'few'", "it stays queued and says why")
+        finally:
+            server.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%' AND pid <> pg_backend_pid()")
+            blocker.wait(10)
         self.ends_well("few", before)
 
 

@@ -5,20 +5,11 @@
 //!
 //! There is one only where the library is preloaded, because shared memory is handed out when the server starts.
 
-use std::ffi::CStr;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pgrx::pg_sys;
 
-const NAME: &CStr = c"kursaha_cohort hints";
-
-/// The hints; null where there are none. After a crash of a session the server makes shared memory anew, perhaps elsewhere.
-static HINTS: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
-
-/// What was hooked before.
-static BEFORE_REQUEST: OnceLock<pg_sys::shmem_request_hook_type> = OnceLock::new();
-static BEFORE_STARTUP: OnceLock<pg_sys::shmem_startup_hook_type> = OnceLock::new();
+use crate::pg::shared::Area;
 
 /// One hint for each buffer that the server has: eight bytes for eight thousand.
 fn count() -> usize {
@@ -26,46 +17,11 @@ fn count() -> usize {
     usize::try_from(unsafe { pg_sys::NBuffers }).unwrap_or(1).max(1)
 }
 
-/// Asks the server for the memory while it starts.
-pub(crate) fn register() {
-    // SAFETY: the server is starting and has one thread; the hooks are functions of this library, which stays loaded.
-    unsafe {
-        let _ = BEFORE_REQUEST.set(pg_sys::shmem_request_hook);
-        pg_sys::shmem_request_hook = Some(request);
-        let _ = BEFORE_STARTUP.set(pg_sys::shmem_startup_hook);
-        pg_sys::shmem_startup_hook = Some(startup);
-    }
+fn size() -> usize {
+    count() * size_of::<AtomicU64>()
 }
 
-#[pgrx::pg_guard]
-unsafe extern "C-unwind" fn request() {
-    // SAFETY: called by the server at the moment that is for this.
-    unsafe {
-        if let Some(before) = BEFORE_REQUEST.get().copied().flatten() {
-            before();
-        }
-        pg_sys::RequestAddinShmemSpace(count() * size_of::<AtomicU64>());
-    }
-}
-
-#[pgrx::pg_guard]
-unsafe extern "C-unwind" fn startup() {
-    // SAFETY: called by the server whenever it has made shared memory. What it hands out is aligned, as large as was asked
-    // for, and there until it calls again; it is zeroed before anyone else sees it.
-    unsafe {
-        if let Some(before) = BEFORE_STARTUP.get().copied().flatten() {
-            before();
-        }
-        HINTS.store(std::ptr::null_mut(), Ordering::Relaxed);
-        let mut found = false;
-        let memory = pg_sys::ShmemInitStruct(NAME.as_ptr(), count() * size_of::<AtomicU64>(), &raw mut found);
-        let memory = memory.cast::<AtomicU64>();
-        if !found {
-            std::ptr::write_bytes(memory, 0, count());
-        }
-        HINTS.store(memory, Ordering::Relaxed);
-    }
-}
+pub(crate) static HINTS: Area = Area::new(c"kursaha_cohort hints", size);
 
 /// The file of a table: its database and its number.
 #[derive(Clone, Copy)]
@@ -92,11 +48,13 @@ impl File {
 fn slot(file: File, block: u32) -> Option<(&'static AtomicU64, u64)> {
     // From the fractional digits of the golden ratio: spreads numbers that follow one another.
     const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
-    let memory = HINTS.load(Ordering::Relaxed);
+    let memory = HINTS.memory();
     if memory.is_null() {
         return None;
     }
-    // SAFETY: as `startup` says; sessions begin after it and end before it is called again.
+    #[expect(clippy::cast_ptr_alignment, reason = "an area begins aligned for a cache line")]
+    let memory = memory.cast::<AtomicU64>();
+    // SAFETY: the area is as large, and zeroed when it was made; sessions end before the server makes it again.
     let hints = unsafe { std::slice::from_raw_parts(memory, count()) };
     let of_file = file.0.wrapping_mul(MIX);
     let at = (of_file >> 32).wrapping_add(u64::from(block));

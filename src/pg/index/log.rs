@@ -169,6 +169,7 @@ fn write(entries: &[(&str, &RemovalsBuilder)]) -> Fallible<()> {
     if entries.is_empty() {
         return Ok(());
     }
+    crate::pg::board::note_rows(1);
     let table = find(extension::schema_oids()?.1, c"event_removed")?;
     // SAFETY: inside a transaction that writes; the table has these columns, as `sql/tables.sql` creates it.
     unsafe {

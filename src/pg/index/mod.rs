@@ -29,11 +29,11 @@ pub(crate) use about::{customers_about, size_about};
 pub(crate) use check::check;
 pub(crate) use direct::{Definition, definition, extension_owner, public_schema};
 pub(crate) use evaluate::{Ask, Evaluated, Named, contains, evaluate};
-pub(crate) use hints::register as preload;
+pub(crate) use hints::HINTS;
 pub(crate) use lists::keep_list;
 pub(crate) use names::{Of, event_types, keys, properties};
 pub(crate) use scan::Scratch;
-pub(crate) use seal::{Sealed, fold_removals, merge_next, pending, reindex, seal, seal_only};
+pub(crate) use seal::{Sealed, fold_removals, merge_next, pending, reindex, seal, seal_only, waits};
 pub(crate) use sum::current as current_sum;
 
 use events::Tables;

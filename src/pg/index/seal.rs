@@ -99,6 +99,22 @@ pub(crate) fn pending(most: usize) -> Fallible<usize> {
     })
 }
 
+/// Whether rows wait for a transaction to end before they can be sealed, or may come of one that is prepared.
+pub(crate) fn waits() -> Fallible<bool> {
+    spi::with_snapshot(|| {
+        let tables = tables()?;
+        if events::count(&tables, (store::snapshot_xmin()?, u64::MAX), 1)? > 0 {
+            return Ok(true);
+        }
+        spi::one(
+            spi::Snapshot::Callers,
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts p WHERE p.database = pg_catalog.current_database())",
+            &[],
+            |row| row.need(1),
+        )
+    })
+}
+
 /// Locks are taken in the order in which TRUNCATE takes them: the tables first, then the index's state.
 fn lock_tables() -> Fallible<()> {
     let tables = tables()?;

@@ -1,0 +1,97 @@
+-- What is wrong, and what to do about it. One view for each thing that can be: the view cohort_problem is all of them.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
+CREATE VIEW kursaha_cohort.problem_of_workers AS
+SELECT w.what, w.since, NULL::text AS detail, w.remedy
+FROM kursaha_cohort.worker_problem() w
+-- Where the library is not preloaded that is a choice, unless syncs wait for it.
+WHERE kursaha_cohort.is_preloaded()
+   OR EXISTS (SELECT FROM kursaha_cohort.sync s WHERE s.state = 'active' AND s.home = kursaha_cohort.home());
+COMMENT ON VIEW kursaha_cohort.problem_of_workers IS 'Why no background worker comes to this database';
+COMMENT ON COLUMN kursaha_cohort.problem_of_workers.what IS 'What is wrong';
+COMMENT ON COLUMN kursaha_cohort.problem_of_workers.since IS 'Since when';
+COMMENT ON COLUMN kursaha_cohort.problem_of_workers.detail IS 'More about it';
+COMMENT ON COLUMN kursaha_cohort.problem_of_workers.remedy IS 'What to do about it';
+
+CREATE VIEW kursaha_cohort.problem_of_errors AS
+SELECT pg_catalog.format('the %s fails: %s', e.worker, e.message) AS what, e.since,
+    pg_catalog.format('%s times, the last at %s', e.times, e.last_at) AS detail, e.remedy
+FROM kursaha_cohort.worker_error e;
+COMMENT ON VIEW kursaha_cohort.problem_of_errors IS 'Errors that keep a background worker from its work';
+COMMENT ON COLUMN kursaha_cohort.problem_of_errors.what IS 'What is wrong';
+COMMENT ON COLUMN kursaha_cohort.problem_of_errors.since IS 'Since when';
+COMMENT ON COLUMN kursaha_cohort.problem_of_errors.detail IS 'More about it';
+COMMENT ON COLUMN kursaha_cohort.problem_of_errors.remedy IS 'What to do about it';
+
+CREATE VIEW kursaha_cohort.problem_of_tail AS
+SELECT pg_catalog.format('%s events are not sealed', t.events) AS what, w.since,
+    CASE WHEN h.holder IS NOT NULL THEN pg_catalog.format('they wait for %s', h.holder) END AS detail,
+    CASE WHEN h.holder IS NOT NULL THEN 'End that transaction: COMMIT or ROLLBACK in its session, or pg_terminate_backend(its process); for a prepared one ROLLBACK PREPARED.'
+         WHEN kursaha_cohort.is_preloaded() THEN 'See the other rows of cohort_problem and the server''s log; SELECT cohort_seal() seals by hand and says what is wrong.'
+         ELSE 'Run SELECT cohort_seal() from cron, or add kursaha_cohort to shared_preload_libraries.' END AS remedy
+FROM kursaha_cohort.index_state i, kursaha_cohort.tail_size() t
+LEFT JOIN LATERAL (SELECT o.holder, o.since FROM kursaha_cohort.holder() o WHERE t.waiting > 0) h ON true
+CROSS JOIN LATERAL (SELECT CASE WHEN kursaha_cohort.is_preloaded() THEN kursaha_cohort.unsealed_since()
+                                ELSE i.sealed_at END AS since) w
+-- A sealing that takes its time is no problem yet.
+WHERE t.events > 0 AND CASE WHEN kursaha_cohort.is_preloaded()
+    THEN w.since < pg_catalog.clock_timestamp() - interval '1 minute' - 3 * pg_catalog.current_setting('kursaha_cohort.seal_interval')::interval
+    ELSE t.events > 2 * pg_catalog.current_setting('kursaha_cohort.seal_rows')::bigint
+        AND coalesce(w.since < pg_catalog.clock_timestamp() - interval '10 minutes', true) END;
+COMMENT ON VIEW kursaha_cohort.problem_of_tail IS 'Events that should be sealed by now';
+COMMENT ON COLUMN kursaha_cohort.problem_of_tail.what IS 'What is wrong';
+COMMENT ON COLUMN kursaha_cohort.problem_of_tail.since IS 'Since when';
+COMMENT ON COLUMN kursaha_cohort.problem_of_tail.detail IS 'More about it';
+COMMENT ON COLUMN kursaha_cohort.problem_of_tail.remedy IS 'What to do about it';
+
+CREATE VIEW kursaha_cohort.problem_of_syncs AS
+SELECT pg_catalog.format('the sync of "%s" to "%s" %s', c.name, d.name,
+        CASE WHEN s.home <> kursaha_cohort.home() THEN 'is disarmed'
+             WHEN s.state = 'needs_attention' THEN 'needs attention'
+             WHEN s.state = 'held' THEN 'is held'
+             WHEN s.state = 'quarantined' THEN 'is quarantined'
+             WHEN r.run_id IS NOT NULL THEN 'waits'
+             ELSE 'failed' END) AS what,
+    CASE WHEN r.run_id IS NOT NULL THEN r.queued_at ELSE l.ended_at END AS since,
+    coalesce(CASE WHEN s.home <> kursaha_cohort.home() THEN 'it was set up on another server or database, which may still run it' END,
+        r.error, s.why, l.error) AS detail,
+    coalesce(CASE WHEN s.home <> kursaha_cohort.home() THEN 'When the other one runs no syncs any more: SELECT cohort_sync_arm();' END,
+        r.hint, s.hint, l.hint, 'See cohort_sync_run.') AS remedy
+FROM kursaha_cohort.sync s JOIN kursaha_cohort.cohort c USING (cohort_id) JOIN kursaha_cohort.destination d USING (destination_id)
+-- A run that waits for a minute or more because something went wrong.
+LEFT JOIN kursaha_cohort.sync_run r ON r.run_id = s.run_id AND r.error IS NOT NULL AND r.state IN ('queued', 'waiting')
+    AND r.queued_at < pg_catalog.clock_timestamp() - interval '1 minute'
+LEFT JOIN LATERAL (SELECT l.* FROM kursaha_cohort.sync_run l WHERE l.sync_id = s.sync_id AND l.ended_at IS NOT NULL
+                   ORDER BY l.run_id DESC LIMIT 1) l ON true
+WHERE s.state <> 'paused'
+  AND (s.home <> kursaha_cohort.home() OR s.state <> 'active' OR s.failures > 0 OR r.run_id IS NOT NULL);
+COMMENT ON VIEW kursaha_cohort.problem_of_syncs IS 'Syncs that do not do their work: held, failed, waiting for someone, set up elsewhere';
+COMMENT ON COLUMN kursaha_cohort.problem_of_syncs.what IS 'What is wrong';
+COMMENT ON COLUMN kursaha_cohort.problem_of_syncs.since IS 'Since when';
+COMMENT ON COLUMN kursaha_cohort.problem_of_syncs.detail IS 'More about it';
+COMMENT ON COLUMN kursaha_cohort.problem_of_syncs.remedy IS 'What to do about it';
+
+CREATE VIEW kursaha_cohort.problem_of_version AS
+SELECT pg_catalog.format('the library is of version %s, the extension of version %s', v.library, e.extversion) AS what,
+    NULL::timestamptz AS since, NULL::text AS detail,
+    'ALTER EXTENSION kursaha_cohort UPDATE; where the library is the older one, restart the server.' AS remedy
+FROM pg_catalog.pg_extension e, kursaha_cohort.library_version() v (library)
+WHERE e.extname = 'kursaha_cohort' AND e.extversion <> v.library;
+COMMENT ON VIEW kursaha_cohort.problem_of_version IS 'A library and an extension that do not fit together';
+COMMENT ON COLUMN kursaha_cohort.problem_of_version.what IS 'What is wrong';
+COMMENT ON COLUMN kursaha_cohort.problem_of_version.since IS 'Since when';
+COMMENT ON COLUMN kursaha_cohort.problem_of_version.detail IS 'More about it';
+COMMENT ON COLUMN kursaha_cohort.problem_of_version.remedy IS 'What to do about it';
+
+-- To add a problem: a view of these four columns above, and a line here.
+CREATE VIEW @extschema@.cohort_problem AS
+SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_workers p
+UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_errors p
+UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_tail p
+UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_syncs p
+UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_version p;
+COMMENT ON VIEW @extschema@.cohort_problem IS 'What is wrong in this database, since when, and what to do about it; no row where all is well';
+COMMENT ON COLUMN @extschema@.cohort_problem.what IS 'What is wrong';
+COMMENT ON COLUMN @extschema@.cohort_problem.since IS 'Since when, where that is known';
+COMMENT ON COLUMN @extschema@.cohort_problem.detail IS 'More about it';
+COMMENT ON COLUMN @extschema@.cohort_problem.remedy IS 'What to do about it';

@@ -1,0 +1,60 @@
+-- The background workers: what tells them that there is something to do, and what they say when they cannot.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
+CREATE TABLE kursaha_cohort.worker_error (
+    worker text PRIMARY KEY CHECK (worker IN ('sealer', 'scheduler')),
+    message text NOT NULL,
+    remedy text NOT NULL,
+    since timestamptz NOT NULL DEFAULT now(),
+    last_at timestamptz NOT NULL DEFAULT now(),
+    times bigint NOT NULL DEFAULT 1
+);
+COMMENT ON TABLE kursaha_cohort.worker_error IS 'What keeps a worker from its work: one row a worker, until it succeeds. The view cohort_problem shows it';
+COMMENT ON COLUMN kursaha_cohort.worker_error.worker IS 'sealer or scheduler';
+COMMENT ON COLUMN kursaha_cohort.worker_error.message IS 'The last error';
+COMMENT ON COLUMN kursaha_cohort.worker_error.remedy IS 'What to do about it';
+COMMENT ON COLUMN kursaha_cohort.worker_error.since IS 'When this error came first';
+COMMENT ON COLUMN kursaha_cohort.worker_error.last_at IS 'When it came last';
+COMMENT ON COLUMN kursaha_cohort.worker_error.times IS 'How often it came';
+
+CREATE FUNCTION kursaha_cohort.note_rows() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_note_rows';
+COMMENT ON FUNCTION kursaha_cohort.note_rows() IS 'Tells the workers, at commit, that there is something to seal';
+
+CREATE FUNCTION kursaha_cohort.note_asked() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_note_asked';
+COMMENT ON FUNCTION kursaha_cohort.note_asked() IS 'Tells the workers, at commit, that a sync changed';
+
+-- Written rows, and the log of removed events, are told of by the triggers that write them; these are the other logs.
+DO $$
+DECLARE
+    log text;
+BEGIN
+    FOREACH log IN ARRAY ARRAY['customer_removed', 'forgotten'] LOOP
+        EXECUTE pg_catalog.format('CREATE TRIGGER note AFTER INSERT ON kursaha_cohort.%I
+            FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.note_rows()', log);
+        EXECUTE pg_catalog.format('ALTER TABLE kursaha_cohort.%I ENABLE ALWAYS TRIGGER note', log);
+        EXECUTE pg_catalog.format('COMMENT ON TRIGGER note ON kursaha_cohort.%I IS %L', log, 'Tells the workers that there is something to seal');
+    END LOOP;
+END
+$$;
+
+CREATE FUNCTION kursaha_cohort.is_preloaded() RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'is_preloaded_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.is_preloaded() IS 'Whether the library is among shared_preload_libraries, so that workers run';
+
+CREATE FUNCTION kursaha_cohort.sync_enabled() RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'sync_enabled_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.sync_enabled() IS 'The setting kursaha_cohort.sync_enabled: whether syncs run';
+
+CREATE FUNCTION kursaha_cohort.unsealed_since() RETURNS timestamptz
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'unsealed_since_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.unsealed_since() IS 'When the first event was committed that no worker has sealed yet; null where none is known of';
+
+CREATE FUNCTION kursaha_cohort.library_version() RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'library_version_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.library_version() IS 'The version of the library that this session has loaded';
+
+CREATE FUNCTION kursaha_cohort.worker_problem() RETURNS TABLE (what text, since timestamptz, remedy text)
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 1 AS 'MODULE_PATHNAME', 'worker_problem_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.worker_problem() IS 'Why no background worker comes to this database, or none does its work; no row where all is well';

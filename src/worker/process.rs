@@ -1,0 +1,105 @@
+//! What every worker of a database does first, and how it hears that it is to end.
+
+use std::ffi::{CStr, CString};
+
+use pgrx::pg_sys;
+
+use crate::pg::locks;
+use crate::pg::transaction::{Isolation, attempt};
+
+/// Connects to a database, as a role (an OID of 0: as the bootstrap superuser), and shows the worker's name and database
+/// where people look: in `pg_stat_activity` and in the list of processes.
+pub(super) fn begin(name: &CStr, database: pg_sys::Oid, role: pg_sys::Oid) {
+    // SAFETY: handlers that set flags and nothing else: a termination or a cancellation is heard wherever interrupts are
+    // checked. The name is a setting of this process alone; the database has a name while it is connected to.
+    unsafe {
+        pg_sys::pqsignal(libc::SIGHUP, Some(on_reload));
+        pg_sys::pqsignal(libc::SIGTERM, Some(on_terminate));
+        pg_sys::pqsignal(libc::SIGINT, Some(on_cancel));
+        pg_sys::BackgroundWorkerUnblockSignals();
+        pg_sys::BackgroundWorkerInitializeConnectionByOid(database, role, 0);
+        let (context, source) = (pg_sys::GucContext::PGC_USERSET, pg_sys::GucSource::PGC_S_OVERRIDE);
+        pg_sys::SetConfigOption(c"application_name".as_ptr(), name.as_ptr(), context, source);
+    }
+    let database = attempt(Isolation::ReadCommitted, || {
+        // SAFETY: inside a transaction; null or a string in its memory.
+        let name = unsafe { pg_sys::get_database_name(database) };
+        // SAFETY: as above.
+        Ok(if name.is_null() { CString::default() } else { unsafe { CStr::from_ptr(name) }.to_owned() })
+    });
+    if let Ok(database) = database {
+        // SAFETY: copies the text.
+        unsafe { pg_sys::set_ps_display(database.as_ptr()) }
+    }
+}
+
+/// Says in `pg_stat_activity` what the worker is at; names and values have no place there.
+pub(super) fn show(what: &CStr) {
+    // SAFETY: copies the text.
+    unsafe { pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, what.as_ptr()) }
+}
+
+/// Whether this process was told to end.
+pub(super) fn is_to_end() -> bool {
+    // SAFETY: a flag that a signal handler sets.
+    unsafe { (&raw const pg_sys::ProcDiePending).read_volatile() != 0 }
+}
+
+/// Whether this process was told to end, or stands in the way of a command on its database. Called outside of any
+/// transaction.
+pub(super) fn is_to_leave() -> bool {
+    // SAFETY: a variable of this process.
+    let database = unsafe { pg_sys::MyDatabaseId };
+    is_to_end() || attempt(Isolation::ReadCommitted, || Ok(locks::is_wanted(database))).unwrap_or(true)
+}
+
+/// Waits for a moment, and rereads the settings' file if it was told to.
+pub(super) fn wait(moment: std::time::Duration) {
+    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+    let timeout = core::ffi::c_long::try_from(moment.as_millis()).unwrap_or(core::ffi::c_long::MAX);
+    // SAFETY: this process's latch and flags.
+    unsafe {
+        pg_sys::WaitLatch(pg_sys::MyLatch, events.cast_signed(), timeout, pg_sys::PG_WAIT_EXTENSION);
+        pg_sys::ResetLatch(pg_sys::MyLatch);
+        if (&raw const pg_sys::ConfigReloadPending).read_volatile() != 0 {
+            pg_sys::ConfigReloadPending = 0;
+            crate::pg::settings::reload();
+        }
+    }
+    if !is_to_end() {
+        // What other processes wait for, such as the end of a dropped database's files.
+        pgrx::check_for_interrupts!();
+    }
+}
+
+/// Ends the process. The server goes on.
+pub(super) fn end() -> ! {
+    // SAFETY: ends the process.
+    unsafe { pg_sys::proc_exit(0) }
+}
+
+unsafe extern "C-unwind" fn on_reload(_signal: core::ffi::c_int) {
+    // SAFETY: a flag and this process's latch.
+    unsafe {
+        (&raw mut pg_sys::ConfigReloadPending).write_volatile(1);
+        pg_sys::SetLatch(pg_sys::MyLatch);
+    }
+}
+
+unsafe extern "C-unwind" fn on_terminate(_signal: core::ffi::c_int) {
+    // SAFETY: as above.
+    unsafe {
+        (&raw mut pg_sys::InterruptPending).write_volatile(1);
+        (&raw mut pg_sys::ProcDiePending).write_volatile(1);
+        pg_sys::SetLatch(pg_sys::MyLatch);
+    }
+}
+
+unsafe extern "C-unwind" fn on_cancel(_signal: core::ffi::c_int) {
+    // SAFETY: as above.
+    unsafe {
+        (&raw mut pg_sys::InterruptPending).write_volatile(1);
+        (&raw mut pg_sys::QueryCancelPending).write_volatile(1);
+        pg_sys::SetLatch(pg_sys::MyLatch);
+    }
+}
