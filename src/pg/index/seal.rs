@@ -17,7 +17,7 @@ use super::pages::{PageStream, Pages};
 use super::removed::{Buried, bury, dead_by_segment};
 use super::scan::must_read;
 use super::store::{self, Kind, State};
-use super::{Damaged, cache, damaged, merge, tables};
+use super::{Damaged, cache, damaged, merge, shape, tables};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::progress::{Phase, Progress};
 use crate::pg::settings;
@@ -39,7 +39,7 @@ pub(crate) struct Sealed {
 /// Takes everything out of the index and seals anew.
 pub(crate) fn reindex() -> Fallible<Sealed> {
     lock_tables()?;
-    let mut state = store::lock_state()?;
+    let mut state = lock_state()?;
     let ids: Vec<i64> = all_segments()?.iter().map(|segment| segment.id).collect();
     store::remove_segments(&ids)?;
     state.watermark = 0;
@@ -53,14 +53,14 @@ pub(crate) fn reindex() -> Fallible<Sealed> {
 /// Seals all that can be sealed, and merges.
 pub(crate) fn seal() -> Fallible<Sealed> {
     lock_tables()?;
-    let state = store::lock_state()?;
+    let state = lock_state()?;
     with_merges(seal_locked(state)?)
 }
 
 /// Seals all that can be sealed.
 pub(crate) fn seal_only() -> Fallible<()> {
     lock_tables()?;
-    let state = store::lock_state()?;
+    let state = lock_state()?;
     seal_locked(state).map(drop)
 }
 
@@ -91,6 +91,9 @@ fn with_merges((mut sealed, state): (Sealed, State)) -> Fallible<Sealed> {
 pub(crate) fn pending(most: usize) -> Fallible<usize> {
     spi::with_snapshot(|| {
         let tables = tables()?;
+        if shape::defect(&tables)?.is_some() {
+            return Ok(0);
+        }
         let state = direct::state(tables.internals)?;
         let tail = (state.watermark, store::snapshot_xmin()?);
         let rows = events::count(&tables, tail, most)?;
@@ -108,6 +111,20 @@ fn lock_tables() -> Fallible<()> {
         unsafe { pg_sys::LockRelationOid(oid, pg_sys::AccessShareLock.cast_signed()) }
     }
     Ok(())
+}
+
+/// Takes the state's row for a sealing. Only then the tables are looked at: DDL that changes how their rows are followed
+/// takes the same row, so that it ends before a sealing that does not know of it, or is known to it.
+fn lock_state() -> Fallible<State> {
+    let state = store::lock_state()?;
+    shape::must_be_sound(&tables()?)?;
+    Ok(state)
+}
+
+/// Takes all segments of a kind out of the index, and what was logged of their rows. With `all`, rows of every stamp are
+/// the tail from now on.
+pub(crate) fn clear(kind: &str, all: bool) -> Fallible<()> {
+    store::clear(Kind::of(kind), all)
 }
 
 fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
