@@ -123,30 +123,25 @@ COMMENT ON COLUMN kursaha_cohort.list_part.bytes IS 'The ordinals as a roaring b
 COMMENT ON COLUMN kursaha_cohort.list_part.checksum IS 'The CRC-32 of cohort_id, part and bytes';
 
 -- Where all tables of a database are replicated, the subscriber keeps the index and the logs of its own: what arrives
--- from another server's index is let go.
+-- from another server's index is dropped.
 CREATE FUNCTION kursaha_cohort.not_replicated() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    -- What triggers of this server write for a replicated row (the logs, and what TRUNCATE clears) is its own, and stays.
-    IF pg_catalog.pg_trigger_depth() = 1 THEN
-        RETURN NULL;
-    ELSIF TG_OP = 'DELETE' THEN
-        RETURN OLD;
-    END IF;
-    RETURN NEW;
-END
-$$;
-COMMENT ON FUNCTION kursaha_cohort.not_replicated() IS 'Lets go of rows that logical replication brings: each server has an index of its own';
+    LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_not_replicated';
+COMMENT ON FUNCTION kursaha_cohort.not_replicated() IS 'Drops rows that replication brings: each server has an index of its own';
 
+-- Not inserts into forgotten: whom the publisher forgot the subscriber erases from its own index.
 DO $$
 DECLARE
-    kept text;
+    kept record;
 BEGIN
-    FOREACH kept IN ARRAY ARRAY['index_state', 'segment', 'segment_page', 'segment_dead', 'list_index', 'list_part', 'forgotten', 'event_removed', 'customer_removed'] LOOP
-        EXECUTE format('CREATE TRIGGER not_replicated BEFORE INSERT OR UPDATE OR DELETE ON kursaha_cohort.%I
-            FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.not_replicated()', kept);
-        EXECUTE format('ALTER TABLE kursaha_cohort.%I ENABLE REPLICA TRIGGER not_replicated', kept);
-        EXECUTE format('COMMENT ON TRIGGER not_replicated ON kursaha_cohort.%I IS %L', kept, 'Each server has an index of its own');
+    FOR kept IN
+        SELECT name, CASE name WHEN 'forgotten' THEN 'UPDATE OR DELETE' ELSE 'INSERT OR UPDATE OR DELETE' END AS events
+        FROM unnest(ARRAY['index_state', 'segment', 'segment_page', 'segment_dead', 'list_index', 'list_part', 'forgotten',
+                          'event_removed', 'customer_removed', 'definition_lock']) AS name
+    LOOP
+        EXECUTE format('CREATE TRIGGER not_replicated BEFORE %s ON kursaha_cohort.%I
+            FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.not_replicated()', kept.events, kept.name);
+        EXECUTE format('ALTER TABLE kursaha_cohort.%I ENABLE REPLICA TRIGGER not_replicated', kept.name);
+        EXECUTE format('COMMENT ON TRIGGER not_replicated ON kursaha_cohort.%I IS %L', kept.name, 'Each server has an index of its own');
     END LOOP;
 END
 $$;

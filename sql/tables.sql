@@ -60,7 +60,7 @@ CREATE TABLE @extschema@.cohort_event (
     event_type text NOT NULL,
     occurred_at timestamptz NOT NULL DEFAULT now(),
     data jsonb NOT NULL DEFAULT '{}',
-    stamp xid8 NOT NULL
+    stamp xid8 NOT NULL DEFAULT '0'
 );
 -- By type: a rule reads its own types; with the stamp, only their rows that are new to the index.
 CREATE INDEX cohort_event_type_stamp ON @extschema@.cohort_event (event_type, stamp);
@@ -72,7 +72,7 @@ COMMENT ON COLUMN @extschema@.cohort_event.customer_id IS 'Who: case-sensitive, 
 COMMENT ON COLUMN @extschema@.cohort_event.event_type IS 'What: case-sensitive, 1 to 255 characters, not "*"';
 COMMENT ON COLUMN @extschema@.cohort_event.occurred_at IS 'When; a rule sees events up to its as_of';
 COMMENT ON COLUMN @extschema@.cohort_event.data IS 'Properties of the event: a JSON object; of anything else every property is missing';
-COMMENT ON COLUMN @extschema@.cohort_event.stamp IS 'Set by a trigger: the 64-bit id of the top-level transaction that wrote this version of the row';
+COMMENT ON COLUMN @extschema@.cohort_event.stamp IS 'Set by a trigger, whatever a statement gives: the 64-bit id of the top-level transaction that wrote this version of the row';
 COMMENT ON INDEX @extschema@.cohort_event_type_stamp IS 'Events by type, then by the transaction that wrote them';
 COMMENT ON INDEX @extschema@.cohort_event_customer IS 'Events of one customer in time order';
 
@@ -81,7 +81,7 @@ CREATE TABLE @extschema@.cohort_customer (
     profile jsonb NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
-    stamp xid8 NOT NULL
+    stamp xid8 NOT NULL DEFAULT '0'
 );
 -- Profiles that are new to the index.
 CREATE INDEX cohort_customer_stamp ON @extschema@.cohort_customer (stamp);
@@ -91,7 +91,7 @@ COMMENT ON COLUMN @extschema@.cohort_customer.customer_id IS 'Who: case-sensitiv
 COMMENT ON COLUMN @extschema@.cohort_customer.profile IS 'Properties of the customer: a JSON object; of anything else every property is missing';
 COMMENT ON COLUMN @extschema@.cohort_customer.created_at IS 'When the row was made';
 COMMENT ON COLUMN @extschema@.cohort_customer.updated_at IS 'When the row was last changed; an UPDATE that leaves it alone moves it to now()';
-COMMENT ON COLUMN @extschema@.cohort_customer.stamp IS 'Set by a trigger: the 64-bit id of the top-level transaction that wrote this version of the row';
+COMMENT ON COLUMN @extschema@.cohort_customer.stamp IS 'Set by a trigger, whatever a statement gives: the 64-bit id of the top-level transaction that wrote this version of the row';
 
 CREATE TABLE kursaha_cohort.event_type (
     event_type text PRIMARY KEY,

@@ -65,30 +65,13 @@ CREATE TRIGGER log_removed AFTER UPDATE OR DELETE ON @extschema@.cohort_customer
 ALTER TABLE @extschema@.cohort_customer ENABLE ALWAYS TRIGGER log_removed;
 COMMENT ON TRIGGER log_removed ON @extschema@.cohort_customer IS 'Logs every profile that is taken away';
 
-CREATE FUNCTION kursaha_cohort.drop_segments(dropped text) RETURNS void
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    whole boolean;
-BEGIN
-    -- The state first: a snapshot older than the last sealing would not see all segments, and is refused here.
-    UPDATE kursaha_cohort.index_state SET changes = changes + 1;
-    SELECT s.sum = kursaha_cohort.index_sum() INTO whole FROM kursaha_cohort.index_state s;
-    UPDATE kursaha_cohort.index_state SET removed = true;
-    WITH gone AS (DELETE FROM kursaha_cohort.segment WHERE kind = dropped RETURNING segment_id),
-    pages AS (DELETE FROM kursaha_cohort.segment_page p USING gone WHERE p.segment_id = gone.segment_id)
-    DELETE FROM kursaha_cohort.segment_dead d USING gone WHERE d.segment_id = gone.segment_id;
-    -- Nothing is left to be masked.
-    IF dropped = 'events' THEN
-        DELETE FROM kursaha_cohort.event_removed;
-    ELSE
-        DELETE FROM kursaha_cohort.customer_removed;
-    END IF;
-    -- What was damaged before stays so until cohort_reindex().
-    UPDATE kursaha_cohort.index_state SET sum = kursaha_cohort.index_sum() WHERE whole;
-END
-$$;
+CREATE FUNCTION kursaha_cohort.drop_segments(kind text) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'drop_segments_wrapper';
 COMMENT ON FUNCTION kursaha_cohort.drop_segments(text) IS 'Takes all segments of a kind, events or profiles, out of the index, and what was logged of their rows';
+
+CREATE FUNCTION kursaha_cohort.empty_index() RETURNS void
+    LANGUAGE c AS 'MODULE_PATHNAME', 'empty_index_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.empty_index() IS 'Takes all rows out of the index: all are the tail';
 
 -- After TRUNCATE no event is left that a key could repeat.
 CREATE FUNCTION kursaha_cohort.events_truncated() RETURNS trigger
@@ -121,30 +104,6 @@ CREATE TRIGGER truncated AFTER TRUNCATE ON @extschema@.cohort_customer
     FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.customers_truncated();
 ALTER TABLE @extschema@.cohort_customer ENABLE ALWAYS TRIGGER truncated;
 COMMENT ON TRIGGER truncated ON @extschema@.cohort_customer IS 'Forgets segments and removed profiles';
-
--- ALTER TABLE that computes a column anew changes what was sealed without any row trigger: all rows are the tail again.
-CREATE FUNCTION kursaha_cohort.table_rewritten() RETURNS event_trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    columns_anew constant integer := 4;
-    whole boolean;
-BEGIN
-    IF pg_event_trigger_table_rewrite_oid() IN ('@extschema@.cohort_event'::regclass, '@extschema@.cohort_customer'::regclass)
-        AND pg_event_trigger_table_rewrite_reason() & columns_anew <> 0
-    THEN
-        PERFORM kursaha_cohort.drop_segments('events'), kursaha_cohort.drop_segments('profiles');
-        SELECT s.sum = kursaha_cohort.index_sum() INTO whole FROM kursaha_cohort.index_state s;
-        UPDATE kursaha_cohort.index_state SET watermark = '0';
-        UPDATE kursaha_cohort.index_state SET sum = kursaha_cohort.index_sum() WHERE whole;
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION kursaha_cohort.table_rewritten() IS 'Takes all rows out of the index when ALTER TABLE computes a column of cohort_event or cohort_customer anew';
-
-CREATE EVENT TRIGGER cohort_table_rewritten ON table_rewrite
-    EXECUTE FUNCTION kursaha_cohort.table_rewritten();
-COMMENT ON EVENT TRIGGER cohort_table_rewritten IS 'Takes rows out of the index whose columns are computed anew';
 
 -- The index begins whole.
 UPDATE kursaha_cohort.index_state SET sum = kursaha_cohort.index_sum();

@@ -7,6 +7,7 @@ use pgrx::prelude::*;
 
 use crate::pg::databases::with_owners_rights;
 use crate::pg::errors::Fallible;
+use crate::pg::extension;
 use crate::pg::index::{self, Sealed};
 
 type SealedRow = (i64, i64, i64, i64, Interval);
@@ -58,4 +59,29 @@ fn cohort_check() -> Result<TableIterator<'static, (name!(place, String), name!(
 #[pg_extern(sql = false)]
 fn index_sum() -> Option<i32> {
     index::current_sum()
+}
+
+/// Takes all segments of a kind out of the index; `sql/triggers.sql` declares it.
+#[pg_extern(sql = false)]
+fn drop_segments(kind: &str) -> Result<(), ErrorReport> {
+    index::clear(kind, false)
+}
+
+/// Takes all rows out of the index.
+#[pg_extern(sql = false)]
+fn empty_index() -> Result<(), ErrorReport> {
+    index::clear("events", true)?;
+    index::clear("profiles", true)
+}
+
+/// What keeps the index from being used for anyone, and the remedy; no row when nothing does. `sql/ddl.sql` declares it.
+#[pg_extern(sql = false)]
+fn index_problem() -> Result<TableIterator<'static, (name!(problem, String), name!(remedy, String))>, ErrorReport> {
+    Ok(TableIterator::new(index::defect()?.into_iter().map(|defect| (defect.problem, defect.remedy))))
+}
+
+/// Has `DROP EXTENSION` drop an object that is no member of the extension. `sql/additions.sql` declares it.
+#[pg_extern(sql = false)]
+fn goes_with_extension(class: pg_sys::Oid, object: pg_sys::Oid) {
+    extension::adopt(class, object);
 }

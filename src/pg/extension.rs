@@ -55,6 +55,20 @@ pub(crate) fn owner() -> Fallible<pg_sys::Oid> {
     extension_owner().ok_or_else(missing)
 }
 
+/// Has `DROP EXTENSION` drop an object that is no member, and that a dump holds for that reason.
+pub(crate) fn adopt(class: pg_sys::Oid, object: pg_sys::Oid) {
+    // SAFETY: inside a transaction; the dependency is between two objects by their addresses.
+    unsafe {
+        let extension = pg_sys::get_extension_oid(c"kursaha_cohort".as_ptr(), false);
+        let of = |class_id, object_id| pg_sys::ObjectAddress { classId: class_id, objectId: object_id, objectSubId: 0 };
+        pg_sys::recordDependencyOn(
+            &of(class, object),
+            &of(pg_sys::ExtensionRelationId, extension),
+            pg_sys::DependencyType::DEPENDENCY_AUTO_EXTENSION,
+        );
+    }
+}
+
 /// The table of the index's pages; invalid when it is missing.
 pub(crate) fn page_table() -> pg_sys::Oid {
     match schema_oids() {

@@ -18,6 +18,7 @@ pub(crate) mod notices;
 mod owner;
 pub(crate) mod planner;
 pub(crate) mod progress;
+pub(crate) mod replication;
 pub(crate) mod retain;
 pub(crate) mod settings;
 pub(crate) mod shared;

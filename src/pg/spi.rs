@@ -1,7 +1,7 @@
 //! The one file that speaks SPI. Every statement runs with `search_path = pg_catalog, pg_temp`, so that no object of
 //! the caller's path can stand in for one that the statement means.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::CString;
 
@@ -110,6 +110,32 @@ pub(crate) fn with_snapshot<T>(work: impl FnOnce() -> Fallible<T>) -> Fallible<T
     }
 }
 
+thread_local! {
+    /// How many statements of the extension's own run in this backend, one within the other.
+    static RUNNING: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Whether a statement of the extension's own runs.
+pub(crate) fn is_running() -> bool {
+    RUNNING.get() > 0
+}
+
+/// Says that a statement runs, until it goes: an error unwinds and drops it, too.
+struct Running;
+
+impl Running {
+    fn begin() -> Self {
+        RUNNING.set(RUNNING.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.set(RUNNING.get() - 1);
+    }
+}
+
 fn execute(
     snapshot: Snapshot,
     sql: &str,
@@ -127,6 +153,7 @@ fn execute(
         args.iter().map(|arg| if arg.datum().is_some() { b' ' } else { b'n' }.cast_signed()).collect();
     let count = i32::try_from(args.len()).unwrap_or(i32::MAX);
 
+    let _running = Running::begin();
     // SAFETY: the arrays outlive the call and are as long as `count` says; SPI is finished on every path but that of
     // an error, where the (sub)transaction's abort cleans SPI and the settings up.
     unsafe {

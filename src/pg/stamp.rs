@@ -76,35 +76,51 @@ struct NewRow {
 }
 
 impl NewRow {
-    fn of(fcinfo: pg_sys::FunctionCallInfo) -> Fallible<Self> {
-        let wrong = || {
+    fn of(fcinfo: pg_sys::FunctionCallInfo, columns: &[(i32, pg_sys::Oid)]) -> Fallible<Self> {
+        // SAFETY: fcinfo comes from the function manager.
+        let row = unsafe { trigger::data(fcinfo) }.and_then(Self::called_for).ok_or_else(|| {
             failure(
                 SqlState::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
                 "this function is the BEFORE INSERT OR UPDATE row trigger of cohort_event or cohort_customer",
             )
-        };
-        // SAFETY: fcinfo comes from the function manager; a trigger call carries a TriggerData in its context.
+        })?;
+        if columns.iter().all(|(column, of_type)| row.type_of(*column) == *of_type) {
+            return Ok(row);
+        }
+        Err(failure(
+            SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "the columns of cohort_event and cohort_customer are not as the extension made them",
+        )
+        .set_hint("Give them their types again, or restore a dump into a new database."))
+    }
+
+    fn called_for(data: &pg_sys::TriggerData) -> Option<Self> {
+        let event = data.tg_event;
+        let row_before = event & pg_sys::TRIGGER_EVENT_ROW != 0
+            && event & pg_sys::TRIGGER_EVENT_TIMINGMASK == pg_sys::TRIGGER_EVENT_BEFORE;
+        let relation = data.tg_relation;
+        match event & pg_sys::TRIGGER_EVENT_OPMASK {
+            pg_sys::TRIGGER_EVENT_INSERT if row_before => Some(Self { relation, tuple: data.tg_trigtuple, old: None }),
+            pg_sys::TRIGGER_EVENT_UPDATE if row_before => {
+                Some(Self { relation, tuple: data.tg_newtuple, old: Some(data.tg_trigtuple) })
+            }
+            _ => None,
+        }
+    }
+
+    /// The type of a column; none where there is no such column.
+    fn type_of(&self, column: i32) -> pg_sys::Oid {
+        // SAFETY: the relation is open, and its descriptor has so many columns as it says. The type of a dropped one is 0.
         unsafe {
-            if fcinfo.is_null()
-                || (*fcinfo).context.is_null()
-                || !pgrx::is_a((*fcinfo).context, pg_sys::NodeTag::T_TriggerData)
-            {
-                return Err(wrong());
+            let descriptor = (*self.relation).rd_att;
+            if column > (*descriptor).natts {
+                return pg_sys::InvalidOid;
             }
-            #[expect(clippy::cast_ptr_alignment, reason = "the tag says that the node is a TriggerData")]
-            let data = &*(*fcinfo).context.cast::<pg_sys::TriggerData>();
-            let event = data.tg_event;
-            let row_before = event & pg_sys::TRIGGER_EVENT_ROW != 0
-                && event & pg_sys::TRIGGER_EVENT_TIMINGMASK == pg_sys::TRIGGER_EVENT_BEFORE;
-            match event & pg_sys::TRIGGER_EVENT_OPMASK {
-                pg_sys::TRIGGER_EVENT_INSERT if row_before => {
-                    Ok(Self { relation: data.tg_relation, tuple: data.tg_trigtuple, old: None })
-                }
-                pg_sys::TRIGGER_EVENT_UPDATE if row_before => {
-                    Ok(Self { relation: data.tg_relation, tuple: data.tg_newtuple, old: Some(data.tg_trigtuple) })
-                }
-                _ => Err(wrong()),
-            }
+            #[cfg(not(feature = "pg18"))]
+            let attribute = (*descriptor).attrs.as_ptr().add(usize::try_from(column - 1).unwrap_or(0));
+            #[cfg(feature = "pg18")]
+            let attribute = pg_sys::TupleDescAttr(descriptor, column - 1);
+            (*attribute).atttypid
         }
     }
 
@@ -156,7 +172,13 @@ trigger::row_trigger!(kursaha_stamp_customer, pg_finfo_kursaha_stamp_customer, s
 
 /// Checks and stamps a row of `cohort_event`.
 fn stamp_event(fcinfo: pg_sys::FunctionCallInfo) -> Fallible<pg_sys::HeapTuple> {
-    let row = NewRow::of(fcinfo)?;
+    const COLUMNS: [(i32, pg_sys::Oid); 4] = [
+        (event_column::CUSTOMER_ID, pg_sys::TEXTOID),
+        (event_column::EVENT_TYPE, pg_sys::TEXTOID),
+        (event_column::OCCURRED_AT, pg_sys::TIMESTAMPTZOID),
+        (event_column::STAMP, pg_sys::XID8OID),
+    ];
+    let row = NewRow::of(fcinfo, &COLUMNS)?;
     row.check_text(event_column::CUSTOMER_ID, check_customer_id)?;
     row.check_text(event_column::EVENT_TYPE, check_event_type)?;
     if let Some(at) = row.datum(event_column::OCCURRED_AT) {
@@ -173,7 +195,12 @@ fn stamp_event(fcinfo: pg_sys::FunctionCallInfo) -> Fallible<pg_sys::HeapTuple> 
 /// Checks and stamps a row of `cohort_customer`; an update that leaves `updated_at` alone moves it to the
 /// transaction's time.
 fn stamp_customer(fcinfo: pg_sys::FunctionCallInfo) -> Fallible<pg_sys::HeapTuple> {
-    let row = NewRow::of(fcinfo)?;
+    const COLUMNS: [(i32, pg_sys::Oid); 3] = [
+        (customer_column::CUSTOMER_ID, pg_sys::TEXTOID),
+        (customer_column::UPDATED_AT, pg_sys::TIMESTAMPTZOID),
+        (customer_column::STAMP, pg_sys::XID8OID),
+    ];
+    let row = NewRow::of(fcinfo, &COLUMNS)?;
     row.check_text(customer_column::CUSTOMER_ID, check_customer_id)?;
     let mut columns = vec![customer_column::STAMP];
     let mut values = vec![current_stamp()];

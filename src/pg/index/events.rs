@@ -48,6 +48,11 @@ impl Tables {
         })
     }
 
+    /// The schema of the public tables.
+    pub(super) fn schema(&self) -> pg_sys::Oid {
+        self.schema
+    }
+
     /// The tables of events and customers, with their names.
     pub(super) fn public(&self) -> [(pg_sys::Oid, &'static str); 2] {
         [(self.event, "cohort_event"), (self.customer, "cohort_customer")]

@@ -17,12 +17,16 @@ mod pages;
 mod removed;
 mod scan;
 mod seal;
+mod shape;
 mod sparse;
 mod store;
 mod sum;
 mod walk;
 
+use std::cell::RefCell;
+
 use cohort_core::segment::{Corrupt, Unwritable};
+use pgrx::PgLogLevel;
 use pgrx::pg_sys::panic::ErrorReport;
 
 pub(crate) use about::{customers_about, size_about};
@@ -33,7 +37,8 @@ pub(crate) use hints::HINTS;
 pub(crate) use lists::keep_list;
 pub(crate) use names::{Of, event_types, keys, properties};
 pub(crate) use scan::Scratch;
-pub(crate) use seal::{Sealed, fold_removals, merge_next, pending, reindex, seal, seal_only, waits};
+pub(crate) use seal::{Sealed, clear, fold_removals, merge_next, pending, reindex, seal, seal_only, waits};
+pub(crate) use shape::Defect;
 pub(crate) use sum::current as current_sum;
 
 use events::Tables;
@@ -102,7 +107,33 @@ pub(crate) fn refusal() -> Fallible<Option<String>> {
             return Ok(Some(format!("tables inherit from {name}")));
         }
     }
-    Ok(None)
+    let defect = shape::defect(&tables)?;
+    warn(defect.as_ref());
+    Ok(defect.map(|defect| defect.problem))
+}
+
+/// What keeps the index from being right, if anything does.
+pub(crate) fn defect() -> Fallible<Option<Defect>> {
+    shape::defect(&tables()?)
+}
+
+/// Warns of a defect, once in a session until it is gone or another one is found.
+fn warn(defect: Option<&Defect>) {
+    thread_local! {
+        static WARNED: RefCell<Option<String>> = const { RefCell::new(None) };
+    }
+    let problem = defect.map(|defect| defect.problem.clone());
+    let before = WARNED.replace(problem.clone());
+    if problem != before
+        && let Some(Defect { problem, remedy }) = defect
+    {
+        failure(
+            SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("the cohort index is not used, plain SQL answers: {problem}"),
+        )
+        .set_hint(remedy.clone())
+        .report(PgLogLevel::WARNING);
+    }
 }
 
 fn tables() -> Fallible<Tables> {

@@ -17,7 +17,7 @@ use super::pages::{PageStream, Pages};
 use super::removed::{Buried, bury, dead_by_segment};
 use super::scan::must_read;
 use super::store::{self, Kind, State};
-use super::{Damaged, cache, damaged, lists, merge, sum, tables, unwritable};
+use super::{Damaged, cache, damaged, lists, merge, shape, sum, tables, unwritable};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::progress::{Phase, Progress};
 use crate::pg::settings;
@@ -39,7 +39,8 @@ pub(crate) struct Sealed {
 /// Takes everything out of the index and seals anew.
 pub(crate) fn reindex() -> Fallible<Sealed> {
     lock_tables()?;
-    let state = store::clear()?;
+    let state = store::reset()?;
+    shape::must_be_sound(&tables()?)?;
     let sealed = with_merges(seal_locked(state)?)?;
     sum::write()?;
     Ok(sealed)
@@ -48,7 +49,7 @@ pub(crate) fn reindex() -> Fallible<Sealed> {
 /// Changes the index, which is compared with its checksum before and gets a new one afterwards.
 fn changing<T>(change: impl FnOnce(State) -> Fallible<T>) -> Fallible<T> {
     lock_tables()?;
-    let state = store::lock_state()?;
+    let state = lock_state()?;
     let segments = all_segments()?;
     sum::compare(&state, &segments)?;
     let done = change(state)?;
@@ -91,6 +92,9 @@ fn with_merges((mut sealed, state): (Sealed, State)) -> Fallible<Sealed> {
 pub(crate) fn pending(most: usize) -> Fallible<usize> {
     spi::with_snapshot(|| {
         let tables = tables()?;
+        if shape::defect(&tables)?.is_some() {
+            return Ok(0);
+        }
         let state = direct::state(tables.internals)?;
         let tail = (state.watermark, store::snapshot_xmin()?);
         let rows = events::count(&tables, tail, most)?;
@@ -124,6 +128,23 @@ fn lock_tables() -> Fallible<()> {
         unsafe { pg_sys::LockRelationOid(oid, pg_sys::AccessShareLock.cast_signed()) }
     }
     Ok(())
+}
+
+/// Takes the state's row for a sealing. Only then the tables are looked at: DDL that changes how their rows are followed
+/// takes the same row, so that it ends before a sealing that does not know of it, or is known to it.
+fn lock_state() -> Fallible<State> {
+    let state = store::lock_state()?;
+    shape::must_be_sound(&tables()?)?;
+    Ok(state)
+}
+
+/// Takes all segments of a kind out of the index, and what was logged of their rows. With `all`, rows of every stamp are
+/// the tail from now on.
+pub(crate) fn clear(kind: &str, all: bool) -> Fallible<()> {
+    // What was damaged before stays so until cohort_reindex().
+    let whole = sum::is_right();
+    store::clear(Kind::of(kind)?, all)?;
+    if whole { sum::write() } else { Ok(()) }
 }
 
 fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {

@@ -69,7 +69,7 @@ pub(super) fn set_state(state: &State) -> Fallible<()> {
 }
 
 /// Makes the index empty, whatever it was: all ordinals will be given out again, under a new key.
-pub(super) fn clear() -> Fallible<State> {
+pub(super) fn reset() -> Fallible<State> {
     spi::touch("INSERT INTO kursaha_cohort.index_state DEFAULT VALUES ON CONFLICT (only_row) DO NOTHING", &[])?;
     let sql = format!(
         "UPDATE kursaha_cohort.index_state SET changes = changes + 1, watermark = '0', customers = 0, removed = false, \
@@ -174,6 +174,22 @@ pub(super) fn remove_segments(ids: &[i64]) -> Fallible<()> {
         spi::touch(&sql, &[ids.to_vec().into()])?;
     }
     Ok(())
+}
+
+/// Takes all segments of a kind out of the index, and the log of its rows: nothing is left to be masked. With `all`, rows
+/// of every stamp are the tail from now on.
+pub(super) fn clear(kind: Kind, all: bool) -> Fallible<()> {
+    // The state first: a snapshot older than the last sealing would not see all segments, and is refused here.
+    spi::touch(
+        "UPDATE kursaha_cohort.index_state SET changes = changes + 1, removed = true, \
+         watermark = CASE WHEN $1 THEN '0' ELSE watermark END",
+        &[all.into()],
+    )?;
+    let of_kind = "SELECT segment_id FROM kursaha_cohort.segment WHERE kind = $1";
+    let ids: Vec<i64> = spi::run(Snapshot::Fresh, of_kind, &[kind.name().into()], |row| row.need(1))?;
+    remove_segments(&ids)?;
+    let log = if kind == Kind::Profiles { "customer_removed" } else { "event_removed" };
+    spi::touch(&format!("DELETE FROM kursaha_cohort.{log}"), &[]).map(drop)
 }
 
 /// The rows that are gone from sealed segments: segment, event type and rows.
