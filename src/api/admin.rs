@@ -49,6 +49,8 @@ const SETS: &[PrivilegeSet] = &[
         ],
         functions: &[
             "cohort_run",
+            "members_of_cohort",
+            "members_of_rule",
             "cohort_count",
             "cohort_contains",
             "cohort_preview",
@@ -160,8 +162,8 @@ fn cohort_grant(privilege_set: &str, role: &str) -> Result<(), ErrorReport> {
             let relations = relations.replace("{s}", &schema);
             spi::touch(&format!("GRANT {privileges} ON TABLE {relations} TO {role}"), &[])?;
         }
-        // Internal functions go with every set: those of the plain SQL read nothing, one counts the tail for the status
-        // view. CREATE TRIGGER needs EXECUTE on the function of a capture.
+        // Internal functions that no set names go with every set: those of the plain SQL read nothing, one counts the
+        // tail for the status view. CREATE TRIGGER needs EXECUTE on the function of a capture.
         let routines: Vec<String> = spi::run(
             Snapshot::Fresh,
             "SELECT p.oid::regprocedure::text FROM pg_catalog.pg_proc p \
@@ -170,10 +172,12 @@ fn cohort_grant(privilege_set: &str, role: &str) -> Result<(), ErrorReport> {
              WHERE e.extname = 'kursaha_cohort' AND p.prorettype <> 'event_trigger'::regtype AND ( \
                  p.proname = ANY ($1) OR p.pronamespace = 'kursaha_cohort'::regnamespace AND CASE p.prorettype \
                      WHEN 'trigger'::regtype THEN $2 AND p.proname LIKE 'capture\\_%' \
-                     ELSE p.proname NOT LIKE 'cohort\\_%' AND p.proname NOT IN ('owner_in', 'owner_out', 'drop_segments') END)",
+                     ELSE p.proname NOT LIKE 'cohort\\_%' AND p.proname <> ALL ($3) \
+                         AND p.proname NOT IN ('owner_in', 'owner_out', 'drop_segments') END)",
             &[
                 included.functions.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>().into(),
                 (included.name == "operator").into(),
+                SETS.iter().flat_map(|set| set.functions).map(|name| (*name).to_owned()).collect::<Vec<_>>().into(),
             ],
             |row| row.need(1),
         )?;
