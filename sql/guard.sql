@@ -8,6 +8,10 @@ AS $$
 DECLARE
     refused text;
 BEGIN
+    -- A superuser has nothing to gain by it.
+    IF (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+        RETURN;
+    END IF;
     SELECT c.relname INTO refused
     FROM pg_event_trigger_ddl_commands() d
     JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
@@ -24,7 +28,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.refuse_triggers() IS 'Refuses triggers on internal tables';
+COMMENT ON FUNCTION kursaha_cohort.refuse_triggers() IS 'Refuses triggers on internal tables to everyone but superusers';
 
 CREATE EVENT TRIGGER cohort_guard ON ddl_command_end WHEN TAG IN ('CREATE TRIGGER')
     EXECUTE FUNCTION kursaha_cohort.refuse_triggers();
