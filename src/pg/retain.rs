@@ -68,6 +68,8 @@ pub(crate) fn set(keep: Option<Interval>, event_type: Option<&str>) -> Fallible<
              passed_at = NULL, last_error = NULL, failed_at = NULL",
         &[name.into(), keep.into(), current_user().into()],
     )?;
+    // A worker visits this database where there is something to do.
+    super::board::note_rows(1);
     Ok(())
 }
 
