@@ -68,7 +68,7 @@ CREATE INDEX cohort_event_type_stamp ON @extschema@.cohort_event (event_type, st
 CREATE INDEX cohort_event_customer ON @extschema@.cohort_event (customer_id, occurred_at);
 COMMENT ON TABLE @extschema@.cohort_event IS 'What customers did: one row an event. An ordinary table: INSERT, COPY, UPDATE, DELETE and triggers work, and cohorts see the result at once';
 COMMENT ON COLUMN @extschema@.cohort_event.event_id IS 'Identity; breaks ties between events of the same time';
-COMMENT ON COLUMN @extschema@.cohort_event.customer_id IS 'Who: case-sensitive, 1 to 255 characters, none of "None", "null", "undefined" and "NaN"';
+COMMENT ON COLUMN @extschema@.cohort_event.customer_id IS 'Who: case-sensitive, 1 to 255 characters, not "None"';
 COMMENT ON COLUMN @extschema@.cohort_event.event_type IS 'What: case-sensitive, 1 to 255 characters, not "*"';
 COMMENT ON COLUMN @extschema@.cohort_event.occurred_at IS 'When; a rule sees events up to its as_of';
 COMMENT ON COLUMN @extschema@.cohort_event.data IS 'Properties of the event: a JSON object; of anything else every property is missing';
@@ -87,7 +87,7 @@ CREATE TABLE @extschema@.cohort_customer (
 CREATE INDEX cohort_customer_stamp ON @extschema@.cohort_customer (stamp);
 COMMENT ON INDEX @extschema@.cohort_customer_stamp IS 'Profiles by the transaction that wrote them';
 COMMENT ON TABLE @extschema@.cohort_customer IS 'Customer profiles: one row a customer. An ordinary table, like cohort_event';
-COMMENT ON COLUMN @extschema@.cohort_customer.customer_id IS 'Who: case-sensitive, 1 to 255 characters, none of "None", "null", "undefined" and "NaN"';
+COMMENT ON COLUMN @extschema@.cohort_customer.customer_id IS 'Who: case-sensitive, 1 to 255 characters, not "None"';
 COMMENT ON COLUMN @extschema@.cohort_customer.profile IS 'Properties of the customer: a JSON object; of anything else every property is missing';
 COMMENT ON COLUMN @extschema@.cohort_customer.created_at IS 'When the row was made';
 COMMENT ON COLUMN @extschema@.cohort_customer.updated_at IS 'When the row was last changed; an UPDATE that leaves it alone moves it to now()';

@@ -14,8 +14,8 @@ use super::trigger;
 /// far below a third of a page (2,704 bytes).
 pub(crate) const MAX_NAME_CHARACTERS: usize = 255;
 
-/// What clients send in place of an id that they do not have: the words of Python and JavaScript for it.
-pub(crate) const REFUSED_CUSTOMER_IDS: [&str; 4] = ["None", "null", "undefined", "NaN"];
+/// What clients of Kursaha send in place of an id that they do not have.
+pub(crate) const REFUSED_CUSTOMER_IDS: [&str; 1] = ["None"];
 
 /// Column numbers of `cohort_event`, as `sql/tables.sql` creates it.
 mod event_column {

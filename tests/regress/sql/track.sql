@@ -57,10 +57,10 @@ COMMIT;
 SELECT event_type FROM cohort_event;
 
 -- What clients send in place of an id
-SELECT cohort_track('undefined', 'view');
-SELECT * FROM cohort_track_batch('{"signals": [{"customerId": "null", "eventType": "view"}, {"customerId": "NaN", "eventType": "view"}]}');
-SELECT cohort_identify('{"customerId": "undefined"}');
-INSERT INTO cohort_customer (customer_id) VALUES ('NaN');
+SELECT cohort_track('None', 'view');
+SELECT * FROM cohort_track_batch('{"signals": [{"customerId": "None", "eventType": "view"}, {"customerId": "None", "eventType": "view"}]}');
+SELECT cohort_identify('{"customerId": "None"}');
+INSERT INTO cohort_customer (customer_id) VALUES ('None');
 
 -- A batch, under all names of its fields; ids follow the payload
 TRUNCATE cohort_event;
