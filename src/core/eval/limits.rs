@@ -39,9 +39,19 @@ impl Budget {
         Self { left: Cell::new(bytes) }
     }
 
+    /// How much it is.
+    pub(crate) fn left(&self) -> u64 {
+        self.left.get()
+    }
+
     /// Takes some of it.
     pub(crate) fn take(&self, bytes: u64) -> Result<(), Stop> {
         self.left.set(self.left.get().checked_sub(bytes).ok_or(Stop::TooLarge)?);
         Ok(())
+    }
+
+    /// Gives some of it back.
+    pub(crate) fn give(&self, bytes: u64) {
+        self.left.set(self.left.get().saturating_add(bytes));
     }
 }

@@ -14,6 +14,7 @@ mod plan;
 mod rows;
 mod sequence;
 mod source;
+mod states;
 mod test;
 
 use roaring::RoaringBitmap;
@@ -207,6 +208,7 @@ impl<'a> Run<'a> {
             // Their events, one sequence at a time.
             budget.take(limits.memory / sequence::SHARE)?;
         }
+        plan.compile_patterns(budget, check)?;
         for did in &plan.dids {
             check();
             run.dids.push(Did::new(plan, did, source, exactly, budget)?);

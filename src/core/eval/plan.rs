@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::clock::{Calendar, Clock};
-use super::test::{Test, split};
+use super::limits::{Budget, Stop};
+use super::test::{Patterns, Test, split};
 use crate::plain_sql::{Source, Unresolved};
 use crate::rule::{
     Argument, Comparison, Condition, Did, Figure, Occurrence, PathStep, Predicate, Rule, Sequence, StepKind, Where,
@@ -277,6 +278,36 @@ impl<'a> Plan<'a> {
         all.sort_unstable();
         all.dedup();
         Some(all)
+    }
+
+    /// Compiles all patterns; may be interrupted before each.
+    pub(crate) fn compile_patterns(&self, budget: &Budget, check: &dyn Fn()) -> Result<(), Stop> {
+        fn of_pred<'p>(
+            pred: &'p Pred,
+            patterns: &mut Patterns<'p>,
+            budget: &Budget,
+            check: &dyn Fn(),
+        ) -> Result<(), Stop> {
+            match pred {
+                Pred::And(list) | Pred::Or(list) => {
+                    list.iter().try_for_each(|pred| of_pred(pred, patterns, budget, check))
+                }
+                Pred::Not(inner) => of_pred(inner, patterns, budget, check),
+                Pred::Test(test) => patterns.compile(test, budget, check),
+                Pred::Same { .. } => Ok(()),
+            }
+        }
+        let mut patterns = Patterns::default();
+        for did in &self.dids {
+            of_pred(&did.filter, &mut patterns, budget, check)?;
+        }
+        for profile in &self.profiles {
+            patterns.compile(&profile.test, budget, check)?;
+        }
+        for step in self.sequences.iter().flat_map(|sequence| &sequence.steps) {
+            of_pred(&step.filter, &mut patterns, budget, check)?;
+        }
+        Ok(())
     }
 
     /// The first keys of all properties of events that are looked at.

@@ -1,11 +1,13 @@
 //! Sequences: the events of each remaining customer in time order, and the states that assignments can reach.
 //!
 //! A state is the event that the last `did` step took, the deadline that `within` sets, and the values of bound
-//! properties that later steps compare with. Of states that differ in the deadline only, the latest is kept: it allows
-//! all that the others do.
+//! properties that later steps compare with ([`super::states`]). Of states that differ in the deadline only, the latest is
+//! kept: it allows all that the others do.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::ops::Range;
+use std::rc::Rc;
 
 use super::bits::Bits;
 use super::clock::Clock;
@@ -16,6 +18,7 @@ use super::limits::{Budget, Limits, Stop};
 use super::plan::{Plan, Pred, SequencePlan, Slot};
 use super::rows::{Bound, Rows, ones};
 use super::source::Source;
+use super::states::{Join, Open, Reached, Room, State};
 use crate::rule::StepKind;
 use crate::segment::column::Reader;
 use crate::segment::dictionary::{Loaded, MISSING};
@@ -39,6 +42,8 @@ pub(crate) struct Sequence<'a> {
     conditions: usize,
     /// By step: how its filter is answered.
     answers: Vec<StepFilter>,
+    /// By step: an equality without which its filter does not hold.
+    joins: Vec<Option<Join>>,
     groups: Vec<BoundGroup<'a>>,
     values: Interned<'a>,
     /// So many events are in memory at a time, unless one customer has more.
@@ -184,12 +189,25 @@ enum Value {
     Text(String, Option<Numeric>),
 }
 
+/// Bytes that an entry of a map takes besides what it holds, about.
+pub(super) const ENTRY: usize = 128;
+
+/// Which of two lists that are compared: whose types decide is the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Side {
+    Own,
+    Other,
+}
+
 /// Lists of values, each once; number 0 is the empty list.
-struct Interned<'a> {
+pub(super) struct Interned<'a> {
     lists: Vec<Vec<Value>>,
     numbers: HashMap<String, u32>,
     /// What was compared before.
     same: HashMap<(u32, u32, bool), bool>,
+    /// Numbers of values that compare as equal, and by list those of its values.
+    equal: HashMap<String, u32>,
+    tokens: HashMap<(u32, Side, bool), Rc<[u32]>>,
     budget: &'a Budget,
 }
 
@@ -199,12 +217,17 @@ impl<'a> Interned<'a> {
 
     fn new(budget: &'a Budget) -> Self {
         let numbers = HashMap::from([(String::new(), 0)]);
-        Self { lists: vec![Vec::new()], numbers, same: HashMap::new(), budget }
+        Self {
+            lists: vec![Vec::new()],
+            numbers,
+            same: HashMap::new(),
+            equal: HashMap::new(),
+            tokens: HashMap::new(),
+            budget,
+        }
     }
 
     fn number(&mut self, key: String, list: Vec<Value>) -> Result<u32, Stop> {
-        /// Bytes that an entry of a map takes besides what it holds, about.
-        const ENTRY: usize = 128;
         let next = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
         Ok(match self.numbers.entry(key) {
             std::collections::hash_map::Entry::Occupied(known) => *known.get(),
@@ -215,6 +238,38 @@ impl<'a> Interned<'a> {
                 *new.insert(next)
             }
         })
+    }
+
+    /// Numbers of the values of a list: [`Interned::same`] holds of two lists if an own one is among the other's.
+    pub(super) fn tokens(&mut self, list: u32, side: Side, ignore_case: bool) -> Result<Rc<[u32]>, Stop> {
+        if let Some(known) = self.tokens.get(&(list, side, ignore_case)) {
+            return Ok(Rc::clone(known));
+        }
+        let number = |number: &Numeric| format!("n{:?}", number.exact().normalized().into_bigint_and_exponent());
+        let mut keys = Vec::new();
+        for value in &self.lists[list as usize] {
+            match value {
+                Value::Bool(value) => keys.push(format!("b{value}")),
+                Value::Number(value) => keys.extend(value.as_ref().map(number)),
+                Value::Text(text, value) => {
+                    keys.push(if ignore_case { format!("i{}", simple_lower(text)) } else { format!("t{text}") });
+                    // A string that is a number equals that number, but not the other way round.
+                    keys.extend(value.as_ref().filter(|_| side == Side::Own).map(number));
+                }
+            }
+        }
+        let mut tokens = Vec::new();
+        for key in keys {
+            let next = u32::try_from(self.equal.len()).unwrap_or(u32::MAX);
+            self.budget.take((key.len() + 2 * ENTRY) as u64)?;
+            tokens.push(*self.equal.entry(key).or_insert(next));
+        }
+        tokens.sort_unstable();
+        tokens.dedup();
+        self.budget.take(ENTRY as u64)?;
+        let tokens: Rc<[u32]> = tokens.into();
+        self.tokens.insert((list, side, ignore_case), Rc::clone(&tokens));
+        Ok(tokens)
     }
 
     /// Whether any value of one list equals any of the other, whose types decide.
@@ -261,6 +316,23 @@ fn tree(pred: &Pred, leaves: &mut Vec<Pred>) -> Tree {
         Pred::Not(inner) => Tree::Not(Box::new(tree(inner, leaves))),
         Pred::Same { own, other, ignore_case } => Tree::Same { own: *own, other: *other, ignore_case: *ignore_case },
         Pred::Test(_) => Tree::Or(Vec::new()), // refers to nothing, so it was a leaf
+    }
+}
+
+/// An equality with a bound event without which a filter does not hold.
+fn join(answer: &StepFilter) -> Option<Join> {
+    fn of_tree(tree: &Tree) -> Option<Join> {
+        match tree {
+            Tree::Same { own, other, ignore_case } => {
+                Some(Join { own: *own, other: *other, ignore_case: *ignore_case })
+            }
+            Tree::And(list) => list.iter().find_map(of_tree),
+            Tree::Or(_) | Tree::Not(_) | Tree::Condition(_) => None,
+        }
+    }
+    match answer {
+        StepFilter::Refers(tree) => of_tree(tree),
+        StepFilter::Known => None,
     }
 }
 
@@ -321,6 +393,7 @@ impl<'a> Sequence<'a> {
             plan: sequence,
             clock,
             conditions: leaves.len(),
+            joins: answers.iter().map(join).collect(),
             answers,
             groups: bound_groups,
             values: Interned::new(budget),
@@ -357,7 +430,7 @@ impl<'a> Sequence<'a> {
             let mut events = std::mem::take(&mut collected.events);
             events.sort_unstable();
             for one in events.chunk_by(|left, right| left.ordinal == right.ordinal) {
-                if self.satisfied(History { events: one, all: &collected, steps: self.plan.steps.len() }) {
+                if self.satisfied(History { events: one, all: &collected, steps: self.plan.steps.len() })? {
                     bits.insert(one[0].ordinal);
                 }
             }
@@ -437,20 +510,26 @@ impl<'a> Sequence<'a> {
     }
 
     /// Whether some assignment of these events, in order, satisfies all steps.
-    fn satisfied(&mut self, history: History<'_>) -> bool {
+    fn satisfied(&mut self, history: History<'_>) -> Result<bool, Stop> {
+        let room = Room { budget: self.values.budget, taken: 0 };
+        self.reaches_the_end(history, room)
+    }
+
+    fn reaches_the_end(&mut self, history: History<'_>, mut room: Room<'_>) -> Result<bool, Stop> {
         let steps = &self.plan.steps;
-        let mut states: HashMap<(usize, Vec<u32>), i64> = HashMap::new();
         let first = &steps[0];
+        let nothing: Rc<[u32]> = vec![0; self.plan.bound.len()].into();
+        let mut reached = Reached::new(self.only_new(0));
         for (place, event) in history.events.iter().enumerate() {
             if history.step(event, 0)
                 && (first.window.0..=first.window.1).contains(&event.at)
-                && self.holds(0, history, event, &vec![0; self.plan.bound.len()])
+                && self.holds(0, history, event, &nothing)
             {
                 let deadline = self.plan.within.as_ref().map_or(i64::MAX, |within| self.clock.after(event.at, within));
-                let kept = self.keep(0, history, event, &vec![0; self.plan.bound.len()]);
-                states.insert((place, kept), deadline);
+                reached.add(place, self.keep(0, history, event, &nothing), deadline, &mut room)?;
             }
         }
+        let mut states = reached.states;
         let mut step = 1;
         while step < steps.len() && !states.is_empty() {
             (self.check)();
@@ -459,16 +538,22 @@ impl<'a> Sequence<'a> {
                 step += 1;
             }
             if step == steps.len() {
-                return self.followed_by_none(history, &states, absent..step);
+                return self.followed_by_none(history, &states, absent..step, &mut room);
             }
             states = if self.alone(absent..=step) {
-                self.next_in_order(history, &states, absent..step, step)
+                self.next_in_order(history, &states, absent..step, step, &mut room)?
             } else {
-                self.next(history, &states, absent..step, step)
+                self.next(history, &states, absent..step, step, &mut room)?
             };
             step += 1;
         }
-        !states.is_empty()
+        Ok(!states.is_empty())
+    }
+
+    /// Whether, of the states behind a step that carry the same, one counts only if none before it has as late a deadline:
+    /// what comes after the later one also comes after the earlier, and nothing must be absent between.
+    fn only_new(&self, step: usize) -> bool {
+        self.plan.steps.get(step + 1).is_none_or(|next| next.kind != StepKind::DidNot)
     }
 
     /// Whether steps can be decided without looking at bound events, which none behind them asks about either.
@@ -483,79 +568,180 @@ impl<'a> Sequence<'a> {
     fn next_in_order(
         &self,
         history: History<'_>,
-        states: &HashMap<(usize, Vec<u32>), i64>,
-        absent: std::ops::Range<usize>,
+        states: &[State],
+        absent: Range<usize>,
         step: usize,
-    ) -> HashMap<(usize, Vec<u32>), i64> {
-        let mut ending: HashMap<usize, i64> = HashMap::new();
-        for ((place, _), deadline) in states {
-            let latest = ending.entry(*place).or_insert(*deadline);
-            *latest = (*deadline).max(*latest);
-        }
-        let mut next = HashMap::new();
-        let mut reached: Option<i64> = None;
+        room: &mut Room<'_>,
+    ) -> Result<Vec<State>, Stop> {
+        let nothing: Rc<[u32]> = vec![0; self.plan.bound.len()].into();
+        let mut next = Reached::new(self.only_new(step));
+        let mut begun: Option<i64> = None;
+        let mut states = states.iter().peekable();
         for (place, event) in history.events.iter().enumerate() {
-            if let Some(deadline) = reached.filter(|deadline| history.step(event, step) && event.at <= *deadline) {
-                let kept = self.keep(step, history, event, &vec![0; self.plan.bound.len()]);
-                next.insert((place, kept), deadline);
+            if let Some(deadline) = begun.filter(|deadline| history.step(event, step) && event.at <= *deadline) {
+                next.add(place, self.keep(step, history, event, &nothing), deadline, room)?;
             }
             if absent.clone().any(|absent| history.step(event, absent)) {
-                reached = None;
+                begun = None;
             }
-            if let Some(deadline) = ending.get(&place) {
-                reached = Some(reached.map_or(*deadline, |latest| latest.max(*deadline)));
+            while let Some(state) = states.next_if(|state| state.place == place) {
+                begun = Some(begun.map_or(state.deadline, |latest| latest.max(state.deadline)));
             }
         }
-        next
+        Ok(next.states)
     }
 
-    /// The states after a step, state by state.
+    /// The states after a step whose filter, or that of what must be absent, asks about bound events: in one pass over the
+    /// events, with the states that are open at each, found by the values that are compared.
     fn next(
         &mut self,
         history: History<'_>,
-        states: &HashMap<(usize, Vec<u32>), i64>,
-        absent: std::ops::Range<usize>,
+        states: &[State],
+        absent: Range<usize>,
         step: usize,
-    ) -> HashMap<(usize, Vec<u32>), i64> {
-        let mut next: HashMap<(usize, Vec<u32>), i64> = HashMap::new();
-        for ((from, kept), deadline) in states {
-            (self.check)();
-            for (place, event) in history.events.iter().enumerate().skip(from + 1) {
-                if event.at > *deadline {
-                    break;
+        room: &mut Room<'_>,
+    ) -> Result<Vec<State>, Stop> {
+        let mut next = Reached::new(self.only_new(step));
+        let mut open = Open::new(self.joins[absent.start..=step].to_vec());
+        let known = |sequence: &Self, step: usize| matches!(sequence.answers[step], StepFilter::Known);
+        // An event that binds nothing leads to what an earlier one led to, but from states that were not open then.
+        let binds = self.plan.bound.iter().any(|bound| bound.step == step && bound.until > step);
+        let only_fresh = self.only_new(step) && known(self, step) && !binds;
+        let mut states = states.iter().peekable();
+        let mut asked = 0_u32;
+        let mut found = Vec::new();
+        for (place, event) in history.events.iter().enumerate() {
+            if place % 1_024 == 0 {
+                (self.check)();
+            }
+            if history.step(event, step) {
+                if only_fresh {
+                    open.take_fresh(&mut found);
+                } else {
+                    self.candidates(&mut open, step - absent.start, history, event, &mut found)?;
                 }
-                if history.step(event, step) && self.holds(step, history, event, kept) {
-                    let kept = self.keep(step, history, event, kept);
-                    let latest = next.entry((place, kept)).or_insert(*deadline);
-                    *latest = (*deadline).max(*latest);
-                }
-                if absent.clone().any(|absent| history.step(event, absent) && self.holds(absent, history, event, kept))
-                {
-                    break;
+                for id in found.drain(..) {
+                    self.pause(&mut asked);
+                    let Some((kept, deadline)) = open.get(id) else { continue };
+                    if deadline < event.at {
+                        open.remove(id);
+                    } else if self.holds(step, history, event, &kept) {
+                        next.add(place, self.keep(step, history, event, &kept), deadline, room)?;
+                    }
                 }
             }
+            for absent_step in absent.clone().filter(|absent| history.step(event, *absent)) {
+                if known(self, absent_step) {
+                    open.clear();
+                    continue;
+                }
+                self.candidates(&mut open, absent_step - absent.start, history, event, &mut found)?;
+                for id in found.drain(..) {
+                    self.pause(&mut asked);
+                    let Some((kept, _)) = open.get(id) else { continue };
+                    if self.holds(absent_step, history, event, &kept) {
+                        open.remove(id);
+                    }
+                }
+            }
+            while let Some(state) = states.next_if(|state| state.place == place) {
+                open.add(state, &mut self.values, room)?;
+            }
         }
-        next
+        Ok(next.states)
     }
 
+    /// Lets the evaluation be interrupted now and then.
+    fn pause(&self, asked: &mut u32) {
+        *asked = asked.wrapping_add(1);
+        if asked.is_multiple_of(4_096) {
+            (self.check)();
+        }
+    }
+
+    /// The open states that an event may satisfy a step with: by the value that the step compares, where it does.
+    fn candidates(
+        &mut self,
+        open: &mut Open,
+        join: usize,
+        history: History<'_>,
+        event: &Event,
+        found: &mut Vec<u32>,
+    ) -> Result<(), Stop> {
+        match open.joins[join] {
+            Some(Join { own, ignore_case, .. }) => {
+                let tokens = self.values.tokens(history.slot(event, own), Side::Own, ignore_case)?;
+                tokens.iter().for_each(|token| open.by_token(join, *token, found));
+            }
+            None => found.extend_from_slice(&open.live),
+        }
+        Ok(())
+    }
+
+    /// Whether some state is followed by none of the events that must be absent.
     fn followed_by_none(
         &mut self,
         history: History<'_>,
-        states: &HashMap<(usize, Vec<u32>), i64>,
-        absent: std::ops::Range<usize>,
-    ) -> bool {
-        states.keys().any(|(from, kept)| {
-            let until =
-                self.plan.within.as_ref().map_or(i64::MAX, |within| self.clock.after(history.events[*from].at, within));
-            !history.events[from + 1..].iter().take_while(|event| event.at <= until).any(|event| {
-                let mut absent = absent.clone();
-                absent.any(|absent| history.step(event, absent) && self.holds(absent, history, event, kept))
-            })
-        })
+        states: &[State],
+        absent: Range<usize>,
+        room: &mut Room<'_>,
+    ) -> Result<bool, Stop> {
+        // Of each step: the places of its events, all of them or by the value that is compared.
+        let mut places: Vec<Vec<u32>> = vec![Vec::new(); absent.len()];
+        let mut by_token: HashMap<(usize, u32), Vec<u32>> = HashMap::new();
+        for (place, event) in (0_u32..).zip(history.events) {
+            if place % 1_024 == 0 {
+                (self.check)();
+            }
+            for (number, step) in absent.clone().enumerate().filter(|(_, step)| history.step(event, *step)) {
+                let Some(Join { own, ignore_case, .. }) = self.joins[step] else {
+                    room.take(size_of::<u32>())?;
+                    places[number].push(place);
+                    continue;
+                };
+                for token in self.values.tokens(history.slot(event, own), Side::Own, ignore_case)?.iter() {
+                    room.take(ENTRY)?;
+                    by_token.entry((number, *token)).or_default().push(place);
+                }
+            }
+        }
+        let mut asked = 0;
+        for State { place, kept, .. } in states {
+            let from = history.events[*place].at;
+            let until = self.plan.within.as_ref().map_or(i64::MAX, |within| self.clock.after(from, within));
+            let mut present = false;
+            for (number, step) in absent.clone().enumerate() {
+                let lists: Vec<&[u32]> = match self.joins[step] {
+                    None => vec![&places[number]],
+                    Some(Join { other, ignore_case, .. }) => {
+                        let tokens = self.values.tokens(kept[other], Side::Other, ignore_case)?;
+                        tokens.iter().filter_map(|token| Some(by_token.get(&(number, *token))?.as_slice())).collect()
+                    }
+                };
+                for list in lists {
+                    let behind = list.partition_point(|other| *other as usize <= *place);
+                    for other in &list[behind..] {
+                        self.pause(&mut asked);
+                        let event = &history.events[*other as usize];
+                        if event.at > until {
+                            break;
+                        }
+                        if self.holds(step, history, event, kept) {
+                            present = true;
+                            break;
+                        }
+                    }
+                }
+            }
+            if !present {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// What a state carries on behind a step: values that later steps ask about.
-    fn keep(&self, step: usize, history: History<'_>, event: &Event, before: &[u32]) -> Vec<u32> {
+    fn keep(&self, step: usize, history: History<'_>, event: &Event, before: &[u32]) -> Rc<[u32]> {
         let bound = self.plan.bound.iter().zip(before);
         bound
             .map(|(bound, before)| match bound {

@@ -1,7 +1,8 @@
 //! Tests of one property, made ready for many values.
 
+use std::cell::OnceCell;
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bigdecimal::BigDecimal;
 use chrono::{Datelike, NaiveDate};
@@ -9,7 +10,8 @@ use regex::Regex;
 
 use super::clock::Clock;
 use super::json;
-use crate::rule::{Argument, Operator, PathStep, PropertyTest, compile_pattern};
+use super::limits::{Budget, Stop};
+use crate::rule::{Argument, Operator, PathStep, PropertyTest, compile_pattern_within};
 use crate::segment::item::{Decimal, Item, Numeric};
 use crate::text::simple_lower;
 use crate::time::{Reading, read};
@@ -43,7 +45,7 @@ pub(crate) enum Kind {
     /// Ends so.
     EndsWith(String, bool),
     /// Matches.
-    Regex(Box<Regex>),
+    Regex(Pattern),
     /// An array with an element equal to one of these.
     ContainsAny(Equal),
     /// An array that has, for each of these, an equal element.
@@ -56,6 +58,42 @@ pub(crate) enum Kind {
     Anniversary(NaiveDate, NaiveDate),
     /// Nothing satisfies it.
     Never,
+}
+
+/// A pattern, compiled before it is asked for the first time.
+pub(crate) struct Pattern {
+    text: String,
+    ignore_case: bool,
+    compiled: OnceCell<Regex>,
+}
+
+/// The patterns of a rule, each compiled once.
+#[derive(Default)]
+pub(crate) struct Patterns<'p>(HashMap<(&'p str, bool), Regex>);
+
+impl<'p> Patterns<'p> {
+    /// Compiles the pattern of a test, if it has one, in what the budget has left; may be interrupted before.
+    pub(crate) fn compile(&mut self, test: &'p Test, budget: &Budget, check: &dyn Fn()) -> Result<(), Stop> {
+        let Kind::Regex(pattern) = &test.kind else { return Ok(()) };
+        if pattern.compiled.get().is_some() {
+            return Ok(());
+        }
+        let known = self.0.get(&(pattern.text.as_str(), pattern.ignore_case));
+        let regex = if let Some(known) = known {
+            known.clone()
+        } else {
+            check();
+            let compiled = compile_pattern_within(&pattern.text, pattern.ignore_case, budget.left());
+            // A stored rule's pattern has compiled before.
+            let Ok(compiled) = compiled else { return Ok(()) };
+            let (regex, bytes) = compiled.ok_or(Stop::TooLarge)?;
+            budget.take(bytes)?;
+            self.0.insert((&pattern.text, pattern.ignore_case), regex.clone());
+            regex
+        };
+        pattern.compiled.get_or_init(|| regex);
+        Ok(())
+    }
 }
 
 /// Two bounds, each with whether it is included.
@@ -220,7 +258,7 @@ impl Test {
             Kind::EndsWith(wanted, ignore_case) => {
                 text.is_some_and(|text| with_case(text, *ignore_case, |text| text.ends_with(wanted.as_str())))
             }
-            Kind::Regex(regex) => text.is_some_and(|text| regex.is_match(text)),
+            Kind::Regex(pattern) => text.zip(pattern.compiled.get()).is_some_and(|(text, regex)| regex.is_match(text)),
             Kind::ContainsAny(equal) => has_element(item, equal),
             Kind::ContainsAll(all) => all.iter().all(|equal| has_element(item, equal)),
             Kind::Instant(first, last) => {
@@ -285,10 +323,7 @@ fn kind(operator: Operator, argument: &Argument, ignore_case: bool, clock: &Cloc
         Argument::Text(text) => match operator {
             Operator::StartsWith => Kind::StartsWith(folded(text), ignore_case),
             Operator::EndsWith => Kind::EndsWith(folded(text), ignore_case),
-            // A stored rule's pattern has compiled before.
-            Operator::Regex => {
-                compile_pattern(text, ignore_case).map_or(Kind::Never, |regex| Kind::Regex(Box::new(regex)))
-            }
+            Operator::Regex => Kind::Regex(Pattern { text: text.clone(), ignore_case, compiled: OnceCell::new() }),
             _ => Kind::Contains(folded(text), ignore_case),
         },
         Argument::Date(date) => match (operator, date.reading) {

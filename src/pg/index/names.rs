@@ -85,12 +85,7 @@ impl Of<'_> {
 }
 
 /// Adds the outermost keys of a segment; says whether it knows all of them.
-fn collect(
-    header: &Header,
-    stream: &dyn Stream,
-    of: Of<'_>,
-    found: &mut Vec<String>,
-) -> Result<bool, Corrupt> {
+fn collect(header: &Header, stream: &dyn Stream, of: Of<'_>, found: &mut Vec<String>) -> Result<bool, Corrupt> {
     for entry in header.groups.iter().filter(|entry| of.includes(&entry.name)) {
         for (path, _) in entry.open(stream)?.paths() {
             match path.first() {
