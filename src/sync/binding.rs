@@ -1,5 +1,5 @@
 //! Which destinations may use which secret. A superuser says so with `cohort_secret_allow`; of a secret of which nobody
-//! said anything, the first destination that uses it makes it that of its owner and kind.
+//! said anything, the first destination that uses it makes it that of its owner, kind and host.
 
 use cohort_core::address;
 use cohort_core::destination::{self, Destination};
@@ -34,7 +34,7 @@ impl Use<'_> {
     pub(crate) fn check(&self) -> Fallible<()> {
         with_owners_rights(|| match self.find()? {
             Some(binding) => self.check_by(&binding),
-            None => self.check_unbound(),
+            None => Ok(()),
         })
     }
 
@@ -44,16 +44,22 @@ impl Use<'_> {
             if let Some(binding) = self.find()? {
                 return self.check_by(&binding);
             }
-            self.check_unbound()?;
             let kinds = destination::family(self.kind).map_err(|bad| store::bad_config(&bad))?;
             let kinds: Vec<String> = kinds.into_iter().map(str::to_owned).collect();
+            // A host that gets the secret itself is the only one from here on.
+            let hosts = if self.fits_anyones() {
+                Vec::new()
+            } else {
+                let (host, port) = self.host();
+                vec![format!("{host}:{port}")]
+            };
             spi::touch(
                 "INSERT INTO kursaha_cohort.secret_binding AS b (secret, roles, kinds, hosts, first_use) \
-                 SELECT $1, ARRAY[kursaha_cohort.owner_of(o.oid)], $3, '{}', true FROM pg_catalog.pg_roles o WHERE o.rolname = $2 \
-                 ON CONFLICT (secret) DO UPDATE SET roles = EXCLUDED.roles, kinds = EXCLUDED.kinds, set_at = EXCLUDED.set_at \
+                 SELECT $1, ARRAY[kursaha_cohort.owner_of(o.oid)], $3, $4, true FROM pg_catalog.pg_roles o WHERE o.rolname = $2 \
+                 ON CONFLICT (secret) DO UPDATE SET roles = EXCLUDED.roles, kinds = EXCLUDED.kinds, hosts = EXCLUDED.hosts, set_at = EXCLUDED.set_at \
                  WHERE b.first_use AND NOT EXISTS ( \
                      SELECT FROM unnest(b.roles) t JOIN pg_catalog.pg_roles r ON r.oid = kursaha_cohort.owner_role(t))",
-                &[self.secret.into(), self.owner.into(), kinds.into()],
+                &[self.secret.into(), self.owner.into(), kinds.into(), hosts.into()],
             )?;
             // Another one may have been first.
             self.find()?.map_or(Ok(()), |binding| self.check_by(&binding))
@@ -97,14 +103,6 @@ impl Use<'_> {
             ),
             binding,
         ))
-    }
-
-    fn check_unbound(&self) -> Fallible<()> {
-        if self.fits_anyones() {
-            return Ok(());
-        }
-        let nothing = Binding { roles: Vec::new(), kinds: Vec::new(), hosts: Vec::new(), is_theirs: false };
-        Err(self.refused("Its requests would carry the secret itself to a host that it was not meant for.", &nothing))
     }
 
     /// Whether the host may get what a secret without a list of hosts gives.

@@ -65,9 +65,17 @@ class Destinations(Case):
         server = self.server
         server.put_secret("token", "EAAG-another-ones-token")
         config = f"'{{\"pixel_id\": \"1\", \"event_name\": \"e\", \"base_url\": \"{self.fake.url}\"}}'"
+        # Its first use binds it to the API's own host.
+        server.app("SELECT cohort_destination_create('first use', 'meta_pixel', '{\"pixel_id\": \"1\", \"event_name\": \"e\"}', 'file:token')")
         for role in ("mallory", "app", None):
             server.refused(f"SELECT cohort_destination_create('thief', 'meta_pixel', {config}, 'file:token')",
-                           "would carry the secret itself", role=role)
+                           "is not for a destination", role=role)
+        # Or to another one, if that is the first.
+        server.put_secret("elsewhere", "EAAG-of-elsewhere")
+        server.app(f"SELECT cohort_destination_create('elsewhere', 'meta_pixel', {config}, 'file:elsewhere')")
+        other = config.replace(str(self.fake.port), "1")
+        server.refused(f"SELECT cohort_destination_create('other', 'meta_pixel', {other}, 'file:elsewhere')",
+                       "is not for a destination", f"127.0.0.1:{self.fake.port}")
         server.ask("SELECT cohort_secret_allow('file:token', '{app}', '{meta_pixel}', '{other.example.com, 127.0.0.1:1}')")
         server.refused(f"SELECT cohort_destination_create('thief', 'meta_pixel', {config}, 'file:token')", "127.0.0.1:1", "HINT")
         server.ask(f"SELECT cohort_secret_allow('file:token', '{{app}}', '{{meta_pixel}}', '{{127.0.0.1:{self.fake.port}}}')")
