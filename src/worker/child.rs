@@ -44,7 +44,8 @@ impl Child {
             pg_sys::MemoryContextSwitchTo(before);
             started
         };
-        started.then_some(Self { handle })
+        // Not then_some: it would make a Child of a null handle, and drop it.
+        started.then(|| Self { handle })
     }
 
     fn status(&self) -> (pg_sys::BgwHandleStatus::Type, pg_sys::pid_t) {
