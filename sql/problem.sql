@@ -93,6 +93,16 @@ COMMENT ON COLUMN kursaha_cohort.problem_of_index.since IS 'Since when';
 COMMENT ON COLUMN kursaha_cohort.problem_of_index.detail IS 'More about it';
 COMMENT ON COLUMN kursaha_cohort.problem_of_index.remedy IS 'What to do about it';
 
+CREATE VIEW kursaha_cohort.problem_of_captures AS
+SELECT pg_catalog.format('the capture of %s as %s is %s', c.source, coalesce(quote_literal(c.event_type), 'profiles'), c.state) AS what,
+    c.last_skipped_at AS since, c.problem AS detail, c.hint AS remedy
+FROM @extschema@.cohort_capture_status c WHERE c.problem IS NOT NULL;
+COMMENT ON VIEW kursaha_cohort.problem_of_captures IS 'Captures that do not record, or not all';
+COMMENT ON COLUMN kursaha_cohort.problem_of_captures.what IS 'What is wrong';
+COMMENT ON COLUMN kursaha_cohort.problem_of_captures.since IS 'When a row was skipped last';
+COMMENT ON COLUMN kursaha_cohort.problem_of_captures.detail IS 'More about it';
+COMMENT ON COLUMN kursaha_cohort.problem_of_captures.remedy IS 'What to do about it';
+
 -- To add a problem: a view of these four columns above, and a line here.
 CREATE VIEW @extschema@.cohort_problem AS
 SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_workers p
@@ -100,6 +110,7 @@ UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem
 UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_tail p
 UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_syncs p
 UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_index p
+UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_captures p
 UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_version p;
 COMMENT ON VIEW @extschema@.cohort_problem IS 'What is wrong in this database, since when, and what to do about it; no row where all is well';
 COMMENT ON COLUMN @extschema@.cohort_problem.what IS 'What is wrong';
