@@ -44,11 +44,11 @@ impl Role {
     }
 
     /// Refuses a role to which the current user may not give a cohort or destination that is owned as said.
-    fn must_be_fit(&self, what: &str, owned: bool, owner: &str) -> Fallible<()> {
+    fn must_be_fit(&self, what: &str, is_owned: bool, owner: &str) -> Fallible<()> {
         if operates()? {
             return Ok(());
         }
-        if !owned {
+        if !is_owned {
             return Err(not_owner(what, owner));
         }
         self.must_be_mine("An owner gives to roles that it is a member of; an operator to every role.")

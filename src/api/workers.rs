@@ -1,7 +1,6 @@
 //! What keeps the background workers from this database.
 
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use crate::pg::board::{self, Extension};
@@ -35,12 +34,9 @@ fn library_version() -> &'static str {
 /// The first reason why no worker comes here, or none does its work: what, since when, and what helps. No row where all
 /// is well.
 #[pg_extern(sql = false)]
-#[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
-fn worker_problem() -> Result<
-    TableIterator<'static, (name!(what, String), name!(since, Option<TimestampWithTimeZone>), name!(remedy, String))>,
-    ErrorReport,
-> {
-    Ok(TableIterator::new(problem().map(|(what, since, remedy)| (what, since.and_then(timestamp), remedy))))
+fn worker_problem()
+-> TableIterator<'static, (name!(what, String), name!(since, Option<TimestampWithTimeZone>), name!(remedy, String))> {
+    TableIterator::new(problem().map(|(what, since, remedy)| (what, since.and_then(timestamp), remedy)))
 }
 
 fn problem() -> Option<(String, Option<i64>, String)> {

@@ -64,6 +64,7 @@ pub(crate) fn register() {
 }
 
 /// The settings of the index and of what is stored.
+#[expect(clippy::too_many_lines, reason = "a table of settings")]
 fn register_index() {
     GucRegistry::define_int_guc(
         c"kursaha_cohort.history_retention",

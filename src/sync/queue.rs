@@ -127,7 +127,7 @@ pub(crate) fn start() -> Fallible<Vec<Assignment>> {
         // No wait is longer than that: beyond it the clock was set back, and what was to wait a moment would wait for hours.
         &[store::home().into(), MOST.into(), i64::try_from(LONGEST_WAIT + 60).unwrap_or(i64::MAX).into()],
         |row| {
-            let role = row.get::<pgrx::pg_sys::Oid>(4).map_or(0, |role| role.to_u32());
+            let role = row.get::<pgrx::pg_sys::Oid>(4).map_or(0, pgrx::pg_sys::Oid::to_u32);
             let start = Assignment { database, role, run: row.need(1)?, sync: row.need(2)?, destination: row.need(3)? };
             Ok(Waiting { start, owner: row.need(5)?, may_connect: row.need(6)?, superuser: row.need(7)? })
         },

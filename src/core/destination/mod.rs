@@ -342,8 +342,11 @@ mod tests {
 
     use super::*;
 
-    /// For each kind a configuration with every key, and for each key another value and whether that is another place.
-    fn cases() -> Vec<(&'static str, Value, Vec<(&'static str, Value, bool)>)> {
+    /// A kind, a configuration with every key, and for each key another value and whether that is another place.
+    type Case = (&'static str, Value, Vec<(&'static str, Value, bool)>);
+
+    /// One for each kind.
+    fn cases() -> Vec<Case> {
         let mapping = json!({"EMAIL": "mail"});
         vec![
             (

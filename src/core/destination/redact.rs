@@ -173,7 +173,9 @@ mod tests {
 
     fn said(text: &str, values: &[&str]) -> String {
         let mut hidden = Hidden::secret("abc-s3cret");
-        values.iter().for_each(|value| hidden.value(value));
+        for value in values {
+            hidden.value(value);
+        }
         redact(&format!("status 400: {}", quote(text)), &hidden)
     }
 

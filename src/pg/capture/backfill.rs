@@ -54,7 +54,7 @@ unsafe fn keep_any(plan: &Plan, relation: pg_sys::Relation, tuple: pg_sys::HeapT
             }
         }
         match read::safely(plan, row, true)? {
-            Some(event) => kept::keep(id, (*relation).rd_id, kept::place(&(*tuple).t_self), writer, &event),
+            Some(event) => kept::keep(id, (*relation).rd_id, kept::place((*tuple).t_self), writer, &event),
             None => Ok(()),
         }
     }
@@ -231,7 +231,7 @@ pub(super) fn keep_rows(capture: i64, table: pg_sys::Oid, own: bool) -> Fallible
 /// One table of a capture, as `capture_leaf` has it.
 struct Place {
     table: pg_sys::Oid,
-    place: i64,
+    from: i64,
     file: Option<pg_sys::Oid>,
     /// Whether the table is there and captured; of others only what was kept is recorded.
     captured: bool,
@@ -298,7 +298,7 @@ fn places(id: i64, source: pg_sys::Oid, profile: bool) -> Fallible<Vec<Place>> {
          ORDER BY l.relation"
     };
     spi::run(Snapshot::Fresh, sql, &[id.into(), source.into()], |row| {
-        Ok(Place { table: row.need(1)?, place: row.need(2)?, file: row.get(3), captured: row.need(4)? })
+        Ok(Place { table: row.need(1)?, from: row.need(2)?, file: row.get(3), captured: row.need(4)? })
     })
 }
 
@@ -351,7 +351,7 @@ impl Batch<'_> {
         let _owner = AsOwner::of(leaf.owner());
         let condition = self.condition(&leaf);
         leaf.scan(0, snapshot.0, |tuple| {
-            if self.holds(condition.as_ref(), tuple)? && profile::backfill(&plan, leaf.0, tuple)? {
+            if self.holds(condition.as_ref(), tuple) && profile::backfill(&plan, leaf.0, tuple)? {
                 self.counted();
             }
             Ok(true)
@@ -367,17 +367,17 @@ impl Batch<'_> {
     }
 
     /// Whether the trigger's condition holds for a row. An error of it skips the row.
-    fn holds(&self, condition: Option<&Condition>, tuple: pg_sys::HeapTuple) -> Fallible<bool> {
-        let Some(condition) = condition else { return Ok(false) };
+    fn holds(&self, condition: Option<&Condition>, tuple: pg_sys::HeapTuple) -> bool {
+        let Some(condition) = condition else { return false };
         if condition.is_always() {
-            return Ok(true);
+            return true;
         }
         // SAFETY: the tuple is one of the condition's table.
         match attempt(|| Ok(unsafe { condition.holds(std::ptr::null_mut(), tuple) })) {
-            Ok(holds) => Ok(holds),
+            Ok(holds) => holds,
             Err(state) => {
                 count(self.id, Outcome::Condition, Some(state));
-                Ok(false)
+                false
             }
         }
     }
@@ -387,7 +387,7 @@ impl Batch<'_> {
         let file = leaf.as_ref().map(Leaf::file);
         // Places are those of the file that was read; in another one rows are known by marks, and the table is done at once.
         let by_mark = place.file.is_some_and(|read| Some(read) != file);
-        let from = if by_mark { 0 } else { place.place };
+        let from = if by_mark { 0 } else { place.from };
         let snapshot = Newest::take();
         let (rows, marks) = kept::rows(self.id, place.table, from, snapshot.0)?;
         let mut against = Against {
@@ -428,7 +428,7 @@ impl Batch<'_> {
         if !plan.unrecorded.is_empty() {
             leaf.scan(from, snapshot, |tuple| {
                 // SAFETY: the tuple is one of the open table.
-                let (place, writer) = unsafe { (kept::place(&(*tuple).t_self), age::writer(tuple, next)) };
+                let (place, writer) = unsafe { (kept::place((*tuple).t_self), age::writer(tuple, next)) };
                 stopped = self.kept_before(place, Some(&plan), against)?;
                 if stopped.is_some() {
                     return Ok(false);
@@ -443,7 +443,7 @@ impl Batch<'_> {
                 // SAFETY: as above.
                 if unsafe { updated_in_gap(&plan, tuple, writer) } {
                     count(self.id, Outcome::UpdatedWhileReleased, None);
-                } else if self.holds(condition.as_ref(), tuple)? {
+                } else if self.holds(condition.as_ref(), tuple) {
                     self.row(&plan, leaf, tuple, place, writer, against)?;
                 }
                 Ok(true)
@@ -504,7 +504,7 @@ impl Batch<'_> {
         };
         Ok(Event {
             customer: row.customer.as_str().into_datum().unwrap_or(nothing),
-            event_type,
+            kind: event_type,
             // SAFETY: inside a transaction.
             occurred_at: row.occurred_at.unwrap_or_else(|| unsafe { pg_sys::GetCurrentTransactionStartTimestamp() }),
             dated: row.occurred_at.is_some(),
@@ -515,30 +515,27 @@ impl Batch<'_> {
     /// Writes down how far the table is done.
     fn remember(&self, place: &Place, file: Option<pg_sys::Oid>, from: i64, end: Option<i64>) -> Fallible<()> {
         let (id, table) = (self.id, place.table);
-        match end {
-            Some(end) => {
-                spi::touch(
-                    "DELETE FROM kursaha_cohort.kept_row WHERE capture_id = $1 AND relation = $2 \
-                     AND mark IS NULL AND place >= $3 AND place < $4",
-                    &[id.into(), table.into(), from.into(), end.into()],
-                )?;
-                spi::touch(
-                    "UPDATE kursaha_cohort.capture_leaf SET place = $3, file = $4 \
-                     WHERE capture_id = $1 AND relation = $2",
-                    &[id.into(), table.into(), end.into(), file.into()],
-                )?;
-            }
-            None => {
-                spi::touch(
-                    "DELETE FROM kursaha_cohort.kept_row WHERE capture_id = $1 AND relation = $2",
-                    &[id.into(), table.into()],
-                )?;
-                spi::touch(
-                    "UPDATE kursaha_cohort.capture_leaf SET unrecorded = '', place = 0, file = NULL \
-                     WHERE capture_id = $1 AND relation = $2",
-                    &[id.into(), table.into()],
-                )?;
-            }
+        if let Some(end) = end {
+            spi::touch(
+                "DELETE FROM kursaha_cohort.kept_row WHERE capture_id = $1 AND relation = $2 \
+                 AND mark IS NULL AND place >= $3 AND place < $4",
+                &[id.into(), table.into(), from.into(), end.into()],
+            )?;
+            spi::touch(
+                "UPDATE kursaha_cohort.capture_leaf SET place = $3, file = $4 \
+                 WHERE capture_id = $1 AND relation = $2",
+                &[id.into(), table.into(), end.into(), file.into()],
+            )?;
+        } else {
+            spi::touch(
+                "DELETE FROM kursaha_cohort.kept_row WHERE capture_id = $1 AND relation = $2",
+                &[id.into(), table.into()],
+            )?;
+            spi::touch(
+                "UPDATE kursaha_cohort.capture_leaf SET unrecorded = '', place = 0, file = NULL \
+                 WHERE capture_id = $1 AND relation = $2",
+                &[id.into(), table.into()],
+            )?;
         }
         Ok(())
     }

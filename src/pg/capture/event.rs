@@ -47,7 +47,7 @@ thread_local! {
 /// An event that is ready to be written.
 pub(super) struct Event {
     pub(super) customer: pg_sys::Datum,
-    pub(super) event_type: pg_sys::Datum,
+    pub(super) kind: pg_sys::Datum,
     pub(super) occurred_at: i64,
     /// Whether the time is the row's own.
     pub(super) dated: bool,
@@ -173,7 +173,7 @@ pub(super) fn insert(event: &Event) -> Fallible<()> {
         };
         set(place::EVENT_ID, pg_sys::Datum::from(id));
         set(place::CUSTOMER_ID, event.customer);
-        set(place::EVENT_TYPE, event.event_type);
+        set(place::EVENT_TYPE, event.kind);
         set(place::OCCURRED_AT, pg_sys::Datum::from(event.occurred_at));
         set(place::DATA, event.data);
         // The trigger `stamp` would set the same.

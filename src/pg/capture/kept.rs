@@ -17,8 +17,11 @@ pub(super) struct Kept {
     pub(super) data: pg_sys::Datum,
 }
 
+/// How often each mark stands among the rows that are kept.
+pub(super) type Marks = HashMap<(u64, i64), i64>;
+
 /// Where a row version is in its table, as a number that has the order of a scan.
-pub(super) fn place(tid: &pg_sys::ItemPointerData) -> i64 {
+pub(super) fn place(tid: pg_sys::ItemPointerData) -> i64 {
     let block = (i64::from(tid.ip_blkid.bi_hi) << 16) | i64::from(tid.ip_blkid.bi_lo);
     (block << 16) | i64::from(tid.ip_posid)
 }
@@ -123,10 +126,10 @@ pub(super) fn rows(
     table: pg_sys::Oid,
     from: i64,
     snapshot: pg_sys::Snapshot,
-) -> Fallible<(Vec<Kept>, HashMap<(u64, i64), i64>)> {
+) -> Fallible<(Vec<Kept>, Marks)> {
     let kept = Table::open(c"kept_row")?;
     let mut rows = Vec::new();
-    let mut marks: HashMap<(u64, i64), i64> = HashMap::new();
+    let mut marks = Marks::new();
     scan(&kept, snapshot, Some((capture, table)), |values, nulls| {
         let (place, writer) = (values[2].value() as i64, values[3].value() as u64);
         if !nulls[7] {

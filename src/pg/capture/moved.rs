@@ -111,7 +111,7 @@ unsafe fn arrival(capture: i64, tuple: pg_sys::HeapTuple) -> Arrival {
             transaction: pg_sys::GetTopTransactionId().into_inner(),
             command: pg_sys::HeapTupleHeaderGetCmin((*tuple).t_data),
             table: (*tuple).t_tableOid,
-            place: super::kept::place(&(*tuple).t_self),
+            place: super::kept::place((*tuple).t_self),
         }
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn backfill(plan: &Plan, relation: pg_sys::Relation, tuple: pg_sys::H
 
 fn named(plan: &Plan, row: Row) -> Fallible<Option<String>> {
     let _fixed = Fixed::with(plan.zone);
-    Ok(read::customer(plan, row)?.ok())
+    Ok(read::customer(plan, row).ok())
 }
 
 fn apply(plan: &Plan, row: Row, gone: bool) -> Fallible<bool> {
@@ -70,7 +70,7 @@ fn apply(plan: &Plan, row: Row, gone: bool) -> Fallible<bool> {
 
 fn say(plan: &Plan, row: Row, gone: bool) -> Fallible<Result<Said, Outcome>> {
     let _fixed = Fixed::with(plan.zone);
-    let customer = match read::customer(plan, row)? {
+    let customer = match read::customer(plan, row) {
         Ok(customer) => customer,
         Err(why) => return Ok(Err(why)),
     };
@@ -89,9 +89,13 @@ fn say(plan: &Plan, row: Row, gone: bool) -> Fallible<Result<Said, Outcome>> {
 fn store(said: &Said, gone: bool) -> Fallible<Option<String>> {
     let customers = Customers::open()?;
     if customers.guarded {
-        return Ok(attempt(|| customers.change(&said.customer, gone, |old| said.onto(old))).err());
+        return Ok(attempt(|| {
+            customers.change(&said.customer, gone, |old| said.onto(old));
+            Ok(())
+        })
+        .err());
     }
-    customers.change(&said.customer, gone, |old| said.onto(old))?;
+    customers.change(&said.customer, gone, |old| said.onto(old));
     Ok(None)
 }
 

@@ -31,14 +31,14 @@ impl Row {
 }
 
 /// The id in a row's customer column, or why it is none.
-pub(super) fn customer(plan: &Plan, row: Row) -> Fallible<Result<String, Outcome>> {
+pub(super) fn customer(plan: &Plan, row: Row) -> Result<String, Outcome> {
     if plan.broken {
-        return Ok(Err(Outcome::LostColumn));
+        return Err(Outcome::LostColumn);
     }
-    let Some(column) = &plan.customer else { return Ok(Err(Outcome::LostColumn)) };
-    let Some(datum) = row.datum(column) else { return Ok(Err(Outcome::NoCustomer)) };
-    let Some(id) = column.text(datum)? else { return Ok(Err(Outcome::NoCustomer)) };
-    Ok(if id.is_empty() {
+    let Some(column) = &plan.customer else { return Err(Outcome::LostColumn) };
+    let Some(datum) = row.datum(column) else { return Err(Outcome::NoCustomer) };
+    let Some(id) = column.text(datum) else { return Err(Outcome::NoCustomer) };
+    if id.is_empty() {
         Err(Outcome::EmptyCustomer)
     } else if id == "None" {
         Err(Outcome::NoneCustomer)
@@ -46,7 +46,7 @@ pub(super) fn customer(plan: &Plan, row: Row) -> Fallible<Result<String, Outcome
         Err(Outcome::LongCustomer)
     } else {
         Ok(id)
-    })
+    }
 }
 
 /// The event that a row becomes; `None` where it becomes none, which is counted.
@@ -65,7 +65,7 @@ pub(super) fn safely(plan: &Plan, row: Row, timed: bool) -> Fallible<Option<Even
 /// otherwise it is the transaction's.
 fn event(plan: &Plan, row: Row, timed: bool) -> Fallible<Result<Event, Outcome>> {
     let _fixed = Fixed::with(plan.zone);
-    let customer = match customer(plan, row)? {
+    let customer = match customer(plan, row) {
         Ok(customer) => customer,
         Err(why) => return Ok(Err(why)),
     };
@@ -80,7 +80,7 @@ fn event(plan: &Plan, row: Row, timed: bool) -> Fallible<Result<Event, Outcome>>
     };
     let customer = customer.into_datum().unwrap_or(pg_sys::Datum::from(0));
     let dated = at.is_some();
-    Ok(Ok(Event { customer, event_type: plan.event_type, occurred_at, dated, data: data(plan, row) }))
+    Ok(Ok(Event { customer, kind: plan.event_type, occurred_at, dated, data: data(plan, row) }))
 }
 
 /// The properties of a row: columns that are NULL are left out.

@@ -224,6 +224,9 @@ fn loaded() -> Fallible<Option<Outcome>> {
     Ok(None)
 }
 
+/// The column of the catalog that names the table.
+const TABLE: i32 = 2;
+
 /// Whether a subscription brings the rows of `cohort_event`.
 fn subscribed() -> Fallible<bool> {
     let (public, _) = extension::schema_oids()?;
@@ -248,7 +251,6 @@ fn subscribed() -> Fallible<bool> {
             if tuple.is_null() {
                 break;
             }
-            const TABLE: i32 = 2;
             let row = Row { tuple, descriptor: (*catalog).rd_att };
             found |= row.at(TABLE).is_some_and(|table| table.value() as u32 == event_table.to_u32());
         }

@@ -6,8 +6,6 @@ use std::ffi::{CStr, c_int};
 
 use pgrx::{direct_function_call_as_datum, pg_sys, varlena};
 
-use super::super::errors::Fallible;
-
 unsafe extern "C-unwind" {
     static mut bytea_output: c_int;
 }
@@ -190,10 +188,10 @@ impl Column {
     }
 
     /// The value as an id: what `->>` gives of it. `None` for a json null.
-    pub(super) fn text(&self, datum: pg_sys::Datum) -> Fallible<Option<String>> {
+    pub(super) fn text(&self, datum: pg_sys::Datum) -> Option<String> {
         // SAFETY: the datum is of the column's type, the values are as `value` gives them.
         unsafe {
-            Ok(match self.value(datum) {
+            match self.value(datum) {
                 Value::Null => None,
                 Value::Container(json) => {
                     direct_function_call_as_datum(pg_sys::jsonb_out, &[Some(pg_sys::Datum::from(json))]).map(owned)
@@ -211,7 +209,7 @@ impl Column {
                     )
                     .map(owned),
                 },
-            })
+            }
         }
     }
 

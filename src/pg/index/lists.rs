@@ -127,12 +127,12 @@ fn uuid(datum: Option<pg_sys::Datum>) -> Content {
 fn each_part(
     internals: pg_sys::Oid,
     list: i64,
-    (first, last): (i32, i32),
+    (lowest, highest): (i32, i32),
     take: &mut dyn FnMut(&[u8]) -> Result<(), Corrupt>,
 ) -> Fallible<()> {
     let table = Relation::table(find(internals, c"list_part")?);
     let mut scan = IndexScan::new(table, find(internals, c"list_part_pkey")?, 3)?;
-    scan.seek(&[Sought::Int8Equals(list), Sought::Int4From(first), Sought::Int4To(last)]);
+    scan.seek(&[Sought::Int8Equals(list), Sought::Int4From(lowest), Sought::Int4To(highest)]);
     while let Some(row) = scan.next() {
         pgrx::check_for_interrupts!();
         let bytes = row.bytes(part::BYTES);

@@ -47,7 +47,6 @@ use super::errors::{Fallible, SqlState, failure};
 use super::{extension, settings};
 
 /// The error of an index that is damaged.
-#[expect(clippy::needless_pass_by_value, reason = "it is the end of every map_err")]
 fn damaged(corrupt: Corrupt) -> ErrorReport {
     if let Corrupt::Foreign(what) = corrupt {
         return failure(SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, foreign(&what)).set_hint(REMAKE);

@@ -137,7 +137,7 @@ fn of_table(table: &Relation, shape: &Shape, tables: &Tables) -> Fallible<Option
         return Ok(Some(defect));
     }
     for index in shape.indexes {
-        if !is_usable(table, shape, index, tables)? {
+        if !is_usable(table, shape, index, tables) {
             let index_name = index.0.to_string_lossy();
             return Ok(Some(Defect::new(
                 format!("the index {index_name} is missing, not valid, or not as the extension made it"),
@@ -256,13 +256,13 @@ fn of_triggers(table: &Relation, shape: &Shape, name: &str, internals: pg_sys::O
 }
 
 /// Whether an index is there, valid, and begins with the columns that it is read by.
-fn is_usable(table: &Relation, shape: &Shape, index: &Index, tables: &Tables) -> Fallible<bool> {
-    let Ok(oid) = find(tables.schema(), index.0) else { return Ok(false) };
+fn is_usable(table: &Relation, shape: &Shape, index: &Index, tables: &Tables) -> bool {
+    let Ok(oid) = find(tables.schema(), index.0) else { return false };
     // SAFETY: a catalog look-up inside a transaction.
     if unsafe { pg_sys::get_rel_relkind(oid) }.cast_unsigned() != pg_sys::RELKIND_INDEX {
-        return Ok(false);
+        return false;
     }
-    let Ok(opened) = Relation::index(oid) else { return Ok(false) };
+    let Ok(opened) = Relation::index(oid) else { return false };
     // SAFETY: the index is open, and has as many columns as it says.
     unsafe {
         let form = &*(*opened.0).rd_index;
@@ -272,11 +272,11 @@ fn is_usable(table: &Relation, shape: &Shape, index: &Index, tables: &Tables) ->
             || !columns.starts_with(index.1)
             || usize::try_from(form.indnkeyatts).unwrap_or(0) < index.1.len()
         {
-            return Ok(false);
+            return false;
         }
         let predicate = i32::try_from(pg_sys::Anum_pg_index_indpred).unwrap_or(0);
         if !pg_sys::heap_attisnull((*opened.0).rd_indextuple, predicate, std::ptr::null_mut()) {
-            return Ok(false);
+            return false;
         }
         for (place, number) in index.1.iter().enumerate() {
             let type_of = shape.columns.iter().find(|column| column.0 == *number).map(|column| column.2);
@@ -286,9 +286,9 @@ fn is_usable(table: &Relation, shape: &Shape, index: &Index, tables: &Tables) ->
                     && (*(*opened.0).rd_opfamily.add(place) != pg_sys::TEXT_BTREE_FAM_OID
                         || !is_deterministic(*(*opened.0).rd_indcollation.add(place))))
             {
-                return Ok(false);
+                return false;
             }
         }
     }
-    Ok(true)
+    true
 }
