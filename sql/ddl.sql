@@ -9,7 +9,8 @@ CREATE TABLE kursaha_cohort.own_relation (
     name name NOT NULL,
     is_public boolean NOT NULL,
     columns text[] NOT NULL,
-    triggers jsonb NOT NULL
+    triggers jsonb NOT NULL,
+    parts name[] NOT NULL
 );
 COMMENT ON TABLE kursaha_cohort.own_relation IS 'The extension''s tables and views as it made them, by which DDL on them is known';
 COMMENT ON COLUMN kursaha_cohort.own_relation.relation IS 'The table or view';
@@ -17,6 +18,7 @@ COMMENT ON COLUMN kursaha_cohort.own_relation.name IS 'Its name, which it keeps'
 COMMENT ON COLUMN kursaha_cohort.own_relation.is_public IS 'Whether it is in the schema that CREATE EXTENSION chose, and not in kursaha_cohort';
 COMMENT ON COLUMN kursaha_cohort.own_relation.columns IS 'Its columns: number, name and type';
 COMMENT ON COLUMN kursaha_cohort.own_relation.triggers IS 'Its triggers'' functions, and in which sessions each fires: A, O or R, as in pg_trigger.tgenabled';
+COMMENT ON COLUMN kursaha_cohort.own_relation.parts IS 'Its indexes and constraints';
 
 CREATE FUNCTION kursaha_cohort.columns_of(relation oid) RETURNS text[]
     LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
@@ -189,10 +191,6 @@ CREATE EVENT TRIGGER cohort_table_rewritten ON table_rewrite
 ALTER EVENT TRIGGER cohort_table_rewritten ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER cohort_table_rewritten IS 'Takes rows out of the index whose columns are computed anew';
 
-CREATE FUNCTION kursaha_cohort.index_problem(OUT problem text, OUT remedy text) RETURNS SETOF record
-    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'index_problem_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.index_problem() IS 'What keeps the index from being used for anyone, and the remedy; no row when nothing does';
-
 CREATE TRIGGER not_replicated BEFORE INSERT OR UPDATE OR DELETE ON kursaha_cohort.own_relation
     FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.not_replicated();
 ALTER TABLE kursaha_cohort.own_relation ENABLE REPLICA TRIGGER not_replicated;
@@ -219,14 +217,15 @@ CREATE FUNCTION kursaha_cohort.note_relations() RETURNS void
     LANGUAGE sql SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     DELETE FROM kursaha_cohort.own_relation;
-    INSERT INTO kursaha_cohort.own_relation (relation, name, is_public, columns, triggers)
+    INSERT INTO kursaha_cohort.own_relation (relation, name, is_public, columns, triggers, parts)
     SELECT c.oid, c.relname, c.relnamespace = e.extnamespace AND c.relname LIKE 'cohort\_%', kursaha_cohort.columns_of(c.oid),
         coalesce((SELECT jsonb_object_agg(p.proname, t.tgenabled::text) FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
-                  WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND p.pronamespace = 'kursaha_cohort'::regnamespace), '{}')
+                  WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND p.pronamespace = 'kursaha_cohort'::regnamespace), '{}'),
+        ARRAY(SELECT x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid
+              UNION SELECT k.conname FROM pg_constraint k WHERE k.conrelid = c.oid)
     FROM pg_extension e
     JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'e'
     JOIN pg_class c ON c.oid = d.objid AND c.relkind IN ('r', 'v')
     WHERE e.extname = 'kursaha_cohort';
 END;
 COMMENT ON FUNCTION kursaha_cohort.note_relations() IS 'Notes the extension''s tables and views as they are';
-SELECT kursaha_cohort.note_relations();

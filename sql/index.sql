@@ -145,3 +145,7 @@ BEGIN
     END LOOP;
 END
 $$;
+
+CREATE FUNCTION kursaha_cohort.index_problem(OUT problem text, OUT remedy text) RETURNS SETOF record
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'index_problem_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.index_problem() IS 'What keeps the index from being used for anyone, and the remedy; no row when nothing does';

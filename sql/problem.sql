@@ -83,12 +83,23 @@ COMMENT ON COLUMN kursaha_cohort.problem_of_version.since IS 'Since when';
 COMMENT ON COLUMN kursaha_cohort.problem_of_version.detail IS 'More about it';
 COMMENT ON COLUMN kursaha_cohort.problem_of_version.remedy IS 'What to do about it';
 
+CREATE VIEW kursaha_cohort.problem_of_index AS
+SELECT pg_catalog.format('the index is not used, plain SQL answers: %s', p.problem) AS what, NULL::timestamptz AS since,
+    'Nothing is sealed meanwhile. Answers are exact, and slower.' AS detail, p.remedy
+FROM kursaha_cohort.index_problem() p;
+COMMENT ON VIEW kursaha_cohort.problem_of_index IS 'DDL on cohort_event or cohort_customer that keeps the index from being used';
+COMMENT ON COLUMN kursaha_cohort.problem_of_index.what IS 'What is wrong';
+COMMENT ON COLUMN kursaha_cohort.problem_of_index.since IS 'Since when';
+COMMENT ON COLUMN kursaha_cohort.problem_of_index.detail IS 'More about it';
+COMMENT ON COLUMN kursaha_cohort.problem_of_index.remedy IS 'What to do about it';
+
 -- To add a problem: a view of these four columns above, and a line here.
 CREATE VIEW @extschema@.cohort_problem AS
 SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_workers p
 UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_errors p
 UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_tail p
 UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_syncs p
+UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_index p
 UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_version p;
 COMMENT ON VIEW @extschema@.cohort_problem IS 'What is wrong in this database, since when, and what to do about it; no row where all is well';
 COMMENT ON COLUMN @extschema@.cohort_problem.what IS 'What is wrong';

@@ -1,0 +1,219 @@
+-- What users add to cohort_event and cohort_customer, kept for dumps. pg_dump writes the rows of an extension's table with
+-- all columns, but nothing that was added to it. So additions are made a second time on objects of the schema kursaha_cohort
+-- that are no members of the extension, and which pg_dump writes: the composite type event_columns has the columns, which
+-- must be there before the rows come; the empty table event_additions has defaults, checks, foreign keys, indexes and
+-- triggers. When a restore makes these objects, their parts are made on the table itself.
+-- Only the extension's owner and superusers can make objects in this schema: who restores runs nobody else's DDL.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
+CREATE FUNCTION kursaha_cohort.goes_with_extension(class oid, object oid) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'goes_with_extension_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.goes_with_extension(oid, oid) IS 'Has DROP EXTENSION drop an object that is no member of the extension';
+
+-- A name of its own, so that whoever looks for an index or a trigger by its name finds one. Where there is no room the name
+-- is the same: what is in another schema, or on another table, may have it.
+CREATE FUNCTION kursaha_cohort.kept_name(given name, is_kept boolean) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN NOT is_kept THEN regexp_replace(given::text, '^kept_', '')
+                WHEN octet_length(given::text) <= 58 THEN 'kept_' || given ELSE given::text END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.kept_name(name, boolean) IS 'What an index, constraint or trigger is called where it is kept for dumps, or on the table itself';
+
+CREATE FUNCTION kursaha_cohort.copy_additions(own kursaha_cohort.own_relation, source oid, target oid) RETURNS void
+    LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    made CONSTANT name[] := ARRAY(SELECT split_part(c, ' ', 2) FROM unnest(own.columns) AS c)::name[];
+    keeps CONSTANT boolean := source = own.relation;
+    definition text;
+    part record;
+BEGIN
+    FOR part IN
+        SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS type, pg_get_expr(d.adbin, d.adrelid) AS value, a.attgenerated = 's' AS generated,
+               a.attnotnull AND NOT b.attnotnull AS not_null, b.attname IS NULL AS is_new, pg_get_expr(e.adbin, e.adrelid) AS value_there,
+               (SELECT format('COLLATE %I.%I', n.nspname, l.collname) FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace
+                WHERE l.oid = a.attcollation AND l.collname <> 'default') AS collation
+        FROM pg_attribute a
+        LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        LEFT JOIN pg_attribute b ON b.attrelid = target AND b.attname = a.attname AND NOT b.attisdropped
+        LEFT JOIN pg_attrdef e ON e.adrelid = b.attrelid AND e.adnum = b.attnum
+        WHERE a.attrelid = source AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (made)
+        ORDER BY a.attnum
+    LOOP
+        IF part.is_new THEN
+            -- A default would be evaluated for rows that are there.
+            EXECUTE format('ALTER TABLE %s ADD COLUMN %I %s %s %s', target::regclass, part.attname, part.type, part.collation,
+                           CASE WHEN part.generated THEN format('GENERATED ALWAYS AS (%s) STORED', part.value) END);
+        END IF;
+        IF NOT part.generated AND part.value IS DISTINCT FROM part.value_there AND part.value IS NOT NULL THEN
+            EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT %s', target::regclass, part.attname, part.value);
+        END IF;
+        IF part.not_null THEN
+            EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target::regclass, part.attname);
+        END IF;
+    END LOOP;
+
+    FOR part IN
+        SELECT kursaha_cohort.kept_name(c.conname, keeps) AS conname, pg_get_constraintdef(c.oid) AS definition FROM pg_constraint c
+        WHERE c.conrelid = source AND c.contype IN ('c', 'f', 'p', 'u', 'x') AND c.conparentid = 0 AND c.conname <> ALL (own.parts)
+          AND NOT EXISTS (SELECT FROM pg_constraint t WHERE t.conrelid = target AND t.conname = kursaha_cohort.kept_name(c.conname, keeps))
+        ORDER BY c.contype <> 'c', c.oid
+    LOOP
+        EXECUTE format('ALTER TABLE %s ADD CONSTRAINT %I %s', target::regclass, part.conname, part.definition);
+    END LOOP;
+
+    FOR part IN
+        SELECT kursaha_cohort.kept_name(c.relname, keeps) AS relname, pg_get_indexdef(c.oid) AS definition,
+               format('CREATE %s %I ON %I.%I USING ', CASE WHEN i.indisunique THEN 'UNIQUE INDEX' ELSE 'INDEX' END, c.relname, n.nspname, s.relname) AS beginning
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class s ON s.oid = source JOIN pg_namespace n ON n.oid = s.relnamespace
+        WHERE i.indrelid = source AND c.relname <> ALL (own.parts || ARRAY['event_kept', 'customer_kept']::name[]) AND i.indisvalid
+          AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid)
+          AND NOT EXISTS (SELECT FROM pg_index t JOIN pg_class r ON r.oid = t.indexrelid WHERE t.indrelid = target AND r.relname = kursaha_cohort.kept_name(c.relname, keeps))
+        ORDER BY c.oid
+    LOOP
+        IF starts_with(part.definition, part.beginning) THEN
+            EXECUTE format('CREATE %s %I ON %s USING %s',
+                CASE WHEN part.beginning LIKE 'CREATE UNIQUE%' THEN 'UNIQUE INDEX' ELSE 'INDEX' END, part.relname, target::regclass,
+                substr(part.definition, length(part.beginning) + 1));
+        END IF;
+    END LOOP;
+
+    FOR part IN
+        SELECT kursaha_cohort.kept_name(t.tgname, keeps) AS tgname, pg_get_triggerdef(t.oid) AS definition, t.tgenabled,
+               format(' ON %I.%I ', n.nspname, s.relname) AS place, CASE WHEN t.tgconstraint = 0 THEN 'TRIGGER' ELSE 'CONSTRAINT TRIGGER' END AS kind,
+               length(format('CREATE %s %I ', CASE WHEN t.tgconstraint = 0 THEN 'TRIGGER' ELSE 'CONSTRAINT TRIGGER' END, t.tgname)) AS name_end
+        FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_class s ON s.oid = source JOIN pg_namespace n ON n.oid = s.relnamespace
+        WHERE t.tgrelid = source AND NOT t.tgisinternal AND p.pronamespace <> 'kursaha_cohort'::regnamespace
+          AND NOT EXISTS (SELECT FROM pg_trigger o WHERE o.tgrelid = target AND o.tgname = kursaha_cohort.kept_name(t.tgname, keeps))
+        ORDER BY t.oid
+    LOOP
+        -- Behind the name, which may hold anything.
+        definition := substr(part.definition, part.name_end + 1);
+        EXECUTE format('CREATE %s %I ', part.kind, part.tgname) || left(definition, strpos(definition, part.place))
+            || format('ON %s ', target::regclass) || substr(definition, strpos(definition, part.place) + length(part.place));
+    END LOOP;
+
+    FOR part IN
+        SELECT o.tgname, t.tgenabled FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+        JOIN pg_trigger o ON o.tgrelid = target AND o.tgname = kursaha_cohort.kept_name(t.tgname, keeps) AND o.tgenabled <> t.tgenabled
+        WHERE t.tgrelid = source AND NOT t.tgisinternal AND p.pronamespace <> 'kursaha_cohort'::regnamespace
+    LOOP
+        EXECUTE format('ALTER TABLE %s %s TRIGGER %I', target::regclass,
+                       CASE part.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END, part.tgname);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.copy_additions(kursaha_cohort.own_relation, oid, oid) IS 'Makes on one relation what users added to another: columns, defaults, constraints, indexes and triggers';
+
+-- The table and the type that keep the additions to a table, made again from what the table has now. A restore makes them
+-- itself, in sessions that are known by two settings of every script of pg_dump.
+CREATE FUNCTION kursaha_cohort.keep_additions(own kursaha_cohort.own_relation) RETURNS void
+    LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
+AS $$
+DECLARE
+    kind CONSTANT text := substr(own.name, length('cohort_') + 1);
+    made CONSTANT name[] := ARRAY(SELECT split_part(c, ' ', 2) FROM unnest(own.columns) AS c)::name[];
+    columns text;
+    added boolean;
+BEGIN
+    IF current_setting('check_function_bodies') = 'off' AND current_setting('row_security') = 'off' THEN
+        RETURN;
+    END IF;
+    SELECT string_agg(format('%I %s %s', a.attname, format_type(a.atttypid, a.atttypmod),
+                             (SELECT format('COLLATE %I.%I', n.nspname, l.collname) FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace
+                              WHERE l.oid = a.attcollation AND l.collname <> 'default')), ', ' ORDER BY a.attnum)
+               FILTER (WHERE a.attgenerated = '')
+    INTO columns FROM pg_attribute a
+    WHERE a.attrelid = own.relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (made);
+    added := EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = own.relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (made))
+        OR EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = own.relation AND c.contype IN ('c', 'f', 'p', 'u', 'x') AND c.conname <> ALL (own.parts))
+        OR EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = own.relation AND c.relname <> ALL (own.parts))
+        OR EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+                   WHERE t.tgrelid = own.relation AND NOT t.tgisinternal AND p.pronamespace <> 'kursaha_cohort'::regnamespace);
+    IF NOT added AND to_regclass(format('kursaha_cohort.%I', kind || '_additions')) IS NULL THEN
+        RETURN;
+    END IF;
+    -- Expressions of whoever owns the table would run with the rights of the extension's owner.
+    IF added AND (SELECT c.relowner FROM pg_class c WHERE c.oid = own.relation) <> (SELECT e.extowner FROM pg_extension e WHERE e.extname = 'kursaha_cohort') THEN
+        RAISE WARNING USING MESSAGE = format('what was added to %s is not in dumps', own.name),
+            DETAIL = 'The table does not belong to the owner of the extension.',
+            HINT = format('Make the additions by hand between CREATE EXTENSION and the rows, or: ALTER TABLE %s OWNER TO %s;', own.relation::regclass,
+                          (SELECT e.extowner::regrole FROM pg_extension e WHERE e.extname = 'kursaha_cohort'));
+        RETURN;
+    END IF;
+    BEGIN
+        EXECUTE format('DROP TABLE IF EXISTS kursaha_cohort.%I', kind || '_additions');
+        EXECUTE format('DROP TYPE IF EXISTS kursaha_cohort.%I', kind || '_columns');
+        IF columns IS NOT NULL THEN
+            EXECUTE format('CREATE TYPE kursaha_cohort.%I AS (%s)', kind || '_columns', columns);
+            EXECUTE format('COMMENT ON TYPE kursaha_cohort.%I IS %L', kind || '_columns', format('The columns that were added to %s, for dumps', own.name));
+            PERFORM kursaha_cohort.goes_with_extension('pg_type'::regclass, format('kursaha_cohort.%I', kind || '_columns')::regtype);
+        END IF;
+        IF added THEN
+            EXECUTE format('CREATE TABLE kursaha_cohort.%I (LIKE %s INCLUDING GENERATED)', kind || '_additions', own.relation::regclass);
+            EXECUTE format('COMMENT ON TABLE kursaha_cohort.%I IS %L', kind || '_additions', format('What was added to %s, for dumps; has no rows', own.name));
+            PERFORM kursaha_cohort.goes_with_extension('pg_class'::regclass, format('kursaha_cohort.%I', kind || '_additions')::regclass);
+            -- pg_dump writes it after the rows. When a restore makes it, defaults and checks are made as well.
+            EXECUTE format('CREATE INDEX %I ON kursaha_cohort.%I (customer_id)', kind || '_kept', kind || '_additions');
+            PERFORM kursaha_cohort.copy_additions(own, own.relation, format('kursaha_cohort.%I', kind || '_additions')::regclass);
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING USING ERRCODE = SQLSTATE, MESSAGE = format('what was added to %s is not in dumps: %s', own.name, SQLERRM),
+            HINT = 'Make the additions by hand between CREATE EXTENSION and the rows.';
+    END;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.keep_additions(kursaha_cohort.own_relation) IS 'Keeps for dumps what users added to cohort_event or cohort_customer';
+
+CREATE FUNCTION kursaha_cohort.additions_made() RETURNS event_trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    own kursaha_cohort.own_relation;
+    made record;
+BEGIN
+    -- A restore made a part of what keeps the additions.
+    FOR made IN
+        SELECT c.oid AS kept, c.relkind, c.reltype, o.relation FROM (
+            SELECT DISTINCT coalesce(t.tgrelid, i.indrelid, y.typrelid, d.objid) AS relation
+            FROM pg_event_trigger_ddl_commands() d
+            LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
+            LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
+            LEFT JOIN pg_type y ON d.classid = 'pg_type'::regclass AND y.oid = d.objid
+            WHERE d.classid IN ('pg_class'::regclass, 'pg_trigger'::regclass, 'pg_type'::regclass) AND NOT d.in_extension) touched
+        JOIN pg_class c ON c.oid = touched.relation AND c.relnamespace = 'kursaha_cohort'::regnamespace
+        JOIN kursaha_cohort.own_relation o ON o.name IN ('cohort_event', 'cohort_customer')
+            AND c.relname IN (substr(o.name, 8) || '_additions', substr(o.name, 8) || '_columns')
+    LOOP
+        PERFORM CASE made.relkind WHEN 'c' THEN kursaha_cohort.goes_with_extension('pg_type'::regclass, made.reltype)
+                                  ELSE kursaha_cohort.goes_with_extension('pg_class'::regclass, made.kept) END;
+        SELECT o.* INTO own FROM kursaha_cohort.own_relation o WHERE o.relation = made.relation;
+        PERFORM kursaha_cohort.copy_additions(own, made.kept, own.relation);
+    END LOOP;
+    -- A user added something, or dropped it.
+    FOR own IN
+        SELECT o.* FROM kursaha_cohort.own_relation o
+        WHERE o.name IN ('cohort_event', 'cohort_customer') AND (o.relation IN (
+            SELECT coalesce(t.tgrelid, i.indrelid, d.objid)
+            FROM pg_event_trigger_ddl_commands() d
+            LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
+            LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
+            WHERE d.classid IN ('pg_class'::regclass, 'pg_trigger'::regclass) AND NOT d.in_extension)
+          OR (tg_tag IN ('DROP TRIGGER', 'DROP INDEX') AND to_regclass('kursaha_cohort.' || substr(o.name, 8) || '_additions') IS NOT NULL))
+    LOOP
+        PERFORM kursaha_cohort.keep_additions(own);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.additions_made() IS 'Keeps additions to cohort_event and cohort_customer for dumps, and makes them when a dump is restored';
+
+-- Fires after cohort_table_altered, by its name.
+CREATE EVENT TRIGGER cohort_table_extended ON ddl_command_end
+    WHEN TAG IN ('ALTER TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER', 'DROP TRIGGER', 'CREATE INDEX', 'ALTER INDEX', 'DROP INDEX', 'CREATE TYPE')
+    EXECUTE FUNCTION kursaha_cohort.additions_made();
+ALTER EVENT TRIGGER cohort_table_extended ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cohort_table_extended IS 'Keeps additions to the extension''s tables for dumps';
+
+-- Every relation is there.
+SELECT kursaha_cohort.note_relations();
