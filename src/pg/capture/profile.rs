@@ -45,6 +45,7 @@ pub(super) fn backfill(plan: &Plan, relation: pg_sys::Relation, tuple: pg_sys::H
     apply(plan, Row { tuple, descriptor: unsafe { (*relation).rd_att } }, false)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "`attempt` takes what may fail")]
 fn named(plan: &Plan, row: Row) -> Fallible<Option<String>> {
     let _fixed = Fixed::with(plan.zone);
     Ok(read::customer(plan, row).ok())
@@ -68,6 +69,7 @@ fn apply(plan: &Plan, row: Row, gone: bool) -> Fallible<bool> {
     Ok(false)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "`attempt` takes what may fail")]
 fn say(plan: &Plan, row: Row, gone: bool) -> Fallible<Result<Said, Outcome>> {
     let _fixed = Fixed::with(plan.zone);
     let customer = match read::customer(plan, row) {

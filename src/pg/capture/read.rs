@@ -63,6 +63,7 @@ pub(super) fn safely(plan: &Plan, row: Row, timed: bool) -> Fallible<Option<Even
 
 /// The event that a row becomes, or why it becomes none. `timed` says whether its time is that of the time column;
 /// otherwise it is the transaction's.
+#[expect(clippy::unnecessary_wraps, reason = "`attempt` takes what may fail")]
 fn event(plan: &Plan, row: Row, timed: bool) -> Fallible<Result<Event, Outcome>> {
     let _fixed = Fixed::with(plan.zone);
     let customer = match customer(plan, row) {
