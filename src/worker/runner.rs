@@ -7,6 +7,12 @@ use crate::pg::databases;
 use crate::pg::transaction::{Isolation, attempt};
 use crate::sync::{queue, run};
 
+// PostgreSQL 18 gave the server's function a name of its own, beside that of its programs.
+#[cfg(not(feature = "pg18"))]
+use pg_sys::pqsignal;
+#[cfg(feature = "pg18")]
+use pg_sys::pqsignal_be as pqsignal;
+
 /// The runner's main function. What it is to do stands in the worker's extra text: the OIDs of database and role, the
 /// run, the sync and the destination.
 #[pg_guard]
@@ -15,9 +21,9 @@ pub extern "C-unwind" fn kursaha_cohort_runner(_argument: pg_sys::Datum) {
     // SAFETY: handlers that set flags and nothing else: a termination or a cancellation is heard wherever interrupts are
     // checked.
     unsafe {
-        pg_sys::pqsignal(libc::SIGHUP, Some(on_reload));
-        pg_sys::pqsignal(libc::SIGTERM, Some(on_terminate));
-        pg_sys::pqsignal(libc::SIGINT, Some(on_cancel));
+        pqsignal(libc::SIGHUP, Some(on_reload));
+        pqsignal(libc::SIGTERM, Some(on_terminate));
+        pqsignal(libc::SIGINT, Some(on_cancel));
         pg_sys::BackgroundWorkerUnblockSignals();
     }
     let extra = BackgroundWorker::get_extra();
