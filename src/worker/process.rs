@@ -7,15 +7,21 @@ use pgrx::pg_sys;
 use crate::pg::locks;
 use crate::pg::transaction::{Isolation, attempt};
 
+// PostgreSQL 18 gave the server's function a name of its own, beside that of its programs.
+#[cfg(not(feature = "pg18"))]
+use pg_sys::pqsignal;
+#[cfg(feature = "pg18")]
+use pg_sys::pqsignal_be as pqsignal;
+
 /// Connects to a database, as a role (an OID of 0: as the bootstrap superuser), and shows the worker's name and database
 /// where people look: in `pg_stat_activity` and in the list of processes.
 pub(super) fn begin(name: &CStr, database: pg_sys::Oid, role: pg_sys::Oid) {
     // SAFETY: handlers that set flags and nothing else: a termination or a cancellation is heard wherever interrupts are
     // checked. The name is a setting of this process alone; the database has a name while it is connected to.
     unsafe {
-        pg_sys::pqsignal(libc::SIGHUP, Some(on_reload));
-        pg_sys::pqsignal(libc::SIGTERM, Some(on_terminate));
-        pg_sys::pqsignal(libc::SIGINT, Some(on_cancel));
+        pqsignal(libc::SIGHUP, Some(on_reload));
+        pqsignal(libc::SIGTERM, Some(on_terminate));
+        pqsignal(libc::SIGINT, Some(on_cancel));
         pg_sys::BackgroundWorkerUnblockSignals();
         pg_sys::BackgroundWorkerInitializeConnectionByOid(database, role, 0);
         let (context, source) = (pg_sys::GucContext::PGC_USERSET, pg_sys::GucSource::PGC_S_OVERRIDE);
