@@ -110,7 +110,7 @@ impl NewRow {
 
     /// The type of a column; none where there is no such column.
     fn type_of(&self, column: i32) -> pg_sys::Oid {
-        // SAFETY: the relation is open, and its descriptor has so many columns as it says. The type of a dropped one is 0.
+        // SAFETY: the relation is open, and its descriptor has the number of columns that it says. The type of a dropped one is 0.
         unsafe {
             let descriptor = (*self.relation).rd_att;
             if column > (*descriptor).natts {

@@ -47,7 +47,7 @@ pub(super) unsafe fn same_image(
     unsafe { pg_guard_ffi_boundary(|| raw::datum_image_eq(one, other, column.attbyval, c_int::from(column.attlen))) }
 }
 
-/// Computes the generated columns of a row that is to be inserted.
+/// Computes the generated columns of a row before its insertion.
 ///
 /// # Safety
 /// Result, state and slot belong to one table.

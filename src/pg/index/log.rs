@@ -33,7 +33,7 @@ fn wrong() -> pg_sys::panic::ErrorReport {
 fn must_fit(relation: pg_sys::Relation) -> Fallible<()> {
     const COLUMNS: [(i32, bool); 4] =
         [(event::EVENT_ID, true), (event::CUSTOMER_ID, false), (event::EVENT_TYPE, false), (event::STAMP, true)];
-    // SAFETY: the relation is open, and its descriptor has so many columns as it says.
+    // SAFETY: the relation is open, and its descriptor has the number of columns that it says.
     let fits = unsafe {
         let descriptor = (*relation).rd_att;
         COLUMNS.iter().all(|(column, by_value)| {

@@ -187,7 +187,7 @@ fn find(
     gone: Option<&RoaringBitmap>,
     directory: &Directory,
 ) -> Fallible<RoaringBitmap> {
-    /// Beyond so many, reading all keys is cheaper than looking each up.
+    /// Beyond this number, reading all keys is cheaper than looking each up.
     const FEW: usize = 500;
     let mut rows = RoaringBitmap::new();
     if wanted.is_empty() {

@@ -170,7 +170,7 @@ fn definition(shape: &Shape, index: &Index, table: &str) -> String {
 /// Whether a table has a column as the extension made it. A collation by which different texts are equal would make one
 /// customer of two.
 fn has(table: &Relation, column: &Column) -> bool {
-    // SAFETY: the relation is open, and its descriptor has so many columns as it says.
+    // SAFETY: the relation is open, and its descriptor has the number of columns that it says.
     unsafe {
         let descriptor = (*table.0).rd_att;
         if i32::from(column.0) > (*descriptor).natts {
