@@ -216,4 +216,5 @@ ALTER EVENT TRIGGER cohort_table_extended ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER cohort_table_extended IS 'Keeps additions to the extension''s tables for dumps';
 
 -- Every relation is there.
+-- Upgrades repeat this.
 SELECT kursaha_cohort.note_relations();

@@ -197,6 +197,7 @@ ALTER TABLE kursaha_cohort.own_relation ENABLE REPLICA TRIGGER not_replicated;
 COMMENT ON TRIGGER not_replicated ON kursaha_cohort.own_relation IS 'Each server has relations of its own';
 
 -- A publication of all tables takes updates and deletes only of tables whose rows it can name.
+-- Upgrades repeat this.
 DO $$
 DECLARE
     nameless regclass;
@@ -212,11 +213,12 @@ BEGIN
 END
 $$;
 
--- Last: every table and view is there. An upgrade script that changes one does this again.
+-- Last: every table and view is there. Upgrades do this again, and leave out what users added to the two tables by then: the
+-- upgrade script itself adds a new column or index of these two.
 CREATE FUNCTION kursaha_cohort.note_relations() RETURNS void
     LANGUAGE sql SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    DELETE FROM kursaha_cohort.own_relation;
+    DELETE FROM kursaha_cohort.own_relation WHERE name NOT IN ('cohort_event', 'cohort_customer');
     INSERT INTO kursaha_cohort.own_relation (relation, name, is_public, columns, triggers, parts)
     SELECT c.oid, c.relname, c.relnamespace = e.extnamespace AND c.relname LIKE 'cohort\_%', kursaha_cohort.columns_of(c.oid),
         coalesce((SELECT jsonb_object_agg(p.proname, t.tgenabled::text) FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
@@ -226,6 +228,7 @@ BEGIN ATOMIC
     FROM pg_extension e
     JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'e'
     JOIN pg_class c ON c.oid = d.objid AND c.relkind IN ('r', 'v')
-    WHERE e.extname = 'kursaha_cohort';
+    WHERE e.extname = 'kursaha_cohort'
+    ON CONFLICT (relation) DO UPDATE SET triggers = EXCLUDED.triggers;
 END;
 COMMENT ON FUNCTION kursaha_cohort.note_relations() IS 'Notes the extension''s tables and views as they are';

@@ -54,6 +54,7 @@ COMMENT ON FUNCTION @extschema@.cohort_sync_set_owner(text, text, text) IS 'Hand
 
 -- pg_dump reads every table as the role that runs it. The owner of a database could dump it before CREATE EXTENSION, and
 -- can after. It may take the extension's data away altogether, and give it to nobody through this.
+-- Upgrades repeat this. What an earlier version made has its privileges by now, or what became of them.
 DO $$
 DECLARE
     relation regclass;
@@ -63,10 +64,14 @@ BEGIN
         JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
         JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
         WHERE e.extname = 'kursaha_cohort' AND c.relkind IN ('r', 'S')
+          AND NOT EXISTS (SELECT FROM pg_init_privs i WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0)
     LOOP
         EXECUTE format('GRANT SELECT ON TABLE %s TO pg_database_owner', relation);
     END LOOP;
-    EXECUTE 'GRANT USAGE ON SCHEMA kursaha_cohort TO pg_database_owner';
+    -- What is granted while the extension is made or upgraded is in no dump, with all that the object has been granted before.
+    IF NOT EXISTS (SELECT FROM pg_init_privs i WHERE i.classoid = 'pg_namespace'::regclass AND i.objoid = 'kursaha_cohort'::regnamespace) THEN
+        GRANT USAGE ON SCHEMA kursaha_cohort TO pg_database_owner;
+    END IF;
     IF NOT has_schema_privilege('pg_database_owner', '@extschema@'::regnamespace, 'USAGE') THEN
         GRANT USAGE ON SCHEMA @extschema@ TO pg_database_owner;
     END IF;
@@ -74,6 +79,7 @@ END
 $$;
 
 -- Functions come with EXECUTE for PUBLIC; take it from every one of the extension's.
+-- Upgrades repeat this.
 DO $$
 DECLARE
     routine regprocedure;
@@ -83,6 +89,7 @@ BEGIN
         JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
         JOIN pg_catalog.pg_extension e ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.refobjid = e.oid
         WHERE e.extname = 'kursaha_cohort'
+          AND NOT EXISTS (SELECT FROM pg_init_privs i WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = p.oid)
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', routine);
     END LOOP;

@@ -223,6 +223,7 @@ COMMENT ON COLUMN kursaha_cohort.secret_binding.hosts IS 'Hosts that may get it,
 COMMENT ON COLUMN kursaha_cohort.secret_binding.first_use IS 'Whether this is who used it first, and not what cohort_secret_allow said';
 COMMENT ON COLUMN kursaha_cohort.secret_binding.set_at IS 'Since when';
 
+-- Upgrades repeat this.
 DO $$
 DECLARE
     kept text;

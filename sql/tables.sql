@@ -426,7 +426,7 @@ COMMENT ON COLUMN kursaha_cohort.definition_lock.holder IS 'The top-level transa
 -- What pg_dump keeps ------------------------------------------------------------------------------------------------------
 -- Not the logs of removed rows: they speak about an index that is rebuilt after a restore. Nor definition_lock, whose
 -- row comes with CREATE EXTENSION.
-
+-- Upgrades repeat this.
 DO $$
 DECLARE
     kept regclass;
