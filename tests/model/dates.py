@@ -139,7 +139,20 @@ UNITS = {
     "year": (12, 0, 0),
     "y": (12, 0, 0),
 }
-for _name in ("microsecond", "millisecond", "second", "minute", "hour", "day", "week", "month", "year"):
+for _name in (
+    "microsecond",
+    "millisecond",
+    "second",
+    "sec",
+    "minute",
+    "min",
+    "hour",
+    "day",
+    "week",
+    "month",
+    "mon",
+    "year",
+):
     UNITS[_name + "s"] = UNITS[_name]
 
 INTERVAL = re.compile(r"[0-9]+ *[a-z]+( +[0-9]+ *[a-z]+)*")
@@ -220,60 +233,7 @@ def start_of_period(unit, day):
     raise ValueError(unit)
 
 
-def in_time(form, t, as_of, z):
-    """Whether an event at t passes the `time` of a rule."""
-    ((name, value),) = form.items()
-    if name == "in_the_last":
-        return z.shift(as_of, interval(value), -1) < t <= as_of
-    if name == "more_than_ago":
-        return t <= z.shift(as_of, interval(value), -1)
-    if name == "between_ago":
-        return z.shift(as_of, interval(value[0]), -1) < t <= z.shift(as_of, interval(value[1]), -1)
-    if name == "since":
-        return t >= read_date(value, z)[0]
-    if name == "before":
-        return t < read_date(value, z)[0]
-    if name == "between":
-        return read_date(value[0], z)[0] <= t <= last_covered(value[1], z)
-    if name == "this":
-        return t >= z.start_of_day(start_of_period(value, z.day(as_of)))
-    if name == "previous":
-        start = start_of_period(value, z.day(as_of))
-        return z.start_of_day(start_of_period(value, start - 1)) <= t < z.start_of_day(start)
-    raise ValueError(name)
-
-
 def last_covered(text, z):
     """The last instant of a range's upper end; a date covers its whole day."""
     instant, day = read_date(text, z)
     return instant if day is None else z.start_of_day(day + 1) - 1
-
-
-def date_operator(operator, value, found, as_of, z):
-    """The operators that read a property as a date."""
-    reading = read_date(found, z)
-    if reading is None:
-        return False
-    p = reading[0]
-    if operator in ("before", "since", "on"):
-        instant, day = read_date(value, z)
-        if operator == "before":
-            return p < instant
-        if operator == "since":
-            return p >= instant
-        return p == instant if day is None else z.day(p) == day
-    parts = interval(value)
-    if operator == "in_the_last":
-        return z.shift(as_of, parts, -1) < p <= as_of
-    if operator == "more_than_ago":
-        return p <= z.shift(as_of, parts, -1)
-    if operator == "in_the_next":
-        return as_of < p <= z.shift(as_of, parts, 1)
-    if operator == "anniversary_in_the_next":
-        first, last = z.day(as_of), z.day(z.shift(as_of, parts, 1))
-    elif operator == "anniversary_in_the_last":
-        first, last = z.day(z.shift(as_of, parts, -1)), z.day(as_of)
-    else:
-        raise ValueError(operator)
-    # Every date comes round within 366 days, so no more of a long range needs walking.
-    return any(is_anniversary(z.day(p), day) for day in range(first, min(last, first + 366) + 1))

@@ -4,7 +4,9 @@ from decimal import Decimal
 from fractions import Fraction
 
 from dates import interval, last_covered, read_date, rough_length, zone
-from model import ALIASES, Snapshot, identity, most_frequent
+from figures import identity, most_frequent
+from model import Snapshot
+from operators import ALIASES
 from values import dumps, found_at, is_number, numeric
 
 NUMBER_PATHS = ["price", "qty", "cart.total", "cart.items[].qty", "m[][]", "list.0", ["price"], ["list", "0"]]

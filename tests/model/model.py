@@ -5,12 +5,17 @@ index or any other cleverness, so that a reader can check each function against 
 taken to be valid: an unknown word raises ValueError, other faults of a rule are not looked for.
 """
 
-import re
+import hashlib
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from dates import date_operator, in_time, interval, zone
-from values import equals, found_at, is_number, numeric, order, shortest_decimal, simple_lower
+from dates import interval, last_covered, read_date, start_of_period, zone
+from figures import COUNTING, aggregate, compare, figure, identity, is_scalar
+from operators import ALIASES
+from predicates import Predicates
+from sequences import Sequences
+from values import found_at, numeric
+from windows import adjoin, in_time, runs
 
 
 @dataclass(frozen=True)
@@ -26,58 +31,25 @@ class Event:
 class Data:
     events: list = field(default_factory=list)
     profiles: dict = field(default_factory=dict)
+    tables: dict = field(default_factory=dict)  # name -> tables.Table
 
 
-ALIASES = {
-    "=": "eq",
-    "==": "eq",
-    "equals": "eq",
-    "is": "eq",
-    "!=": "neq",
-    "<>": "neq",
-    "ne": "neq",
-    "not_equals": "neq",
-    "is_not": "neq",
-    ">": "gt",
-    ">=": "gte",
-    "<": "lt",
-    "<=": "lte",
-    "greater_than": "gt",
-    "greater_than_or_equal": "gte",
-    "less_than": "lt",
-    "less_than_or_equal": "lte",
-    "any_of": "in",
-    "none_of": "not_in",
-    "matches": "regex",
-    "is_set": "exists",
-    "is_not_set": "not_exists",
-    "birthday_in_the_next": "anniversary_in_the_next",
-}
-
-NEGATIONS = {
-    "neq": "eq",
-    "not_between": "between",
-    "not_in": "in",
-    "not_contains": "contains",
-    "not_starts_with": "starts_with",
-    "not_ends_with": "ends_with",
-    "not_regex": "regex",
-    "not_exists": "exists",
-    "contains_none": "contains_any",
-}
-
-DATE_OPERATORS = {
-    "before",
-    "since",
-    "on",
-    "in_the_last",
-    "in_the_next",
-    "more_than_ago",
-    "anniversary_in_the_next",
-    "anniversary_in_the_last",
-}
-
-CONDITIONS = ("and", "or", "not", "did", "did_not", "profile", "cohort", "sequence")
+CONDITIONS = (
+    "and",
+    "or",
+    "not",
+    "did",
+    "did_not",
+    "profile",
+    "cohort",
+    "sequence",
+    "sample",
+    "compare",
+    "rank",
+    "customer_in",
+    "group",
+)
+OPTIONS = {"did", "where", "count", "time", "aggregate", "occurrence", "among", "per", "periods"}
 
 
 def members(rule, data, as_of, cohorts=None):
@@ -90,31 +62,45 @@ def universe(data, as_of):
     return set(data.profiles) | {event.customer for event in data.events if event.at <= as_of}
 
 
-class Snapshot:
+class Snapshot(Predicates, Sequences):
     """The data as one evaluation sees them."""
 
     def __init__(self, data, as_of, cohorts):
         self.as_of = as_of
         self.cohorts = cohorts
         self.profiles = data.profiles
+        self.tables = data.tables
         self.universe = universe(data, as_of)
         self.events = {customer: [] for customer in self.universe}
         for event in sorted(data.events, key=lambda event: (event.at, event.id)):
             if event.at <= as_of:
                 self.events[event.customer].append(event)
         self.zone = None
+        self.known = {}
 
     def members(self, rule):
         condition = {key: value for key, value in rule.items() if key not in ("version", "timezone")}
         outer, self.zone = self.zone, zone(rule.get("timezone", "UTC"))
         try:
-            return {customer for customer in self.universe if self.holds(condition, customer)}
+            return self.satisfying(condition)
         finally:
             self.zone = outer
 
+    def satisfying(self, condition):
+        return {customer for customer in self.universe if self.holds(condition, customer)}
+
+    def once(self, part, compute):
+        """What a part of a rule says of all customers, worked out once; the part is kept, so that its id stays its own."""
+        key = id(part), self.zone
+        if key not in self.known:
+            self.known[key] = part, compute()
+        return self.known[key][1]
+
     def cohort_members(self, name):
         cohort = self.cohorts[name]
-        return self.members(cohort) if isinstance(cohort, dict) else set(cohort) & self.universe
+        if isinstance(cohort, dict):
+            return self.once(cohort, lambda: self.members(cohort))
+        return set(cohort) & self.universe
 
     def holds(self, condition, customer):
         (word,) = [word for word in CONDITIONS if word in condition]
@@ -131,208 +117,204 @@ class Snapshot:
             options = {key: value for key, value in condition.items() if key != "did_not"}
             return not self.did({"did": body, **options}, customer)
         if word == "profile":
-            predicate = {"property": body, **{key: value for key, value in condition.items() if key != "profile"}}
-            return self.predicate(predicate, self.profiles.get(customer), {})
+            return self.profile(condition, customer)
         if word == "cohort":
             return customer in self.cohort_members(body)
-        return self.sequence(condition, customer)
+        if word == "sequence":
+            return self.sequence(condition, customer)
+        if word == "sample":
+            return in_percent(Fraction(sample_number(customer, body["salt"]), 2**64), body["percent"])
+        if word == "compare":
+            return self.comparison(condition, customer)
+        if word == "rank":
+            return customer in self.once(condition, lambda: self.ranked(condition))
+        if word == "customer_in":
+            return self.customer_in(body, customer)
+        return self.group(condition, customer)
+
+    def profile(self, condition, customer):
+        profile = self.profiles.get(customer)
+        predicate = {key: value for key, value in condition.items() if key != "profile"}
+        if "element" in condition:
+            predicate["element"] = condition["profile"]
+        else:
+            predicate["property"] = condition["profile"]
+        return self.predicate(predicate, profile, {"profile": profile})
 
     # Events
 
     def did(self, condition, customer):
-        unknown = set(condition) - {"did", "where", "count", "time", "aggregate", "occurrence"}
+        unknown = set(condition) - OPTIONS
         if unknown:
             raise ValueError(unknown)
-        of_type = [event for event in self.events[customer] if is_type(event, condition["did"])]
         if "occurrence" in condition:
-            one = {"first": of_type[:1], "last": of_type[-1:]}[condition["occurrence"]]
-            return any(self.passes(event, condition) for event in one)
-        matching = [event for event in of_type if self.passes(event, condition)]
+            taken = self.taken(condition, condition["did"], self.events[customer])
+            return taken is not None and self.passes(taken, condition)
+        matching = self.matching(condition, customer)
+        if "per" in condition:
+            return compare(Fraction(self.periods(condition, matching)), comparison_of(condition["periods"]))
+        return self.enough(matching, condition)
+
+    def matching(self, condition, customer):
+        events = self.events[customer]
+        return [event for event in events if self.is_type(event, condition["did"]) and self.passes(event, condition)]
+
+    def enough(self, matching, condition):
         if not compare(Fraction(len(matching)), condition.get("count", {"gte": 1})):
             return False
         return "aggregate" not in condition or aggregate(condition["aggregate"], matching)
 
+    def taken(self, options, types, events):
+        """The one event that `occurrence` takes of a customer's events, None if there are too few."""
+        candidates = [
+            event
+            for event in events
+            if self.is_type(event, types) and self.where(options.get("among", []), event.data, self.scope(event))
+        ]
+        occurrence = options["occurrence"]
+        place = {"first": 1, "last": -1}[occurrence] if isinstance(occurrence, str) else int(occurrence["nth"])
+        if abs(place) > len(candidates):
+            return None
+        return candidates[place - 1 if place > 0 else place]
+
+    def is_type(self, event, types):
+        types = [types] if isinstance(types, str) else types
+        return "*" in types or event.type in types
+
+    def scope(self, event):
+        return {"profile": self.profiles.get(event.customer), "event": event.data}
+
     def passes(self, event, options, bound=None):
-        if "time" in options and not in_time(options["time"], event.at, self.as_of, self.zone):
+        """`time` and `where` of one event; `bound` are the documents of a sequence's named steps."""
+        forms = options.get("time", [])
+        if not all(self.in_time(form, event) for form in (forms if isinstance(forms, list) else [forms])):
             return False
-        return self.where(options.get("where", []), event.data, bound or {})
+        return self.where(options.get("where", []), event.data, {**self.scope(event), **(bound or {})})
 
-    def where(self, predicates, data, bound):
-        if isinstance(predicates, dict):
-            predicates = [predicates]
-        return all(self.predicate(predicate, data, bound) for predicate in predicates)
-
-    def predicate(self, predicate, data, bound):
-        if "and" in predicate:
-            return all(self.predicate(part, data, bound) for part in predicate["and"])
-        if "or" in predicate:
-            return any(self.predicate(part, data, bound) for part in predicate["or"])
-        if "not" in predicate:
-            return not self.predicate(predicate["not"], data, bound)
-        operator = predicate["operator"]
-        fold = predicate.get("ignore_case", False)
-        if operator == "icontains":
-            operator, fold = "contains", True
-        operator = ALIASES.get(operator, operator)
-        positive = NEGATIONS.get(operator, operator)
-        found = found_at(data, predicate["property"])
-        if "ref" in predicate:
-            step, path = predicate["ref"].split(".", 1)
-            holds = any(equals(value, other, fold) for value in found for other in found_at(bound[step].data, path))
-        else:
-            holds = any(self.test(positive, value, predicate.get("value"), fold) for value in found)
-        return holds == (positive == operator)
-
-    def test(self, operator, found, value, fold):
-        """A positive operator on one present value."""
-        if operator in DATE_OPERATORS:
-            return date_operator(operator, value, found, self.as_of, self.zone)
-        return test(operator, found, value, fold)
-
-    # Sequences
-
-    def sequence(self, condition, customer):
-        return self.assign(condition["sequence"], condition.get("within"), self.events[customer], [], {})
-
-    def assign(self, steps, within, events, chosen, bound):
-        """Tries every event for the next `did` step; `chosen` are the positions of the events of the steps before."""
-        after = chosen[-1] + 1 if chosen else 0
-        absent = []
-        while steps and "did_not" in steps[0]:
-            absent.append(steps[0])
-            steps = steps[1:]
-        if not steps:
-            return not any(
-                self.step_matches("did_not", step, event, bound)
-                for step in absent
-                for event in events[after:]
-                if self.before_deadline(event, events[chosen[-1]], within)
+    def in_time(self, form, event):
+        within = interval(form["within"]) if "within" in form else None
+        if "from" in form:
+            start = self.anchor(form["from"], event.customer, upper=False)
+            return (
+                start is not None
+                and start <= event.at
+                and (not within or event.at <= self.zone.shift(start, within, 1))
             )
-        step = steps[0]
-        for position in range(after, len(events)):
-            event = events[position]
-            if within and chosen and event.at > self.zone.shift(events[chosen[0]].at, interval(within), 1):
-                continue
-            if not self.step_matches("did", step, event, bound):
-                continue
-            between = events[after:position]
-            if any(self.step_matches("did_not", no, other, bound) for no in absent for other in between):
-                continue
-            named = {**bound, step["as"]: event} if "as" in step else bound
-            if self.assign(steps[1:], within, events, [*chosen, position], named):
-                return True
-        return False
+        if "until" in form:
+            end = self.anchor(form["until"], event.customer, upper=True)
+            return end is not None and event.at <= end and (not within or event.at >= self.zone.shift(end, within, -1))
+        return in_time(form, event.at, self.as_of, self.zone)
 
-    def step_matches(self, word, step, event, bound):
-        return is_type(event, step[word]) and self.passes(event, step, bound)
+    def anchor(self, anchor, customer, upper):
+        """The instant that a window starts or ends at, None if the customer has none."""
+        if "profile" in anchor:
+            for value in found_at(self.profiles.get(customer), anchor["profile"]):
+                reading = read_date(value, self.zone)
+                if reading:
+                    return last_covered(value, self.zone) if upper else reading[0]
+            return None
+        (word,) = {"first", "last"} & set(anchor)
+        events = [
+            event
+            for event in self.events[customer]
+            if self.is_type(event, anchor[word]) and self.where(anchor.get("where", []), event.data, self.scope(event))
+        ]
+        return (events[0] if word == "first" else events[-1]).at if events else None
 
-    def before_deadline(self, event, last, within):
-        return not within or event.at <= self.zone.shift(last.at, interval(within), 1)
+    def periods(self, condition, matching):
+        """How many periods hold, or how many of them in a row."""
+        unit, z = condition["per"], self.zone
+        by_period = {}
+        for event in matching:
+            by_period.setdefault(start_of_period(unit, z.day(event.at)), []).append(event)
+        holding = [period for period, events in by_period.items() if self.enough(events, condition)]
+        streak = condition["periods"].get("streak")
+        if streak is None:
+            return len(holding)
+        found = runs(unit, holding, z)
+        if streak == "longest":
+            return max(map(len, found), default=0)
+        current = start_of_period(unit, z.day(self.as_of))
+        return max((len(run) for run in found if run[-1] == current or adjoin(unit, run[-1], current, z)), default=0)
 
+    # Several customers
 
-def is_type(event, types):
-    types = [types] if isinstance(types, str) else types
-    return "*" in types or event.type in types
+    def figure(self, figure_of, customers):
+        """A figure of these customers' events together, or of one customer's profile, or a number; None without a value."""
+        if not isinstance(figure_of, dict):
+            return Fraction(figure_of)
+        if "profile" in figure_of:
+            (customer,) = customers
+            numbers = map(numeric, found_at(self.profiles.get(customer), figure_of["profile"]))
+            return next((number for number in numbers if number is not None), None)
+        matching = [event for customer in customers for event in self.matching(figure_of, customer)]
+        return figure(figure_of.get("aggregate"), matching)
 
+    def comparison(self, condition, customer):
+        if "over" not in condition:
+            return self.compare_for(condition, [customer])
+        groups = self.once(condition, lambda: self.groups(condition["over"]))
+        together = [group for group in groups.values() if customer in group]
+        return any(self.compare_for(condition, group) for group in together)
 
-def compare(number, comparison):
-    """An exact number against the one comparison of `count` or `aggregate`."""
-    ((word, value),) = comparison.items()
-    if word == "between":
-        return Fraction(value[0]) <= number <= Fraction(value[1])
-    value = Fraction(value)
-    return {
-        "gt": number > value,
-        "gte": number >= value,
-        "lt": number < value,
-        "lte": number <= value,
-        "eq": number == value,
-        "neq": number != value,
-    }[word]
-
-
-def aggregate(options, matching):
-    comparison = {key: value for key, value in options.items() if key not in ("fn", "property")}
-    values = [value for event in matching for value in found_at(event.data, options["property"])]
-    fn = options["fn"]
-    if fn in ("count_distinct", "most_frequent"):
-        scalars = [value for value in values if not isinstance(value, (list, dict))]
-        if not scalars:
+    def compare_for(self, condition, customers):
+        sides = []
+        for side in (condition["compare"], condition["to"]):
+            value = self.figure(side, customers)
+            counting = isinstance(side, dict) and "did" in side and side.get("aggregate", {}).get("fn") in COUNTING
+            sides.append(Fraction(0) if value is None and counting else value)
+        if None in sides:
             return False
-        if fn == "count_distinct":
-            return compare(Fraction(len({identity(value) for value in scalars})), comparison)
-        winner = most_frequent(scalars)
-        ((word, value),) = comparison.items()
-        return any(equals(winner, one) for one in ([value] if word == "eq" else value))
-    numbers = [number for number in map(numeric, values) if number is not None]
-    if not numbers:
-        return False
-    figure = {"sum": sum(numbers), "avg": sum(numbers) / len(numbers), "min": min(numbers), "max": max(numbers)}[fn]
-    return compare(figure, comparison)
+        operator = ALIASES.get(condition["operator"], condition["operator"])
+        return compare(sides[0], {operator: Fraction(condition.get("factor", 1)) * sides[1]})
+
+    def groups(self, path):
+        """The universe by the scalar value of a profile property; customers without one are in no group."""
+        made = {}
+        for customer in sorted(self.universe):
+            for value in found_at(self.profiles.get(customer), path):
+                if is_scalar(value):
+                    made.setdefault(identity(value), []).append(customer)
+        return made
+
+    def group(self, condition, customer):
+        (word,) = {"any", "all", "none"} & set(condition)
+        groups, inside = self.once(
+            condition, lambda: (self.groups(condition["group"]), self.satisfying(condition[word]))
+        )
+        together = [group for group in groups.values() if customer in group]
+        quantifier = {"any": any, "all": all, "none": lambda found: not any(found)}[word]
+        return any(quantifier([one in inside for one in group]) for group in together)
+
+    def ranked(self, condition):
+        """Who is cut out of the rankings, each of which has one value of `by`."""
+        chosen = self.satisfying(condition["of"]) if "of" in condition else self.universe
+        figures = {customer: self.figure(condition["rank"], [customer]) for customer in chosen}
+        rankings = self.groups(condition["by"]).values() if "by" in condition else [self.universe]
+        sign = {"most": -1, "least": 1}[condition["order"]]
+        cut = set()
+        for ranking in rankings:
+            entrants = [customer for customer in ranking if figures.get(customer) is not None]
+            entrants.sort(key=lambda customer: (sign * figures[customer], customer.encode()))
+            for place, customer in enumerate(entrants):
+                if "top" in condition:
+                    inside = place < condition["top"]
+                else:
+                    inside = in_percent(Fraction(place, len(entrants)), condition["percent"])
+                if inside:
+                    cut.add(customer)
+        return cut
 
 
-def identity(value):
-    """What makes two scalars one value: numbers by value, otherwise type and text."""
-    return (1, Fraction(value)) if is_number(value) else (0 if isinstance(value, bool) else 2, value)
+def comparison_of(options):
+    return {key: value for key, value in options.items() if key != "streak"}
 
 
-def most_frequent(scalars):
-    """Most often; then the smallest text in byte order; then boolean before number before string."""
-    identities = [identity(value) for value in scalars]
-
-    def rank(value):
-        kind = identity(value)[0]
-        text = (str(value).lower(), shortest_decimal(value) if kind == 1 else "", value)[kind]
-        return -identities.count(identity(value)), text.encode(), kind
-
-    return min(scalars, key=rank)
+def in_percent(share, percent):
+    return Fraction(percent[0]) <= share * 100 < Fraction(percent[1])
 
 
-def test(operator, found, value, fold):
-    """The positive operators that look at a value by itself."""
-
-    def letters(text):
-        return simple_lower(text) if fold else text
-
-    if operator == "exists":
-        return True
-    if operator == "eq":
-        return equals(found, value, fold)
-    if operator == "in":
-        return any(equals(found, one, fold) for one in value)
-    if operator in ("gt", "gte", "lt", "lte"):
-        sign = order(found, value)
-        return sign is not None and {"gt": sign > 0, "gte": sign >= 0, "lt": sign < 0, "lte": sign <= 0}[operator]
-    if operator == "between":
-        low, high = (order(found, end) for end in value)
-        return low is not None and low >= 0 and high <= 0
-    if operator == "contains":
-        if isinstance(found, list):
-            return any(equals(element, value, fold) for element in found)
-        return isinstance(found, str) and letters(value) in letters(found)
-    if operator in ("contains_any", "contains_all"):
-        if not isinstance(found, list):
-            return False
-        has = [any(equals(element, one) for element in found) for one in value]
-        return any(has) if operator == "contains_any" else all(has)
-    if operator not in ("starts_with", "ends_with", "regex"):
-        raise ValueError(operator)
-    if not isinstance(found, str):
-        return False
-    if operator == "starts_with":
-        return letters(found).startswith(letters(value))
-    if operator == "ends_with":
-        return letters(found).endswith(letters(value))
-    return matches(value, found, fold)
-
-
-def matches(pattern, text, fold):
-    """`regex`, for patterns that mean the same to this library but for two differences, which are undone here.
-
-    `$` must not match before a last newline, and without a locale's rules the Turkish İ and ı have no other case.
-    """
-    if pattern.endswith("$") and not pattern.endswith(r"\$"):
-        pattern = pattern[:-1] + r"\Z"
-    if fold:
-        pattern, text = (part.replace("İ", "\ue000").replace("ı", "\ue001") for part in (pattern, text))
-    return re.search(pattern, text, re.IGNORECASE if fold else 0) is not None
+def sample_number(customer, salt):
+    """The first eight bytes of SHA-256 over the salt, a zero byte and the id."""
+    digest = hashlib.sha256(salt.encode() + b"\0" + customer.encode()).digest()
+    return int.from_bytes(digest[:8], "big")

@@ -16,6 +16,7 @@ class Intervals(Base):
             ("2 weeks 1 d", (0, 15, 0)),
             ("1 s 5 milliseconds 3 microseconds", (0, 0, 1_005_003)),
             ("0 months 10 days", (0, 10, 0)),
+            ("5 secs 2 mins 3 mons", (3, 0, 125_000_000)),
         ):
             self.assertEqual(interval(text), expected)
 

@@ -92,7 +92,9 @@ def order(found, value):
 
 
 def path_steps(path):
-    """A property path as (key, how many [] follow)."""
+    """A property path as (key, how many [] follow); `"."` is the value itself, within `element`."""
+    if path == ".":
+        return []
     if isinstance(path, list):
         return [(key, 0) for key in path]
     steps = []
