@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "model"))
 from check_zones import utc_text  # noqa: E402
 from generate import Case, Pools, make_cohorts, make_data  # noqa: E402
 from generate_rules import RuleMaker  # noqa: E402
+from generate_tables import table_script  # noqa: E402
 from model import Data, Event  # noqa: E402
 from psql_session import Failure, Lost, literal  # noqa: E402
 from question import Question, array, jsonb  # noqa: E402
@@ -126,7 +127,8 @@ class History:
                 types = types if isinstance(types, list) else [types]
                 counts = Counter(e.customer for e in self.case.data.events if "*" in types or e.type in types)
                 real = self.rng.choice(sorted(counts.values()) or [0]) + self.rng.choice((0, 0, 0, 1, -1))
-                part["count"] = {next(iter(value)): max(0, real)}
+                # Beside `per` a count that nothing but 0 satisfies is an error.
+                part["count"] = {next(iter(value)): max(2 if "per" in part else 0, real)}
             elif key not in ("where", "value"):
                 self.true_counts(value)
 
@@ -137,7 +139,7 @@ class History:
             return
         found = loads(answer[0])
         events = [Event(int(key), who, what, int(at), data) for key, who, what, at, data in found["events"] or []]
-        self.case.data = Data(events, found["profiles"] or {})
+        self.case.data = Data(events, found["profiles"] or {}, self.case.data.tables)
 
     def as_of(self):
         rng = self.rng
@@ -303,6 +305,8 @@ class History:
     def start(self):
         for session in SESSIONS:
             self.do(session, "settings", self.settings(session))
+        if self.case.data.tables:
+            self.do("a", "tables", table_script(self.case.data.tables))
         for name, cohort in self.case.cohorts.items():
             saved = f"create({literal(name)}, {jsonb(cohort)})"
             if isinstance(cohort, list):

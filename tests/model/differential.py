@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from check_zones import utc_text
 from generate import make_case
+from generate_tables import table_script
 from model import members, universe
 from psql_session import Failure, Psql, check_error, copy_field, literal
 from shrink import describe, shrink
@@ -73,7 +74,7 @@ def load_script(case):
     lines += [
         "\t".join(map(copy_field, (customer, dumps(profile)))) for customer, profile in case.data.profiles.items()
     ]
-    lines.append("\\.")
+    lines += ["\\.", check_error(), table_script(case.data.tables)]
     return "\n".join(lines)
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from dates import DAY, SECOND, civil, interval, read_date, start_of_period, zone
+from features import chosen
 from generate_rules import RuleMaker
+from generate_tables import make_tables
 from hostile import (
     ALMOST_NUMBERS,
     ANCHORS,
@@ -19,10 +21,13 @@ from hostile import (
     INTERVALS,
     NUMBERS,
     NUMERIC_STRINGS,
+    PLURALS,
     STRINGS,
     TYPES,
+    UNITS,
 )
 from model import Data, Event, members, universe
+from windows import period_away
 
 HOUR = 3600 * SECOND
 
@@ -43,14 +48,17 @@ def instant_of(text):
 class Pools:
     """What the data and the rules of one case are drawn from."""
 
-    def __init__(self, rng):
+    def __init__(self, rng, features=None):
         self.rng = rng
+        self.features = chosen() if features is None else features
         self.zone = zone(rng.choice(list(ANCHORS)))
         anchor = instant_of(rng.choice(ANCHORS[self.zone.name]))
         if rng.random() < 0.15:
             anchor = rng.randrange(0, 70 * 365) * DAY + rng.randrange(DAY)
         self.zones = [self.zone.name, self.zone.name, self.zone.name, "UTC", rng.choice(list(ANCHORS))]
         self.intervals = rng.sample(INTERVALS, 6)
+        if "plurals" in self.features:
+            self.intervals += rng.sample(PLURALS, 3)
         self.as_ofs = [self.near(anchor)]
         for _ in range(2):
             # Arithmetic from here lands on the anchor, often in the hour that is skipped or comes twice.
@@ -64,6 +72,8 @@ class Pools:
         self.strings = rng.sample(STRINGS, 9) + rng.choice(
             (["ß", "ẞ", "ss"], ["İ", "i", "I"], ["Σ", "σ", "ς"], ["Ab", "aB"])
         )
+        # What puts customers in groups: few values, two of them one and the same, two that only look so.
+        self.teams = [Decimal(1), Decimal("1.0"), "1", rng.choice(self.strings), rng.choice((True, None, [], {}))]
         self.dates = [self.date() for _ in range(12)] + rng.sample(BAD_DATES, 3)
 
     def near(self, instant):
@@ -82,7 +92,7 @@ class Pools:
                     found.add(z.shift(as_of, interval(text), -1))
                     found.add(z.shift(as_of, interval(text), 1))
                 today = z.day(as_of)
-                for unit in ("day", "week", "month", "quarter", "year"):
+                for unit in UNITS:
                     start = start_of_period(unit, today)
                     found |= {z.start_of_day(day) for day in (start, start_of_period(unit, start - 1), today + 1)}
         return sorted(found)
@@ -93,6 +103,23 @@ class Pools:
             (0, 0, 0, 0, 1, -1, SECOND, HOUR, -HOUR, 20 * 60 * SECOND, rng.randrange(-40 * DAY, 40 * DAY))
         )
         return rng.choice(self.instants) + jitter
+
+    def beside(self, instant):
+        """An instant that a bound counted from another event falls on, or just misses."""
+        shifted = self.zone.shift(instant, interval(self.rng.choice(self.intervals)), self.rng.choice((1, -1)))
+        return shifted + self.rng.choice((0, 0, 0, 1, -1))
+
+    def regular(self, as_of):
+        """Instants in most of the last calendar periods of one unit, often on their bounds."""
+        rng = self.rng
+        unit = rng.choice(UNITS)
+        current = start_of_period(unit, self.zone.day(as_of))
+        times = []
+        for ago in range(rng.choice((0, 0, 1, 2)), rng.randint(2, 7)):
+            if rng.random() < 0.8:
+                start, end = (self.zone.start_of_day(period_away(unit, current, -number)) for number in (ago, ago - 1))
+                times += rng.choices((start, end - 1, (start + end) // 2, min(as_of, end - 1)), k=rng.choice((1, 1, 2)))
+        return times
 
     def date(self):
         """A valid date text, often exactly one of the bounds."""
@@ -157,6 +184,8 @@ class Pools:
             }
             for _ in range(rng.randrange(4))
         ]
+        if rng.random() < 0.2:
+            items.insert(rng.randrange(len(items) + 1), rng.choice((None, self.scalar(), self.scalars(), [[1]])))
         return {
             "total": self.numberish(),
             "items": rng.choice((items, items, items, {"sku": self.string()}, None)),
@@ -174,6 +203,7 @@ class Pools:
             "qty": self.number,
             "name": self.string,
             "city": self.string,
+            "team": lambda: rng.choice(self.teams),
             "flag": lambda: rng.choice((True, False, "true", None, Decimal(1))),
             "when": lambda: rng.choice(self.dates),
             "dob": lambda: rng.choice(self.dates),
@@ -211,14 +241,22 @@ def make_data(pools):
         if kind < 0.12:
             continue
         future_only = rng.random() < 0.08
+        times = []
         for _ in range(rng.randrange(13)):
             at = latest + rng.choice((1, SECOND, 40 * DAY)) if future_only else pools.instant()
             if data.events and rng.random() < 0.25:
                 at = rng.choice(data.events).at  # equal times, whoever's
                 at = max(at, latest + 1) if future_only else at
-            data.events.append(Event(0, customer, rng.choice(pools.types), at, pools.document()))
+            elif times and rng.random() < 0.3:
+                at = pools.beside(rng.choice(times))
+            times.append(at)
+        if not future_only and rng.random() < 0.4:
+            times = [*times[:6], *pools.regular(rng.choice(pools.as_ofs))]
+        data.events += [Event(0, customer, rng.choice(pools.types), at, pools.document()) for at in times]
     rng.shuffle(data.events)
     data.events = [Event(number, e.customer, e.type, e.at, e.data) for number, e in enumerate(data.events, 1)]
+    if "rows" in pools.features:
+        data.tables = make_tables(pools, sorted({event.customer for event in data.events} | set(data.profiles)))
     return data
 
 

@@ -23,6 +23,8 @@ INTERVALS = [
     "1 week", "2 weeks 1 day", "90 minutes", "1 y 1 mon", "1 hour", "30min", "1 day 1 hour", "1000 milliseconds",
     "1 microsecond", "13 months", "0 months 10 days", "1 second", "100 years", "11 months 30 days", "365 days",
 ]
+PLURALS = ["90 secs", "5mins", "2 mons", "1 secs", "1 mon 3 mins", "3 mons 2 d"]
+UNITS = ("day", "week", "month", "quarter", "year")
 
 NUMBERS = [
     "0", "1", "1.0", "1.00", "2", "3", "10", "100", "100.10", "100.1", "1E+2", "-1", "-0.5", "0.1", "0.2", "0.3",

@@ -23,7 +23,7 @@ class Sequences:
                 self.step_matches("did_not", step, event, events, bound)
                 for step in absent
                 for event in events[after:]
-                if all(event.at <= self.away(previous, I, 1) for I in (step.get("within"), within) if I)
+                if all(event.at <= self.away(previous, text, 1) for text in (step.get("within"), within) if text)
             )
         step = steps[0]
         for position in range(after, len(events)):

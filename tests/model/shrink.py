@@ -1,8 +1,10 @@
 """Makes a disagreeing case small: takes away whatever can go while the disagreement stays."""
 
+from dataclasses import replace
+
 from check_zones import utc_text
 from generate import Case
-from model import Data, Event
+from model import Event
 from values import dumps
 
 TRIES = 1500
@@ -37,7 +39,7 @@ def smaller_cases(case):
             gone = set(ids[start : start + size])
             events = [event for event in data.events if event.customer not in gone]
             profiles = {customer: profile for customer, profile in data.profiles.items() if customer not in gone}
-            yield Case(Data(events, profiles), without_ids(case.cohorts, gone), case.checks)
+            yield Case(replace(data, events=events, profiles=profiles), without_ids(case.cohorts, gone), case.checks)
     for name in case.cohorts:
         yield Case(data, {other: rule for other, rule in case.cohorts.items() if other != name}, case.checks)
     for smaller in smaller_values(rule):
@@ -48,21 +50,22 @@ def smaller_cases(case):
             if smaller and isinstance(smaller, type(cohort)):
                 yield Case(data, {**case.cohorts, name: smaller}, case.checks)
     for place in range(len(data.events)):
-        yield Case(Data(data.events[:place] + data.events[place + 1 :], data.profiles), case.cohorts, case.checks)
+        fewer = data.events[:place] + data.events[place + 1 :]
+        yield Case(replace(data, events=fewer), case.cohorts, case.checks)
     for customer in data.profiles:
         profiles = {other: profile for other, profile in data.profiles.items() if other != customer}
-        yield Case(Data(data.events, profiles), case.cohorts, case.checks)
+        yield Case(replace(data, profiles=profiles), case.cohorts, case.checks)
     for place, event in enumerate(data.events):
         for smaller in smaller_values(event.data):
             changed = Event(event.id, event.customer, event.type, event.at, smaller)
             yield Case(
-                Data([*data.events[:place], changed, *data.events[place + 1 :]], data.profiles),
+                replace(data, events=[*data.events[:place], changed, *data.events[place + 1 :]]),
                 case.cohorts,
                 case.checks,
             )
     for customer, profile in data.profiles.items():
         for smaller in smaller_values(profile):
-            yield Case(Data(data.events, {**data.profiles, customer: smaller}), case.cohorts, case.checks)
+            yield Case(replace(data, profiles={**data.profiles, customer: smaller}), case.cohorts, case.checks)
 
 
 def without_ids(cohorts, gone):
@@ -83,8 +86,7 @@ def smaller_values(value):
     elif isinstance(value, dict):
         for word in ("and", "or"):
             yield from (part for part in value.get(word, []) if isinstance(part, dict))
-        if isinstance(value.get("not"), dict):
-            yield value["not"]
+        yield from (value[word] for word in ("not", "of", "any", "all", "none") if isinstance(value.get(word), dict))
         for key, item in value.items():
             rest = {other: inner for other, inner in value.items() if other != key}
             yield rest
@@ -97,5 +99,6 @@ def describe(case):
     lines = [f"rule   {dumps(rule)}", f"as_of  {utc_text(as_of)}"]
     lines += [f"cohort {name}: {dumps(cohort)}" for name, cohort in case.cohorts.items()]
     lines += [f"profile {customer!r}: {dumps(profile)}" for customer, profile in case.data.profiles.items()]
+    lines += [f"table {name}: {dumps(table.rows)}" for name, table in case.data.tables.items()]
     lines += [f"event {e.id} {e.customer!r} {e.type!r} {utc_text(e.at)} {dumps(e.data)}" for e in case.data.events]
     return "\n".join(lines)

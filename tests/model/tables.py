@@ -15,6 +15,8 @@ def text_of(sql_type, value):
         return "true" if value else "false"
     if sql_type == "timestamptz":
         return value.replace("T", " ").replace("+00:00", "+00")
-    if sql_type in ("text", "bigint", "numeric", "date"):
-        return str(value)
+    if sql_type in ("bigint", "numeric"):
+        return format(value, "f")
+    if sql_type in ("text", "date"):
+        return value
     raise ValueError(sql_type)

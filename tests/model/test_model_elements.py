@@ -204,7 +204,8 @@ class Rows(Base):
             "n": "bigint",
         },
         loads(
-            """[{"id": "k", "price": 10.50, "Odd Name": true, "more": {"a": 1}, "seen": "2026-01-01T00:00:00+00:00", "n": 1},
+            """[{"id": "k", "price": 10.50, "Odd Name": true, "more": {"a": 1}, "n": 1,
+             "seen": "2026-01-01T00:00:00+00:00"},
             {"id": "p", "price": 1, "Odd Name": false, "more": [1], "seen": null, "n": 2},
             {"id": null, "price": null, "Odd Name": true, "more": null, "seen": null, "n": null}]"""
         ),

@@ -63,7 +63,8 @@ class Compared(Base):
         self.assertTrue(self.holds_of(counts))
         self.assertFalse(self.holds_of(counts, ("b", "2026-01-01T00:00:00Z")))
         self.assertTrue(self.holds_of(counts, ("b", "2026-01-01T00:00:00Z"), ("a", "2026-01-01T00:00:00Z")))
-        distinct = '{"compare": {"did": "a", "aggregate": {"fn": "count_distinct", "property": "p"}}, "operator": "eq", "to": 0}'
+        values = '{"did": "a", "aggregate": {"fn": "count_distinct", "property": "p"}}'
+        distinct = f'{{"compare": {values}, "operator": "eq", "to": 0}}'
         self.assertTrue(self.holds_of(distinct))
         self.assertTrue(self.holds_of(distinct, ("a", "2026-01-01T00:00:00Z", '{"p": [1]}')))
         self.assertFalse(self.holds_of(distinct, ("a", "2026-01-01T00:00:00Z", '{"p": false}')))
