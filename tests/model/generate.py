@@ -39,6 +39,7 @@ class Case:
     data: Data
     cohorts: dict = field(default_factory=dict)
     checks: list = field(default_factory=list)  # (rule, as_of)
+    features: frozenset = frozenset()  # of the additions that the rules use
 
 
 def instant_of(text):
@@ -276,7 +277,7 @@ def make_cohorts(pools, case):
 def make_case(seed, rules=30):
     rng = random.Random(f"cohort {seed}")
     pools = Pools(rng)
-    case = Case(make_data(pools))
+    case = Case(make_data(pools), features=pools.features)
     make_cohorts(pools, case)
     while len(case.checks) < rules:
         as_of = rng.choice(pools.as_ofs + [pools.instant()])

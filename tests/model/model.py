@@ -90,7 +90,7 @@ class Snapshot(Predicates, Sequences):
         return {customer for customer in self.universe if self.holds(condition, customer)}
 
     def once(self, part, compute):
-        """What a part of a rule says of all customers, worked out once; the part is kept so that its id stays its own."""
+        """What a part of a rule says of all customers, worked out once; kept with it, so that its id stays its own."""
         key = id(part), self.zone
         if key not in self.known:
             self.known[key] = part, compute()
@@ -240,7 +240,7 @@ class Snapshot(Predicates, Sequences):
     # Several customers
 
     def figure(self, figure_of, customers):
-        """A figure of these customers' events together, of one customer's profile, or a number; None without a value."""
+        """A figure of these customers' events together, of one's profile, or a number; None without a value."""
         if not isinstance(figure_of, dict):
             return Fraction(figure_of)
         if "profile" in figure_of:
