@@ -208,7 +208,7 @@ def report(runner, case, number, question, wrong, seed):
             ):
                 if again and asked.route == question.route and again.split()[0] == wrong.split()[0]:
                     return f"expected {asked.expected!r}, {again}"
-        except (KeyError, ValueError, IndexError, TypeError):
+        except (KeyError, ValueError, IndexError, TypeError, AttributeError):
             return None  # shrunk until it was no rule any more
         return None
 
