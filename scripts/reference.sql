@@ -102,6 +102,9 @@ SELECT refreshed_at, size, entered, exited FROM cohort_history('abandoned carts'
 -- cohort_changes
 SELECT customer_id, change, changed_at FROM cohort_changes('abandoned carts', since => now() - interval '1 day');
 
+-- cohort_version
+SELECT * FROM cohort_version();
+
 -- cohort_seal
 SELECT events, profiles, segments FROM cohort_seal();
 

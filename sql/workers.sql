@@ -51,10 +51,6 @@ CREATE FUNCTION kursaha_cohort.unsealed_since() RETURNS timestamptz
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'unsealed_since_wrapper';
 COMMENT ON FUNCTION kursaha_cohort.unsealed_since() IS 'When the first event was committed that no worker has sealed yet; null where none is known of';
 
-CREATE FUNCTION kursaha_cohort.library_version() RETURNS text
-    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'library_version_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.library_version() IS 'The version of the library that this session has loaded';
-
 CREATE FUNCTION kursaha_cohort.worker_problem() RETURNS TABLE (what text, since timestamptz, remedy text)
     LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 1 AS 'MODULE_PATHNAME', 'worker_problem_wrapper';
 COMMENT ON FUNCTION kursaha_cohort.worker_problem() IS 'Why no background worker comes to this database, or none does its work; no row where all is well';

@@ -27,7 +27,7 @@ const SETS: &[PrivilegeSet] = &[
             ("SELECT", "{s}.cohort_problem"),
             ("SELECT", "{s}.cohort_sync_status, {s}.cohort_sync_run, {s}.cohort_capture_status"),
         ],
-        functions: &[],
+        functions: &["cohort_version"],
     },
     PrivilegeSet {
         name: "reader",
@@ -154,7 +154,7 @@ fn cohort_grant(privilege_set: &str, role: &str) -> Result<(), ErrorReport> {
         return Err(invalid(format!("unknown privilege set \"{privilege_set}\""))
             .set_hint(format!("The sets are {}.", names.join(", "))));
     };
-    let schema = extension::schema()?;
+    let schema = extension::served_schema()?;
     let role: String = spi::one(Snapshot::Fresh, "SELECT quote_ident($1)", &[role.into()], |row| row.need(1))?;
     spi::touch(&format!("GRANT USAGE ON SCHEMA {schema}, kursaha_cohort TO {role}"), &[])?;
     for included in SETS.iter().filter(|other| other.name == set.name || set.includes.contains(&other.name)) {

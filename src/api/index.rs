@@ -9,12 +9,14 @@ use crate::pg::databases::with_owners_rights;
 use crate::pg::errors::Fallible;
 use crate::pg::extension;
 use crate::pg::index::{self, Sealed};
+use crate::pg::version;
 
 type SealedRow = (i64, i64, i64, i64, Interval);
 
 /// Whoever may call these reads and writes the index's tables through them only, and may be behind policies, which must
 /// not keep rows out of the index: it is made with the rights of the extension's owner.
 fn row(work: impl FnOnce() -> Fallible<Sealed>) -> Fallible<SealedRow> {
+    version::refuse_newer_objects()?;
     let began = Instant::now();
     let sealed = with_owners_rights(work)?;
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
@@ -51,6 +53,7 @@ fn cohort_reindex() -> Result<
 /// Compares the whole index with the tables; no row when they agree.
 #[pg_extern(stable, parallel_restricted)]
 fn cohort_check() -> Result<TableIterator<'static, (name!(place, String), name!(problem, String))>, ErrorReport> {
+    version::refuse_newer_objects()?;
     let problems = index::check()?;
     Ok(TableIterator::new(problems.into_iter().map(|found| (found.place, found.problem))))
 }

@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 use crate::pg::board::{self, Extension};
 use crate::pg::settings;
 use crate::pg::time;
+use crate::pg::version;
 
 /// Whether the library is preloaded.
 #[pg_extern(sql = false)]
@@ -28,7 +29,13 @@ fn unsealed_since() -> Option<TimestampWithTimeZone> {
 /// The version of this library.
 #[pg_extern(sql = false)]
 fn library_version() -> &'static str {
-    env!("CARGO_PKG_VERSION")
+    version::LIBRARY
+}
+
+/// The version of the format in which this library writes segments. `sql/version.sql` declares it.
+#[pg_extern(sql = false)]
+fn segment_format() -> i32 {
+    i32::from(cohort_core::segment::FORMAT)
 }
 
 /// The first reason why no worker comes here, or none does its work: what, since when, and what helps. No row where all
@@ -71,6 +78,10 @@ fn problem() -> Option<(String, Option<i64>, String)> {
     if entry.extension() == Extension::ReadOnly {
         let remedy = "ALTER DATABASE … RESET default_transaction_read_only.";
         return say("no worker runs here: the database's transactions may only read", None, remedy);
+    }
+    if entry.extension() == Extension::OtherVersion {
+        let remedy = "ALTER EXTENSION kursaha_cohort UPDATE; where the library is the older one, restart the server.";
+        return say("no worker runs here: the library and the extension are of different versions", None, remedy);
     }
     for (visits, name) in [(&entry.sealer, "sealer"), (&entry.scheduler, "scheduler")] {
         if let Some(since) = visits.failing_since() {

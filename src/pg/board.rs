@@ -27,10 +27,13 @@ pub(crate) enum Extension {
     SwitchedOff,
     /// The database's transactions may only read.
     ReadOnly,
+    /// Its objects and this library are of different versions.
+    OtherVersion,
 }
 
 impl Extension {
-    const ALL: [Self; 5] = [Self::Unknown, Self::Absent, Self::Present, Self::SwitchedOff, Self::ReadOnly];
+    const ALL: [Self; 6] =
+        [Self::Unknown, Self::Absent, Self::Present, Self::SwitchedOff, Self::ReadOnly, Self::OtherVersion];
 }
 
 /// How a visit ended.

@@ -3,10 +3,11 @@
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 
-use super::board::Extension;
-use super::errors::Fallible;
+use super::board::{Entry, Extension};
+use super::errors::{Fallible, SqlState, failure};
 use super::spi::{self, Snapshot};
-use super::{extension, settings};
+use super::version::Fit;
+use super::{extension, settings, version};
 
 /// The databases that a worker may connect to. Needs no database of its own: the table is shared.
 pub(crate) fn all() -> Vec<pg_sys::Oid> {
@@ -47,9 +48,24 @@ pub(crate) fn look() -> Fallible<Extension> {
         Extension::Absent
     } else if !writable()? {
         Extension::ReadOnly
+    } else if version::fit() != Fit::Same {
+        Extension::OtherVersion
     } else {
         Extension::Present
     })
+}
+
+/// Tells the launcher what a worker found, and the log where it is that library and extension do not fit together.
+pub(crate) fn note(entry: &Entry, found: Extension) {
+    if found == Extension::OtherVersion
+        && entry.extension() != found
+        && let Some((what, remedy)) = version::problem()
+    {
+        failure(SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, format!("no worker runs here: {what}"))
+            .set_hint(remedy)
+            .report(pgrx::PgLogLevel::WARNING);
+    }
+    entry.set_extension(found);
 }
 
 /// Whether this server and database may be written to.

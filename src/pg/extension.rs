@@ -8,6 +8,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 
 use super::errors::{Fallible, SqlState, failure};
 use super::index::{extension_owner, public_schema};
+use super::version;
 
 /// The OID of the schema of the internal objects; invalid where there is none. Other than the extension's own it comes
 /// from a cache of the server's.
@@ -28,6 +29,12 @@ pub(crate) fn schema() -> Fallible<String> {
         }
         Ok(CStr::from_ptr(pg_sys::quote_identifier(name)).to_string_lossy().into_owned())
     }
+}
+
+/// The same for questions and work, which are refused where the objects are newer than the library.
+pub(crate) fn served_schema() -> Fallible<String> {
+    version::refuse_newer_objects()?;
+    schema()
 }
 
 /// The OIDs of the schema of the public objects and of that of the internal ones.

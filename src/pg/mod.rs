@@ -29,4 +29,5 @@ pub(crate) mod store;
 pub(crate) mod time;
 pub(crate) mod transaction;
 mod trigger;
+pub(crate) mod version;
 pub(crate) mod zones;

@@ -48,7 +48,7 @@ pub(crate) fn set(keep: Option<Interval>, event_type: Option<&str>) -> Fallible<
         return Err(invalid("events can be kept for more than no time and at most 1000 years")
             .set_hint("Pass an interval such as '13 months'; NULL ends the policy."));
     }
-    let schema = super::extension::schema()?;
+    let schema = super::extension::served_schema()?;
     let may: bool = spi::one(
         Snapshot::Callers,
         "SELECT has_table_privilege($1, 'SELECT') AND has_table_privilege($1, 'DELETE')",
@@ -103,7 +103,7 @@ fn next(due: bool, after: &str) -> Fallible<Option<Policy>> {
 /// Deletes events of a policy in the current transaction: up to so many, or a few more, and from up to so many pages.
 /// Gives how many, and whether the pass has reached the table's end.
 fn delete(policy: &Policy, most: u64, pages: i64, role: Option<pg_sys::Oid>) -> Fallible<(u64, bool)> {
-    let schema = super::extension::schema()?;
+    let schema = super::extension::served_schema()?;
     let end: i64 = spi::one(
         Snapshot::Fresh,
         "SELECT pg_relation_size($1::regclass) / current_setting('block_size')::bigint",

@@ -9,6 +9,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::{FromDatum, pg_sys};
 
 use super::errors::{Fallible, SqlState, failure};
+use super::version::Remedy;
 
 /// Which snapshot a statement sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +155,8 @@ fn execute(
     let count = i32::try_from(args.len()).unwrap_or(i32::MAX);
 
     let _running = Running::begin();
+    let mut remedy = std::pin::pin!(Remedy::new());
+    remedy.as_mut().begin();
     // SAFETY: the arrays outlive the call and are as long as `count` says; SPI is finished on every path but that of
     // an error, where the (sub)transaction's abort cleans SPI and the settings up.
     unsafe {

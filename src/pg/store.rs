@@ -219,7 +219,7 @@ impl Question {
             };
             cohorts.insert(name, source);
         }
-        Ok(Self { rule, schema: extension::schema()?, as_of, instant: 0, cohorts })
+        Ok(Self { rule, schema: extension::served_schema()?, as_of, instant: 0, cohorts })
     }
 
     /// A saved cohort at an instant. A fixed list is asked as the rule that names it.

@@ -278,7 +278,7 @@ fn stamps(ids: &[String], wanted: &HashMap<usize, Option<i64>>) -> Fallible<Vec<
     let mut places: Vec<usize> = wanted.keys().copied().collect();
     places.sort_unstable();
     let asked: Vec<String> = places.iter().map(|place| ids[*place].clone()).collect();
-    let schema = extension::schema()?;
+    let schema = extension::served_schema()?;
     spi::run(
         Snapshot::Callers,
         &format!(
@@ -299,7 +299,7 @@ pub(super) fn profiles(snapshot: Snapshot, destination: &dyn Destination, ids: &
     if !destination.wants_profile() {
         return Ok(vec![(None, None); ids.len()]);
     }
-    let schema = extension::schema()?;
+    let schema = extension::served_schema()?;
     let asked: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
     let mut found: Vec<Profile> = vec![(None, None); ids.len()];
     spi::each(

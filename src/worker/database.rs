@@ -94,11 +94,11 @@ impl Visitor {
         self.rest = 0;
         let looks = match extension {
             Extension::Absent => NO_EXTENSION,
-            Extension::SwitchedOff | Extension::ReadOnly => SWITCHED_OFF,
+            Extension::SwitchedOff | Extension::ReadOnly | Extension::OtherVersion => SWITCHED_OFF,
             Extension::Present | Extension::Unknown => self.looks,
         };
         self.look = now + board::micros(looks);
-        if matches!(extension, Extension::SwitchedOff | Extension::ReadOnly) {
+        if matches!(extension, Extension::SwitchedOff | Extension::ReadOnly | Extension::OtherVersion) {
             self.rest = self.look;
         }
     }

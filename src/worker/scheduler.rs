@@ -52,7 +52,7 @@ pub extern "C-unwind" fn kursaha_cohort_scheduler(database: pg_sys::Datum) {
 fn visit(entry: &Entry) -> Outcome {
     let begun = attempt(Isolation::ReadCommitted, || {
         let extension = databases::look()?;
-        entry.set_extension(extension);
+        databases::note(entry, extension);
         let may = extension == Extension::Present;
         Ok((may, may && keep_extension() && Lock::Scheduler.try_take()?))
     });

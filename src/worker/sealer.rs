@@ -45,7 +45,7 @@ fn visit(entry: &Entry) -> Outcome {
         Ok(found) => found,
         Err(trouble) => return failed(entry, &trouble),
     };
-    entry.set_extension(found.extension);
+    databases::note(entry, found.extension);
     if found.extension != Extension::Present {
         return Outcome::Idle;
     }

@@ -10,7 +10,7 @@ use super::stream::{Corrupt, Span, Stream, Unwritable, narrow, read_into};
 /// The first bytes of every segment, whatever its version.
 const MAGIC: [u8; 7] = *b"KCOHORT";
 /// The version of the format, which comes next.
-const VERSION: u8 = 4;
+pub const VERSION: u8 = 4;
 /// Magic and version; checksum of what follows up to the end of the directory; lengths of the directory, the headers and the data.
 const PREFIX: usize = 8 + 4 + 4 + 4 + 8;
 /// Where the checksum begins to count.

@@ -25,6 +25,7 @@ pub use customers::{CustomersBuilder, CustomersHeader, Key, customer_hash};
 pub use dictionary::Kinds;
 pub use group::Group;
 pub use header::{Entry, Header};
+pub use layout::VERSION as FORMAT;
 pub use page::PAGE;
 pub use removals::{Removal, RemovalsBuilder, removals};
 pub use stream::{Corrupt, Span, Stream, Unwritable};

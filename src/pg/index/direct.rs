@@ -56,17 +56,29 @@ mod cohort {
 
 /// The OID of the schema of the extension's public objects, if the extension is in this database.
 pub(crate) fn public_schema() -> Option<pg_sys::Oid> {
-    of_extension(|row| row.extnamespace)
+    of_extension(|row, _| Some(row.extnamespace))
 }
 
 /// The role that owns the extension, if it is in this database.
 pub(crate) fn extension_owner() -> Option<pg_sys::Oid> {
-    of_extension(|row| row.extowner)
+    of_extension(|row, _| Some(row.extowner))
+}
+
+/// The version of the extension's objects, if it is in this database.
+pub(crate) fn extension_version() -> Option<String> {
+    of_extension(|_, (tuple, descriptor)| {
+        let mut is_null = false;
+        let column = pg_sys::Anum_pg_extension_extversion.cast_signed();
+        // SAFETY: the row is one of the catalog; the text is copied.
+        unsafe { String::from_datum(pg_sys::heap_getattr(tuple, column, descriptor, &mut is_null), is_null) }
+    })
 }
 
 /// Something of the extension's row in its catalog. A new backend's first statement would take longer than its first
 /// short question.
-fn of_extension<T>(take: impl Fn(&pg_sys::FormData_pg_extension) -> T) -> Option<T> {
+fn of_extension<T>(
+    take: impl Fn(&pg_sys::FormData_pg_extension, (pg_sys::HeapTuple, pg_sys::TupleDesc)) -> Option<T>,
+) -> Option<T> {
     let table = Relation::table(pg_sys::ExtensionRelationId);
     let mut found = None;
     // SAFETY: the catalog is open, and its rows are of this form; a row is valid until the next one.
@@ -87,7 +99,7 @@ fn of_extension<T>(take: impl Fn(&pg_sys::FormData_pg_extension) -> T) -> Option
             #[expect(clippy::cast_ptr_alignment, reason = "rows are aligned")]
             let row = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_extension>();
             if CStr::from_ptr(row.extname.data.as_ptr()) == c"kursaha_cohort" {
-                found = Some(take(row));
+                found = take(row, (tuple, (*table.0).rd_att));
             }
         }
         pg_sys::systable_endscan(scan);
