@@ -81,7 +81,10 @@ pub(super) fn wait(moment: std::time::Duration) {
 /// Ends the process. The server goes on.
 pub(super) fn end() -> ! {
     // SAFETY: ends the process.
-    unsafe { pg_sys::proc_exit(0) }
+    unsafe { pg_sys::proc_exit(0) };
+    // The declaration of 18 does not say so.
+    #[cfg(feature = "pg18")]
+    unreachable!("proc_exit returned")
 }
 
 unsafe extern "C-unwind" fn on_reload(_signal: core::ffi::c_int) {

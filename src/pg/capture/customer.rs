@@ -52,7 +52,7 @@ impl Customers {
                     .iter()
                     .any(|trigger| pg_sys::get_func_namespace(trigger.tgfoid) != internals);
             }
-            Ok(Self { relation, key: pg_sys::RelationGetPrimaryKeyIndex(relation), guarded })
+            Ok(Self { relation, key: event::primary_key(relation), guarded })
         }
     }
 

@@ -101,7 +101,7 @@ unsafe fn describe(relation: pg_sys::Relation, internals: pg_sys::Oid, generatio
                 || triggers.trig_insert_before_statement
                 || triggers.trig_insert_new_table;
         }
-        let key = pg_sys::RelationGetPrimaryKeyIndex(relation);
+        let key = primary_key(relation);
         plain &= !indexes_may_refuse(relation, place::DATA as i16 + 1);
         let table = (*relation).rd_id;
         let sequences = pgrx::PgList::<pg_sys::Oid>::from_pg(pg_sys::getOwnedSequences(table));
@@ -216,6 +216,20 @@ pub(super) unsafe fn index(
         pg_sys::ExecInsertIndexTuples(result, slot, state, false, lenient, conflict, arbiters);
         #[cfg(not(feature = "pg15"))]
         pg_sys::ExecInsertIndexTuples(result, slot, state, false, lenient, conflict, arbiters, false);
+    }
+}
+
+/// The index of a primary key that is checked at once.
+///
+/// # Safety
+/// The relation is open.
+pub(super) unsafe fn primary_key(relation: pg_sys::Relation) -> pg_sys::Oid {
+    // SAFETY: as the caller says.
+    unsafe {
+        #[cfg(not(feature = "pg18"))]
+        return pg_sys::RelationGetPrimaryKeyIndex(relation);
+        #[cfg(feature = "pg18")]
+        return pg_sys::RelationGetPrimaryKeyIndex(relation, false);
     }
 }
 
