@@ -17,8 +17,8 @@ build: setup ## build the extension below target/
 install: setup ## install the extension into this machine's PostgreSQL 15 (root or sudo)
 	@scripts/install
 
-test: ## everything: setup, format, lints, unit tests, build, tests on a private server
-	@scripts/test
+test: ## everything: setup, format, lints, unit tests, builds, tests on private servers of PostgreSQL 15 to 18 (PG_MAJOR=N)
+	@scripts/test-majors
 
 fuzz: build ## random histories without end: the index against plain SQL
 	@scripts/fuzz
@@ -46,4 +46,5 @@ bench: build ## the benchmark
 
 clean: ## stop this checkout's private servers and remove target/
 	@scripts/pg stop-all
+	@scripts/postgres remove
 	@cargo clean

