@@ -7,11 +7,11 @@ compared with plain SQL. `pg_resetwal` moves the server; what lies behind is fro
 import os
 import pwd
 import subprocess
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAME = "xids"
-BIN = Path("/usr/lib/postgresql") / os.environ.get("PG_MAJOR", "15") / "bin"
 # Pages of pg_xact: 32,768 transactions a page, 32 pages a file.
 OF_FILE = 1 << 20
 
@@ -69,11 +69,18 @@ def ask(sql):
     return result.stdout.strip()
 
 
+@cache
+def programs():
+    """The directory of the server's programs. It runs when this is asked first."""
+    lines = scripts("env", NAME).splitlines()
+    return next(line.partition("PG_BIN=")[2] for line in lines if "PG_BIN=" in line)
+
+
 def owned(data, program, *arguments):
     """Runs a program of the server's as the owner of its data."""
     owner = pwd.getpwuid(data.stat().st_uid).pw_name
     as_owner = ["runuser", "-u", owner, "--"] if os.geteuid() == 0 else []
-    subprocess.run([*as_owner, str(BIN / program), *arguments], cwd="/", check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*as_owner, f"{programs()}/{program}", *arguments], cwd="/", check=True, stdout=subprocess.DEVNULL)
 
 
 def move(data, *, xid, epoch=None):

@@ -87,7 +87,7 @@ class Server:
         script = f"{text}\nenv -0"
         pairs = subprocess.run(["bash", "-c", script], check=True, capture_output=True, text=True).stdout.split("\0")
         self.env = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-        self.env["PATH"] = self.env.get("PG_BIN", "/usr/lib/postgresql/15/bin") + ":" + self.env["PATH"]
+        self.env["PATH"] = self.env["PG_BIN"] + ":" + self.env["PATH"]
         self.secrets = directory / "secrets"
         self.secrets.mkdir(parents=True, exist_ok=True)
         for secret, source in (("meta", "token"), ("hook", "hook-secret"), ("s3", "s3-secret")):

@@ -123,7 +123,7 @@ class Server(Case):
 
     def test_alter_extension_update(self):
         """A new version arrives while a batch is on its way."""
-        extension = next(self.server.where.glob("pg/share/postgresql/*/extension"))
+        extension = next(self.server.where.glob("pg/**/extension/kursaha_cohort.control")).parent
         version = self.server.ask("SELECT extversion FROM pg_extension WHERE extname = 'kursaha_cohort'")
         script = extension / f"kursaha_cohort--{version}--{version}.next.sql"
         script.write_text("ALTER TABLE kursaha_cohort.sync ADD note text;\n"
@@ -151,8 +151,7 @@ class Server(Case):
     def test_z_standby_and_promotion(self):
         """A standby runs nothing; when it is promoted in the middle of a run, it takes the run over."""
         server, standby = self.server, self.server.where / "standby"
-        socket, programs = standby / "socket", subprocess.run(
-            ["pg_config", "--bindir"], env=server.env, capture_output=True, text=True).stdout.strip() or "/usr/lib/postgresql/15/bin"
+        socket, programs = standby / "socket", server.env["PG_BIN"]
         as_server = ["runuser", "-u", pwd.getpwuid(server.where.stat().st_uid).pw_name, "--"] if os.geteuid() == 0 else []
 
         def run(*command):
@@ -163,7 +162,7 @@ class Server(Case):
         shutil.chown(socket, server.where.stat().st_uid, server.where.stat().st_gid)
         with (standby / "postgresql.conf").open("a") as settings:
             settings.write(f"unix_socket_directories = '{socket}'\nhot_standby_feedback = on\n")
-        program = next(server.where.glob("pg/lib/postgresql/*/bin/postgres"))
+        program = (server.where / "postgres").readlink()
         control = (f"{programs}/pg_ctl", "-D", str(standby), "-p", str(program), "-l", str(standby / "log"), "-w")
         # pg_ctl's own output would stay open in the server: run() closes it.
         run(*control, "start")

@@ -32,14 +32,16 @@ CREATE TABLE shopper (id text PRIMARY KEY, number bigint, code uuid);
 INSERT INTO shopper SELECT 'plan-' || g, g, ('00000000-0000-0000-0000-' || lpad(g::text, 12, '0'))::uuid FROM generate_series(1, 40) g;
 EXPLAIN (COSTS OFF) SELECT FROM shopper WHERE cohort_contains('planned', id) AND id ~ '^plan' AND number > 7;
 SELECT count(*) FROM shopper WHERE cohort_contains('planned', id) AND id ~ '^plan' AND number > 7;
-SET LOCAL force_parallel_mode = on;
+-- Its name up to 15, and from 16 on.
+SELECT CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'force_parallel_mode' ELSE 'debug_parallel_query' END AS parallel \gset
+SET LOCAL :parallel = on;
 EXPLAIN (COSTS OFF) SELECT count(*) FROM shopper WHERE cohort_contains('planned', id);
 SELECT count(*) FROM shopper WHERE cohort_contains('planned', id);
 SELECT cohort_count('planned'), (SELECT count(*) FROM cohort_run('planned')) AS run, (SELECT count(*) FROM cohort_members('planned')) AS members;
 SET LOCAL kursaha_cohort.engine = 'sql';
 SELECT count(*) FROM shopper WHERE cohort_contains('planned', id);
 SET LOCAL kursaha_cohort.engine = 'bitmap';
-SET LOCAL force_parallel_mode = off;
+SET LOCAL :parallel = off;
 
 -- One customer, some customers, and any few of them do not need all members.
 EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM cohort_run('planned') WHERE customer_id = 'plan-7';
@@ -47,7 +49,7 @@ EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM cohort_evaluate('{"did": "plan"}', '2
 EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM cohort_run(name => 'planned') WHERE customer_id IN ('plan-7', 'plan-70');
 EXPLAIN (VERBOSE, COSTS OFF) SELECT * FROM cohort_run('planned') LIMIT 2 OFFSET 1;
 EXPLAIN (VERBOSE, COSTS OFF) SELECT s.number FROM shopper s JOIN cohort_run('planned') c ON c.customer_id = s.id WHERE s.id = 'plan-7';
-EXPLAIN (VERBOSE, COSTS OFF) SELECT number, ARRAY(SELECT customer_id FROM cohort_run('planned') c WHERE c.customer_id = s.id) FROM shopper s;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT number, (SELECT count(c.customer_id) FROM cohort_run('planned') c WHERE c.customer_id = s.id) FROM shopper s;
 SELECT * FROM cohort_run('planned') WHERE customer_id = 'plan-7';
 SELECT * FROM cohort_run('planned', '2025-02-01 00:00+00') WHERE customer_id = 'plan-7';
 SELECT * FROM cohort_run('planned') WHERE customer_id = 'plan-70';
@@ -79,9 +81,6 @@ EXPLAIN (COSTS OFF) SELECT DISTINCT customer_id FROM cohort_run('planned') LIMIT
 EXPLAIN (COSTS OFF) SELECT count(*) FROM cohort_run('planned') LIMIT 2;
 EXPLAIN (COSTS OFF) SELECT * FROM cohort_run('planned') WHERE customer_id <> 'plan-7';
 EXPLAIN (COSTS OFF) SELECT * FROM cohort_run('planned') WHERE customer_id = 'plan-' || (random() * 9)::int;
-CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
-EXPLAIN (COSTS OFF) SELECT * FROM cohort_run('planned') WHERE customer_id = 'PLAN-7' COLLATE any_case;
-SELECT * FROM cohort_run('planned') WHERE customer_id = 'PLAN-7' COLLATE any_case;
 
 -- Who may run cohort_run and nothing else gets the same rows.
 CREATE ROLE plan_reader;
