@@ -21,6 +21,30 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.number_columns() IS 'Finds the numbers of a capture''s columns by their names';
 
+-- A restored table has other numbers than the one of the dump.
+CREATE FUNCTION kursaha_cohort.renumber_columns(changed oid[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE kursaha_cohort.capture c
+    SET customer_attnum = n.customer, occurred_at_attnum = n.occurred, data_attnums = n.data, update_attnums = n.updates
+    FROM (SELECT c.capture_id,
+              (SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = c.source AND a.attname = c.customer_column
+                  AND NOT a.attisdropped) AS customer,
+              (SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = c.source AND a.attname = c.occurred_at_column
+                  AND NOT a.attisdropped) AS occurred,
+              (SELECT array_agg(a.attnum ORDER BY d.n) FROM unnest(c.data_columns) WITH ORDINALITY AS d (name, n)
+               LEFT JOIN pg_attribute a ON a.attrelid = c.source AND a.attname = d.name AND NOT a.attisdropped) AS data,
+              (SELECT array_agg(a.attnum ORDER BY d.n) FROM unnest(c.update_columns) WITH ORDINALITY AS d (name, n)
+               LEFT JOIN pg_attribute a ON a.attrelid = c.source AND a.attname = d.name AND NOT a.attisdropped) AS updates
+          FROM kursaha_cohort.capture c WHERE changed IS NULL OR c.source::oid = ANY (changed)) n
+    WHERE n.capture_id = c.capture_id
+      AND (c.customer_attnum, c.occurred_at_attnum, c.data_attnums, c.update_attnums)
+          IS DISTINCT FROM (n.customer, n.occurred, n.data, n.updates);
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.renumber_columns(oid[]) IS 'Sets the numbers of the columns of the captures of some tables, or of all, by their names';
+
 CREATE TRIGGER number_columns BEFORE INSERT ON kursaha_cohort.capture
     FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.number_columns();
 ALTER TABLE kursaha_cohort.capture ENABLE ALWAYS TRIGGER number_columns;
@@ -203,6 +227,8 @@ $$;
 COMMENT ON FUNCTION kursaha_cohort.check_capture_columns(regclass, name, name, name[], name[]) IS 'Raises an error when a table has not the columns that a capture is to read';
 
 -- The triggers of a capture. Their names order them: arrival sees a row that moved between partitions before capture does.
+-- The condition stands in triggers of its own, which never fire: in the WHEN clause of one that does, an error of it would
+-- fail the application's write. There it is kept in step with the table's columns, and is part of a dump.
 CREATE FUNCTION kursaha_cohort.create_capture_triggers(capture kursaha_cohort.capture, when_condition text) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
 AS $$
@@ -214,14 +240,17 @@ DECLARE
 BEGIN
     IF when_condition IS NOT NULL THEN
         -- The line break keeps a comment from swallowing the bracket.
-        condition := format(E'WHEN (%s\n)', when_condition);
+        condition := format(E'WHEN (false AND (%s\n))', when_condition);
     END IF;
     FOR made IN
         SELECT * FROM (VALUES
             ('cohort_arrival_%s', 'INSERT', '', 'arrival', moves),
-            ('cohort_capture_%s', 'INSERT', condition, '', capture.on_insert),
-            ('cohort_capture_%s_update', 'UPDATE', condition, '', capture.on_update),
-            ('cohort_capture_%s_delete', 'DELETE', condition, '', capture.on_delete),
+            ('cohort_capture_%s', 'INSERT', '', '', capture.on_insert),
+            ('cohort_capture_%s_update', 'UPDATE', '', '', capture.on_update),
+            ('cohort_capture_%s_delete', 'DELETE', '', '', capture.on_delete),
+            ('cohort_when_%s', 'INSERT', condition, 'when', capture.on_insert AND when_condition IS NOT NULL),
+            ('cohort_when_%s_update', 'UPDATE', condition, 'when', capture.on_update AND when_condition IS NOT NULL),
+            ('cohort_when_%s_delete', 'DELETE', condition, 'when', capture.on_delete AND when_condition IS NOT NULL),
             ('cohort_keep_%s', CASE WHEN capture.on_insert THEN 'UPDATE OR DELETE' ELSE 'DELETE' END, '', 'keep',
              capture.event_type IS NOT NULL AND (capture.on_insert OR moves))
         ) AS t (name, events, condition, role, wanted) WHERE t.wanted
@@ -381,7 +410,8 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['cohort_arrival_%s', 'cohort_capture_%s', 'cohort_capture_%s_update',
-                                'cohort_capture_%s_delete', 'cohort_keep_%s'] LOOP
+                                'cohort_capture_%s_delete', 'cohort_keep_%s', 'cohort_when_%s', 'cohort_when_%s_update',
+                                'cohort_when_%s_delete'] LOOP
         EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', format(name, capture.capture_id), capture.source);
     END LOOP;
 END

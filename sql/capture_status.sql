@@ -7,7 +7,10 @@ WITH counted AS (
         coalesce(sum(c.rows) FILTER (WHERE c.outcome = 'recorded'), 0)::bigint AS recorded,
         coalesce(sum(c.rows) FILTER (WHERE c.outcome = 'backfilled'), 0)::bigint AS backfilled,
         coalesce(sum(c.rows) FILTER (WHERE c.outcome NOT IN ('recorded', 'backfilled')), 0)::bigint AS skipped,
-        max(c.last_at) FILTER (WHERE c.outcome NOT IN ('recorded', 'backfilled')) AS last_skipped_at
+        max(c.last_at) FILTER (WHERE c.outcome NOT IN ('recorded', 'backfilled')) AS last_skipped_at,
+        -- A row without a customer is no mistake, and the events of others come in another way.
+        max(c.last_at) FILTER (WHERE c.outcome NOT IN ('recorded', 'backfilled', 'no customer', 'loaded by a dump',
+                                                       'event comes by subscription')) AS last_lost_at
     FROM kursaha_cohort.capture_count c GROUP BY c.capture_id
 ), reasons AS (
     SELECT r.capture_id, jsonb_object_agg(r.reason, r.rows) AS skipped_rows
@@ -81,7 +84,7 @@ LEFT JOIN LATERAL (
          'That is right where the publisher captures the table; otherwise take cohort_event out of the subscription.'),
         (7, k.data IS NOT NULL, false, 'columns of data_columns are gone: ' || k.data,
          'Their properties are left out of new events. cohort_release and cohort_capture set other columns.'),
-        (8, n.last_skipped_at > now() - interval '1 day', false, 'rows were skipped in the last day',
+        (8, n.last_lost_at > now() - interval '1 day', false, 'rows were skipped in the last day',
          'skipped_rows says why.')
     ) AS v (n, holds, stops, problem, hint) WHERE v.holds ORDER BY v.n LIMIT 1
 ) p ON true;

@@ -8,7 +8,7 @@ use pgrx::{PgLogLevel, pg_guard, pg_sys};
 use super::super::errors::{Fallible, SqlState};
 use super::super::spi::{self, Snapshot};
 use super::subtransaction::attempt;
-use super::{backfill, plan};
+use super::{old_rows, plan};
 
 /// The C entry of the event trigger.
 #[unsafe(no_mangle)]
@@ -73,7 +73,7 @@ unsafe fn before(statement: &pg_sys::AlterTableStmt) -> Fallible<()> {
         unsafe { pg_sys::LockRelationOid(table, pg_sys::AccessExclusiveLock.cast_signed()) }
     }
     for (capture, leaf) in concerned {
-        if let Err(state) = attempt(|| backfill::keep_rows(capture, leaf, false)) {
+        if let Err(state) = attempt(|| old_rows::keep_rows(capture, leaf, false)) {
             pgrx::ereport!(
                 PgLogLevel::WARNING,
                 SqlState::ERRCODE_WARNING,

@@ -8,225 +8,20 @@ use std::collections::{HashMap, HashSet};
 
 use pgrx::{IntoDatum, pg_sys};
 
-use super::super::errors::{Fallible, SqlState, failure};
+use super::super::errors::Fallible;
 use super::super::progress::{Phase, Progress};
 use super::super::spi::{self, Snapshot};
 use super::age;
 use super::condition::{self, Condition};
 use super::event::Event;
 use super::kept::{self, Kept};
+use super::leaf::{AsOwner, Leaf, Newest, may_read};
+use super::old_rows::updated_in_gap;
 use super::plan::{self, Plan};
 use super::read::{self, Row};
 use super::subtransaction::attempt;
 use super::tally::{Outcome, count};
 use super::{profile, trigger};
-
-/// Keeps a row version that is about to go, if a backfill is to record it.
-///
-/// # Safety
-/// The tuple is a version in the open relation.
-pub(super) unsafe fn keep(plan: &Plan, relation: pg_sys::Relation, tuple: pg_sys::HeapTuple) -> Fallible<()> {
-    // SAFETY: as the caller says.
-    unsafe {
-        let writer = age::writer(tuple, age::next());
-        if !plan.unrecorded.has(writer) || updated_in_gap(plan, tuple, writer) {
-            return Ok(());
-        }
-        keep_any(plan, relation, tuple, writer)
-    }
-}
-
-/// Keeps a row version. An error leaves it out, and is counted.
-unsafe fn keep_any(plan: &Plan, relation: pg_sys::Relation, tuple: pg_sys::HeapTuple, writer: u64) -> Fallible<()> {
-    let id = plan.capture.id;
-    // SAFETY: the tuple is one of the open relation.
-    unsafe {
-        let row = Row { tuple, descriptor: (*relation).rd_att };
-        match attempt(|| {
-            Ok(Condition::of(relation, id, condition::Event::Insert)
-                .is_some_and(|c| c.holds(std::ptr::null_mut(), tuple)))
-        }) {
-            Ok(true) => {}
-            Ok(false) => return Ok(()),
-            Err(state) => {
-                count(id, Outcome::Condition, Some(state));
-                return Ok(());
-            }
-        }
-        match read::safely(plan, row, true)? {
-            Some(event) => kept::keep(id, (*relation).rd_id, kept::place((*tuple).t_self), writer, &event),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Whether a row version was written by an UPDATE while the capture was released: the row may have been recorded
-/// before.
-unsafe fn updated_in_gap(plan: &Plan, tuple: pg_sys::HeapTuple, writer: u64) -> bool {
-    // SAFETY: the caller gives a valid tuple.
-    let updated = unsafe { u32::from((*(*tuple).t_data).t_infomask) & pg_sys::HEAP_UPDATED != 0 };
-    updated && plan.unrecorded.in_gap(writer)
-}
-
-/// Acts as a table's owner, as maintenance commands do: what the table's columns and conditions run has no rights that
-/// its owner has not. Ends when dropped.
-struct AsOwner(pg_sys::Oid, i32);
-
-impl AsOwner {
-    fn of(owner: pg_sys::Oid) -> Self {
-        let (mut user, mut context) = (pg_sys::InvalidOid, 0);
-        // SAFETY: reads and sets variables of the server.
-        unsafe {
-            pg_sys::GetUserIdAndSecContext(&raw mut user, &raw mut context);
-            pg_sys::SetUserIdAndSecContext(owner, context | pg_sys::SECURITY_RESTRICTED_OPERATION.cast_signed());
-        }
-        Self(user, context)
-    }
-}
-
-impl Drop for AsOwner {
-    fn drop(&mut self) {
-        // SAFETY: sets what stood before.
-        unsafe { pg_sys::SetUserIdAndSecContext(self.0, self.1) }
-    }
-}
-
-/// The newest snapshot, active until it is dropped.
-struct Newest(pg_sys::Snapshot);
-
-impl Newest {
-    fn take() -> Self {
-        // SAFETY: inside a transaction.
-        unsafe {
-            pg_sys::CommandCounterIncrement();
-            pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
-            Self(pg_sys::GetActiveSnapshot())
-        }
-    }
-}
-
-impl Drop for Newest {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            // SAFETY: pushed by `take`; an error pops it by itself.
-            unsafe { pg_sys::PopActiveSnapshot() }
-        }
-    }
-}
-
-/// A table, open for reading.
-struct Leaf(pg_sys::Relation);
-
-impl Leaf {
-    /// `None` where the table is gone.
-    fn open(table: pg_sys::Oid) -> Option<Self> {
-        // SAFETY: the lock is held until the transaction ends.
-        let relation = unsafe { pg_sys::try_relation_open(table, pg_sys::AccessShareLock.cast_signed()) };
-        (!relation.is_null()).then_some(Self(relation))
-    }
-
-    fn owner(&self) -> pg_sys::Oid {
-        // SAFETY: the relation is open.
-        unsafe { (*(*self.0).rd_rel).relowner }
-    }
-
-    fn file(&self) -> pg_sys::Oid {
-        // SAFETY: the relation is open.
-        unsafe { (*(*self.0).rd_rel).relfilenode }
-    }
-
-    /// Hands out the rows that a snapshot sees, from a place on, until the function says that it is enough.
-    fn scan(
-        &self,
-        from: i64,
-        snapshot: pg_sys::Snapshot,
-        mut each: impl FnMut(pg_sys::HeapTuple) -> Fallible<bool>,
-    ) -> Fallible<()> {
-        // SAFETY: the relation is open; a tuple is valid until the next one. Memory of a row is freed after it.
-        unsafe {
-            let blocks = pg_sys::RelationGetNumberOfBlocksInFork(self.0, pg_sys::ForkNumber::MAIN_FORKNUM);
-            if blocks == 0 {
-                return Ok(());
-            }
-            let mut first = tid(from >> 16, (from & 0xffff) as u16);
-            let mut last = tid(i64::from(blocks) - 1, 0xfff0);
-            let slot = pg_sys::table_slot_create(self.0, std::ptr::null_mut());
-            let scan = pg_sys::table_beginscan_tidrange(self.0, snapshot, &raw mut first, &raw mut last);
-            let memory = pg_sys::AllocSetContextCreateInternal(
-                pg_sys::CurrentMemoryContext,
-                c"kursaha_cohort backfilled row".as_ptr(),
-                pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
-                pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
-                pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
-            );
-            while pg_sys::table_scan_getnextslot_tidrange(scan, pg_sys::ScanDirection::ForwardScanDirection, slot) {
-                pgrx::check_for_interrupts!();
-                let mut copied = false;
-                let tuple = pg_sys::ExecFetchSlotHeapTuple(slot, false, &raw mut copied);
-                (*tuple).t_self = (*slot).tts_tid;
-                let before = pg_sys::MemoryContextSwitchTo(memory);
-                let more = each(tuple)?;
-                pg_sys::MemoryContextSwitchTo(before);
-                pg_sys::MemoryContextReset(memory);
-                if !more {
-                    break;
-                }
-            }
-            pg_sys::table_endscan(scan);
-            pg_sys::ExecDropSingleTupleTableSlot(slot);
-            pg_sys::MemoryContextDelete(memory);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Leaf {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            // SAFETY: opened by `open`; an error closes it by itself.
-            unsafe { pg_sys::table_close(self.0, pg_sys::NoLock.cast_signed()) }
-        }
-    }
-}
-
-fn tid(block: i64, offset: u16) -> pg_sys::ItemPointerData {
-    pg_sys::ItemPointerData {
-        ip_blkid: pg_sys::BlockIdData { bi_hi: (block >> 16) as u16, bi_lo: (block & 0xffff) as u16 },
-        ip_posid: offset,
-    }
-}
-
-/// Keeps rows of a table for a backfill: those that this transaction wrote before the capture began, or, before they
-/// are written again, all that are unrecorded. Gives how many rows it looked at and kept.
-pub(super) fn keep_rows(capture: i64, table: pg_sys::Oid, own: bool) -> Fallible<i64> {
-    let Some(leaf) = Leaf::open(table) else { return Ok(0) };
-    let Some(plan) = plan::plan(leaf.0, capture)? else { return Ok(0) };
-    let snapshot = Newest::take();
-    let not_old = kept::writers(capture, snapshot.0)?;
-    let _owner = AsOwner::of(leaf.owner());
-    let next = age::next();
-    let mut rows = 0;
-    leaf.scan(plan.place, snapshot.0, |tuple| {
-        // SAFETY: the tuple is one of the open table.
-        unsafe {
-            let writer = age::writer(tuple, next);
-            let wanted = if own {
-                pg_sys::TransactionIdIsCurrentTransactionId((*(*tuple).t_data).t_choice.t_heap.t_xmin)
-            } else {
-                plan.unrecorded.has(writer) && !not_old.contains(&writer) && !updated_in_gap(&plan, tuple, writer)
-            };
-            if wanted {
-                keep_any(&plan, leaf.0, tuple, writer)?;
-                rows += 1;
-            }
-        }
-        Ok(true)
-    })?;
-    if !own {
-        kept::all_kept(capture, table)?;
-    }
-    Ok(rows)
-}
 
 /// One table of a capture, as `capture_leaf` has it.
 struct Place {
@@ -257,34 +52,6 @@ pub(super) fn run(id: i64, at_most: i64) -> Fallible<i64> {
         (left, done) = (batch.left, batch.done);
     }
     Ok(i64::try_from(done).unwrap_or(i64::MAX))
-}
-
-/// Whoever records a table's rows must be allowed to read them all.
-fn may_read(source: pg_sys::Oid) -> Fallible<()> {
-    // SAFETY: catalog look-ups inside a transaction.
-    let (allowed, secured) = unsafe {
-        let user = pg_sys::GetUserId();
-        (
-            pg_sys::pg_class_aclcheck(source, user, pg_sys::AclMode::from(pg_sys::ACL_SELECT))
-                == pg_sys::AclResult::ACLCHECK_OK,
-            pg_sys::check_enable_rls(source, user, true),
-        )
-    };
-    if !allowed {
-        return Err(failure(
-            SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            "a backfill reads all rows of the captured table",
-        )
-        .set_hint("GRANT SELECT on the table, or let its owner call cohort_backfill."));
-    }
-    if secured == pg_sys::CheckEnableRlsResult::RLS_ENABLED.cast_signed() {
-        return Err(failure(
-            SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            "row-level security keeps rows of the captured table from you, and a backfill reads all",
-        )
-        .set_hint("Let the table's owner or a role with BYPASSRLS call cohort_backfill."));
-    }
-    Ok(())
 }
 
 fn places(id: i64, source: pg_sys::Oid, profile: bool) -> Fallible<Vec<Place>> {

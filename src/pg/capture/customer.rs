@@ -5,6 +5,7 @@ use pgrx::{IntoDatum, direct_function_call_as_datum, pg_sys};
 
 use super::super::errors::Fallible;
 use super::super::extension;
+use super::deferred::Deferred;
 use super::{defaults, event, server};
 
 /// Column numbers of `cohort_customer`, counted from 0, as `sql/tables.sql` creates it.
@@ -23,6 +24,8 @@ pub(super) struct Customers {
     key: pg_sys::Oid,
     /// Whether something that users added may refuse a row.
     pub(super) guarded: bool,
+    /// Constraints that would be checked at the end of the transaction.
+    pub(super) deferred: Deferred,
 }
 
 impl Drop for Customers {
@@ -52,8 +55,19 @@ impl Customers {
                     .iter()
                     .any(|trigger| pg_sys::get_func_namespace(trigger.tgfoid) != internals);
             }
-            Ok(Self { relation, key: event::primary_key(relation), guarded })
+            let deferred = if guarded { Deferred::of(relation, false) } else { Deferred::default() };
+            Ok(Self { relation, key: event::primary_key(relation), guarded, deferred })
         }
+    }
+
+    /// Whether the table can be written without waiting. Its lock is then held until the transaction ends.
+    pub(super) fn is_free() -> Fallible<bool> {
+        let (public, _) = extension::schema_oids()?;
+        // SAFETY: a catalog look-up inside a transaction.
+        Ok(unsafe {
+            let table = pg_sys::get_relname_relid(c"cohort_customer".as_ptr(), public);
+            pg_sys::ConditionalLockRelationOid(table, pg_sys::RowExclusiveLock.cast_signed())
+        })
     }
 
     /// Changes a customer's profile, or makes it. `gone` takes away a profile that is empty then, and makes none.

@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys;
 
-use super::plan;
+use super::{plan, server};
 
 /// Evaluates the defaults of the columns from a position on.
 ///
@@ -28,9 +28,7 @@ pub(super) unsafe fn fill(
                 continue;
             }
             let expression = pg_sys::ExecPrepareExpr(default.cast(), state);
-            if let Some(evaluate) = (*expression).evalfunc {
-                values[n] = evaluate(expression, context, &raw mut nulls[n]);
-            }
+            (values[n], nulls[n]) = server::evaluate(expression, context);
         }
     }
 }

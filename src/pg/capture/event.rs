@@ -2,12 +2,15 @@
 //! constraints, defaults and indexes that users added to the table work. Triggers run as whoever writes, as any do.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use pgrx::{direct_function_call_as_datum, pg_sys};
 
 use super::super::errors::Fallible;
-use super::super::extension;
-use super::{defaults, plan, server};
+use super::super::{board, extension};
+use super::deferred::Deferred;
+use super::ids::{self, Ids};
+use super::{defaults, plan};
 
 /// Column numbers of `cohort_event`, counted from 0, as `sql/tables.sql` creates it.
 mod place {
@@ -21,23 +24,19 @@ mod place {
 }
 
 /// What is known of the event table.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Target {
     generation: u64,
     table: pg_sys::Oid,
-    sequence: pg_sys::Oid,
-    /// The primary key, whose entries show which ids are taken.
-    key: pg_sys::Oid,
+    ids: Ids,
     /// Whether the trigger `stamp` is the only one that an insert runs, and nothing else can refuse a row.
     plain: bool,
     /// Whether there is an enabled AFTER trigger for inserted rows or statements.
     after: bool,
     /// Whether columns of users have defaults.
     defaults: bool,
-    /// The transaction in which the sequence was found to be ahead of the ids in the table.
-    checked: u32,
-    /// Ids up to this one may be taken.
-    taken: i64,
+    /// Constraints that would be checked at the end of the transaction.
+    deferred: Rc<Deferred>,
 }
 
 thread_local! {
@@ -56,7 +55,7 @@ pub(super) struct Event {
 
 fn target() -> Fallible<Target> {
     let generation = plan::refresh();
-    if let Some(target) = TARGET.with_borrow(|target| *target).filter(|target| target.generation == generation) {
+    if let Some(target) = TARGET.with_borrow(Clone::clone).filter(|target| target.generation == generation) {
         return Ok(target);
     }
     let (public, internals) = extension::schema_oids()?;
@@ -69,7 +68,7 @@ fn target() -> Fallible<Target> {
         pg_sys::table_close(relation, pg_sys::NoLock.cast_signed());
         target
     };
-    TARGET.set(Some(target));
+    TARGET.set(Some(target.clone()));
     Ok(target)
 }
 
@@ -104,23 +103,25 @@ unsafe fn describe(relation: pg_sys::Relation, internals: pg_sys::Oid, generatio
         let key = primary_key(relation);
         plain &= !indexes_may_refuse(relation, place::DATA as i16 + 1);
         let table = (*relation).rd_id;
-        let sequences = pgrx::PgList::<pg_sys::Oid>::from_pg(pg_sys::getOwnedSequences(table));
+        let id_column = place::EVENT_ID as i16 + 1;
+        #[cfg(any(feature = "pg15", feature = "pg16"))]
+        let sequence = pg_sys::getIdentitySequence(table, id_column, true);
+        #[cfg(any(feature = "pg17", feature = "pg18"))]
+        let sequence = pg_sys::getIdentitySequence(relation, id_column, true);
         Target {
             generation,
             table,
-            sequence: sequences.iter_oid().next().unwrap_or(pg_sys::InvalidOid),
-            key,
+            ids: Ids { sequence, key, taken: i64::MIN },
             plain,
             after,
             defaults,
-            checked: 0,
-            taken: i64::MIN,
+            deferred: Rc::new(Deferred::of(relation, true)),
         }
     }
 }
 
-/// Whether an index of a table may refuse a row: one that users made unique, or over an expression, or over the column
-/// whose values may be long.
+/// Whether an index of a table may refuse a row: one that users made unique, or over an expression or with a condition, or
+/// by operators of theirs, or over the column whose values may be long.
 ///
 /// # Safety
 /// The relation is open.
@@ -133,8 +134,11 @@ pub(super) unsafe fn indexes_may_refuse(relation: pg_sys::Relation, long: i16) -
             let form = &*(*open).rd_index;
             let columns =
                 std::slice::from_raw_parts((&raw const form.indkey.values).cast::<i16>(), form.indnatts as usize);
+            let families = std::slice::from_raw_parts((*open).rd_opfamily, form.indnkeyatts as usize);
             let refuses = (form.indisunique && !form.indisprimary)
                 || form.indisexclusion
+                || !pg_sys::RelationGetIndexPredicate(open).is_null()
+                || families.iter().any(|family| family.to_u32() >= pg_sys::FirstNormalObjectId)
                 || columns.iter().any(|column| *column <= 0 || *column == long);
             pg_sys::index_close(open, pg_sys::AccessShareLock.cast_signed());
             refuses
@@ -147,13 +151,28 @@ pub(super) fn guarded() -> Fallible<bool> {
     Ok(!target()?.plain)
 }
 
+/// Whether the table can be written without waiting. Its lock is then held until the transaction ends.
+pub(super) fn is_free() -> Fallible<bool> {
+    let (public, _) = extension::schema_oids()?;
+    // SAFETY: a catalog look-up inside a transaction.
+    Ok(unsafe {
+        let table = pg_sys::get_relname_relid(c"cohort_event".as_ptr(), public);
+        pg_sys::ConditionalLockRelationOid(table, pg_sys::RowExclusiveLock.cast_signed())
+    })
+}
+
 /// Inserts an event.
 pub(super) fn insert(event: &Event) -> Fallible<()> {
     let mut target = target()?;
+    if !target.plain {
+        // A duplicate would be an error there, after a wait for whoever wrote it.
+        target.ids.taken = i64::MAX;
+        target.deferred.check_at_once()?;
+    }
     // SAFETY: relation, indexes and executor state are opened and closed here; an error leaves that to the transaction.
     unsafe {
         let relation = pg_sys::table_open(target.table, pg_sys::RowExclusiveLock.cast_signed());
-        let id = free_id(&mut target, relation);
+        let id = ids::free(&target.ids, relation);
         let state = pg_sys::CreateExecutorState();
         let before = pg_sys::MemoryContextSwitchTo((*state).es_query_cxt);
         let result: *mut pg_sys::ResultRelInfo = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast();
@@ -183,8 +202,12 @@ pub(super) fn insert(event: &Event) -> Fallible<()> {
         }
         pg_sys::ExecStoreVirtualTuple(slot);
         if target.plain {
-            pg_sys::simple_table_tuple_insert(relation, slot);
-            index(state, result, slot, std::ptr::null_mut(), std::ptr::null_mut());
+            while !insert_plainly(&target, state, result, slot) {
+                target.ids.taken = note_taken(target.clone(), relation);
+                *(*slot).tts_values.add(place::EVENT_ID) = pg_sys::Datum::from(ids::free(&target.ids, relation));
+            }
+            // As the trigger `stamp` does.
+            board::note_rows(1);
         } else {
             insert_with_triggers(&target, state, result, slot);
         }
@@ -195,7 +218,36 @@ pub(super) fn insert(event: &Event) -> Fallible<()> {
         pg_sys::FreeExecutorState(state);
         pg_sys::table_close(relation, pg_sys::NoLock.cast_signed());
     }
+    if !target.plain {
+        target.deferred.defer_again()?;
+    }
     Ok(())
+}
+
+/// Inserts a row that nothing but its id can keep out; tells whether it is in. An id that somebody wrote into the table,
+/// whose transaction may be under way, raises no error and waits for nobody.
+///
+/// # Safety
+/// State, result and slot belong to the event table.
+unsafe fn insert_plainly(
+    target: &Target,
+    state: *mut pg_sys::EState,
+    result: *mut pg_sys::ResultRelInfo,
+    slot: *mut pg_sys::TupleTableSlot,
+) -> bool {
+    // SAFETY: as the caller says.
+    unsafe {
+        let relation = (*result).ri_RelationDesc;
+        pg_sys::simple_table_tuple_insert(relation, slot);
+        let mut conflict = false;
+        index(state, result, slot, &raw mut conflict, pg_sys::lappend_oid(std::ptr::null_mut(), target.ids.key));
+        if conflict {
+            // A row of the same command cannot be deleted.
+            pg_sys::CommandCounterIncrement();
+            pg_sys::simple_table_tuple_delete(relation, &raw mut (*slot).tts_tid, &raw mut pg_sys::SnapshotAnyData);
+        }
+        !conflict
+    }
 }
 
 /// Makes the index entries of an inserted row. With arbiters, a conflict in one of these is told instead of raised.
@@ -267,85 +319,16 @@ unsafe fn insert_with_triggers(
     }
 }
 
-/// The sequence's next id that no row of the table has. After a restore of data alone the sequence may be behind.
+/// Notes the greatest id that the table has now, and gives it.
 ///
 /// # Safety
 /// The relation is the event table, open.
-unsafe fn free_id(target: &mut Target, relation: pg_sys::Relation) -> i64 {
+unsafe fn note_taken(mut target: Target, relation: pg_sys::Relation) -> i64 {
     // SAFETY: as the caller says.
-    unsafe {
-        let transaction = pg_sys::GetTopTransactionId().into_inner();
-        if target.checked != transaction {
-            target.checked = transaction;
-            target.taken = highest_id(target.key, relation);
-            TARGET.set(Some(*target));
-        }
-        loop {
-            let id = server::next_value(target.sequence);
-            if id > target.taken || !taken(target.key, relation, id) {
-                return id;
-            }
-        }
-    }
-}
-
-/// The greatest id in the primary key, whether its row is visible or not.
-unsafe fn highest_id(key: pg_sys::Oid, relation: pg_sys::Relation) -> i64 {
-    // SAFETY: the index is a b-tree on the id alone; its tuples are valid until the scan's next step.
-    unsafe {
-        let index = pg_sys::index_open(key, pg_sys::AccessShareLock.cast_signed());
-        let scan = begin_scan(relation, index, 0);
-        (*scan).xs_want_itup = true;
-        pg_sys::index_rescan(scan, std::ptr::null_mut(), 0, std::ptr::null_mut(), 0);
-        let found = pg_sys::index_getnext_tid(scan, pg_sys::ScanDirection::BackwardScanDirection);
-        let mut highest = i64::MIN;
-        if !found.is_null() && !(*scan).xs_itup.is_null() {
-            // The only column, which is never NULL, follows the tuple's header.
-            highest = (*scan).xs_itup.add(1).cast::<i64>().read_unaligned();
-        }
-        pg_sys::index_endscan(scan);
-        pg_sys::index_close(index, pg_sys::AccessShareLock.cast_signed());
-        highest
-    }
-}
-
-/// Whether an id has an entry in the primary key.
-unsafe fn taken(key: pg_sys::Oid, relation: pg_sys::Relation, id: i64) -> bool {
-    // SAFETY: as in `highest_id`.
-    unsafe {
-        let index = pg_sys::index_open(key, pg_sys::AccessShareLock.cast_signed());
-        let scan = begin_scan(relation, index, 1);
-        let mut wanted = pg_sys::ScanKeyData::default();
-        pg_sys::ScanKeyInit(
-            &raw mut wanted,
-            1,
-            pg_sys::BTEqualStrategyNumber as u16,
-            pg_sys::Oid::from(pg_sys::F_INT8EQ),
-            pg_sys::Datum::from(id),
-        );
-        pg_sys::index_rescan(scan, &raw mut wanted, 1, std::ptr::null_mut(), 0);
-        let found = pg_sys::index_getnext_tid(scan, pg_sys::ScanDirection::ForwardScanDirection);
-        pg_sys::index_endscan(scan);
-        pg_sys::index_close(index, pg_sys::AccessShareLock.cast_signed());
-        !found.is_null()
-    }
-}
-
-unsafe fn begin_scan(relation: pg_sys::Relation, index: pg_sys::Relation, keys: i32) -> pg_sys::IndexScanDesc {
-    // SAFETY: both are open; the snapshot is not used, since only the index is read.
-    unsafe {
-        #[cfg(not(feature = "pg18"))]
-        return pg_sys::index_beginscan(relation, index, &raw mut pg_sys::SnapshotAnyData, keys, 0);
-        #[cfg(feature = "pg18")]
-        return pg_sys::index_beginscan(
-            relation,
-            index,
-            &raw mut pg_sys::SnapshotAnyData,
-            std::ptr::null_mut(),
-            keys,
-            0,
-        );
-    }
+    target.ids.taken = unsafe { ids::highest(target.ids.key, relation) };
+    let taken = target.ids.taken;
+    TARGET.set(Some(target));
+    taken
 }
 
 /// An empty object.

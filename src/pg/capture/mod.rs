@@ -20,9 +20,13 @@ mod backfill;
 mod condition;
 mod customer;
 mod defaults;
+mod deferred;
 mod event;
+mod ids;
 mod kept;
+mod leaf;
 mod moved;
+mod old_rows;
 mod plan;
 mod profile;
 mod read;
@@ -45,7 +49,7 @@ fn ended_now() -> String {
 /// Keeps rows of a table for a backfill.
 #[pg_extern(sql = false)]
 fn keep_rows(capture: i64, table: pg_sys::Oid, own: bool) -> Result<i64, ErrorReport> {
-    backfill::keep_rows(capture, table, own)
+    old_rows::keep_rows(capture, table, own)
 }
 
 /// Records rows older than a capture.

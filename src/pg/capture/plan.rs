@@ -10,6 +10,7 @@ use pgrx::{FromDatum, pg_guard, pg_sys};
 use super::super::errors::Fallible;
 use super::super::extension;
 use super::age::Spans;
+use super::condition;
 use super::server;
 use super::value::Column;
 
@@ -63,6 +64,8 @@ pub(super) struct Plan {
     pub(super) zone: *mut pg_sys::pg_tz,
     /// Whether reading a row may raise an error or run what users made.
     pub(super) risky: bool,
+    /// Whether the capture has a condition that is evaluated here.
+    pub(super) conditional: bool,
     /// Whose rows in this table a backfill is to record, and from which place on.
     pub(super) unrecorded: Spans,
     pub(super) place: i64,
@@ -377,6 +380,7 @@ fn make(relation: pg_sys::Relation, capture: Capture, table: pg_sys::Oid) -> Fal
             unrecorded,
             place,
             broken: customer.is_none() || (capture.occurred_at.is_some() && occurred_at.is_none()),
+            conditional: condition::is_kept(relation, capture.id),
             risky: customer.iter().chain(data.iter().map(|(_, column)| column)).any(Column::risky),
             event_type,
             customer,

@@ -53,9 +53,10 @@ fn named(plan: &Plan, row: Row) -> Fallible<Option<String>> {
 
 fn apply(plan: &Plan, row: Row, gone: bool) -> Fallible<bool> {
     let id = plan.capture.id;
-    let said = if plan.risky { attempt(|| say(plan, row, gone)) } else { Ok(say(plan, row, gone)?) };
+    let risky = read::is_risky(plan, row);
+    let said = if risky { attempt(|| say(plan, row, gone)) } else { Ok(say(plan, row, gone)?) };
     let (why, state) = match said {
-        Ok(Ok(said)) => match store(&said, gone)? {
+        Ok(Ok(said)) => match store(&said, gone, risky)? {
             None => {
                 count(id, Outcome::Recorded, None);
                 return Ok(true);
@@ -88,17 +89,18 @@ fn say(plan: &Plan, row: Row, gone: bool) -> Fallible<Result<Said, Outcome>> {
 }
 
 /// Merges what a row says into the customer's profile; gives the SQLSTATE where the table refuses it.
-fn store(said: &Said, gone: bool) -> Fallible<Option<String>> {
-    let customers = Customers::open()?;
-    if customers.guarded {
-        return Ok(attempt(|| {
-            customers.change(&said.customer, gone, |old| said.onto(old));
-            Ok(())
-        })
-        .err());
+fn store(said: &Said, gone: bool, risky: bool) -> Fallible<Option<String>> {
+    let merge = || {
+        let customers = Customers::open()?;
+        customers.deferred.check_at_once()?;
+        customers.change(&said.customer, gone, |old| said.onto(old));
+        customers.deferred.defer_again()
+    };
+    // Where the table is locked, the wait may end in an error.
+    if risky || !Customers::is_free()? || Customers::open()?.guarded {
+        return Ok(attempt(merge).err());
     }
-    customers.change(&said.customer, gone, |old| said.onto(old));
-    Ok(None)
+    merge().map(|()| None)
 }
 
 impl Said {

@@ -49,9 +49,18 @@ pub(super) fn customer(plan: &Plan, row: Row) -> Result<String, Outcome> {
     }
 }
 
+/// Bytes of a row from which on it may be longer as `jsonb` than that can be, or than memory is allocated for.
+const LARGE: usize = 32 << 20;
+
+/// Whether reading a row may raise an error, or run what users made.
+pub(super) fn is_risky(plan: &Plan, row: Row) -> bool {
+    let columns = plan.data.iter().map(|(_, column)| column).chain(&plan.customer);
+    plan.risky || columns.filter_map(|column| Some(column.size(row.datum(column)?))).sum::<usize>() > LARGE
+}
+
 /// The event that a row becomes; `None` where it becomes none, which is counted.
 pub(super) fn safely(plan: &Plan, row: Row, timed: bool) -> Fallible<Option<Event>> {
-    let read = if plan.risky { attempt(|| event(plan, row, timed)) } else { Ok(event(plan, row, timed)?) };
+    let read = if is_risky(plan, row) { attempt(|| event(plan, row, timed)) } else { Ok(event(plan, row, timed)?) };
     let (why, state) = match read {
         Ok(Ok(event)) => return Ok(Some(event)),
         Ok(Err(why)) => (why, None),

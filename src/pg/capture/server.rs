@@ -47,6 +47,26 @@ pub(super) unsafe fn same_image(
     unsafe { pg_guard_ffi_boundary(|| raw::datum_image_eq(one, other, column.attbyval, c_int::from(column.attlen))) }
 }
 
+/// Evaluates an expression: its value, and whether that is NULL. The server calls the function that it has prepared for the
+/// expression; a call past the guard would leave an error to whoever catches one above.
+///
+/// # Safety
+/// The expression was prepared for the context.
+pub(super) unsafe fn evaluate(
+    expression: *mut pg_sys::ExprState,
+    context: *mut pg_sys::ExprContext,
+) -> (pg_sys::Datum, bool) {
+    let mut is_null = true;
+    // SAFETY: as the caller says; an error leaves by the guard.
+    let value = unsafe {
+        match (*expression).evalfunc {
+            Some(evaluate) => pg_guard_ffi_boundary(|| evaluate(expression, context, &raw mut is_null)),
+            None => pg_sys::Datum::from(0),
+        }
+    };
+    (value, is_null)
+}
+
 /// Computes the generated columns of a row before its insertion.
 ///
 /// # Safety

@@ -7,8 +7,9 @@ use pgrx::{PgTryBuilder, pg_sys};
 
 use super::super::errors::{Fallible, SqlState};
 
-/// Runs something in a subtransaction. An error undoes it and comes back as its SQLSTATE; a cancel or the server's end
-/// goes on as an error.
+/// Runs something in a subtransaction. An error undoes it and comes back as its SQLSTATE, a deadlock and a serialization
+/// failure too: what they stood in the way of is undone, and the statement around it has no part in it. A cancel or the
+/// server's end goes on as an error.
 pub(super) fn attempt<T>(work: impl FnOnce() -> Fallible<T>) -> Result<T, String> {
     // SAFETY: the subtransaction ends in each case; memory and resources of before are set again, as PL/pgSQL does.
     unsafe {
@@ -51,9 +52,7 @@ fn state_of(caught: CaughtError) -> String {
         SqlState::ERRCODE_QUERY_CANCELED
         | SqlState::ERRCODE_ADMIN_SHUTDOWN
         | SqlState::ERRCODE_CRASH_SHUTDOWN
-        | SqlState::ERRCODE_DATABASE_DROPPED
-        | SqlState::ERRCODE_T_R_DEADLOCK_DETECTED
-        | SqlState::ERRCODE_T_R_SERIALIZATION_FAILURE => caught.rethrow(),
+        | SqlState::ERRCODE_DATABASE_DROPPED => caught.rethrow(),
         _ => spelled(code),
     }
 }

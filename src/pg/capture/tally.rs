@@ -61,6 +61,8 @@ struct Count {
 
 thread_local! {
     static COUNTS: RefCell<Vec<Count>> = const { RefCell::new(Vec::new()) };
+    /// Counts of former transactions, at whose end the table was locked.
+    static LEFT: RefCell<Vec<Count>> = const { RefCell::new(Vec::new()) };
     static REGISTERED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -94,7 +96,14 @@ fn add(counts: &mut Vec<Count>, new: Count) {
 #[pg_guard]
 unsafe extern "C-unwind" fn transaction_ends(event: pg_sys::XactEvent::Type, _argument: *mut c_void) {
     if event == pg_sys::XactEvent::XACT_EVENT_PRE_COMMIT || event == pg_sys::XactEvent::XACT_EVENT_PRE_PREPARE {
-        append(&COUNTS.take());
+        let new = COUNTS.take();
+        if !new.is_empty() {
+            let mut counts = LEFT.take();
+            counts.extend(new);
+            if !append(&counts) {
+                LEFT.set(counts);
+            }
+        }
     } else {
         COUNTS.with_borrow_mut(Vec::clear);
     }
@@ -126,20 +135,20 @@ unsafe extern "C-unwind" fn subtransaction_ends(
 }
 
 /// Appends the counts of a transaction that is about to commit. Below the privilege check: whoever writes the captured
-/// table needs no privilege on the counts.
-fn append(counts: &[Count]) {
-    if counts.is_empty() {
-        return;
-    }
-    let Ok((_, internals)) = extension::schema_oids() else { return };
+/// table needs no privilege on the counts. Waits for nobody: false where the table is locked.
+fn append(counts: &[Count]) -> bool {
+    let Ok((_, internals)) = extension::schema_oids() else { return true };
     // SAFETY: the table is opened, locked and of the columns that sql/tables.sql gives it, in that order.
     unsafe {
         let name = c"capture_count";
         let table = pg_sys::get_relname_relid(name.as_ptr(), internals);
         if table == pg_sys::InvalidOid {
-            return;
+            return true;
         }
-        let relation = pg_sys::table_open(table, pg_sys::RowExclusiveLock.cast_signed());
+        if !pg_sys::ConditionalLockRelationOid(table, pg_sys::RowExclusiveLock.cast_signed()) {
+            return false;
+        }
+        let relation = pg_sys::table_open(table, pg_sys::NoLock.cast_signed());
         for count in counts {
             let state = count.state.clone().and_then(|state| CString::new(state).ok());
             let mut values = [
@@ -157,4 +166,5 @@ fn append(counts: &[Count]) {
         }
         pg_sys::table_close(relation, pg_sys::NoLock.cast_signed());
     }
+    true
 }

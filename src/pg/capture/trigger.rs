@@ -14,7 +14,7 @@ use super::plan::{self, Plan};
 use super::read::{self, Row};
 use super::subtransaction::attempt;
 use super::tally::{Outcome, count};
-use super::{age, backfill, kept, moved, profile, server};
+use super::{age, kept, moved, old_rows, profile, server};
 
 /// What happened to the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,7 @@ pub(super) enum Change {
 
 /// A call of an AFTER ROW trigger.
 pub(super) struct Call {
+    fcinfo: pg_sys::FunctionCallInfo,
     pub(super) relation: pg_sys::Relation,
     pub(super) change: Change,
     pub(super) old: pg_sys::HeapTuple,
@@ -58,7 +59,14 @@ impl Call {
                 pg_sys::TRIGGER_EVENT_DELETE => (Change::Delete, data.tg_trigtuple),
                 _ => return Err(wrong()),
             };
-            Ok(Self { relation: data.tg_relation, change, old: data.tg_trigtuple, row, arguments: data.tg_trigger })
+            Ok(Self {
+                fcinfo,
+                relation: data.tg_relation,
+                change,
+                old: data.tg_trigtuple,
+                row,
+                arguments: data.tg_trigger,
+            })
         }
     }
 
@@ -111,6 +119,8 @@ fn fire(call: &Call) -> Fallible<()> {
         None => change(&plan, call),
         Some(b"keep") => keep(&plan, call),
         Some(b"arrival") => arrival(&plan, call),
+        // Its condition never holds.
+        Some(b"when") => Ok(()),
         Some(_) => Err(wrong()),
     }
 }
@@ -133,7 +143,9 @@ fn change(plan: &Plan, call: &Call) -> Fallible<()> {
             Change::Delete => moved::away(call.old),
         }
     };
-    if moved || (call.change == Change::Update && !changed(plan, call.of_tuple(call.old), call.of_tuple(call.row))) {
+    let unchanged =
+        || call.change == Change::Update && !changed(plan, call.of_tuple(call.old), call.of_tuple(call.row));
+    if moved || unchanged() || !wanted(plan, call) {
         return Ok(());
     }
     if plan.capture.profile {
@@ -145,6 +157,28 @@ fn change(plan: &Plan, call: &Call) -> Fallible<()> {
         Change::Delete => false,
     };
     record(plan, call.of_tuple(call.row), timed, Outcome::Recorded).map(drop)
+}
+
+/// Whether the capture's condition holds. An error of it skips the row.
+fn wanted(plan: &Plan, call: &Call) -> bool {
+    let (event, old) = match call.change {
+        Change::Insert => (condition::Event::Insert, std::ptr::null_mut()),
+        Change::Update => (condition::Event::Update, call.old),
+        Change::Delete => (condition::Event::Delete, call.old),
+    };
+    let id = plan.capture.id;
+    if !plan.conditional {
+        return true;
+    }
+    // SAFETY: the call is this trigger's; the tuples are rows of its relation.
+    let holds = attempt(|| unsafe {
+        Ok(condition::of_call(call.fcinfo, call.relation, id, event)
+            .is_none_or(|condition| condition.holds(old, call.row)))
+    });
+    holds.unwrap_or_else(|state| {
+        count(id, Outcome::Condition, Some(state));
+        false
+    })
 }
 
 /// The trigger that keeps rows older than the capture until the backfill, and notes those that leave a partition.
@@ -161,7 +195,7 @@ fn keep(plan: &Plan, call: &Call) -> Fallible<()> {
         if call.change == Change::Update {
             note_writer(plan, call.row)?;
         }
-        backfill::keep(plan, call.relation, old)
+        old_rows::keep(plan, call.relation, old)
     }
 }
 
@@ -292,13 +326,12 @@ pub(super) fn record(plan: &Plan, row: Row, timed: bool, outcome: Outcome) -> Fa
 
 /// Writes an event, or counts why the table refuses it. Tells whether it was written.
 pub(super) fn write(id: i64, event: &Event, outcome: Outcome) -> Fallible<bool> {
-    if event::guarded()? {
-        if let Err(state) = attempt(|| event::insert(event)) {
-            count(id, Outcome::Refused, Some(state));
-            return Ok(false);
-        }
-    } else {
+    // Where the table is locked, the wait may end in an error: that of lock_timeout, or a deadlock.
+    if event::is_free()? && !event::guarded()? {
         event::insert(event)?;
+    } else if let Err(state) = attempt(|| event::insert(event)) {
+        count(id, Outcome::Refused, Some(state));
+        return Ok(false);
     }
     count(id, outcome, None);
     Ok(true)

@@ -83,6 +83,8 @@ pub(super) struct Column {
     pub(super) number: i32,
     /// The type below all domains.
     base: pg_sys::Oid,
+    /// Whether values have a length of their own.
+    varying: bool,
     kind: Kind,
 }
 
@@ -123,12 +125,20 @@ impl Column {
             _ if plain_enum(base) => Kind::Output(output_of(base)),
             _ => Kind::ToJsonb(to_jsonb_of(declared, context)),
         };
-        Self { number, base, kind }
+        // SAFETY: a catalog look-up inside a transaction.
+        let varying = unsafe { pg_sys::get_typlen(base) } == -1;
+        Self { number, base, varying, kind }
     }
 
     /// Whether reading a value may raise an error or run what users made.
     pub(super) fn risky(&self) -> bool {
         matches!(self.kind, Kind::ToJsonb(_))
+    }
+
+    /// How many bytes a value has before it is converted, where that may be many.
+    pub(super) fn size(&self, datum: pg_sys::Datum) -> usize {
+        // SAFETY: the datum is of the column's type.
+        if self.varying { unsafe { pg_sys::toast_raw_datum_size(datum) } } else { 0 }
     }
 
     /// The value as `jsonb`. A json column that is null itself counts as NULL, as [`Value::Null`].
