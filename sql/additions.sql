@@ -10,6 +10,22 @@ CREATE FUNCTION kursaha_cohort.goes_with_extension(class oid, object oid) RETURN
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'goes_with_extension_wrapper';
 COMMENT ON FUNCTION kursaha_cohort.goes_with_extension(oid, oid) IS 'Has DROP EXTENSION drop an object that is no member of the extension';
 
+CREATE FUNCTION kursaha_cohort.goes_with(class oid, object oid, other_class oid, other oid) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'goes_with_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.goes_with(oid, oid, oid, oid) IS 'Has an object be dropped with another one, in place of standing in its way';
+
+-- A serial column goes with its sequence, on which the default of the kept column depends.
+CREATE FUNCTION kursaha_cohort.let_sequences_go(kept oid) RETURNS void
+    LANGUAGE sql STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT kursaha_cohort.goes_with(d.classid, d.objid, d.refclassid, d.refobjid)
+    FROM pg_depend d JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid
+    JOIN pg_class s ON d.refclassid = 'pg_class'::regclass AND s.oid = d.refobjid AND s.relkind = 'S'
+    WHERE f.adrelid = kept AND d.deptype = 'n' AND NOT EXISTS (SELECT FROM pg_depend o
+        WHERE (o.classid, o.objid, o.refclassid, o.refobjid, o.deptype) = (d.classid, d.objid, d.refclassid, d.refobjid, 'a'))
+$$;
+COMMENT ON FUNCTION kursaha_cohort.let_sequences_go(oid) IS 'Lets a sequence be dropped although a column that is kept for dumps has its default from it';
+
 -- A name of its own, so that whoever looks for an index or a trigger by its name finds one. Where there is no room the name
 -- is the same: what is in another schema, or on another table, may have it.
 CREATE FUNCTION kursaha_cohort.kept_name(given name, is_kept boolean) RETURNS text
@@ -19,6 +35,83 @@ AS $$
                 WHEN octet_length(given::text) <= 58 THEN 'kept_' || given ELSE given::text END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.kept_name(name, boolean) IS 'What an index, constraint or trigger is called where it is kept for dumps, or on the table itself';
+
+-- How rows are stored, and how numbers of an identity column go on.
+CREATE FUNCTION kursaha_cohort.copy_storage(own kursaha_cohort.own_relation, source oid, target oid) RETURNS void
+    LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    part record;
+    options text;
+BEGIN
+    FOR part IN
+        SELECT a.attname, CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END AS storage,
+               a.attstorage <> b.attstorage AS is_stored_otherwise, coalesce(a.attstattarget, -1) AS statistics,
+               coalesce(a.attstattarget, -1) NOT IN (-1, coalesce(b.attstattarget, -1)) AS has_other_statistics
+        FROM pg_attribute a JOIN pg_attribute b ON b.attrelid = target AND b.attname = a.attname AND NOT b.attisdropped
+        WHERE a.attrelid = source AND a.attnum > 0 AND NOT a.attisdropped
+    LOOP
+        IF part.is_stored_otherwise THEN
+            EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET STORAGE %s', target::regclass, part.attname, part.storage);
+        END IF;
+        IF part.has_other_statistics THEN
+            EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s', target::regclass, part.attname, part.statistics);
+        END IF;
+    END LOOP;
+    SELECT string_agg(format('%I = %L', o.option_name, o.option_value), ', ') INTO options
+    FROM pg_class s, pg_class t, pg_options_to_table(s.reloptions) o
+    WHERE s.oid = source AND t.oid = target AND s.reloptions IS DISTINCT FROM t.reloptions;
+    IF options IS NOT NULL THEN
+        EXECUTE format('ALTER TABLE %s SET (%s)', target::regclass, options);
+    END IF;
+    -- While a dump is restored: sequences of columns are not part of it.
+    IF target = own.relation AND current_setting('check_function_bodies') = 'off' AND current_setting('row_security') = 'off' THEN
+        FOR part IN
+            SELECT a.attname, pg_get_serial_sequence(target::regclass::text, a.attname) AS numbers FROM pg_attribute a
+            WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity <> ''
+              AND format('%I', a.attname) <> ALL (ARRAY(SELECT split_part(c, ' ', 2) FROM unnest(own.columns) AS c))
+        LOOP
+            EXECUTE format('SELECT setval(%L, max(%I)) FROM %s HAVING max(%I) > 0', part.numbers, part.attname, target::regclass, part.attname);
+        END LOOP;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.copy_storage(kursaha_cohort.own_relation, oid, oid) IS 'Stores the rows of one relation as those of another: storage, statistics, parameters; and sets the sequences of added identity columns behind their values';
+
+CREATE FUNCTION kursaha_cohort.copy_comments(own kursaha_cohort.own_relation, source oid, target oid) RETURNS void
+    LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    made CONSTANT name[] := ARRAY(SELECT split_part(c, ' ', 2) FROM unnest(own.columns) AS c)::name[];
+    keeps CONSTANT boolean := source = own.relation;
+    part record;
+BEGIN
+    FOR part IN
+        SELECT format('COLUMN %s.%I', target::regclass, b.attname) AS object, col_description(source, a.attnum) AS said, col_description(target, b.attnum) AS said_there
+        FROM pg_attribute a JOIN pg_attribute b ON b.attrelid = target AND b.attname = a.attname AND NOT b.attisdropped
+        WHERE a.attrelid = source AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (made)
+        UNION ALL
+        SELECT format('CONSTRAINT %I ON %s', t.conname, target::regclass), obj_description(c.oid, 'pg_constraint'), obj_description(t.oid, 'pg_constraint')
+        FROM pg_constraint c JOIN pg_constraint t ON t.conrelid = target AND t.conname = kursaha_cohort.kept_name(c.conname, keeps)
+        WHERE c.conrelid = source AND c.conname <> ALL (own.parts)
+        UNION ALL
+        SELECT format('INDEX %s', t.oid::regclass), obj_description(c.oid, 'pg_class'), obj_description(t.oid, 'pg_class')
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+        JOIN pg_index j ON j.indrelid = target JOIN pg_class t ON t.oid = j.indexrelid AND t.relname = kursaha_cohort.kept_name(c.relname, keeps)
+        WHERE i.indrelid = source AND c.relname <> ALL (own.parts)
+        UNION ALL
+        SELECT format('TRIGGER %I ON %s', o.tgname, target::regclass), obj_description(t.oid, 'pg_trigger'), obj_description(o.oid, 'pg_trigger')
+        FROM pg_trigger t JOIN pg_trigger o ON o.tgrelid = target AND o.tgname = kursaha_cohort.kept_name(t.tgname, keeps)
+        JOIN pg_proc p ON p.oid = t.tgfoid AND p.pronamespace <> 'kursaha_cohort'::regnamespace
+        WHERE t.tgrelid = source AND NOT t.tgisinternal
+    LOOP
+        IF part.said IS DISTINCT FROM part.said_there AND part.said IS NOT NULL THEN
+            EXECUTE format('COMMENT ON %s IS %L', part.object, part.said);
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.copy_comments(kursaha_cohort.own_relation, oid, oid) IS 'Comments the parts that users added to one relation as those of another';
 
 CREATE FUNCTION kursaha_cohort.copy_additions(own kursaha_cohort.own_relation, source oid, target oid) RETURNS void
     LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp
@@ -31,7 +124,8 @@ DECLARE
 BEGIN
     FOR part IN
         SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS type, pg_get_expr(d.adbin, d.adrelid) AS value, a.attgenerated = 's' AS generated,
-               a.attnotnull AND NOT b.attnotnull AS not_null, b.attname IS NULL AS is_new, pg_get_expr(e.adbin, e.adrelid) AS value_there,
+               a.attnotnull AND NOT b.attnotnull AS not_null, CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END AS identity,
+               b.attidentity AS identity_there, b.attname IS NULL AS is_new, pg_get_expr(e.adbin, e.adrelid) AS value_there,
                (SELECT format('COLLATE %I.%I', n.nspname, l.collname) FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace
                 WHERE l.oid = a.attcollation AND l.collname <> 'default') AS collation
         FROM pg_attribute a
@@ -51,6 +145,9 @@ BEGIN
         END IF;
         IF part.not_null THEN
             EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target::regclass, part.attname);
+        END IF;
+        IF part.identity IS NOT NULL AND coalesce(part.identity_there, '') = '' THEN
+            EXECUTE format('ALTER TABLE %s ALTER COLUMN %I ADD GENERATED %s AS IDENTITY', target::regclass, part.attname, part.identity);
         END IF;
     END LOOP;
 
@@ -102,9 +199,11 @@ BEGIN
         EXECUTE format('ALTER TABLE %s %s TRIGGER %I', target::regclass,
                        CASE part.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END, part.tgname);
     END LOOP;
+    PERFORM kursaha_cohort.copy_storage(own, source, target);
+    PERFORM kursaha_cohort.copy_comments(own, source, target);
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.copy_additions(kursaha_cohort.own_relation, oid, oid) IS 'Makes on one relation what users added to another: columns, defaults, constraints, indexes and triggers';
+COMMENT ON FUNCTION kursaha_cohort.copy_additions(kursaha_cohort.own_relation, oid, oid) IS 'Makes on one relation what users added to another: columns, defaults, constraints, indexes, triggers, storage and comments';
 
 -- The table and the type that keep the additions to a table, made again from what the table has now. A restore makes them
 -- itself, in sessions that are known by two settings of every script of pg_dump.
@@ -127,6 +226,9 @@ BEGIN
     INTO columns FROM pg_attribute a
     WHERE a.attrelid = own.relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (made);
     added := EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = own.relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (made))
+        OR EXISTS (SELECT FROM pg_class c WHERE c.oid = own.relation AND c.reloptions IS NOT NULL)
+        OR EXISTS (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+                   WHERE a.attrelid = own.relation AND a.attnum > 0 AND NOT a.attisdropped AND (a.attstorage <> t.typstorage OR coalesce(a.attstattarget, -1) <> -1))
         OR EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = own.relation AND c.contype IN ('c', 'f', 'p', 'u', 'x') AND c.conname <> ALL (own.parts))
         OR EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = own.relation AND c.relname <> ALL (own.parts))
         OR EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
@@ -151,12 +253,13 @@ BEGIN
             PERFORM kursaha_cohort.goes_with_extension('pg_type'::regclass, format('kursaha_cohort.%I', kind || '_columns')::regtype);
         END IF;
         IF added THEN
-            EXECUTE format('CREATE TABLE kursaha_cohort.%I (LIKE %s INCLUDING GENERATED)', kind || '_additions', own.relation::regclass);
+            EXECUTE format('CREATE TABLE kursaha_cohort.%I (LIKE %s INCLUDING GENERATED INCLUDING STORAGE)', kind || '_additions', own.relation::regclass);
             EXECUTE format('COMMENT ON TABLE kursaha_cohort.%I IS %L', kind || '_additions', format('What was added to %s, for dumps; has no rows', own.name));
             PERFORM kursaha_cohort.goes_with_extension('pg_class'::regclass, format('kursaha_cohort.%I', kind || '_additions')::regclass);
             -- pg_dump writes it after the rows. When a restore makes it, defaults and checks are made as well.
             EXECUTE format('CREATE INDEX %I ON kursaha_cohort.%I (customer_id)', kind || '_kept', kind || '_additions');
             PERFORM kursaha_cohort.copy_additions(own, own.relation, format('kursaha_cohort.%I', kind || '_additions')::regclass);
+            PERFORM kursaha_cohort.let_sequences_go(format('kursaha_cohort.%I', kind || '_additions')::regclass);
         END IF;
     EXCEPTION WHEN OTHERS THEN
         RAISE WARNING USING ERRCODE = SQLSTATE, MESSAGE = format('what was added to %s is not in dumps: %s', own.name, SQLERRM),
@@ -173,33 +276,37 @@ DECLARE
     own kursaha_cohort.own_relation;
     made record;
 BEGIN
-    -- A restore made a part of what keeps the additions.
+    -- A restore made a part of what keeps the additions; anywhere else the table is what counts.
     FOR made IN
         SELECT c.oid AS kept, c.relkind, c.reltype, o.relation FROM (
-            SELECT DISTINCT coalesce(t.tgrelid, i.indrelid, y.typrelid, d.objid) AS relation
+            SELECT DISTINCT coalesce(t.tgrelid, i.indrelid, y.typrelid, k.conrelid, d.objid) AS relation
             FROM pg_event_trigger_ddl_commands() d
             LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
             LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
+            LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
             LEFT JOIN pg_type y ON d.classid = 'pg_type'::regclass AND y.oid = d.objid
-            WHERE d.classid IN ('pg_class'::regclass, 'pg_trigger'::regclass, 'pg_type'::regclass) AND NOT d.in_extension) touched
+            WHERE d.classid IN ('pg_class'::regclass, 'pg_trigger'::regclass, 'pg_type'::regclass, 'pg_constraint'::regclass) AND NOT d.in_extension) touched
         JOIN pg_class c ON c.oid = touched.relation AND c.relnamespace = 'kursaha_cohort'::regnamespace
         JOIN kursaha_cohort.own_relation o ON o.name IN ('cohort_event', 'cohort_customer')
             AND c.relname IN (substr(o.name, 8) || '_additions', substr(o.name, 8) || '_columns')
+        WHERE current_setting('check_function_bodies') = 'off' AND current_setting('row_security') = 'off'
     LOOP
         PERFORM CASE made.relkind WHEN 'c' THEN kursaha_cohort.goes_with_extension('pg_type'::regclass, made.reltype)
                                   ELSE kursaha_cohort.goes_with_extension('pg_class'::regclass, made.kept) END;
         SELECT o.* INTO own FROM kursaha_cohort.own_relation o WHERE o.relation = made.relation;
         PERFORM kursaha_cohort.copy_additions(own, made.kept, own.relation);
+        PERFORM kursaha_cohort.let_sequences_go(made.kept);
     END LOOP;
     -- A user added something, or dropped it.
     FOR own IN
         SELECT o.* FROM kursaha_cohort.own_relation o
         WHERE o.name IN ('cohort_event', 'cohort_customer') AND (o.relation IN (
-            SELECT coalesce(t.tgrelid, i.indrelid, d.objid)
+            SELECT coalesce(t.tgrelid, i.indrelid, k.conrelid, d.objid)
             FROM pg_event_trigger_ddl_commands() d
             LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
             LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
-            WHERE d.classid IN ('pg_class'::regclass, 'pg_trigger'::regclass) AND NOT d.in_extension)
+            LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+            WHERE d.classid IN ('pg_class'::regclass, 'pg_trigger'::regclass, 'pg_constraint'::regclass) AND NOT d.in_extension)
           OR (tg_tag IN ('DROP TRIGGER', 'DROP INDEX') AND to_regclass('kursaha_cohort.' || substr(o.name, 8) || '_additions') IS NOT NULL))
     LOOP
         PERFORM kursaha_cohort.keep_additions(own);
@@ -208,9 +315,52 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.additions_made() IS 'Keeps additions to cohort_event and cohort_customer for dumps, and makes them when a dump is restored';
 
+-- pg_restore --clean drops what a dump holds: the kept parts before what they need, such as a type or a table that is referred
+-- to. Then the parts of the table itself must not stand in the way.
+CREATE FUNCTION kursaha_cohort.additions_dropped() RETURNS event_trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    part record;
+BEGIN
+    IF NOT (current_setting('check_function_bodies') = 'off' AND current_setting('row_security') = 'off')
+        OR NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'kursaha_cohort') THEN
+        RETURN;
+    END IF;
+    FOR part IN
+        SELECT CASE
+            WHEN d.object_type = 'table constraint' THEN format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I', o.relation::regclass, kursaha_cohort.kept_name(d.address_names[3]::name, false))
+            WHEN d.object_type = 'trigger' THEN format('DROP TRIGGER IF EXISTS %I ON %s', kursaha_cohort.kept_name(d.address_names[3]::name, false), o.relation::regclass)
+            WHEN d.object_type = 'index' THEN (SELECT format('DROP INDEX %s', x.oid::regclass) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+                WHERE i.indrelid = o.relation AND x.relname = kursaha_cohort.kept_name(d.address_names[2]::name, false) AND x.relname <> ALL (o.parts))
+            ELSE (SELECT format('ALTER TABLE %s %s', o.relation::regclass, string_agg(format('DROP COLUMN %I', a.attname), ', ' ORDER BY a.attnum DESC))
+                  FROM pg_attribute a WHERE a.attrelid = o.relation AND a.attnum > 0 AND NOT a.attisdropped
+                    AND format('%I', a.attname) <> ALL (ARRAY(SELECT split_part(c, ' ', 2) FROM unnest(o.columns) AS c)))
+            END AS command
+        FROM pg_event_trigger_dropped_objects() d
+        JOIN kursaha_cohort.own_relation o ON o.name IN ('cohort_event', 'cohort_customer')
+            AND CASE d.object_type
+                WHEN 'index' THEN d.address_names[1] = 'kursaha_cohort'
+                WHEN 'type' THEN d.address_names[1] = 'kursaha_cohort.' || substr(o.name, 8) || '_columns'
+                ELSE d.address_names[1] = 'kursaha_cohort' AND d.address_names[2] = substr(o.name, 8) || '_additions' END
+        WHERE d.original AND d.object_type IN ('table constraint', 'trigger', 'index', 'table', 'type')
+    LOOP
+        IF part.command IS NOT NULL THEN
+            EXECUTE part.command;
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.additions_dropped() IS 'Drops additions to cohort_event and cohort_customer when pg_restore drops what is kept of them';
+
+CREATE EVENT TRIGGER cohort_table_cleaned ON sql_drop
+    EXECUTE FUNCTION kursaha_cohort.additions_dropped();
+ALTER EVENT TRIGGER cohort_table_cleaned ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cohort_table_cleaned IS 'Lets pg_restore --clean drop what additions to the extension''s tables need';
+
 -- Fires after cohort_table_altered, by its name.
 CREATE EVENT TRIGGER cohort_table_extended ON ddl_command_end
-    WHEN TAG IN ('ALTER TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER', 'DROP TRIGGER', 'CREATE INDEX', 'ALTER INDEX', 'DROP INDEX', 'CREATE TYPE')
+    WHEN TAG IN ('ALTER TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER', 'DROP TRIGGER', 'CREATE INDEX', 'ALTER INDEX', 'DROP INDEX', 'CREATE TYPE', 'COMMENT')
     EXECUTE FUNCTION kursaha_cohort.additions_made();
 ALTER EVENT TRIGGER cohort_table_extended ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER cohort_table_extended IS 'Keeps additions to the extension''s tables for dumps';

@@ -47,25 +47,29 @@ BEGIN
     WHERE n.capture_id = c.capture_id
       AND (c.customer_column, c.occurred_at_column, c.data_columns, c.update_columns)
           IS DISTINCT FROM (n.customer_column, n.occurred_at_column, n.data_columns, n.update_columns);
-    -- Their numbers, which differ when a column was made again.
-    UPDATE kursaha_cohort.capture c
-    SET customer_attnum = n.customer, occurred_at_attnum = n.occurred, data_attnums = n.data, update_attnums = n.updates
-    FROM (SELECT c.capture_id,
-              (SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = c.source AND a.attname = c.customer_column
-                  AND NOT a.attisdropped) AS customer,
-              (SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = c.source AND a.attname = c.occurred_at_column
-                  AND NOT a.attisdropped) AS occurred,
-              (SELECT array_agg(a.attnum ORDER BY d.n) FROM unnest(c.data_columns) WITH ORDINALITY AS d (name, n)
-               LEFT JOIN pg_attribute a ON a.attrelid = c.source AND a.attname = d.name AND NOT a.attisdropped) AS data,
-              (SELECT array_agg(a.attnum ORDER BY d.n) FROM unnest(c.update_columns) WITH ORDINALITY AS d (name, n)
-               LEFT JOIN pg_attribute a ON a.attrelid = c.source AND a.attname = d.name AND NOT a.attisdropped) AS updates
-          FROM kursaha_cohort.capture c WHERE c.source::oid = ANY (changed)) n
-    WHERE n.capture_id = c.capture_id
-      AND (c.customer_attnum, c.occurred_at_attnum, c.data_attnums, c.update_attnums)
-          IS DISTINCT FROM (n.customer, n.occurred, n.data, n.updates);
+    -- A column that was made again has another number.
+    PERFORM kursaha_cohort.renumber_columns(changed);
 END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.follow_columns(oid[]) IS 'Keeps captures in step with renamed and dropped columns of tables';
+
+-- Whoever owns the table may enable its triggers in the ordinary way, as pg_restore --disable-triggers does.
+CREATE FUNCTION kursaha_cohort.keep_capture_triggers(changed oid[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    made record;
+BEGIN
+    FOR made IN
+        SELECT t.tgrelid::regclass AS source, t.tgname FROM pg_trigger t
+        WHERE t.tgrelid = ANY (changed) AND t.tgenabled IN ('O', 'R')
+          AND t.tgfoid = 'kursaha_cohort.capture_row()'::regprocedure AND t.tgname ~ '^cohort_(arrival|capture|keep|when)_\d'
+    LOOP
+        EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %I', made.source, made.tgname);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.keep_capture_triggers(oid[]) IS 'Has the triggers of captures fire in sessions that replicate, too, after somebody enabled them';
 
 CREATE FUNCTION kursaha_cohort.follow_partitions(capture kursaha_cohort.capture, made oid[]) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -112,6 +116,7 @@ BEGIN
         RETURN;
     END IF;
     PERFORM kursaha_cohort.follow_columns(changed);
+    PERFORM kursaha_cohort.keep_capture_triggers(changed);
     FOR capture IN SELECT c.* FROM kursaha_cohort.capture c JOIN pg_class p ON p.oid = c.source AND p.relkind = 'p'
                    WHERE c.source::oid = ANY (changed) AND c.on_insert AND c.event_type IS NOT NULL LOOP
         PERFORM kursaha_cohort.follow_partitions(capture, CASE TG_TAG WHEN 'CREATE TABLE' THEN changed END);

@@ -88,3 +88,9 @@ fn index_problem() -> Result<TableIterator<'static, (name!(problem, String), nam
 fn goes_with_extension(class: pg_sys::Oid, object: pg_sys::Oid) {
     extension::adopt(class, object);
 }
+
+/// Has an object be dropped with another one, in place of standing in its way.
+#[pg_extern(sql = false)]
+fn goes_with(class: pg_sys::Oid, object: pg_sys::Oid, other_class: pg_sys::Oid, other: pg_sys::Oid) {
+    extension::goes_with((class, object), (other_class, other));
+}

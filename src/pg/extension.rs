@@ -64,16 +64,21 @@ pub(crate) fn owner() -> Fallible<pg_sys::Oid> {
 
 /// Has `DROP EXTENSION` drop an object that is no member, and that a dump holds for that reason.
 pub(crate) fn adopt(class: pg_sys::Oid, object: pg_sys::Oid) {
+    // SAFETY: a catalog look-up inside a transaction.
+    let extension = unsafe { pg_sys::get_extension_oid(c"kursaha_cohort".as_ptr(), false) };
+    let kind = pg_sys::DependencyType::DEPENDENCY_AUTO_EXTENSION;
+    depend((class, object), (pg_sys::ExtensionRelationId, extension), kind);
+}
+
+/// Has an object be dropped with another one, in place of standing in its way.
+pub(crate) fn goes_with(object: (pg_sys::Oid, pg_sys::Oid), other: (pg_sys::Oid, pg_sys::Oid)) {
+    depend(object, other, pg_sys::DependencyType::DEPENDENCY_AUTO);
+}
+
+fn depend(object: (pg_sys::Oid, pg_sys::Oid), on: (pg_sys::Oid, pg_sys::Oid), kind: pg_sys::DependencyType::Type) {
+    let of = |(class, oid)| pg_sys::ObjectAddress { classId: class, objectId: oid, objectSubId: 0 };
     // SAFETY: inside a transaction; the dependency is between two objects by their addresses.
-    unsafe {
-        let extension = pg_sys::get_extension_oid(c"kursaha_cohort".as_ptr(), false);
-        let of = |class_id, object_id| pg_sys::ObjectAddress { classId: class_id, objectId: object_id, objectSubId: 0 };
-        pg_sys::recordDependencyOn(
-            &of(class, object),
-            &of(pg_sys::ExtensionRelationId, extension),
-            pg_sys::DependencyType::DEPENDENCY_AUTO_EXTENSION,
-        );
-    }
+    unsafe { pg_sys::recordDependencyOn(&of(object), &of(on), kind) }
 }
 
 /// The table of the index's pages; invalid when it is missing.
