@@ -103,6 +103,14 @@ COMMENT ON COLUMN kursaha_cohort.problem_of_captures.since IS 'When a row was sk
 COMMENT ON COLUMN kursaha_cohort.problem_of_captures.detail IS 'More about it';
 COMMENT ON COLUMN kursaha_cohort.problem_of_captures.remedy IS 'What to do about it';
 
+CREATE TABLE kursaha_cohort.problem_told (
+    problem text PRIMARY KEY,
+    since timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE kursaha_cohort.problem_told IS 'Problems of which the server''s log has a warning, until they are over';
+COMMENT ON COLUMN kursaha_cohort.problem_told.problem IS 'What is wrong, as the view of the problem says it';
+COMMENT ON COLUMN kursaha_cohort.problem_told.since IS 'When the warning was written';
+
 -- To add a problem: a view of these four columns above, and a line here.
 CREATE VIEW @extschema@.cohort_problem AS
 SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_workers p

@@ -69,7 +69,11 @@ fn problem() -> Option<(String, Option<i64>, String)> {
             )
         };
     }
-    let entry = board::mine()?;
+    let Some(entry) = board::mine() else {
+        let most = board::too_many()?;
+        let what = format!("no worker runs here: the workers visit {most} databases at most, and there are more");
+        return say(&what, None, "Call cohort_seal() here, or drop databases that are not needed.");
+    };
     if let Some(since) = entry.no_worker_since() {
         let most = max_worker_processes();
         let remedy = format!("Raise max_worker_processes (now {most}), which needs a restart.");

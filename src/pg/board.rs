@@ -11,8 +11,9 @@ use pgrx::pg_sys;
 use super::settings;
 use super::shared::Area;
 
-/// Databases that have an entry. Those beyond are visited in turn, and told of by nobody.
-const MOST: usize = 1024;
+/// Databases that have an entry, those without the extension included. Those beyond are not visited: `cohort_problem` and the
+/// log say so. The memory is taken when the server starts.
+const MOST: usize = 4096;
 
 pub(crate) static BOARD: Area = Area::new(c"kursaha_cohort board", size_of::<Board>);
 
@@ -192,6 +193,8 @@ struct Board {
     launcher: AtomicPtr<pg_sys::Latch>,
     /// Whether someone wrote in a database that has no entry.
     unlisted: AtomicU32,
+    /// Whether there are more databases than entries.
+    full: AtomicU32,
     entries: [Entry; MOST],
 }
 
@@ -253,6 +256,16 @@ pub(crate) fn entry(database: pg_sys::Oid) -> Option<&'static Entry> {
         free.reset(database.to_u32());
         Some(free)
     })
+}
+
+/// Notes whether there are more databases than entries; says whether that is news. For the launcher.
+pub(crate) fn note_full(full: bool) -> bool {
+    board().is_some_and(|board| board.full.swap(u32::from(full), Ordering::AcqRel) != u32::from(full))
+}
+
+/// How many databases have room, if there are more than that.
+pub(crate) fn too_many() -> Option<usize> {
+    board().filter(|board| board.full.load(Ordering::Acquire) != 0).map(|_| MOST)
 }
 
 /// Frees the entries of all databases but some. For the launcher.

@@ -117,6 +117,10 @@ impl Database {
             // It was created, or switched on: both look at once.
             (self.sealer.look, self.scheduler.look) = (0, 0);
         }
+        if matches!(extension, Extension::SwitchedOff | Extension::ReadOnly) && self.known != extension {
+            // Nobody tells when it is over, and a sealer finds out: in time, whoever of the two noticed.
+            self.sealer.look = self.sealer.look.min(now + board::micros(SWITCHED_OFF));
+        }
         self.known = extension;
         self.sealer.reap(&self.entry.sealer, extension, now);
         self.scheduler.reap(&self.entry.scheduler, extension, now);

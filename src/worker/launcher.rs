@@ -1,6 +1,6 @@
 //! The launcher: sends a sealer or a scheduler to each database that needs one, in the order in which they are due.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime, SignalWakeFlags};
@@ -107,15 +107,25 @@ impl Launcher {
     }
 
     fn list(&mut self) {
-        let found = databases::all();
+        let found: HashSet<pg_sys::Oid> = databases::all().into_iter().collect();
         board::keep_entries(|oid| found.contains(&oid));
         self.databases.retain(|oid, _| found.contains(oid));
+        let mut full = false;
         for oid in found {
-            if let std::collections::hash_map::Entry::Vacant(place) = self.databases.entry(oid)
-                && let Some(entry) = board::entry(oid)
-            {
-                place.insert(Database::new(oid, entry));
+            if let std::collections::hash_map::Entry::Vacant(place) = self.databases.entry(oid) {
+                match board::entry(oid) {
+                    Some(entry) => drop(place.insert(Database::new(oid, entry))),
+                    None => full = true,
+                }
             }
+        }
+        if board::note_full(full) && full {
+            pgrx::ereport!(
+                pgrx::PgLogLevel::WARNING,
+                pgrx::PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                format!("kursaha_cohort launcher: {} databases are visited, and no more", self.databases.len()),
+                "cohort_problem says so in a database that is not. Call cohort_seal() there, or drop databases."
+            );
         }
         self.listed = Some(Instant::now());
     }

@@ -6,6 +6,7 @@
 mod child;
 mod database;
 mod launcher;
+mod problems;
 mod process;
 mod runner;
 mod scheduler;

@@ -8,6 +8,7 @@ use cohort_core::sync::Assignment;
 use pgrx::{FromDatum, pg_guard, pg_sys};
 
 use super::child::{Child, Start};
+use super::problems::{self, Problems};
 use super::process;
 use super::trouble;
 use crate::pg::board::{self, Entry, Extension, Outcome};
@@ -71,6 +72,7 @@ fn visit(entry: &Entry) -> Outcome {
     let mut searched: Option<Instant> = None;
     let mut busy_at = Instant::now();
     let mut worked = false;
+    let mut problems = Problems::default();
     loop {
         let gone: Vec<i64> = runners.iter().filter(|(_, runner)| runner.has_ended()).map(|(run, _)| *run).collect();
         runners.retain(|run, _| !gone.contains(run));
@@ -83,6 +85,7 @@ fn visit(entry: &Entry) -> Outcome {
             Err(trouble) => return failed(entry, &trouble),
         };
         trouble::clear("scheduler");
+        problems.look();
         if search {
             searched = Some(Instant::now());
         }
@@ -104,6 +107,7 @@ fn visit(entry: &Entry) -> Outcome {
         let near = due.is_some_and(|due| due <= board::now() + board::micros(LINGER));
         if !round.next.running && !near && busy_at.elapsed() >= LINGER || process::is_to_leave() || !settings::enabled()
         {
+            problems::tell();
             return if worked { Outcome::Worked } else { Outcome::Idle };
         }
         process::wait(NAP);

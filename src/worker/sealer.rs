@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use pgrx::{FromDatum, pg_guard, pg_sys};
 
+use super::problems::Problems;
 use super::process;
 use super::trouble;
 use crate::pg::board::{self, Entry, Extension, Outcome};
@@ -11,6 +12,7 @@ use crate::pg::databases::{self, as_owner};
 use crate::pg::errors::{Fallible, SqlState};
 use crate::pg::index;
 use crate::pg::locks::{Lock, keep_extension};
+use crate::pg::spi::{self, Snapshot};
 use crate::pg::transaction::{Isolation, Trouble, attempt};
 use crate::pg::{retain, settings};
 
@@ -21,6 +23,10 @@ const LINGER: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(50);
 /// How soon events that wait for a transaction to end are looked at again, at the most.
 const WAITING: Duration = Duration::from_secs(10);
+/// Rows of counts that captures leave, a row a transaction, before they are added up.
+const COUNTS: i64 = 256;
+/// Event keys that are removed in one transaction.
+const KEYS: i64 = 10_000;
 
 /// The sealer's main function; the argument is the database's OID.
 #[pg_guard]
@@ -53,6 +59,7 @@ fn visit(entry: &Entry) -> Outcome {
         return Outcome::Unsaid;
     }
     let mut worked = false;
+    let mut problems = Problems::default();
     loop {
         let since = entry.take_written();
         match work() {
@@ -71,6 +78,7 @@ fn visit(entry: &Entry) -> Outcome {
             }
         }
         trouble::clear("sealer");
+        problems.look();
         if !is_due_again(entry) {
             return if worked { Outcome::Worked } else { Outcome::Idle };
         }
@@ -114,7 +122,36 @@ fn work() -> Result<Done, Trouble> {
         done.worked = true;
     }
     done.waits = step(index::waits)?;
+    process::show(c"tidying up");
+    step(fold_counts)?;
+    step(follow_owner)?;
+    while !process::is_to_leave() && step(prune_keys)? == KEYS {}
     Ok(done)
+}
+
+/// Adds the counts of captures up, where there are many rows of them.
+fn fold_counts() -> Fallible<()> {
+    spi::touch(
+        "SELECT kursaha_cohort.fold_capture_counts() \
+         WHERE (SELECT count(*) FROM (SELECT FROM kursaha_cohort.capture_count LIMIT $1) c) = $1",
+        &[COUNTS.into()],
+    )
+    .map(drop)
+}
+
+/// Follows a change of the extension's owner, where nothing tells of it; that needs a superuser's rights.
+fn follow_owner() -> Fallible<()> {
+    spi::touch(
+        "SELECT kursaha_cohort.follow_owner() FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_roles r ON r.oid = e.extowner \
+         WHERE e.extname = 'kursaha_cohort' AND r.rolsuper",
+        &[],
+    )
+    .map(drop)
+}
+
+/// Removes event keys that are too old to tell a repeat by; gives how many.
+fn prune_keys() -> Fallible<i64> {
+    spi::one(Snapshot::Fresh, "SELECT kursaha_cohort.prune_event_keys($1)", &[KEYS.into()], |row| row.need(1))
 }
 
 /// Runs something in a transaction, as the extension's owner, unless the extension is being dropped.
