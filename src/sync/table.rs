@@ -17,8 +17,10 @@ pub(super) struct Table {
     pub(super) name: String,
     schema: String,
     pub(super) column: String,
-    /// The type that an id is cast to; none for a type that takes a text as it is, or not at all.
+    /// The type that an id is cast to; none for `text`.
     cast: Option<String>,
+    /// Whether PostgreSQL itself has the operator that compares values of the type; otherwise their texts are compared.
+    compares: bool,
     /// Columns that a row must have besides, by their names.
     pub(super) needed: Vec<String>,
 }
@@ -36,7 +38,9 @@ pub(super) fn find(destination: &dyn Destination) -> Fallible<Option<Table>> {
              ) \
              SELECT c.oid::bigint, format('%I.%I', n.nspname, c.relname), quote_ident(n.nspname), quote_ident(a.attname), \
                  (SELECT pg_catalog.format_type(t.oid, -1) FROM base JOIN pg_catalog.pg_type t ON t.oid = base.typ \
-                  WHERE t.typtype = 'b' AND t.typnamespace = 'pg_catalog'::regnamespace AND t.oid <> 'text'::regtype), \
+                  WHERE t.typtype <> 'd' AND t.oid <> 'text'::regtype), \
+                 EXISTS (SELECT FROM base JOIN pg_catalog.pg_type t ON t.oid = base.typ \
+                     WHERE t.typtype = 'e' OR t.typtype = 'b' AND t.typnamespace = 'pg_catalog'::regnamespace), \
                  ARRAY(SELECT o.attname::text FROM pg_catalog.pg_attribute o WHERE o.attrelid = c.oid AND o.attnum > 0 \
                      AND o.attnotnull AND NOT o.atthasdef AND o.attidentity = '' AND NOT o.attisdropped AND o.attnum <> a.attnum) \
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
@@ -50,7 +54,8 @@ pub(super) fn find(destination: &dyn Destination) -> Fallible<Option<Table>> {
                     schema: row.need(3)?,
                     column: row.need(4)?,
                     cast: row.get(5),
-                    needed: row.need(6)?,
+                    compares: row.need(6)?,
+                    needed: row.need(7)?,
                 })
             },
         )
@@ -92,14 +97,16 @@ impl Table {
 
     fn statement(&self, action: Action) -> String {
         let Self { name, column, .. } = self;
+        let cast = self.cast.as_ref().map_or_else(String::new, |cast| format!("::{cast}"));
         // Compared as the column's own type, so that its index is used.
-        let (cast, own) = match &self.cast {
-            Some(cast) => (format!("::{cast}"), format!("t.{column}::{cast}")),
-            None => (String::new(), format!("t.{column}::text")),
+        let (cast, own, stored) = if self.compares && !cast.is_empty() {
+            (cast.as_str(), format!("t.{column}{cast}"), "")
+        } else {
+            ("", format!("t.{column}::text"), cast.as_str())
         };
         match action {
             Action::Add => format!(
-                "INSERT INTO {name} ({column}) SELECT v.id FROM (SELECT u.id{cast} AS id FROM unnest($1) u (id)) v \
+                "INSERT INTO {name} ({column}) SELECT v.id{stored} FROM (SELECT u.id{cast} AS id FROM unnest($1) u (id)) v \
                  WHERE NOT EXISTS (SELECT FROM {name} t WHERE {own} = v.id)"
             ),
             Action::Remove => format!("DELETE FROM {name} t WHERE {own} IN (SELECT u.id{cast} FROM unnest($1) u (id))"),

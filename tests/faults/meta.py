@@ -261,6 +261,11 @@ class Meta:
             raise Refused(100, "(#100) limit or after is not valid") from None
         with self.lock:
             found = [audience for audience in self.audiences.values() if audience.account == account]
+        if account == "666":
+            # A list that never ends.
+            cursor = base64.urlsafe_b64encode(str(begin + limit).encode()).decode()
+            return {"data": [{"id": "1", "name": "another"}],
+                    "paging": {"cursors": {"after": cursor}, "next": f"https://{request.headers.get('Host')}{request.path}"}}
         page = found[begin : begin + max(limit, 1)]
         if not page:
             return {"data": []}

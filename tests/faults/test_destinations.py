@@ -200,6 +200,15 @@ class Destinations(Case):
         self.assertIn("symbolic link", self.failing("absent"))
         path.unlink()
 
+    def test_a_list_of_audiences_that_never_ends(self):
+        self.members("endless", 1, 3)
+        self.facebook("endless", ad_account_id="666")
+        self.create("endless", "endless")
+        self.server.sync("endless", "endless", "failed", force=True)
+        self.assertRegex(self.server.ask("SELECT state, why, hint FROM cohort_sync_status WHERE cohort = 'endless'"),
+                         r"^needs_attention\|500 requests were not enough.*audience_id")
+        self.assertEqual(len(self.fake.seen("/act_666/customaudiences")), 500)
+
     def test_a_property_that_nobody_has(self):
         server = self.server
         self.destination("typo", "facebook_ads", {"ad_account_id": "1", "audience_id": "2", "base_url": self.fake.url, "mapping": {"EMAIL": "emial", "CT": "city"}}, "file:meta")
@@ -266,12 +275,16 @@ class Destinations(Case):
                 ("rls", "customer_id text", ("abc",), "row security"),
                 ("late", "customer_id text REFERENCES public.known DEFERRABLE INITIALLY DEFERRED", ("abc", "99999999999999999999"), "foreign key"),
                 ("own", "customer_id public.small", ("99999999999999999999", "abc"), "small_check"),
+                ("enum", "customer_id public.code UNIQUE", ("abc", "99999999999999999999"), "no value of the column's type"),
+                ("codes", "customer_id public.checked_code", ("1", "abc", "99999999999999999999"), "code"),
                 ("trig", "customer_id text", ("abc",), "a trigger")):
             cases.append((name, refused, why))
             if name == "late":
                 server.ask("CREATE TABLE public.known (id text PRIMARY KEY); INSERT INTO public.known VALUES ('1'), ('2'), ('4')")
             if name == "own":
                 server.ask("CREATE DOMAIN public.small AS text CHECK (length(VALUE) < 3)")
+            if name == "enum":
+                server.ask("CREATE TYPE public.code AS ENUM ('4', '2', '1'); CREATE DOMAIN public.checked_code AS public.code CHECK (VALUE <> '1')")
             self.table(name, definition, ids)
             if name == "trig":
                 server.ask("""CREATE FUNCTION public.picky() RETURNS trigger LANGUAGE plpgsql AS
