@@ -333,6 +333,13 @@ BEGIN
             WHEN d.object_type = 'trigger' THEN format('DROP TRIGGER IF EXISTS %I ON %s', kursaha_cohort.kept_name(d.address_names[3]::name, false), o.relation::regclass)
             WHEN d.object_type = 'index' THEN (SELECT format('DROP INDEX %s', x.oid::regclass) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
                 WHERE i.indrelid = o.relation AND x.relname = kursaha_cohort.kept_name(d.address_names[2]::name, false) AND x.relname <> ALL (o.parts))
+            -- Functions go next, then types.
+            WHEN d.object_type = 'table' THEN (SELECT format('ALTER TABLE %s %s', o.relation::regclass, string_agg(p.command, ', '))
+                FROM (SELECT format('DROP CONSTRAINT %I', c.conname) FROM pg_constraint c
+                      WHERE c.conrelid = o.relation AND c.conname <> ALL (o.parts) AND c.contype IN ('c', 'f', 'p', 'u', 'x')
+                      UNION ALL SELECT format('ALTER COLUMN %I DROP DEFAULT', a.attname) FROM pg_attribute a
+                      WHERE a.attrelid = o.relation AND a.atthasdef AND a.attgenerated = ''
+                        AND format('%I', a.attname) <> ALL (ARRAY(SELECT split_part(c, ' ', 2) FROM unnest(o.columns) AS c))) p (command))
             ELSE (SELECT format('ALTER TABLE %s %s', o.relation::regclass, string_agg(format('DROP COLUMN %I', a.attname), ', ' ORDER BY a.attnum DESC))
                   FROM pg_attribute a WHERE a.attrelid = o.relation AND a.attnum > 0 AND NOT a.attisdropped
                     AND format('%I', a.attname) <> ALL (ARRAY(SELECT split_part(c, ' ', 2) FROM unnest(o.columns) AS c)))
@@ -346,7 +353,11 @@ BEGIN
         WHERE d.original AND d.object_type IN ('table constraint', 'trigger', 'index', 'table', 'type')
     LOOP
         IF part.command IS NOT NULL THEN
-            EXECUTE part.command;
+            BEGIN
+                EXECUTE part.command;
+            EXCEPTION WHEN dependent_objects_still_exist THEN
+                NULL; -- a view, which goes by itself
+            END;
         END IF;
     END LOOP;
 END

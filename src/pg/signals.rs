@@ -65,8 +65,14 @@ impl Field<'_> {
     fn time_problem(&self) -> Option<String> {
         match self.value? {
             Value::String(written) => time::signal_instant(written).is_none().then(|| {
-                let shown: String = written.chars().take(40).collect();
-                format!("\"{shown}\" is neither an ISO 8601 time with offset nor a date")
+                let wanted = "neither an ISO 8601 time with offset nor a date";
+                // Errors are in the server's log: what is no time at all may be anything, an address for instance.
+                let is_like_one = written.get(4..5) == Some("-") && written.len() <= 40;
+                if is_like_one && written.bytes().all(|byte| b"0123456789-+:.TZtz ".contains(&byte)) {
+                    format!("\"{written}\" is {wanted}")
+                } else {
+                    format!("is {wanted}")
+                }
             }),
             other => Some(format!("must be a string, not {}", other.kind())),
         }

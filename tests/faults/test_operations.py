@@ -131,7 +131,7 @@ class Operations(unittest.TestCase):
         time.sleep(1.5)
         self.assertEqual(server.ask("SELECT count(*) FROM cohort_sync_run"), runs)
         server.ask("ALTER DATABASE shop RESET default_transaction_read_only", database="postgres")
-        server.until(f"SELECT count(*) > {runs} FROM cohort_sync_run", "it goes on", seconds=90)
+        server.until(f"SELECT count(*) > {runs} FROM cohort_sync_run", "it goes on")
 
 
 if __name__ == "__main__":

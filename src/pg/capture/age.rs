@@ -87,7 +87,7 @@ pub(super) unsafe fn writer(tuple: pg_sys::HeapTuple, next: u64) -> u64 {
 }
 
 /// Which transactions have ended now, as the text of a `pg_snapshot`. Other than `pg_current_snapshot()` it is taken
-/// anew under every isolation level, it lists subtransactions, and the current transaction counts as running.
+/// anew under every isolation level, it lists subtransactions, and the current transaction counts as running with its own.
 pub(crate) fn ended_now() -> String {
     // SAFETY: a snapshot is taken inside a transaction and read at once; the arrays have the counted lengths.
     unsafe {
@@ -103,7 +103,13 @@ pub(crate) fn ended_now() -> String {
         let xmax = full((*snapshot).xmax, next + 1);
         let mut running = list((*snapshot).xip, (*snapshot).xcnt as usize);
         running.extend(list((*snapshot).subxip, usize::try_from((*snapshot).subxcnt).unwrap_or(0)));
-        running.push(full(own, next));
+        let own = full(own, next);
+        running.push(own);
+        // No snapshot lists the subtransactions of its own process.
+        running.extend((own + 1..xmax).filter(|xid| {
+            pgrx::check_for_interrupts!();
+            pg_sys::TransactionIdIsCurrentTransactionId(pg_sys::TransactionId::from_inner(*xid as u32))
+        }));
         running.retain(|xid| *xid < xmax);
         running.sort_unstable();
         running.dedup();
