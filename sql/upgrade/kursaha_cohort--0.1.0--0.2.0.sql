@@ -16,4 +16,12 @@ $$;
 
 -- By hand: what alters tables, indexes, triggers and types, and what drops. docs/RELEASING.md says what comes by itself.
 
+-- It hears of comments, too.
+DROP EVENT TRIGGER cohort_table_extended;
+CREATE EVENT TRIGGER cohort_table_extended ON ddl_command_end
+    WHEN TAG IN ('ALTER TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER', 'DROP TRIGGER', 'CREATE INDEX', 'ALTER INDEX', 'DROP INDEX', 'CREATE TYPE', 'COMMENT')
+    EXECUTE FUNCTION kursaha_cohort.additions_made();
+ALTER EVENT TRIGGER cohort_table_extended ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cohort_table_extended IS 'Keeps additions to the extension''s tables for dumps';
+
 -- @changes@
