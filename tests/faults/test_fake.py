@@ -145,16 +145,12 @@ class Server(FakeCase):
             thread.join()
         self.assertEqual([entry["open_at_once"] for entry in self.control("GET", "log")[-2:]], [2, 2])
 
-    def test_speed(self):
-        """5,000 rows of six hashes are 2 MB; the bound is wide because the machine may be busy."""
+    def test_size(self):
+        """5,000 rows of six hashes are 2 MB, and one request; sent again, they are the same rows."""
         audience, keys = self.audience(), ["EXTERN_ID", "EMAIL", "PHONE", "FN", "LN", "CT", "COUNTRY"]
         data = [[str(n), *(sha(f"{key}{n}") for key in keys[1:])] for n in range(5000)]
-        took = []
-        for _ in range(3):
-            begin = time.monotonic()
+        for _ in range(2):
             self.assertEqual(self.users("POST", audience, keys, data)[0], 200)
-            took.append(time.monotonic() - begin)
-        self.assertLess(min(took), 0.3)
         self.assertEqual(self.rows(audience), 5000)
 
 
