@@ -1,21 +1,37 @@
 # make help lists what there is. The work is done by scripts/, which can be called by themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build install test fuzz crash faults bench-sync demo demo-stop check bench clean
+.PHONY: help all setup build install installcheck test test-packages deb rpm fuzz crash faults bench-sync demo demo-stop check bench clean
 
 help: ## this list
 	@echo "kursaha_cohort: customer cohorts inside PostgreSQL"
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/    make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/    make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-24s %s\n", $$1, $$2 }'
 
 setup: ## install what building and testing need (Debian 12; root or sudo)
 	@scripts/setup
 
+all: ## as build, and installs nothing (make all PG_CONFIG=…, as PGXN calls it)
+	@scripts/build
+
 build: setup ## build the extension below target/
 	@scripts/build
 
-install: setup ## install the extension into this machine's PostgreSQL 15 (root or sudo)
+# Who names a PostgreSQL has what building against it needs.
+install: $(if $(PG_CONFIG),,setup) ## install the extension into PostgreSQL 15, or that of PG_CONFIG, below DESTDIR (root or sudo)
 	@scripts/install
+
+installcheck: ## the SQL tests, on a private server
+	@tests/regress/run
+
+deb: ## Debian packages for PG_MAJORS (15), below target/deb
+	@for major in $${PG_MAJORS:-15}; do env -u PG_CONFIG PG_MAJOR=$$major scripts/deb || exit; done
+
+rpm: ## an RPM package for PG_MAJOR (15) of the PostgreSQL project's own packages, below target/rpm
+	@scripts/rpm
+
+test-packages: ## install, upgrade and remove the Debian package in a fresh Debian 12 (root; some minutes the first time)
+	@tests/packages/run
 
 test: ## everything: setup, format, lints, unit tests, builds, tests on private servers of PostgreSQL 15 to 18 (PG_MAJOR=N)
 	@scripts/test-majors
