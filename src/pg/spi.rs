@@ -121,19 +121,59 @@ pub(crate) fn is_running() -> bool {
     RUNNING.get() > 0
 }
 
-/// Says that a statement runs, until it goes: an error unwinds and drops it, too.
-struct Running;
+/// SPI, connected, with a nest of settings in which `search_path` is pinned and `jit` is off (compiling the SQL of a rule
+/// with many conditions costs seconds and saves none). Both end with it, on every way out. An error of the server unwinds
+/// to where a transaction or a subtransaction is aborted, which ends them.
+struct Connection {
+    nest: i32,
+}
 
-impl Running {
-    fn begin() -> Self {
-        RUNNING.set(RUNNING.get() + 1);
-        Self
+impl Connection {
+    fn open() -> Fallible<Self> {
+        // SAFETY: inside a transaction. The strings are constants; GUC_ACTION_SAVE is allowed in parallel workers too.
+        unsafe {
+            check(pg_sys::SPI_connect())?;
+            let connection = Self { nest: pg_sys::NewGUCNestLevel() };
+            RUNNING.set(RUNNING.get() + 1);
+            for (name, value) in [(c"search_path", c"pg_catalog, pg_temp"), (c"jit", c"off")] {
+                pg_sys::set_config_option(
+                    name.as_ptr(),
+                    value.as_ptr(),
+                    pg_sys::GucContext::PGC_USERSET,
+                    pg_sys::GucSource::PGC_S_SESSION,
+                    pg_sys::GucAction::GUC_ACTION_SAVE,
+                    true,
+                    0,
+                    false,
+                );
+            }
+            Ok(connection)
+        }
+    }
+
+    /// Ends it, and says whether that went well.
+    fn close(self) -> Fallible<()> {
+        let ended = self.end();
+        std::mem::forget(self);
+        check(ended)
+    }
+
+    fn end(&self) -> i32 {
+        RUNNING.set(RUNNING.get() - 1);
+        if std::thread::panicking() {
+            return 0;
+        }
+        // SAFETY: ends what was begun in `open`.
+        unsafe {
+            pg_sys::AtEOXact_GUC(true, self.nest);
+            pg_sys::SPI_finish()
+        }
     }
 }
 
-impl Drop for Running {
+impl Drop for Connection {
     fn drop(&mut self) {
-        RUNNING.set(RUNNING.get() - 1);
+        self.end();
     }
 }
 
@@ -154,14 +194,11 @@ fn execute(
         args.iter().map(|arg| if arg.datum().is_some() { b' ' } else { b'n' }.cast_signed()).collect();
     let count = i32::try_from(args.len()).unwrap_or(i32::MAX);
 
-    let _running = Running::begin();
     let mut remedy = std::pin::pin!(Remedy::new());
     remedy.as_mut().begin();
-    // SAFETY: the arrays outlive the call and are as long as `count` says; SPI is finished on every path but that of
-    // an error, where the (sub)transaction's abort cleans SPI and the settings up.
+    let connection = Connection::open()?;
+    // SAFETY: the arrays outlive the call and are as long as `count` says; SPI is connected.
     unsafe {
-        check(pg_sys::SPI_connect())?;
-        let nest = pinned_settings();
         let read_only = snapshot == Snapshot::Callers;
         let status = match kept_plan(sql, &command, &mut types)? {
             Some(plan) => pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), read_only, 0),
@@ -191,9 +228,9 @@ fn execute(
                 }
             }
         }
-        pg_sys::AtEOXact_GUC(true, nest);
-        check(pg_sys::SPI_finish())?;
-        outcome.map(|()| touched)
+        outcome?;
+        connection.close()?;
+        Ok(touched)
     }
 }
 
@@ -203,10 +240,9 @@ pub(crate) fn in_pieces(sql: &str, most: usize, each: &mut dyn FnMut(&[String]) 
     let command = CString::new(sql)
         .map_err(|_| failure(SqlState::ERRCODE_INTERNAL_ERROR, "an internal statement contains a zero byte"))?;
     let count = core::ffi::c_long::try_from(most).unwrap_or(core::ffi::c_long::MAX);
+    let connection = Connection::open()?;
     // SAFETY: as in `execute`; the cursor ends with SPI's connection.
     unsafe {
-        check(pg_sys::SPI_connect())?;
-        let nest = pinned_settings();
         let portal = pg_sys::SPI_cursor_open_with_args(
             std::ptr::null(),
             command.as_ptr(),
@@ -217,8 +253,7 @@ pub(crate) fn in_pieces(sql: &str, most: usize, each: &mut dyn FnMut(&[String]) 
             true,
             0,
         );
-        let mut outcome = Ok(());
-        while outcome.is_ok() {
+        loop {
             pg_sys::SPI_cursor_fetch(portal, true, count);
             let table = pg_sys::SPI_tuptable;
             if table.is_null() || (*table).numvals == 0 {
@@ -230,12 +265,10 @@ pub(crate) fn in_pieces(sql: &str, most: usize, each: &mut dyn FnMut(&[String]) 
                 rows.push(row.need::<String>(1)?);
             }
             pg_sys::SPI_freetuptable(table);
-            outcome = each(&rows);
+            each(&rows)?;
         }
-        pg_sys::AtEOXact_GUC(true, nest);
-        check(pg_sys::SPI_finish())?;
-        outcome
     }
+    connection.close()
 }
 
 /// The plan of a statement, made once in a backend. Not of the SQL of rules, which is long and rarely comes twice.
@@ -273,31 +306,6 @@ unsafe fn kept_plan(sql: &str, command: &CString, types: &mut [pg_sys::Oid]) -> 
     };
     PLANS.with_borrow_mut(|plans| plans.insert(key, plan));
     Ok(Some(plan))
-}
-
-/// Opens a nest of settings in which `search_path` is pinned and `jit` is off (compiling the SQL of a rule with many
-/// conditions costs seconds and saves none); `AtEOXact_GUC` with the returned level closes it.
-///
-/// # Safety
-/// Only inside a transaction; the nest must be closed, or the transaction aborted.
-unsafe fn pinned_settings() -> i32 {
-    // SAFETY: the strings are constants; GUC_ACTION_SAVE is allowed in parallel workers too.
-    unsafe {
-        let nest = pg_sys::NewGUCNestLevel();
-        for (name, value) in [(c"search_path", c"pg_catalog, pg_temp"), (c"jit", c"off")] {
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            );
-        }
-        nest
-    }
 }
 
 fn check(status: i32) -> Fallible<()> {

@@ -310,7 +310,10 @@ impl Question {
                 let place = path.clone().unwrap_or_else(|| "$".to_owned());
                 let error =
                     invalid(format!("invalid cohort rule at {place}: cohort \"{}\" does not exist", shorten(name)));
-                let known = names(Snapshot::Callers).unwrap_or_default();
+                let known = match names(Snapshot::Callers) {
+                    Ok(known) => known,
+                    Err(error) => return error,
+                };
                 error.set_hint(match text::nearest(name, known.iter().map(String::as_str)) {
                     Some(near) => format!("Did you mean \"{near}\"?"),
                     None => "Save it first with cohort_create.".to_owned(),

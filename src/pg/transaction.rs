@@ -69,7 +69,8 @@ pub(crate) fn attempt<T>(isolation: Isolation, work: impl FnOnce() -> Fallible<T
     outcome
 }
 
-/// Runs something in a subtransaction. An error undoes it and comes back as a value; the transaction goes on.
+/// Runs something in a subtransaction. An error undoes it and comes back as a value; the transaction goes on. An error that
+/// must end the statement whatever is done about others is raised again: a cancel stays a cancel.
 pub(crate) fn subtransaction<T>(work: impl FnOnce() -> Fallible<T>) -> Result<T, Trouble> {
     // SAFETY: inside a transaction. As PL/pgSQL's blocks with EXCEPTION do it: the memory context and the resource owner
     // are those of before on both ways out, and an error's subtransaction cleans up what was left open in it.
@@ -87,15 +88,31 @@ pub(crate) fn subtransaction<T>(work: impl FnOnce() -> Fallible<T>) -> Result<T,
         if outcome.is_ok() {
             pg_sys::ReleaseCurrentSubTransaction();
         } else {
+            pg_sys::MemoryContextSwitchTo(context);
+            pg_sys::FlushErrorState();
             pg_sys::RollbackAndReleaseCurrentSubTransaction();
         }
         pg_sys::MemoryContextSwitchTo(context);
         pg_sys::CurrentResourceOwner = owner;
-        outcome
+        match outcome {
+            Err(trouble) if trouble.ends_the_statement() => std::panic::panic_any(trouble.into_report()),
+            outcome => outcome,
+        }
     }
 }
 
 impl Trouble {
+    /// Whether it is not about what was done, but about the statement or the server.
+    fn ends_the_statement(&self) -> bool {
+        matches!(
+            self.state,
+            SqlState::ERRCODE_QUERY_CANCELED
+                | SqlState::ERRCODE_ADMIN_SHUTDOWN
+                | SqlState::ERRCODE_CRASH_SHUTDOWN
+                | SqlState::ERRCODE_DATABASE_DROPPED
+        )
+    }
+
     /// What it said, fit for tables and logs: the words of functions and values of rows are searched for personal data.
     pub(crate) fn shown(&self) -> String {
         let code = self.state.class();

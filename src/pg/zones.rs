@@ -37,7 +37,7 @@ impl Zones for ServerZones {
         if KNOWN.with_borrow(|known| known.contains(name)) {
             return true;
         }
-        let found = Self::names().unwrap_or_default();
+        let found = Self::names().unwrap_or_else(|error| std::panic::panic_any(error));
         let exists = found.iter().any(|known| known == name);
         KNOWN.with_borrow_mut(|known| known.extend(found));
         exists
