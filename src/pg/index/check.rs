@@ -10,7 +10,7 @@ use roaring::RoaringBitmap;
 use super::direct;
 use super::directory::Directory;
 use super::events::{self, Intake, PROFILES};
-use super::pages::{PageStream, Pages};
+use super::pages::{Interruptible, PageStream, Pages};
 use super::removed::{bury, dead_by_segment};
 use super::scan::{has_policies, must_read};
 use super::store::{self, Kind};
@@ -38,7 +38,7 @@ struct Rows {
     hashes: Vec<(u64, bool)>,
 }
 
-/// Customers that are looked up together.
+/// Customers that are looked up together, and rows that are compared together.
 const TOGETHER: usize = 100_000;
 
 /// Compares the index with the tables, as the active snapshot sees both. Reads everything.
@@ -184,9 +184,8 @@ const PROFILES_PLACE: &str = "profiles";
 
 /// Whether as many rows as are compared at a time have come in.
 fn is_full(intake: &Intake) -> bool {
-    const ROWS: usize = 100_000;
     const BYTES: usize = 1 << 28;
-    intake.len() >= ROWS || intake.bytes() >= BYTES
+    intake.len() >= TOGETHER || intake.bytes() >= BYTES
 }
 
 /// Whose profiles were written or removed since the last sealing.
@@ -261,7 +260,7 @@ fn sums_of(
         }
         Ok(true)
     };
-    let mut intake = Intake::new(usize::MAX, state.key);
+    let mut intake = Intake::new(usize::MAX, state.key).in_batches(TOGETHER);
     read(&mut intake, &mut more)?;
     count(intake, what, without, &mut sums)?;
     Ok(sums)
@@ -270,7 +269,8 @@ fn sums_of(
 /// Adds the rows of an intake to the sums of their types, but those of some customers.
 fn count(intake: Intake, what: &str, without: &HashSet<&str>, sums: &mut BTreeMap<String, Sum>) -> Fallible<()> {
     let names: Vec<Box<str>> = intake.customers.iter().map(|(id, _)| id.into()).collect();
-    let (header, bytes) = intake.builder.in_memory().map_err(unwritable)?;
+    let (header, bytes) = intake.builder.in_memory_checking(&interrupts).map_err(unwritable)?;
+    let bytes = Interruptible(bytes);
     for group in &header.groups {
         let name = if what == EVENTS { format!("events of type \"{}\"", group.name) } else { what.to_owned() };
         let live = |_, key: RowKey| names.get(key.ordinal as usize).is_none_or(|name| !without.contains(&**name));

@@ -4,7 +4,7 @@ use cohort_core::segment::{GroupBuilder, RowKey, SegmentBuilder, customer_hash};
 use pgrx::pg_sys;
 
 use super::directory::ByHash;
-use super::fetch::each_row;
+use super::fetch::{Then, each_row};
 use super::scan::{IndexScan, Relation, Row, Scratch, Sought, TableScan, bytes_of, find};
 use super::walk;
 use crate::pg::errors::Fallible;
@@ -118,6 +118,12 @@ pub(super) struct Intake {
     /// Bytes of memory, as the last look at them said; and of the values that came since then.
     bytes: usize,
     unseen: usize,
+    /// Bytes of memory that it may take.
+    most: usize,
+    /// Rows that are written together.
+    batch: usize,
+    /// Whether what it takes was just found out.
+    due: bool,
 }
 
 impl Intake {
@@ -133,7 +139,30 @@ impl Intake {
             rows: 0,
             bytes: 0,
             unseen: 0,
+            most: usize::MAX,
+            batch: usize::MAX,
+            due: false,
         }
+    }
+
+    /// The same for somebody who asks what there is whenever so many rows came in.
+    pub(super) fn in_batches(self, batch: usize) -> Self {
+        Self { batch, ..self }
+    }
+
+    /// What is to be done after a row: now and then, somebody looks at what came in.
+    fn then(&mut self) -> Then {
+        if std::mem::take(&mut self.due) || self.rows >= self.batch { Then::Work } else { Then::Next }
+    }
+
+    /// The same for somebody who has so much memory: beyond it, values are not taken in, and [`Intake::fits`] says so.
+    pub(super) fn within(self, most: usize) -> Self {
+        Self { most, ..self }
+    }
+
+    /// Whether all that came in takes no more memory than it may.
+    pub(super) fn fits(&self) -> bool {
+        self.bytes <= self.most
     }
 
     /// An empty one that gives each row an ordinal of its own: to look all of them up at once is quicker than to find
@@ -145,7 +174,8 @@ impl Intake {
     /// All that came in; an empty one of the same kind stays.
     pub(super) fn take(&mut self) -> Self {
         let ordinals = self.ordinals.as_ref().map(|_| ByHash::default());
-        std::mem::replace(self, Self { ordinals, ..Self::new(self.most_paths, self.key) })
+        let (most, batch) = (self.most, self.batch);
+        std::mem::replace(self, Self { ordinals, most, batch, ..Self::new(self.most_paths, self.key) })
     }
 
     /// The provisional ordinal of a customer.
@@ -175,7 +205,13 @@ impl Intake {
         let group = self.builder.group(event_type);
         group.row(key);
         let data = row.datum(event::DATA).filter(|_| data);
-        let bytes = data.map_or(0, |datum| fill(&self.scratch, datum, keys, group));
+        let bytes = match data {
+            Some(datum) if is_within(datum, self.most.saturating_sub(self.bytes)) => {
+                fill(&self.scratch, datum, keys, group)
+            }
+            Some(_) => usize::MAX,
+            None => 0,
+        };
         self.taken(bytes);
     }
 
@@ -183,16 +219,26 @@ impl Intake {
         let ordinal = self.customer(row.bytes(customer::CUSTOMER_ID).as_str());
         let group = self.builder.group(PROFILES);
         group.row(RowKey { ordinal, at: 0, event_id: 0 });
-        let profile = row.datum(customer::PROFILE);
-        let bytes = profile.map_or(0, |datum| fill(&self.scratch, datum, keys, group));
+        let bytes = match row.datum(customer::PROFILE) {
+            Some(datum) if is_within(datum, self.most.saturating_sub(self.bytes)) => {
+                fill(&self.scratch, datum, keys, group)
+            }
+            Some(_) => usize::MAX,
+            None => 0,
+        };
         self.taken(bytes);
     }
 
-    /// Notes a row, whose values came out of so many bytes.
+    /// Notes a row, whose values came out of so many bytes; of all there are when they are more than it may take.
     fn taken(&mut self, bytes: usize) {
         /// Rows whose values have more bytes count as many.
         const LARGE: usize = 1 << 18;
         self.rows += 1;
+        if bytes == usize::MAX {
+            self.bytes = bytes;
+            self.due = true;
+            return;
+        }
         self.unseen += bytes;
         let large = self.unseen >= LARGE;
         if large || self.rows.is_multiple_of(256) {
@@ -202,6 +248,7 @@ impl Intake {
         if large || self.rows.is_multiple_of(4_096) {
             self.unseen = 0;
             self.bytes = self.builder.bytes() + self.customers.bytes();
+            self.due = true;
         }
     }
 
@@ -210,6 +257,12 @@ impl Intake {
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
+}
+
+/// Whether a value, taken out of where it is stored, has no more than so many bytes. Of small ones nothing is asked.
+fn is_within(datum: pg_sys::Datum, most: usize) -> bool {
+    // SAFETY: the column is a jsonb that lives as long as the row; its size stands in its header.
+    most == usize::MAX || unsafe { pg_sys::toast_raw_datum_size(datum) } <= most
 }
 
 /// Hands values to a group's row; gives the bytes that they were in.
@@ -241,8 +294,8 @@ impl Wanted<'_> {
     }
 }
 
-/// Takes in the events stamped from `from` up to `to` (not included). `more` sees the intake after each row and says
-/// whether to go on.
+/// Takes in the events stamped from `from` up to `to` (not included). `more` sees the intake whenever what it takes was found
+/// out or a batch is full, and says whether to go on.
 pub(super) fn read_events(
     tables: &Tables,
     (from, to): (u64, u64),
@@ -258,14 +311,18 @@ pub(super) fn read_events(
     for name in names {
         let data = wanted.data(&name);
         scan.seek(&[Sought::TextEquals(&name), Sought::Xid8From(from)]);
-        each_row(&mut scan, |row| {
+        let take = |intake: &mut Intake, row: &Row<'_>| {
             // The index gives them in the order of stamps.
             if row.word(event::STAMP) >= to {
-                return Ok(false);
+                return Ok(Then::End);
             }
             intake.event(row, &name, data, wanted.keys.as_deref());
-            more(intake)
-        })?;
+            Ok(intake.then())
+        };
+        each_row(&mut scan, intake, take, more)?;
+        if !more(intake)? {
+            break;
+        }
     }
     Ok(())
 }
@@ -284,25 +341,31 @@ pub(super) fn read_all_events(
         }
         let name = row.bytes(event::EVENT_TYPE);
         intake.event(&row, name.as_str(), true, None);
-        if !more(intake)? {
-            break;
+        drop(name);
+        if intake.then() == Then::Work {
+            let place = row.place();
+            scan.unpin(place);
+            if !more(intake)? {
+                break;
+            }
         }
     }
     Ok(())
 }
 
-/// Takes in the events of one customer.
+/// Takes in the events of one customer, as long as they fit.
 pub(super) fn read_events_of(tables: &Tables, id: &str, wanted: &Wanted<'_>, intake: &mut Intake) -> Fallible<()> {
     let mut scan = tables.events_by(c"cohort_event_customer", 1)?;
     scan.seek(&[Sought::TextEquals(id)]);
-    each_row(&mut scan, |row| {
+    let take = |intake: &mut Intake, row: &Row<'_>| {
         let name = row.bytes(event::EVENT_TYPE);
         let name = name.as_str();
         if wanted.types.as_ref().is_none_or(|types| types.contains(&name)) {
             intake.event(row, name, wanted.data(name), wanted.keys.as_deref());
         }
-        Ok(true)
-    })
+        Ok(intake.then())
+    };
+    each_row(&mut scan, intake, take, &mut |intake| Ok(intake.fits()))
 }
 
 /// Takes in the profiles stamped from `from` up to `to` (not included).
@@ -315,13 +378,14 @@ pub(super) fn read_profiles(
 ) -> Fallible<()> {
     let mut scan = tables.customers_by(c"cohort_customer_stamp")?;
     scan.seek(&[Sought::Xid8From(from)]);
-    each_row(&mut scan, |row| {
+    let take = |intake: &mut Intake, row: &Row<'_>| {
         if row.word(customer::STAMP) >= to {
-            return Ok(false);
+            return Ok(Then::End);
         }
         intake.profile(row, keys);
-        more(intake)
-    })
+        Ok(intake.then())
+    };
+    each_row(&mut scan, intake, take, more)
 }
 
 /// Takes in the profile of one customer.

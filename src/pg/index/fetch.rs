@@ -139,27 +139,40 @@ mod raw {
     #[cfg(not(feature = "pg15"))]
     pub(super) type Locator = pg_sys::RelFileLocator;
 
-    unsafe extern "C-unwind" {
-        pub(super) fn ReadRecentBuffer(
+    /// Declares functions of the server, and has the compiler compare them with pgrx's declarations, which are made from the
+    /// headers of the server's version.
+    macro_rules! as_declared_by_pgrx {
+        ($(fn $name:ident($($argument:ident: $kind:ty),* $(,)?) $(-> $result:ty)?;)*) => {
+            unsafe extern "C-unwind" {
+                $(pub(super) fn $name($($argument: $kind),*) $(-> $result)?;)*
+            }
+            const _: () = {
+                $(let _: unsafe fn($($kind),*) $(-> $result)? = pg_sys::$name;)*
+            };
+        };
+    }
+
+    as_declared_by_pgrx! {
+        fn ReadRecentBuffer(
             file: Locator,
             fork: pg_sys::ForkNumber::Type,
             block: pg_sys::BlockNumber,
             buffer: pg_sys::Buffer,
         ) -> bool;
-        pub(super) fn ReadBuffer(table: pg_sys::Relation, block: pg_sys::BlockNumber) -> pg_sys::Buffer;
-        pub(super) fn LockBuffer(buffer: pg_sys::Buffer, mode: std::ffi::c_int);
-        pub(super) fn HeapTupleSatisfiesVisibility(
+        fn ReadBuffer(table: pg_sys::Relation, block: pg_sys::BlockNumber) -> pg_sys::Buffer;
+        fn LockBuffer(buffer: pg_sys::Buffer, mode: std::ffi::c_int);
+        fn HeapTupleSatisfiesVisibility(
             tuple: pg_sys::HeapTuple,
             snapshot: pg_sys::Snapshot,
             buffer: pg_sys::Buffer,
         ) -> bool;
-        pub(super) fn heap_deform_tuple(
+        fn heap_deform_tuple(
             tuple: pg_sys::HeapTuple,
             columns: pg_sys::TupleDesc,
             values: *mut pg_sys::Datum,
             nulls: *mut bool,
         );
-        pub(super) fn heap_hot_search_buffer(
+        fn heap_hot_search_buffer(
             place: pg_sys::ItemPointer,
             table: pg_sys::Relation,
             buffer: pg_sys::Buffer,
@@ -181,33 +194,58 @@ type Buffers = Sparse<LastBuffer, 256>;
 /// Blocks beyond (128 GB) are read without remembering their buffers.
 const MOST_BLOCKS: u32 = 1 << 24;
 
-/// Hands out the rows that an index scan finds, until `take` says that it has enough. Rows that lie in one page of the
-/// table are taken together.
-pub(super) fn each_row(scan: &mut IndexScan, mut take: impl FnMut(&Row<'_>) -> Fallible<bool>) -> Fallible<()> {
+/// What is to be done after a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// The next row is taken.
+    Next,
+    /// Before that there is work that takes time: no page of the table stays pinned meanwhile, so that VACUUM gets at it.
+    Work,
+    /// There are enough.
+    End,
+}
+
+/// Hands out the rows that an index scan finds, until `take` says that it has enough, or `work` that it is not to go on. Rows
+/// that lie in one page of the table are taken together.
+pub(super) fn each_row<C>(
+    scan: &mut IndexScan,
+    context: &mut C,
+    mut take: impl FnMut(&mut C, &Row<'_>) -> Fallible<Then>,
+    work: &mut dyn FnMut(&mut C) -> Fallible<bool>,
+) -> Fallible<()> {
     let fetcher = Fetcher::new(scan.table());
     if fetcher.able {
         let table = scan.table().0;
         // SAFETY: the table is open.
         let oid = unsafe { (*table).rd_id };
         let mut buffers = BUFFERS.with_borrow_mut(|all| all.remove(&oid)).unwrap_or_default();
-        let result = fetcher.each_row(scan, &mut buffers, take);
+        let result = fetcher.each_row(scan, &mut buffers, context, take, work);
         BUFFERS.with_borrow_mut(|all| all.insert(oid, buffers));
         return result;
     }
     while let Some(row) = scan.next() {
-        if !take(&row)? {
-            break;
+        match take(context, &row)? {
+            Then::Next => {}
+            Then::Work => {
+                scan.unpin();
+                if !work(context)? {
+                    break;
+                }
+            }
+            Then::End => break,
         }
     }
     Ok(())
 }
 
 impl Fetcher {
-    fn each_row(
+    fn each_row<C>(
         &self,
         scan: &mut IndexScan,
         buffers: &mut Buffers,
-        mut take: impl FnMut(&Row<'_>) -> Fallible<bool>,
+        context: &mut C,
+        mut take: impl FnMut(&mut C, &Row<'_>) -> Fallible<Then>,
+        work: &mut dyn FnMut(&mut C) -> Fallible<bool>,
     ) -> Fallible<()> {
         let table = scan.table().0;
         // SAFETY: the table is open.
@@ -226,43 +264,55 @@ impl Fetcher {
                 offsets.push(offset);
                 next = scan.next_place();
             }
-            // SAFETY: the table is open, and the index names blocks that it has. The pin keeps the rows where they are; the
-            // lock is held while they are looked for. An error of the server leaves both to the transaction's end.
-            unsafe {
-                let mut beyond = 0;
-                let last = if block < MOST_BLOCKS { remembered(buffers, block as usize) } else { &mut beyond };
-                tuples.clear();
-                tuples.resize(offsets.len(), pg_sys::HeapTupleData::default());
-                let (found, offsets) = (tuples.as_mut_slice(), offsets.as_slice());
-                let (buffer, rows) = guarded(|| {
-                    let buffer = pinned(table, block, last);
-                    raw::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE.cast_signed());
-                    let mut rows = 0;
-                    for offset in offsets {
-                        let mut place = pg_sys::ItemPointerData::default();
-                        pgrx::itemptr::item_pointer_set_all(&mut place, block, *offset);
-                        let all_dead = std::ptr::null_mut();
-                        let tuple = &raw mut found[rows];
-                        let place = &raw mut place;
-                        if raw::heap_hot_search_buffer(place, table, buffer, self.snapshot, tuple, all_dead, true) {
-                            rows += 1;
+            let mut from = 0;
+            while from < offsets.len() {
+                // SAFETY: the table is open, and the index names blocks that it has. The pin keeps the rows where they are;
+                // the lock is held while they are looked for. An error of the server leaves both to the transaction's end.
+                unsafe {
+                    let mut beyond = 0;
+                    let last = if block < MOST_BLOCKS { remembered(buffers, block as usize) } else { &mut beyond };
+                    tuples.clear();
+                    tuples.resize(offsets.len() - from, (0, pg_sys::HeapTupleData::default()));
+                    let (found, offsets) = (tuples.as_mut_slice(), offsets.as_slice());
+                    let (buffer, rows) = guarded(|| {
+                        let buffer = pinned(table, block, last);
+                        raw::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE.cast_signed());
+                        let mut rows = 0;
+                        for (number, offset) in offsets.iter().enumerate().skip(from) {
+                            let mut place = pg_sys::ItemPointerData::default();
+                            pgrx::itemptr::item_pointer_set_all(&mut place, block, *offset);
+                            let all_dead = std::ptr::null_mut();
+                            let (of, tuple) = &mut found[rows];
+                            *of = number;
+                            let (tuple, place) = (&raw mut *tuple, &raw mut place);
+                            if raw::heap_hot_search_buffer(place, table, buffer, self.snapshot, tuple, all_dead, true) {
+                                rows += 1;
+                            }
+                        }
+                        raw::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK.cast_signed());
+                        (buffer, rows)
+                    });
+                    tuples.truncate(rows);
+                    from = offsets.len();
+                    let mut then = Ok(Then::Next);
+                    for (of, tuple) in &mut tuples {
+                        pg_sys::heap_deform_tuple(&raw mut *tuple, columns, values.as_mut_ptr(), nulls.as_mut_ptr());
+                        then = take(context, &Row::new(&values, &nulls));
+                        if !matches!(then, Ok(Then::Next)) {
+                            from = *of + 1;
+                            break;
                         }
                     }
-                    raw::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK.cast_signed());
-                    (buffer, rows)
-                });
-                tuples.truncate(rows);
-                let mut more = Ok(true);
-                for tuple in &mut tuples {
-                    pg_sys::heap_deform_tuple(&raw mut *tuple, columns, values.as_mut_ptr(), nulls.as_mut_ptr());
-                    more = take(&Row::new(&values, &nulls));
-                    if !matches!(more, Ok(true)) {
-                        break;
+                    pg_sys::ReleaseBuffer(buffer);
+                    match then? {
+                        Then::Next => {}
+                        Then::Work => {
+                            if !work(context)? {
+                                return Ok(());
+                            }
+                        }
+                        Then::End => return Ok(()),
                     }
-                }
-                pg_sys::ReleaseBuffer(buffer);
-                if !more? {
-                    return Ok(());
                 }
             }
         }

@@ -26,7 +26,7 @@ pub(crate) fn keys(of: Of<'_>) -> Fallible<Option<Vec<String>>> {
     let tables = tables()?;
     let state = direct::state(tables.internals)?;
     let tail = (state.watermark, u64::MAX);
-    let mut intake = Intake::new(usize::MAX, state.key);
+    let mut intake = Intake::new(usize::MAX, state.key).in_batches(MOST + 1);
     let mut fits = |intake: &mut Intake| Ok(intake.len() <= MOST);
     match of {
         Of::Events(types) => {

@@ -222,6 +222,17 @@ impl IndexScan {
         }
     }
 
+    /// Lets go of the page of the table that the last row lies in: what takes time must not keep VACUUM from it.
+    pub(super) fn unpin(&mut self) {
+        // SAFETY: the scan and its slot are open; the next row's page is pinned when that is asked for.
+        unsafe {
+            pg_sys::ExecClearTuple(self.slot);
+            if let Some(reset) = (*(*self.table.0).rd_tableam).index_fetch_reset {
+                pg_guard_ffi_boundary(|| reset((*self.scan).xs_heapfetch));
+            }
+        }
+    }
+
     /// The next row, valid until the next call.
     pub(super) fn next(&mut self) -> Option<Tuple<'_>> {
         // SAFETY: the scan and its slot are open.
@@ -251,6 +262,9 @@ pub(super) struct TableScan {
     table: Relation,
     scan: pg_sys::TableScanDesc,
     slot: *mut pg_sys::TupleTableSlot,
+    snapshot: pg_sys::Snapshot,
+    /// Whether the scan began behind a row.
+    behind: bool,
 }
 
 impl TableScan {
@@ -270,14 +284,43 @@ impl TableScan {
             let scan = pg_guard_ffi_boundary(|| {
                 begin(table.0, snapshot, 0, std::ptr::null_mut(), std::ptr::null_mut(), flags)
             });
-            Ok(Self { table, scan, slot })
+            Ok(Self { table, scan, slot, snapshot, behind: false })
+        }
+    }
+
+    /// Lets go of the page that the last row lies in, as [`IndexScan::unpin`] does: a new scan goes on behind the row. Not
+    /// where the table's access method cannot begin there.
+    pub(super) fn unpin(&mut self, (block, offset): (u32, u16)) {
+        // SAFETY: the scan and its slot are open; the snapshot is that of the scan. The callbacks and flags are those of
+        // `table_beginscan_tidrange`, with the buffers of a large scan.
+        unsafe {
+            let access = (*self.table.0).rd_tableam;
+            let (Some(begin), Some(end)) = ((*access).scan_begin, (*access).scan_end) else { return };
+            let (Some(set), Some(_)) = ((*access).scan_set_tidrange, (*access).scan_getnextslot_tidrange) else {
+                return;
+            };
+            let flags = pg_sys::ScanOptions::SO_TYPE_TIDRANGESCAN
+                | pg_sys::ScanOptions::SO_ALLOW_STRAT
+                | pg_sys::ScanOptions::SO_ALLOW_PAGEMODE;
+            let (mut first, mut last) = (pg_sys::ItemPointerData::default(), pg_sys::ItemPointerData::default());
+            pgrx::itemptr::item_pointer_set_all(&mut first, block, offset.saturating_add(1));
+            pgrx::itemptr::item_pointer_set_all(&mut last, pg_sys::InvalidBlockNumber - 1, u16::MAX);
+            pg_sys::ExecClearTuple(self.slot);
+            self.scan = pg_guard_ffi_boundary(|| {
+                let next = begin(self.table.0, self.snapshot, 0, std::ptr::null_mut(), std::ptr::null_mut(), flags);
+                set(next, &raw mut first, &raw mut last);
+                end(self.scan);
+                next
+            });
+            self.behind = true;
         }
     }
 
     pub(super) fn next(&mut self) -> Option<Tuple<'_>> {
         // SAFETY: the scan and its slot are open.
         let found = unsafe {
-            let next = (*(*self.table.0).rd_tableam).scan_getnextslot?;
+            let access = (*self.table.0).rd_tableam;
+            let next = if self.behind { (*access).scan_getnextslot_tidrange } else { (*access).scan_getnextslot }?;
             let forward = pg_sys::ScanDirection::ForwardScanDirection;
             pg_guard_ffi_boundary(|| next(self.scan, forward, self.slot))
         };

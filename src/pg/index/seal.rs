@@ -17,7 +17,7 @@ use super::pages::{PageStream, Pages};
 use super::removed::{Buried, bury, dead_by_segment};
 use super::scan::must_read;
 use super::store::{self, Kind, State};
-use super::{Damaged, cache, damaged, lists, merge, shape, sum, tables, unwritable};
+use super::{Damaged, cache, damaged, interrupts, lists, merge, shape, sum, tables, unwritable};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::progress::{Phase, Progress};
 use crate::pg::settings;
@@ -173,7 +173,7 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
         let size = settings::segment_size();
         let paths = settings::max_indexed_paths();
         let key = state.key;
-        let mut events = Intake::new(paths, key);
+        let mut events = Intake::new(paths, key).in_batches(batch);
         progress.total(if from == 0 { tables.events_about() } else { 0 });
         let mut full = |intake: &mut Intake| {
             progress.done(sealed.events + intake.len() as u64);
@@ -317,7 +317,7 @@ fn write(mut intake: Intake, kind: Kind, register: &mut Register) -> Fallible<u6
     }
     let ordinals = register.ordinals(&intake.customers)?;
     intake.builder.renumber(&ordinals);
-    let bytes = intake.builder.finish().map_err(unwritable)?;
+    let bytes = intake.builder.finish_checking(&interrupts).map_err(unwritable)?;
     let times = Header::open(&bytes).map_err(damaged)?.times();
     store::add_segment(kind, None, register.stamps, rows, times, &bytes)?;
     if register.builder.bytes() >= settings::segment_size() {
