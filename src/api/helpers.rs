@@ -2,18 +2,15 @@
 //! `timestamptz`, and the session's time zone would answer differently from the rule language. `sql/helpers.sql`
 //! declares them.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-
 use chrono::{Datelike, NaiveDate};
 use cohort_core::time::{Micros, Reading, read};
-use cohort_core::{rule, text, value};
+use cohort_core::{text, value};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use regex::Regex;
 
 use crate::pg::errors::{Fallible, SqlState, failure, invalid};
 use crate::pg::jsonb::{JsonScalar, Scalar};
+use crate::pg::patterns;
 use crate::pg::time::{self, Direction};
 
 /// The value of a JSON number, or of a string that is wholly a JSON number; NULL for anything else and beyond an
@@ -77,26 +74,7 @@ fn simple_lower(value: &str) -> String {
 /// Whether a pattern of the Rust crate `regex` matches anywhere in the text.
 #[pg_extern(sql = false)]
 fn regex_match(value: &str, pattern: &str, ignore_case: bool) -> Result<bool, ErrorReport> {
-    thread_local! {
-        static COMPILED: RefCell<HashMap<(String, bool), Regex>> = RefCell::new(HashMap::new());
-    }
-    /// A rule may hold up to 1,000 patterns, a backend sees many rules; a pattern takes up to 10 MB.
-    const MOST: usize = 64;
-    COMPILED.with_borrow_mut(|compiled| {
-        let key = (pattern.to_owned(), ignore_case);
-        if let Some(regex) = compiled.get(&key) {
-            return Ok(regex.is_match(value));
-        }
-        let regex = rule::compile_pattern(pattern, ignore_case).map_err(|error| {
-            failure(SqlState::ERRCODE_INVALID_REGULAR_EXPRESSION, format!("invalid pattern: {error}"))
-        })?;
-        if compiled.len() >= MOST {
-            compiled.clear();
-        }
-        let matches = regex.is_match(value);
-        compiled.insert(key, regex);
-        Ok(matches)
-    })
+    Ok(patterns::compiled(pattern, ignore_case)?.matches(value))
 }
 
 /// The first instant of a day in a zone: the earlier midnight where it comes twice, the end of the gap where it is

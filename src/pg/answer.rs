@@ -82,7 +82,9 @@ pub(crate) fn size(question: &Question) -> Fallible<i64> {
 pub(crate) fn contains(question: &Question, customer: &str) -> Fallible<bool> {
     if index::refusal()?.is_none() {
         let as_of = question.instant();
-        return question.planned(&ServerCalendar, as_of, |plan| index::contains(plan, customer));
+        if let Ok(found) = question.planned(&ServerCalendar, as_of, |plan| index::contains(plan, customer))? {
+            return Ok(found);
+        }
     }
     let sql = question.ask(Some("$1"), plain_sql::members)?;
     spi::one(Snapshot::Callers, &format!("SELECT EXISTS (\n{sql}\n)"), &[customer.into()], |row| row.need(1))

@@ -16,6 +16,7 @@ pub(crate) mod locks;
 mod notes;
 pub(crate) mod notices;
 mod owner;
+pub(crate) mod patterns;
 pub(crate) mod planner;
 pub(crate) mod progress;
 pub(crate) mod replication;

@@ -53,7 +53,7 @@ impl<'a> Did<'a> {
         did: &'a DidPlan,
         source: &'a Source<'a>,
         exactly: bool,
-        budget: &'a Budget,
+        budget: &'a Budget<'a>,
     ) -> Result<Self, Stop> {
         let clock = plan.clock(&did.zone);
         let mut bound =

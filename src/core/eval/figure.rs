@@ -10,6 +10,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::BigInt;
@@ -21,7 +22,7 @@ use super::json;
 use super::limits::{Budget, Stop};
 use super::plan::{AggregatePlan, wanted};
 use super::rows::ones;
-use super::test::Equal;
+use super::test::{Equal, exact_bytes};
 use crate::rule::{Comparison, Figure};
 use crate::segment::column::Reader;
 use crate::segment::dictionary::{Loaded, Mantissas};
@@ -41,7 +42,11 @@ pub(crate) enum Figures<'a> {
 }
 
 impl<'a> Figures<'a> {
-    pub(crate) fn new(aggregate: &'a AggregatePlan, groups: &[Matching<'a>], budget: &'a Budget) -> Result<Self, Stop> {
+    pub(crate) fn new(
+        aggregate: &'a AggregatePlan,
+        groups: &[Matching<'a>],
+        budget: &'a Budget<'a>,
+    ) -> Result<Self, Stop> {
         if matches!(aggregate.figure, Figure::CountDistinct(_) | Figure::MostFrequentIs(_) | Figure::MostFrequentIn(_))
         {
             return Ok(Self::Scalars(Scalars::new(aggregate, groups, budget)?));
@@ -63,7 +68,7 @@ impl<'a> Figures<'a> {
                 Self::Small(Numbers::new(aggregate, columns, scale, |wide| i64::try_from(wide).unwrap_or(0)))
             }
             Some(reach) if reach < i128::MAX / 4 => Self::Wide(Numbers::new(aggregate, columns, scale, |wide| wide)),
-            _ => Self::Exact(ExactNumbers { figure: &aggregate.figure, columns, of: HashMap::new() }),
+            _ => Self::Exact(ExactNumbers { figure: &aggregate.figure, columns, of: HashMap::new(), budget, taken: 0 }),
         })
     }
 
@@ -72,7 +77,7 @@ impl<'a> Figures<'a> {
         match self {
             Self::Small(numbers) => numbers.begin(),
             Self::Wide(numbers) => numbers.begin(),
-            Self::Exact(numbers) => numbers.of.clear(),
+            Self::Exact(numbers) => numbers.begin(),
             Self::Scalars(scalars) => scalars.begin(),
         }
     }
@@ -82,7 +87,7 @@ impl<'a> Figures<'a> {
         match self {
             Self::Small(numbers) => Ok(numbers.add(group, pack, ordinals, rows)?),
             Self::Wide(numbers) => Ok(numbers.add(group, pack, ordinals, rows)?),
-            Self::Exact(numbers) => Ok(numbers.add(group, pack, ordinals, rows)?),
+            Self::Exact(numbers) => numbers.add(group, pack, ordinals, rows),
             Self::Scalars(scalars) => scalars.add(group, pack, ordinals, rows),
         }
     }
@@ -139,7 +144,11 @@ impl Values<'_> {
 }
 
 /// The columns of a group that hold the property's values.
-fn values_of<'a>(aggregate: &AggregatePlan, matching: &Matching<'a>, budget: &Budget) -> Result<Vec<Values<'a>>, Stop> {
+fn values_of<'a>(
+    aggregate: &AggregatePlan,
+    matching: &Matching<'a>,
+    budget: &Budget<'_>,
+) -> Result<Vec<Values<'a>>, Stop> {
     let stream = matching.rows.stream;
     let mut columns = Vec::new();
     for property in &matching.rows.group.properties {
@@ -171,7 +180,8 @@ fn values_of<'a>(aggregate: &AggregatePlan, matching: &Matching<'a>, budget: &Bu
                 let mut found = Vec::new();
                 each_item(item, &property.path, aggregate, &mut |item| found.extend(item.numeric()));
                 if !found.is_empty() && room.is_ok() {
-                    room = budget.take((found.len() * 2 * size_of::<Numeric>() + ENTRY) as u64);
+                    let digits: usize = found.iter().map(numeric_bytes).sum();
+                    room = budget.take((found.len() * 2 * size_of::<Numeric>() + digits + ENTRY) as u64);
                     values.elements = values.elements.max(found.len());
                     values.others.insert(code, found);
                 }
@@ -183,6 +193,14 @@ fn values_of<'a>(aggregate: &AggregatePlan, matching: &Matching<'a>, budget: &Bu
         }
     }
     Ok(columns)
+}
+
+/// Bytes that a number takes besides its place in a list.
+fn numeric_bytes(number: &Numeric) -> usize {
+    match number {
+        Numeric::Small(_) => 0,
+        Numeric::Large(number) => ENTRY + exact_bytes(number),
+    }
 }
 
 /// The values of the aggregate's property in a column's value.
@@ -461,7 +479,7 @@ impl Bounds {
 
     /// The same of `sum / count`: the sum is compared with the number times the count, so that nothing is rounded.
     fn average(&self, sum: i128, count: u32) -> bool {
-        // Where the sum divides without remainder, or misses by less than one, whole numbers decide.
+        // Where the sum divides without remainder, whole numbers decide.
         let (quotient, remainder) = (sum.div_euclid(i128::from(count)), sum.rem_euclid(i128::from(count)));
         if remainder == 0 {
             return self.holds(quotient);
@@ -527,34 +545,55 @@ pub(crate) struct ExactNumbers<'a> {
     figure: &'a Figure,
     columns: Vec<Vec<Values<'a>>>,
     of: HashMap<u32, (BigDecimal, u64)>,
+    budget: &'a Budget<'a>,
+    /// Bytes that are paid for what the chunk's customers have.
+    taken: u64,
 }
 
 impl ExactNumbers<'_> {
-    fn add(&mut self, group: usize, pack: usize, ordinals: &[u32; PACK], rows: u128) -> Result<(), Corrupt> {
-        let (of, figure) = (&mut self.of, self.figure);
-        let mut put = |ordinal: u32, value: BigDecimal| match of.entry(ordinal) {
-            std::collections::hash_map::Entry::Vacant(empty) => {
-                empty.insert((value, 1));
-            }
-            std::collections::hash_map::Entry::Occupied(mut entry) => {
-                let (so_far, count) = entry.get_mut();
-                *count += 1;
-                match figure {
-                    Figure::Min(_) => *so_far = value.min(so_far.clone()),
-                    Figure::Max(_) => *so_far = value.max(so_far.clone()),
-                    _ => *so_far += value,
+    fn begin(&mut self) {
+        self.of.clear();
+        self.budget.give(std::mem::take(&mut self.taken));
+    }
+
+    fn add(&mut self, group: usize, pack: usize, ordinals: &[u32; PACK], rows: u128) -> Result<(), Stop> {
+        let (of, figure, budget, taken) = (&mut self.of, self.figure, self.budget, &mut self.taken);
+        let mut put = |ordinal: u32, value: BigDecimal| {
+            let (before, after) = match of.entry(ordinal) {
+                Entry::Vacant(empty) => {
+                    let bytes = 2 * ENTRY + exact_bytes(&value);
+                    empty.insert((value, 1));
+                    (0, bytes)
                 }
-            }
+                Entry::Occupied(mut entry) => {
+                    let (so_far, count) = entry.get_mut();
+                    let before = exact_bytes(so_far);
+                    *count += 1;
+                    match figure {
+                        Figure::Min(_) if value < *so_far => *so_far = value,
+                        Figure::Max(_) if value > *so_far => *so_far = value,
+                        Figure::Min(_) | Figure::Max(_) => {}
+                        _ => *so_far += value,
+                    }
+                    (before, exact_bytes(so_far))
+                }
+            };
+            // Digits are added to one another at some ten bytes a nanosecond, and brought to one scale more slowly.
+            budget.worked(1 + after / 64);
+            let more = after.saturating_sub(before) as u64;
+            budget.take(more)?;
+            *taken += more;
+            Ok::<(), Stop>(())
         };
         let mut codes = [0_u32; PACK];
         for column in &mut self.columns[group] {
             column.reader.small(pack, &mut codes)?;
             for place in ones(rows) {
                 if let Some(mantissa) = column.mantissas.get(codes[place].wrapping_sub(column.first)) {
-                    put(ordinals[place], BigDecimal::new(BigInt::from(mantissa), i64::from(column.digits)));
+                    put(ordinals[place], BigDecimal::new(BigInt::from(mantissa), i64::from(column.digits)))?;
                 } else if let Some(more) = column.others.get(&codes[place]) {
                     for value in more {
-                        put(ordinals[place], value.exact());
+                        put(ordinals[place], value.exact())?;
                     }
                 }
             }
@@ -567,6 +606,7 @@ impl ExactNumbers<'_> {
         let Some(comparison) = comparison(self.figure) else { return bits };
         let limits = Bounds::new(comparison, 0);
         for (ordinal, (value, count)) in &self.of {
+            self.budget.worked(1 + exact_bytes(value) / 64);
             let holds = match self.figure {
                 Figure::Avg(_) => compare_average(&limits.exact, value, *count),
                 _ => satisfies(&limits.exact, |number| value.cmp(number)),
@@ -624,6 +664,18 @@ struct ScalarColumn<'a> {
     known: Vec<u32>,
 }
 
+/// Makes room for more pairs, which is paid for before it is taken.
+fn grow(pairs: &mut Vec<u64>, more: usize, paid: &mut usize, budget: &Budget<'_>) -> Result<(), Stop> {
+    let needed = pairs.len() + more;
+    if needed > *paid {
+        let room = needed.max(*paid * 2).max(1 << 10);
+        budget.take(((room - *paid) * size_of::<u64>()) as u64)?;
+        *paid = room;
+        pairs.reserve_exact(room - pairs.len());
+    }
+    Ok(())
+}
+
 /// Of a code that was not met.
 const UNKNOWN: u32 = u32::MAX;
 /// Of a code that has not exactly one scalar.
@@ -639,13 +691,13 @@ pub(crate) struct Scalars<'a> {
     lists: Vec<Vec<u32>>,
     /// Ordinal (high half) and scalar (low half) of the chunk's matching events: one number sorts faster than a pair.
     pairs: Vec<u64>,
-    budget: &'a Budget,
+    budget: &'a Budget<'a>,
     /// So many pairs are paid for.
     paid: usize,
 }
 
 impl<'a> Scalars<'a> {
-    fn new(aggregate: &'a AggregatePlan, groups: &[Matching<'a>], budget: &'a Budget) -> Result<Self, Stop> {
+    fn new(aggregate: &'a AggregatePlan, groups: &[Matching<'a>], budget: &'a Budget<'a>) -> Result<Self, Stop> {
         let mut columns = Vec::new();
         for matching in groups {
             let stream = matching.rows.stream;
@@ -715,14 +767,18 @@ impl<'a> Scalars<'a> {
                 }
                 let high = u64::from(ordinals[place]) << 32;
                 match *known & !LISTED {
-                    scalar if scalar == *known => self.pairs.push(high | u64::from(scalar)),
-                    list => self.pairs.extend(self.lists[list as usize].iter().map(|scalar| high | u64::from(*scalar))),
+                    scalar if scalar == *known => {
+                        grow(&mut self.pairs, 1, &mut self.paid, self.budget)?;
+                        self.pairs.push(high | u64::from(scalar));
+                    }
+                    list => {
+                        let list = &self.lists[list as usize];
+                        self.budget.worked(list.len() / 100);
+                        grow(&mut self.pairs, list.len(), &mut self.paid, self.budget)?;
+                        self.pairs.extend(list.iter().map(|scalar| high | u64::from(*scalar)));
+                    }
                 }
             }
-        }
-        if let Some(more) = self.pairs.capacity().checked_sub(self.paid) {
-            self.budget.take((more * size_of::<u64>()) as u64)?;
-            self.paid += more;
         }
         Ok(())
     }

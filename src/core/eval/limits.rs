@@ -25,18 +25,34 @@ pub enum Stop {
 
 impl From<Corrupt> for Stop {
     fn from(corrupt: Corrupt) -> Self {
-        Self::Damaged(corrupt)
+        match corrupt {
+            Corrupt::TooMany(_) => Self::TooLarge,
+            corrupt => Self::Damaged(corrupt),
+        }
     }
 }
 
-/// The memory that is left.
-pub(crate) struct Budget {
+/// The memory that is left, and what lets long work be interrupted.
+pub(crate) struct Budget<'c> {
     left: Cell<u64>,
+    check: &'c dyn Fn(),
+    /// Steps since the last check.
+    steps: Cell<usize>,
 }
 
-impl Budget {
-    pub(crate) fn new(bytes: u64) -> Self {
-        Self { left: Cell::new(bytes) }
+impl<'c> Budget<'c> {
+    pub(crate) fn new(limits: Limits<'c>) -> Self {
+        Self { left: Cell::new(limits.memory), check: limits.check, steps: Cell::new(0) }
+    }
+
+    /// Notes so many steps of work, each of which takes a microsecond at most; may be interrupted now and then.
+    pub(crate) fn worked(&self, steps: usize) {
+        const OFTEN: usize = 10_000;
+        let steps = self.steps.get().saturating_add(steps);
+        if steps >= OFTEN {
+            (self.check)();
+        }
+        self.steps.set(if steps >= OFTEN { 0 } else { steps });
     }
 
     /// How much it is.

@@ -80,7 +80,7 @@ pub struct Wish {
 /// # Errors
 /// When a segment is damaged, or more memory would be needed.
 pub fn evaluate(plan: &Plan<'_>, source: &Source<'_>, wish: Wish, limits: Limits<'_>) -> Result<Answer, Stop> {
-    let budget = Budget::new(limits.memory);
+    let budget = Budget::new(limits);
     let mut run = Run::new(plan, source, wish.events, limits, &budget)?;
     let mut answer = Answer::default();
     for chunk in 0..chunks(source) {
@@ -102,7 +102,7 @@ pub fn evaluate(plan: &Plan<'_>, source: &Source<'_>, wish: Wish, limits: Limits
 /// # Errors
 /// When a segment is damaged, or more memory would be needed.
 pub fn cohorts(plan: &Plan<'_>, source: &Source<'_>, limits: Limits<'_>) -> Result<Vec<RoaringBitmap>, Stop> {
-    let budget = Budget::new(limits.memory);
+    let budget = Budget::new(limits);
     let mut run = Run::new(plan, source, false, limits, &budget)?;
     let mut sets = vec![RoaringBitmap::new(); plan.named.len()];
     for chunk in 0..chunks(source) {
@@ -191,7 +191,7 @@ impl<'a> Run<'a> {
         source: &'a Source<'a>,
         exactly: bool,
         limits: Limits<'a>,
-        budget: &'a Budget,
+        budget: &'a Budget<'a>,
     ) -> Result<Self, Stop> {
         let check = limits.check;
         let mut run = Run {
@@ -208,7 +208,7 @@ impl<'a> Run<'a> {
             // Their events, one sequence at a time.
             budget.take(limits.memory / sequence::SHARE)?;
         }
-        plan.compile_patterns(budget, check)?;
+        plan.prepare(budget, check)?;
         for did in &plan.dids {
             check();
             run.dids.push(Did::new(plan, did, source, exactly, budget)?);

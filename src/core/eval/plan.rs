@@ -280,12 +280,12 @@ impl<'a> Plan<'a> {
         Some(all)
     }
 
-    /// Compiles all patterns; may be interrupted before each.
-    pub(crate) fn compile_patterns(&self, budget: &Budget, check: &dyn Fn()) -> Result<(), Stop> {
+    /// Charges what the rule's values take, and compiles all patterns; may be interrupted before each.
+    pub(crate) fn prepare(&self, budget: &Budget<'_>, check: &dyn Fn()) -> Result<(), Stop> {
         fn of_pred<'p>(
             pred: &'p Pred,
             patterns: &mut Patterns<'p>,
-            budget: &Budget,
+            budget: &Budget<'_>,
             check: &dyn Fn(),
         ) -> Result<(), Stop> {
             match pred {
@@ -293,7 +293,7 @@ impl<'a> Plan<'a> {
                     list.iter().try_for_each(|pred| of_pred(pred, patterns, budget, check))
                 }
                 Pred::Not(inner) => of_pred(inner, patterns, budget, check),
-                Pred::Test(test) => patterns.compile(test, budget, check),
+                Pred::Test(test) => patterns.prepare(test, budget, check),
                 Pred::Same { .. } => Ok(()),
             }
         }
@@ -302,7 +302,7 @@ impl<'a> Plan<'a> {
             of_pred(&did.filter, &mut patterns, budget, check)?;
         }
         for profile in &self.profiles {
-            patterns.compile(&profile.test, budget, check)?;
+            patterns.prepare(&profile.test, budget, check)?;
         }
         for step in self.sequences.iter().flat_map(|sequence| &sequence.steps) {
             of_pred(&step.filter, &mut patterns, budget, check)?;

@@ -5,6 +5,7 @@
 //! kept: it allows all that the others do.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::rc::Rc;
@@ -15,10 +16,10 @@ use super::codes::{PathMatch, relate};
 use super::did::groups;
 use super::json;
 use super::limits::{Budget, Limits, Stop};
-use super::plan::{Plan, Pred, SequencePlan, Slot};
+use super::plan::{Carried, Plan, Pred, SequencePlan, Slot};
 use super::rows::{Bound, Rows, ones};
 use super::source::Source;
-use super::states::{Join, Open, Reached, Room, State};
+use super::states::{Join, Open, Reached, Room, State, Way};
 use crate::rule::StepKind;
 use crate::segment::column::Reader;
 use crate::segment::dictionary::{Loaded, MISSING};
@@ -42,8 +43,8 @@ pub(crate) struct Sequence<'a> {
     conditions: usize,
     /// By step: how its filter is answered.
     answers: Vec<StepFilter>,
-    /// By step: an equality without which its filter does not hold.
-    joins: Vec<Option<Join>>,
+    /// By step: the ways in which its filter may hold.
+    ways: Rc<[Vec<Way>]>,
     groups: Vec<BoundGroup<'a>>,
     values: Interned<'a>,
     /// So many events are in memory at a time, unless one customer has more.
@@ -208,14 +209,16 @@ pub(super) struct Interned<'a> {
     /// Numbers of values that compare as equal, and by list those of its values.
     equal: HashMap<String, u32>,
     tokens: HashMap<(u32, Side, bool), Rc<[u32]>>,
-    budget: &'a Budget,
+    /// Numbers of values that stand side by side.
+    pairs: HashMap<(u32, u32), u32>,
+    budget: &'a Budget<'a>,
 }
 
 impl<'a> Interned<'a> {
     /// Of so many comparisons the answers are kept.
     const COMPARED: usize = 1 << 16;
 
-    fn new(budget: &'a Budget) -> Self {
+    fn new(budget: &'a Budget<'a>) -> Self {
         let numbers = HashMap::from([(String::new(), 0)]);
         Self {
             lists: vec![Vec::new()],
@@ -223,6 +226,7 @@ impl<'a> Interned<'a> {
             same: HashMap::new(),
             equal: HashMap::new(),
             tokens: HashMap::new(),
+            pairs: HashMap::new(),
             budget,
         }
     }
@@ -230,8 +234,8 @@ impl<'a> Interned<'a> {
     fn number(&mut self, key: String, list: Vec<Value>) -> Result<u32, Stop> {
         let next = u32::try_from(self.lists.len()).unwrap_or(u32::MAX);
         Ok(match self.numbers.entry(key) {
-            std::collections::hash_map::Entry::Occupied(known) => *known.get(),
-            std::collections::hash_map::Entry::Vacant(new) => {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => {
                 // The key has every text once more.
                 self.budget.take((2 * new.key().len() + size_of_val(list.as_slice()) + ENTRY) as u64)?;
                 self.lists.push(list);
@@ -272,17 +276,54 @@ impl<'a> Interned<'a> {
         Ok(tokens)
     }
 
+    /// Numbers of the values that several equalities compare, taken together: one for each choice of a value of each list.
+    pub(super) fn joint(&mut self, joins: &[Join], side: Side, list: impl Fn(&Join) -> u32) -> Result<Rc<[u32]>, Stop> {
+        let mut all: Option<Rc<[u32]>> = None;
+        for join in joins {
+            let tokens = self.tokens(list(join), side, join.ignore_case)?;
+            let Some(before) = all else {
+                all = Some(tokens);
+                continue;
+            };
+            let mut both = Vec::new();
+            for pair in before.iter().flat_map(|one| tokens.iter().map(|other| (*one, *other))) {
+                let next = u32::try_from(self.pairs.len()).unwrap_or(u32::MAX);
+                both.push(match self.pairs.entry(pair) {
+                    Entry::Occupied(known) => *known.get(),
+                    Entry::Vacant(new) => {
+                        self.budget.take(ENTRY as u64)?;
+                        *new.insert(next)
+                    }
+                });
+            }
+            all = Some(both.into());
+        }
+        Ok(all.unwrap_or_else(|| Rc::new([])))
+    }
+
     /// Whether any value of one list equals any of the other, whose types decide.
-    fn same(&mut self, own: u32, other: u32, ignore_case: bool) -> bool {
-        let lists = &self.lists;
-        if self.same.len() >= Self::COMPARED {
+    fn same(&mut self, own: u32, other: u32, ignore_case: bool) -> Result<bool, Stop> {
+        /// Comparisons of values that cost less than to number them.
+        const FEW: usize = 64;
+        let key = (own, other, ignore_case);
+        if let Some(known) = self.same.get(&key) {
+            return Ok(*known);
+        }
+        let (owns, others) = (&self.lists[own as usize], &self.lists[other as usize]);
+        let same = if owns.len().saturating_mul(others.len()) <= FEW {
+            others.iter().any(|other| owns.iter().any(|own| equal(own, other, ignore_case)))
+        } else {
+            let (owns, others) =
+                (self.tokens(own, Side::Own, ignore_case)?, self.tokens(other, Side::Other, ignore_case)?);
+            self.budget.worked(owns.len() / 16);
+            owns.iter().any(|token| others.binary_search(token).is_ok())
+        };
+        let room = usize::try_from(self.budget.left()).unwrap_or(usize::MAX) / ENTRY;
+        if self.same.len() >= Self::COMPARED.min(room) {
             self.same.clear();
         }
-        *self.same.entry((own, other, ignore_case)).or_insert_with(|| {
-            lists[other as usize]
-                .iter()
-                .any(|other| lists[own as usize].iter().any(|own| equal(own, other, ignore_case)))
-        })
+        self.same.insert(key, same);
+        Ok(same)
     }
 }
 
@@ -319,21 +360,53 @@ fn tree(pred: &Pred, leaves: &mut Vec<Pred>) -> Tree {
     }
 }
 
-/// An equality with a bound event without which a filter does not hold.
-fn join(answer: &StepFilter) -> Option<Join> {
-    fn of_tree(tree: &Tree) -> Option<Join> {
+impl Way {
+    /// Whether its conditions hold of an event.
+    fn is_open(&self, history: History<'_>, event: &Event) -> bool {
+        self.conditions.iter().all(|condition| history.condition(event, *condition))
+    }
+}
+
+/// The most ways of a step that are told apart.
+const MOST_WAYS: usize = 8;
+/// The most equalities of a way that states are found by.
+const MOST_JOINS: usize = 4;
+
+/// The ways in which a step's filter may hold.
+fn ways(answer: &StepFilter, slots: &[Slot], bound: &[Carried]) -> Vec<Way> {
+    fn of_tree(tree: &Tree) -> Vec<Way> {
         match tree {
             Tree::Same { own, other, ignore_case } => {
-                Some(Join { own: *own, other: *other, ignore_case: *ignore_case })
+                let join = Join { own: *own, other: *other, ignore_case: *ignore_case };
+                vec![Way { joins: vec![join], ..Way::default() }]
             }
-            Tree::And(list) => list.iter().find_map(of_tree),
-            Tree::Or(_) | Tree::Not(_) | Tree::Condition(_) => None,
+            Tree::Condition(place) => vec![Way { conditions: vec![*place], ..Way::default() }],
+            Tree::Not(_) => vec![Way::default()],
+            Tree::And(list) => list.iter().map(of_tree).fold(vec![Way::default()], |all, more| {
+                if all.len() * more.len() > MOST_WAYS {
+                    return all; // fewer are ruled out
+                }
+                let both = |one: &Way, other: &Way| Way {
+                    conditions: [one.conditions.as_slice(), &other.conditions].concat(),
+                    joins: [one.joins.as_slice(), &other.joins].concat(),
+                };
+                all.iter().flat_map(|one| more.iter().map(move |other| both(one, other))).collect()
+            }),
+            Tree::Or(list) => {
+                let all: Vec<Way> = list.iter().flat_map(of_tree).collect();
+                if all.len() > MOST_WAYS { vec![Way::default()] } else { all }
+            }
         }
     }
-    match answer {
-        StepFilter::Refers(tree) => of_tree(tree),
-        StepFilter::Known => None,
+    let StepFilter::Refers(tree) = answer else { return vec![Way::default()] };
+    let mut ways = of_tree(tree);
+    for way in &mut ways {
+        // Of properties that have one value each, several are found together; of lists there would be too many pairs.
+        let single = |join: &Join| slots[join.own].inside.is_empty() && slots[bound[join.other].slot].inside.is_empty();
+        let singles: Vec<Join> = way.joins.iter().copied().filter(single).take(MOST_JOINS).collect();
+        if singles.is_empty() { way.joins.truncate(1) } else { way.joins = singles }
     }
+    ways
 }
 
 impl<'a> Sequence<'a> {
@@ -342,7 +415,7 @@ impl<'a> Sequence<'a> {
         sequence: &'a SequencePlan,
         source: &'a Source<'a>,
         limits: Limits<'a>,
-        budget: &'a Budget,
+        budget: &'a Budget<'a>,
     ) -> Result<Self, Stop> {
         let clock = plan.clock(&sequence.zone);
         let mut leaves = Vec::new();
@@ -393,7 +466,7 @@ impl<'a> Sequence<'a> {
             plan: sequence,
             clock,
             conditions: leaves.len(),
-            joins: answers.iter().map(join).collect(),
+            ways: answers.iter().map(|answer| ways(answer, &sequence.slots, &sequence.bound)).collect(),
             answers,
             groups: bound_groups,
             values: Interned::new(budget),
@@ -419,7 +492,8 @@ impl<'a> Sequence<'a> {
                 &part
             };
             collected.clear();
-            if !self.collect(chunk, wanted, (first, last), &mut collected)? {
+            let mut room = Room { budget: self.values.budget, taken: 0 };
+            if !self.collect(chunk, wanted, (first, last), &mut collected, &mut room)? {
                 self.width = (last - first).div_ceil(2);
                 continue;
             }
@@ -440,13 +514,14 @@ impl<'a> Sequence<'a> {
     }
 
     /// The events that any step may take of the wanted customers, who are those of a range; false when there are too many
-    /// of them and the range can be cut.
+    /// of them and the range can be cut. One customer's that are too many take room of their own.
     fn collect(
         &mut self,
         chunk: u16,
         wanted: &Bits,
         (first, last): (u32, u32),
         collected: &mut Collected,
+        room: &mut Room<'_>,
     ) -> Result<bool, Stop> {
         /// That there are too many.
         enum End {
@@ -460,6 +535,7 @@ impl<'a> Sequence<'a> {
         }
         let some = (last - first < CHUNK_MASK || wanted.fewer_than(CHUNK as u64 / 8)).then_some(wanted);
         let (steps, conditions, most) = (self.plan.steps.len(), self.conditions, self.most);
+        let of_event = usize::try_from(collected.bytes()).unwrap_or(usize::MAX);
         let mut masks = vec![0_u128; steps + conditions];
         let mut found = vec![[0_u32; PACK]; self.plan.slots.len()];
         for group in &mut self.groups {
@@ -481,8 +557,12 @@ impl<'a> Sequence<'a> {
                 if any == 0 {
                     return Ok(());
                 }
-                if first < last && collected.events.len() + any.count_ones() as usize > most {
-                    return Err(End::TooMany);
+                let more = any.count_ones() as usize;
+                if collected.events.len() + more > most {
+                    if first < last {
+                        return Err(End::TooMany);
+                    }
+                    room.take(more * of_event).map_err(End::Stop)?;
                 }
                 for (mask, leaf) in of_leaves.iter_mut().zip(leaves.iter_mut()) {
                     *mask = leaf.mask(pack, any)?;
@@ -523,7 +603,7 @@ impl<'a> Sequence<'a> {
         for (place, event) in history.events.iter().enumerate() {
             if history.step(event, 0)
                 && (first.window.0..=first.window.1).contains(&event.at)
-                && self.holds(0, history, event, &nothing)
+                && self.holds(0, history, event, &nothing)?
             {
                 let deadline = self.plan.within.as_ref().map_or(i64::MAX, |within| self.clock.after(event.at, within));
                 reached.add(place, self.keep(0, history, event, &nothing), deadline, &mut room)?;
@@ -602,11 +682,15 @@ impl<'a> Sequence<'a> {
         room: &mut Room<'_>,
     ) -> Result<Vec<State>, Stop> {
         let mut next = Reached::new(self.only_new(step));
-        let mut open = Open::new(self.joins[absent.start..=step].to_vec());
+        let ways = Rc::clone(&self.ways);
+        // Where what a step leads to depends on no state but for the deadline, the latest that it holds of is enough.
+        let carries = self.plan.bound.iter().any(|bound| bound.step < step && bound.until > step);
         let known = |sequence: &Self, step: usize| matches!(sequence.answers[step], StepFilter::Known);
         // An event that binds nothing leads to what an earlier one led to, but from states that were not open then.
         let binds = self.plan.bound.iter().any(|bound| bound.step == step && bound.until > step);
         let only_fresh = self.only_new(step) && known(self, step) && !binds;
+        let latest = !only_fresh && !carries && ways[step].iter().any(|way| way.joins.is_empty());
+        let mut open = Open::new(&ways[absent.start..=step], latest);
         let mut states = states.iter().peekable();
         let mut asked = 0_u32;
         let mut found = Vec::new();
@@ -617,15 +701,23 @@ impl<'a> Sequence<'a> {
             if history.step(event, step) {
                 if only_fresh {
                     open.take_fresh(&mut found);
+                } else if latest && ways[step].iter().any(|way| way.joins.is_empty() && way.is_open(history, event)) {
+                    for (kept, deadline) in open.by_deadline().take_while(|(_, deadline)| *deadline >= event.at) {
+                        self.pause(&mut asked);
+                        if self.holds(step, history, event, kept)? {
+                            next.add(place, self.keep(step, history, event, kept), deadline, room)?;
+                            break;
+                        }
+                    }
                 } else {
-                    self.candidates(&mut open, step - absent.start, history, event, &mut found)?;
+                    self.candidates(&mut open, &ways[step], step - absent.start, (history, event), &mut found)?;
                 }
                 for id in found.drain(..) {
                     self.pause(&mut asked);
                     let Some((kept, deadline)) = open.get(id) else { continue };
                     if deadline < event.at {
                         open.remove(id);
-                    } else if self.holds(step, history, event, &kept) {
+                    } else if self.holds(step, history, event, &kept)? {
                         next.add(place, self.keep(step, history, event, &kept), deadline, room)?;
                     }
                 }
@@ -635,11 +727,12 @@ impl<'a> Sequence<'a> {
                     open.clear();
                     continue;
                 }
-                self.candidates(&mut open, absent_step - absent.start, history, event, &mut found)?;
+                let number = absent_step - absent.start;
+                self.candidates(&mut open, &ways[absent_step], number, (history, event), &mut found)?;
                 for id in found.drain(..) {
                     self.pause(&mut asked);
                     let Some((kept, _)) = open.get(id) else { continue };
-                    if self.holds(absent_step, history, event, &kept) {
+                    if self.holds(absent_step, history, event, &kept)? {
                         open.remove(id);
                     }
                 }
@@ -659,21 +752,26 @@ impl<'a> Sequence<'a> {
         }
     }
 
-    /// The open states that an event may satisfy a step with: by the value that the step compares, where it does.
+    /// The open states that an event may satisfy a step with: by the values that the step compares, where it does.
     fn candidates(
         &mut self,
-        open: &mut Open,
-        join: usize,
-        history: History<'_>,
-        event: &Event,
+        open: &mut Open<'_>,
+        ways: &[Way],
+        step: usize,
+        (history, event): (History<'_>, &Event),
         found: &mut Vec<u32>,
     ) -> Result<(), Stop> {
-        match open.joins[join] {
-            Some(Join { own, ignore_case, .. }) => {
-                let tokens = self.values.tokens(history.slot(event, own), Side::Own, ignore_case)?;
-                tokens.iter().for_each(|token| open.by_token(join, *token, found));
+        for (number, way) in ways.iter().enumerate() {
+            if !way.is_open(history, event) {
+                continue;
             }
-            None => found.extend_from_slice(&open.live),
+            if way.joins.is_empty() {
+                found.clear();
+                found.extend_from_slice(&open.live);
+                return Ok(());
+            }
+            let tokens = self.values.joint(&way.joins, Side::Own, |join| history.slot(event, join.own))?;
+            tokens.iter().for_each(|token| open.by_token((step, number), *token, found));
         }
         Ok(())
     }
@@ -686,22 +784,29 @@ impl<'a> Sequence<'a> {
         absent: Range<usize>,
         room: &mut Room<'_>,
     ) -> Result<bool, Stop> {
-        // Of each step: the places of its events, all of them or by the value that is compared.
-        let mut places: Vec<Vec<u32>> = vec![Vec::new(); absent.len()];
-        let mut by_token: HashMap<(usize, u32), Vec<u32>> = HashMap::new();
+        let ways = Rc::clone(&self.ways);
+        let ways = |step: usize| ways[step].iter().enumerate();
+        // Of each step and way: the places of its events, all of them or by the values that are compared.
+        let mut places: HashMap<(usize, usize, Option<u32>), Vec<u32>> = HashMap::new();
         for (place, event) in (0_u32..).zip(history.events) {
             if place % 1_024 == 0 {
                 (self.check)();
             }
-            for (number, step) in absent.clone().enumerate().filter(|(_, step)| history.step(event, *step)) {
-                let Some(Join { own, ignore_case, .. }) = self.joins[step] else {
-                    room.take(size_of::<u32>())?;
-                    places[number].push(place);
-                    continue;
-                };
-                for token in self.values.tokens(history.slot(event, own), Side::Own, ignore_case)?.iter() {
-                    room.take(ENTRY)?;
-                    by_token.entry((number, *token)).or_default().push(place);
+            for step in absent.clone().filter(|step| history.step(event, *step)) {
+                for (number, way) in ways(step) {
+                    if !way.is_open(history, event) {
+                        continue;
+                    }
+                    if way.joins.is_empty() {
+                        room.take(size_of::<u32>())?;
+                        places.entry((step, number, None)).or_default().push(place);
+                        continue;
+                    }
+                    for token in self.values.joint(&way.joins, Side::Own, |join| history.slot(event, join.own))?.iter()
+                    {
+                        room.take(ENTRY)?;
+                        places.entry((step, number, Some(*token))).or_default().push(place);
+                    }
                 }
             }
         }
@@ -710,26 +815,21 @@ impl<'a> Sequence<'a> {
             let from = history.events[*place].at;
             let until = self.plan.within.as_ref().map_or(i64::MAX, |within| self.clock.after(from, within));
             let mut present = false;
-            for (number, step) in absent.clone().enumerate() {
-                let lists: Vec<&[u32]> = match self.joins[step] {
-                    None => vec![&places[number]],
-                    Some(Join { other, ignore_case, .. }) => {
-                        let tokens = self.values.tokens(kept[other], Side::Other, ignore_case)?;
-                        tokens.iter().filter_map(|token| Some(by_token.get(&(number, *token))?.as_slice())).collect()
-                    }
-                };
-                for list in lists {
+            for (step, (number, way)) in absent.clone().flat_map(|step| ways(step).map(move |way| (step, way))) {
+                let mut keys = vec![(step, number, None)];
+                if !way.joins.is_empty() {
+                    let tokens = self.values.joint(&way.joins, Side::Other, |join| kept[join.other])?;
+                    keys = tokens.iter().map(|token| (step, number, Some(*token))).collect();
+                }
+                for list in keys.iter().filter_map(|key| places.get(key)) {
                     let behind = list.partition_point(|other| *other as usize <= *place);
                     for other in &list[behind..] {
                         self.pause(&mut asked);
                         let event = &history.events[*other as usize];
-                        if event.at > until {
+                        if present || event.at > until {
                             break;
                         }
-                        if self.holds(step, history, event, kept) {
-                            present = true;
-                            break;
-                        }
+                        present = self.holds(step, history, event, kept)?;
                     }
                 }
             }
@@ -753,20 +853,40 @@ impl<'a> Sequence<'a> {
     }
 
     /// Whether a step's filter holds of an event, given the values that are bound.
-    fn holds(&mut self, step: usize, history: History<'_>, event: &Event, kept: &[u32]) -> bool {
+    fn holds(&mut self, step: usize, history: History<'_>, event: &Event, kept: &[u32]) -> Result<bool, Stop> {
         match &self.answers[step] {
-            StepFilter::Known => true,
+            StepFilter::Known => Ok(true),
             StepFilter::Refers(tree) => decide(tree, history, event, kept, &mut self.values),
         }
     }
 }
 
-fn decide(tree: &Tree, history: History<'_>, event: &Event, kept: &[u32], values: &mut Interned<'_>) -> bool {
+fn decide(
+    tree: &Tree,
+    history: History<'_>,
+    event: &Event,
+    kept: &[u32],
+    values: &mut Interned<'_>,
+) -> Result<bool, Stop> {
     match tree {
-        Tree::And(list) => list.iter().all(|tree| decide(tree, history, event, kept, values)),
-        Tree::Or(list) => list.iter().any(|tree| decide(tree, history, event, kept, values)),
-        Tree::Not(inner) => !decide(inner, history, event, kept, values),
-        Tree::Condition(place) => history.condition(event, *place),
+        Tree::And(list) => {
+            for tree in list {
+                if !decide(tree, history, event, kept, values)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
+        Tree::Or(list) => {
+            for tree in list {
+                if decide(tree, history, event, kept, values)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
+        Tree::Not(inner) => Ok(!decide(inner, history, event, kept, values)?),
+        Tree::Condition(place) => Ok(history.condition(event, *place)),
         Tree::Same { own, other, ignore_case } => values.same(history.slot(event, *own), kept[*other], *ignore_case),
     }
 }
@@ -775,7 +895,7 @@ fn slot_columns<'a>(
     slot: &Slot,
     group: &'a Group,
     stream: &'a dyn crate::segment::Stream,
-    budget: &Budget,
+    budget: &Budget<'_>,
 ) -> Result<Vec<SlotColumn<'a>>, Stop> {
     let mut columns = Vec::new();
     for property in &group.properties {

@@ -1,6 +1,7 @@
 //! The states that one customer's events can reach, step by step, and those that are open while the events go by.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use super::limits::{Budget, Stop};
@@ -18,7 +19,7 @@ pub(super) struct State {
 
 /// Memory that one customer's states take, given back when they are done with.
 pub(super) struct Room<'a> {
-    pub(super) budget: &'a Budget,
+    pub(super) budget: &'a Budget<'a>,
     pub(super) taken: u64,
 }
 
@@ -79,13 +80,22 @@ impl Reached {
 }
 
 /// An equality with a property of a bound event.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Join {
     /// The slot of the event's own property.
     pub(super) own: usize,
     /// The place among what states carry.
     pub(super) other: usize,
     pub(super) ignore_case: bool,
+}
+
+/// One of the ways in which a step's filter may hold of an event and the events bound: it holds in no other.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Way {
+    /// The places of conditions that hold of the event.
+    pub(super) conditions: Vec<usize>,
+    /// Equalities, which find the states; without any, all states may be meant.
+    pub(super) joins: Vec<Join>,
 }
 
 /// A state that is open.
@@ -98,22 +108,26 @@ struct Entry {
 
 /// The states that are open where the events have got to. Those that carry the same are one: what happens to one happens to
 /// all, and the latest deadline allows most.
-pub(super) struct Open {
-    /// By step, from the first that must be absent on: by what its states are found.
-    pub(super) joins: Vec<Option<Join>>,
+pub(super) struct Open<'w> {
+    /// By step, from the first that must be absent on: how its states are found.
+    ways: &'w [Vec<Way>],
     entries: Vec<Entry>,
     pub(super) live: Vec<u32>,
     by_kept: HashMap<Rc<[u32]>, u32>,
-    /// By step and by the value that is carried: states, some of which may be gone.
-    by_token: HashMap<(usize, u32), Vec<u32>>,
+    /// By step, by way and by the values that are carried: states, some of which may be gone.
+    by_token: HashMap<(usize, usize, u32), Vec<u32>>,
+    /// The live ones with the latest deadlines first, where they are wanted so.
+    latest: Option<BTreeSet<(Reverse<i64>, u32)>>,
     /// Opened, or with a later deadline, since they were taken last.
     fresh: Vec<u32>,
 }
 
-impl Open {
-    pub(super) fn new(joins: Vec<Option<Join>>) -> Self {
+impl<'w> Open<'w> {
+    /// With `latest`, they can be gone through by their deadlines.
+    pub(super) fn new(ways: &'w [Vec<Way>], latest: bool) -> Self {
         Self {
-            joins,
+            ways,
+            latest: latest.then(BTreeSet::new),
             entries: Vec::new(),
             live: Vec::new(),
             by_kept: HashMap::new(),
@@ -127,6 +141,10 @@ impl Open {
         if let Some(id) = self.by_kept.get(&state.kept) {
             let entry = &mut self.entries[*id as usize];
             if state.deadline > entry.deadline {
+                if let Some(latest) = &mut self.latest {
+                    latest.remove(&(Reverse(entry.deadline), *id));
+                    latest.insert((Reverse(state.deadline), *id));
+                }
                 entry.deadline = state.deadline;
                 room.take(size_of::<u32>())?;
                 self.fresh.push(*id);
@@ -135,12 +153,18 @@ impl Open {
         }
         room.for_state(&state.kept)?;
         let id = u32::try_from(self.entries.len()).map_err(|_| Stop::TooLarge)?;
-        for (number, join) in self.joins.iter().enumerate() {
-            let Some(Join { other, ignore_case, .. }) = join else { continue };
-            for token in values.tokens(state.kept[*other], Side::Other, *ignore_case)?.iter() {
-                room.take(ENTRY)?;
-                self.by_token.entry((number, *token)).or_default().push(id);
+        let of_steps = self.ways;
+        for (step, ways) in of_steps.iter().enumerate() {
+            for (number, way) in ways.iter().enumerate().filter(|(_, way)| !way.joins.is_empty()) {
+                for token in values.joint(&way.joins, Side::Other, |join| state.kept[join.other])?.iter() {
+                    room.take(ENTRY)?;
+                    self.by_token.entry((step, number, *token)).or_default().push(id);
+                }
             }
+        }
+        if let Some(latest) = &mut self.latest {
+            room.take(ENTRY)?;
+            latest.insert((Reverse(state.deadline), id));
         }
         let (kept, deadline) = (Rc::clone(&state.kept), state.deadline);
         self.entries.push(Entry { kept: Rc::clone(&kept), deadline, live: Some(self.live.len()) });
@@ -161,6 +185,9 @@ impl Open {
         let entry = &mut self.entries[id as usize];
         let Some(place) = entry.live.take() else { return };
         self.by_kept.remove(&entry.kept);
+        if let Some(latest) = &mut self.latest {
+            latest.remove(&(Reverse(entry.deadline), id));
+        }
         self.live.swap_remove(place);
         if let Some(moved) = self.live.get(place) {
             self.entries[*moved as usize].live = Some(place);
@@ -174,15 +201,24 @@ impl Open {
         self.by_kept.clear();
         self.by_token.clear();
         self.fresh.clear();
+        if let Some(latest) = &mut self.latest {
+            latest.clear();
+        }
     }
 
-    /// Adds the states that carry a value which a step compares.
-    pub(super) fn by_token(&mut self, step: usize, token: u32, found: &mut Vec<u32>) {
+    /// Adds the states that carry the values which a way of a step compares.
+    pub(super) fn by_token(&mut self, (step, way): (usize, usize), token: u32, found: &mut Vec<u32>) {
         let entries = &self.entries;
-        if let Some(states) = self.by_token.get_mut(&(step, token)) {
+        if let Some(states) = self.by_token.get_mut(&(step, way, token)) {
             states.retain(|id| entries[*id as usize].live.is_some());
             found.extend_from_slice(states);
         }
+    }
+
+    /// What the live ones carry, and their deadlines, the latest first.
+    pub(super) fn by_deadline(&self) -> impl Iterator<Item = (&[u32], i64)> {
+        let latest = self.latest.iter().flatten();
+        latest.map(|(Reverse(deadline), id)| (&*self.entries[*id as usize].kept, *deadline))
     }
 
     /// Takes those that are new.

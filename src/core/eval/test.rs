@@ -3,15 +3,15 @@
 use std::cell::OnceCell;
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use bigdecimal::BigDecimal;
 use chrono::{Datelike, NaiveDate};
-use regex::Regex;
 
 use super::clock::Clock;
 use super::json;
 use super::limits::{Budget, Stop};
-use crate::rule::{Argument, Operator, PathStep, PropertyTest, compile_pattern_within};
+use crate::rule::{self, Argument, KEPT_PATTERN_BYTES, Operator, PathStep, PropertyTest, Refused, compile_pattern};
 use crate::segment::item::{Decimal, Item, Numeric};
 use crate::text::simple_lower;
 use crate::time::{Reading, read};
@@ -49,7 +49,7 @@ pub(crate) enum Kind {
     /// An array with an element equal to one of these.
     ContainsAny(Equal),
     /// An array that has, for each of these, an equal element.
-    ContainsAll(Vec<Equal>),
+    ContainsAll(Equal),
     /// An instant within these, both included.
     Instant(i64, i64),
     /// A calendar day.
@@ -64,34 +64,37 @@ pub(crate) enum Kind {
 pub(crate) struct Pattern {
     text: String,
     ignore_case: bool,
-    compiled: OnceCell<Regex>,
+    compiled: OnceCell<Rc<rule::Pattern>>,
 }
 
 /// The patterns of a rule, each compiled once.
 #[derive(Default)]
-pub(crate) struct Patterns<'p>(HashMap<(&'p str, bool), Regex>);
+pub(crate) struct Patterns<'p>(HashMap<(&'p str, bool), Rc<rule::Pattern>>);
 
 impl<'p> Patterns<'p> {
-    /// Compiles the pattern of a test, if it has one, in what the budget has left; may be interrupted before.
-    pub(crate) fn compile(&mut self, test: &'p Test, budget: &Budget, check: &dyn Fn()) -> Result<(), Stop> {
+    /// Charges the values of a test, and compiles its pattern, if it has one, in what the budget has left; may be
+    /// interrupted before.
+    pub(crate) fn prepare(&mut self, test: &'p Test, budget: &Budget<'_>, check: &dyn Fn()) -> Result<(), Stop> {
+        budget.take(test.kind.bytes())?;
         let Kind::Regex(pattern) = &test.kind else { return Ok(()) };
         if pattern.compiled.get().is_some() {
             return Ok(());
         }
-        let known = self.0.get(&(pattern.text.as_str(), pattern.ignore_case));
-        let regex = if let Some(known) = known {
-            known.clone()
-        } else {
-            check();
-            let compiled = compile_pattern_within(&pattern.text, pattern.ignore_case, budget.left());
-            // A stored rule's pattern has compiled before.
-            let Ok(compiled) = compiled else { return Ok(()) };
-            let (regex, bytes) = compiled.ok_or(Stop::TooLarge)?;
-            budget.take(bytes)?;
-            self.0.insert((&pattern.text, pattern.ignore_case), regex.clone());
-            regex
+        let key = (pattern.text.as_str(), pattern.ignore_case);
+        let compiled = match self.0.get(&key) {
+            Some(known) => Rc::clone(known),
+            None => match compile_pattern(key.0, key.1, budget.left(), KEPT_PATTERN_BYTES, check) {
+                Ok(compiled) => {
+                    budget.take(compiled.bytes())?;
+                    self.0.insert(key, Rc::clone(&compiled));
+                    compiled
+                }
+                Err(Refused::TooLarge) => return Err(Stop::TooLarge),
+                // A stored rule's pattern has compiled before.
+                Err(Refused::Invalid(_)) => return Ok(()),
+            },
         };
-        pattern.compiled.get_or_init(|| regex);
+        pattern.compiled.get_or_init(|| compiled);
         Ok(())
     }
 }
@@ -146,6 +149,26 @@ impl Exact {
     }
 }
 
+impl Kind {
+    /// Bytes of memory that a list of values takes, about.
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Equal(equal) | Self::ContainsAny(equal) | Self::ContainsAll(equal) => equal.bytes(),
+            Self::Exists
+            | Self::Numbers(_)
+            | Self::Texts(_)
+            | Self::Contains(..)
+            | Self::StartsWith(..)
+            | Self::EndsWith(..)
+            | Self::Regex(_)
+            | Self::Instant(..)
+            | Self::Day(_)
+            | Self::Anniversary(..)
+            | Self::Never => 0,
+        }
+    }
+}
+
 /// A set of scalars.
 pub(crate) struct Equal {
     pub(crate) numbers: Vec<Exact>,
@@ -168,11 +191,25 @@ impl Equal {
         }
         // Sorted, so that a list of 100,000 numbers is searched and not walked through.
         equal.numbers.sort_by(|left, right| left.exact.cmp(&right.exact));
+        equal.numbers.dedup_by(|left, right| left.exact == right.exact);
         equal
     }
 
+    /// Bytes of memory that it takes, about, with what the rule itself keeps of it.
+    fn bytes(&self) -> u64 {
+        /// Of an entry with what allocating it costs.
+        const ENTRY: usize = 64;
+        let numbers = self.numbers.iter().map(|number| ENTRY + size_of::<Exact>() + 2 * exact_bytes(&number.exact));
+        let texts = self.texts.iter().map(|text| 2 * (ENTRY + text.len()));
+        numbers.chain(texts).sum::<usize>() as u64
+    }
+
     pub(crate) fn number(&self, number: &Numeric) -> bool {
-        self.numbers.binary_search_by(|listed| listed.compare(number).reverse()).is_ok()
+        self.place_of(number).is_some()
+    }
+
+    fn place_of(&self, number: &Numeric) -> Option<usize> {
+        self.numbers.binary_search_by(|listed| listed.compare(number).reverse()).ok()
     }
 
     pub(crate) fn holds(&self, item: &Item) -> bool {
@@ -193,6 +230,11 @@ impl Equal {
         }
         !self.numbers.is_empty() && item.numeric().is_some_and(|number| self.number(&number))
     }
+}
+
+/// Bytes of the digits of an exact number.
+pub(crate) fn exact_bytes(number: &BigDecimal) -> usize {
+    usize::try_from(number.as_bigint_and_scale().0.bits() / 8).unwrap_or(usize::MAX)
 }
 
 /// Splits a path into the keys that lead to a column and the steps inside its values.
@@ -258,9 +300,9 @@ impl Test {
             Kind::EndsWith(wanted, ignore_case) => {
                 text.is_some_and(|text| with_case(text, *ignore_case, |text| text.ends_with(wanted.as_str())))
             }
-            Kind::Regex(pattern) => text.zip(pattern.compiled.get()).is_some_and(|(text, regex)| regex.is_match(text)),
+            Kind::Regex(pattern) => text.zip(pattern.compiled.get()).is_some_and(|(text, regex)| regex.matches(text)),
             Kind::ContainsAny(equal) => has_element(item, equal),
-            Kind::ContainsAll(all) => all.iter().all(|equal| has_element(item, equal)),
+            Kind::ContainsAll(equal) => has_all(item, equal),
             Kind::Instant(first, last) => {
                 text.and_then(read).is_some_and(|reading| (*first..=*last).contains(&clock.instant(reading)))
             }
@@ -282,6 +324,31 @@ fn with_case(text: &str, ignore_case: bool, holds: impl FnOnce(&str) -> bool) ->
 fn has_element(item: Item, equal: &Equal) -> bool {
     let Item::Json(array) = item else { return false };
     json::elements(array).any(|element| json::as_item(element, |element| equal.holds(&element)).unwrap_or(false))
+}
+
+/// Whether an array has, for each scalar of a set, an equal element: in one pass over the array, however long the two are.
+fn has_all(item: Item, equal: &Equal) -> bool {
+    let Item::Json(array) = item else { return false };
+    let mut bools = [false; 2];
+    let mut numbers = vec![false; equal.numbers.len()];
+    let mut texts: HashSet<&str> = HashSet::new();
+    let is_array = json::elements(array).fold(false, |_, element| {
+        json::as_item(element, |element| {
+            match element {
+                Item::Bool(value) => bools[usize::from(value)] = true,
+                Item::Text(text) => texts.extend(equal.texts.get(text).map(String::as_str)),
+                Item::Number(_) | Item::Big(_) | Item::Json(_) => {}
+            }
+            if let Some(place) = element.numeric().and_then(|number| equal.place_of(&number)) {
+                numbers[place] = true;
+            }
+        });
+        true
+    });
+    is_array
+        && (0..2).all(|value| bools[value] || !equal.bools[value])
+        && texts.len() == equal.texts.len()
+        && !numbers.contains(&false)
 }
 
 /// Whether the month and day of `day` come round in some year between two days, both included; 29 February is the 28th
@@ -315,9 +382,7 @@ fn kind(operator: Operator, argument: &Argument, ignore_case: bool, clock: &Cloc
         Argument::Range(low, high) => range(Some((low, true)), Some((high, true))),
         Argument::List(list) => match operator {
             Operator::ContainsAny => Kind::ContainsAny(Equal::new(list, false)),
-            Operator::ContainsAll => {
-                Kind::ContainsAll(list.iter().map(|one| Equal::new(std::slice::from_ref(one), false)).collect())
-            }
+            Operator::ContainsAll => Kind::ContainsAll(Equal::new(list, false)),
             _ => Kind::Equal(Equal::new(list, ignore_case)),
         },
         Argument::Text(text) => match operator {

@@ -14,8 +14,7 @@ mod walk;
 
 pub use operator::{Operator, Takes};
 pub use parse::{MAX_TEXT, Problem, parse, parse_text, parse_text_checking};
-pub use pattern::compile_pattern;
-pub(crate) use pattern::compile_pattern_within;
+pub use pattern::{KEPT_PATTERN_BYTES, MOST_PATTERN_BYTES, Pattern, Refused, compile_pattern, keep_patterns_within};
 pub use schema::json_schema;
 
 use std::cmp::Ordering;

@@ -292,9 +292,17 @@ impl GroupBuilder {
         self.nodes[node].column
     }
 
-    fn finish(mut self, name: String, lasting: bool, writer: &Writer, out: &mut Vec<u8>) -> Result<Entry, Unwritable> {
+    fn finish(
+        mut self,
+        name: String,
+        lasting: bool,
+        (writer, out): (&Writer, &mut Vec<u8>),
+        check: &dyn Fn(),
+    ) -> Result<Entry, Unwritable> {
         self.flush();
+        check();
         let order = order(&self.rows);
+        check();
         let ordinals: Vec<u32> = order.iter().map(|(key, _)| key.ordinal).collect();
         let part = |part: fn(&RowKey) -> i64| order.iter().map(|(key, _)| part(key)).collect::<Vec<i64>>();
         let times = || self.rows.iter().map(|key| key.at);
@@ -322,6 +330,7 @@ impl GroupBuilder {
         }
         self.columns.sort_by(|left, right| left.path.cmp(&right.path));
         for column in self.columns {
+            check();
             let (dictionary, codes) = column.dictionary.finish(writer, out)?;
             let values: Vec<i64> = order
                 .iter()
@@ -489,7 +498,15 @@ impl SegmentBuilder {
     /// # Errors
     /// When it holds more than the format has room for.
     pub fn finish(self) -> Result<Vec<u8>, Unwritable> {
-        let (header, out) = self.write(true)?;
+        self.finish_checking(&|| ())
+    }
+
+    /// The same, calling `check`, which may end it by unwinding, before each column.
+    ///
+    /// # Errors
+    /// As [`SegmentBuilder::finish`].
+    pub fn finish_checking(self, check: &dyn Fn()) -> Result<Vec<u8>, Unwritable> {
+        let (header, out) = self.write(true, check)?;
         header.close(out)
     }
 
@@ -498,17 +515,25 @@ impl SegmentBuilder {
     /// # Errors
     /// As [`SegmentBuilder::finish`].
     pub fn in_memory(self) -> Result<(Header, Vec<u8>), Unwritable> {
-        self.write(false)
+        self.in_memory_checking(&|| ())
     }
 
-    fn write(self, lasting: bool) -> Result<(Header, Vec<u8>), Unwritable> {
+    /// The same, calling `check`, which may end it by unwinding, before each column.
+    ///
+    /// # Errors
+    /// As [`SegmentBuilder::finish`].
+    pub fn in_memory_checking(self, check: &dyn Fn()) -> Result<(Header, Vec<u8>), Unwritable> {
+        self.write(false, check)
+    }
+
+    fn write(self, lasting: bool, check: &dyn Fn()) -> Result<(Header, Vec<u8>), Unwritable> {
         let writer = Writer::new();
         let mut out = Vec::new();
         let mut groups = self.groups;
         groups.sort_by(|left, right| left.0.cmp(&right.0));
         let groups = groups.into_iter().filter(|(_, group)| !group.is_empty());
-        let groups =
-            groups.map(|(name, group)| group.finish(name, lasting, &writer, &mut out)).collect::<Result<_, _>>()?;
+        let groups = groups.map(|(name, group)| group.finish(name, lasting, (&writer, &mut out), check));
+        let groups = groups.collect::<Result<_, _>>()?;
         let mut removed: HashMap<u16, RoaringBitmap> = HashMap::new();
         for ordinal in self.removed {
             removed.entry((ordinal >> CHUNK_BITS) as u16).or_default().insert(ordinal & super::CHUNK_MASK);

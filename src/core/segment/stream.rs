@@ -9,6 +9,8 @@ pub enum Corrupt {
     Damaged(String),
     /// A version of this crate wrote them whose format this one does not know.
     Foreign(String),
+    /// They are more than their reader has memory for.
+    TooMany(String),
 }
 
 impl Corrupt {
@@ -24,13 +26,14 @@ impl Corrupt {
         match self {
             Self::Damaged(what) => Self::Damaged(format!("{place}: {what}")),
             Self::Foreign(what) => Self::Foreign(format!("{place}: {what}")),
+            Self::TooMany(what) => Self::TooMany(format!("{place}: {what}")),
         }
     }
 }
 
 impl fmt::Display for Corrupt {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Damaged(what) | Self::Foreign(what)) = self;
+        let (Self::Damaged(what) | Self::Foreign(what) | Self::TooMany(what)) = self;
         formatter.write_str(what)
     }
 }

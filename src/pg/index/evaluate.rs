@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 
 use super::directory::{ByHash, Directory};
 use super::events::{self, Intake, Wanted};
-use super::pages::{PageStream, Pages};
+use super::pages::{Interruptible, PageStream, Pages};
 use super::removed::{bury, dead_by_segment};
 use super::store::{self, Kind, Segment};
 use super::{Damaged, REMAKE, cache, damaged, direct, foreign, interrupts, lists, tables, unwritable};
@@ -19,13 +19,13 @@ use crate::pg::settings;
 /// The tail as a segment in memory.
 struct Memory {
     header: Header,
-    bytes: Vec<u8>,
+    bytes: Interruptible,
 }
 
 impl Memory {
     fn new(intake: Intake) -> Fallible<Self> {
-        let (header, bytes) = intake.builder.in_memory().map_err(unwritable)?;
-        Ok(Self { header, bytes })
+        let (header, bytes) = intake.builder.in_memory_checking(&interrupts).map_err(unwritable)?;
+        Ok(Self { header, bytes: Interruptible(bytes) })
     }
 
     fn part(&self) -> Part<'_> {
@@ -171,10 +171,10 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
 
     // The tail.
     let tail = (state.watermark, u64::MAX);
-    let mut events = Intake::by_row(state.key);
-    let mut fits = |intake: &mut Intake| Ok(intake.bytes() <= memory);
+    let mut events = Intake::by_row(state.key).within(memory);
+    let mut fits = |intake: &mut Intake| Ok(intake.fits());
     events::read_events(&tables, tail, &wanted, &mut events, &mut fits)?;
-    let mut newest = Intake::by_row(state.key);
+    let mut newest = Intake::by_row(state.key).within(memory.saturating_sub(events.bytes()));
     let profile_keys = plan.profile_keys();
     let mut removed_profiles = Vec::new();
     if profiles {
@@ -182,7 +182,7 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
         removed_profiles = direct::removed_profiles(tables.internals)?;
         events::remove_profiles(&removed_profiles, &mut newest);
     }
-    let Some(memory) = memory.checked_sub(events.bytes() + newest.bytes()) else {
+    let Some(mut memory) = memory.checked_sub(events.bytes().saturating_add(newest.bytes())) else {
         return Ok(Err(too_large("the tail")));
     };
     let tail_rows = events.len() + newest.len();
@@ -196,7 +196,8 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
     let mut opened = Vec::new();
     for segment in reached() {
         let stream = PageStream::new(&pages, segment.id);
-        opened.push((segment.clone(), cache::header(&stream).in_segment(segment.id)?, stream));
+        let header = cache::header(&stream).in_segment(segment.id)?;
+        opened.push((segment.clone(), header, stream.within(memory)));
     }
     let removed = bury(tables.internals, wanted.types.as_deref(), &opened, &directory, &mut dead)?.entries;
 
@@ -204,7 +205,7 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
     if profiles {
         for segment in segments.iter().rev().filter(|segment| segment.kind == Kind::Profiles) {
             let stream = PageStream::new(&pages, segment.id);
-            profile_parts.push((cache::header(&stream).in_segment(segment.id)?, stream));
+            profile_parts.push((cache::header(&stream).in_segment(segment.id)?, stream.within(memory)));
         }
     }
     let mut source = Source {
@@ -223,7 +224,10 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
     }
     for list in plan.lists() {
         let stranger = |hash| strangers.ordinals.get(&hash).copied();
-        let ordinals = lists::ordinals(tables.internals, list, &state, &directory, strangers.ids.len(), &stranger)?;
+        let found =
+            lists::ordinals(tables.internals, list, &state, &directory, (strangers.ids.len(), &stranger), memory)?;
+        let Some(ordinals) = found else { return Ok(Err(too_large("a fixed list"))) };
+        memory = memory.saturating_sub(ordinals.serialized_size());
         source.lists.insert(list, ordinals);
     }
     let limits = Limits { memory: memory as u64, check: &interrupts };
@@ -322,19 +326,23 @@ impl Strangers {
     }
 }
 
-/// Whether a plan selects one customer: reads that customer's rows only.
-pub(crate) fn contains(plan: &Plan<'_>, customer: &str) -> Fallible<bool> {
+/// Whether a plan selects one customer, or why plain SQL must find it: reads that customer's rows only.
+pub(crate) fn contains(plan: &Plan<'_>, customer: &str) -> Fallible<Result<bool, String>> {
+    let memory = settings::eval_memory();
     let tables = tables()?;
     let wanted = wanted(plan, false);
     // Of one customer no ordinal is looked up, so that any key will do.
-    let mut events = Intake::new(usize::MAX, Key::default());
-    let mut profile = Intake::new(usize::MAX, Key::default());
+    let mut events = Intake::new(usize::MAX, Key::default()).within(memory);
     events.customer(customer);
-    profile.customer(customer);
     events::read_events_of(&tables, customer, &wanted, &mut events)?;
+    let mut profile = Intake::new(usize::MAX, Key::default()).within(memory.saturating_sub(events.bytes()));
+    profile.customer(customer);
     if plan.needs_profiles() {
         events::read_profile_of(&tables, customer, Some(&plan.profile_keys()), &mut profile)?;
     }
+    let Some(memory) = memory.checked_sub(events.bytes().saturating_add(profile.bytes())) else {
+        return Ok(Err(too_large("the rows of one customer")));
+    };
     let (events, profile) = (Memory::new(events)?, Memory::new(profile)?);
     let mut source = Source { customers: 1, ..Source::default() };
     source.events.push(events.part());
@@ -344,8 +352,7 @@ pub(crate) fn contains(plan: &Plan<'_>, customer: &str) -> Fallible<bool> {
             source.lists.insert(list, [0].into_iter().collect());
         }
     }
-    // The rows of one customer are in memory anyway.
-    let limits = Limits { memory: u64::MAX, check: &interrupts };
-    let answer = eval::evaluate(plan, &source, Wish::default(), limits);
-    Ok(answered("one customer", answer)?.is_ok_and(|answer| answer.size > 0))
+    let limits = Limits { memory: memory as u64, check: &interrupts };
+    let answer = answered("the rule's values and sequences", eval::evaluate(plan, &source, Wish::default(), limits))?;
+    Ok(answer.map(|answer| answer.size > 0))
 }

@@ -85,15 +85,22 @@ impl Kept {
         }))
     }
 
-    /// The ordinals of the ids that had one.
-    fn known(&self, internals: pg_sys::Oid, list: i64) -> Fallible<RoaringBitmap> {
+    /// The ordinals of the ids that had one; `None` when they would take more memory than there is.
+    fn known(&self, internals: pg_sys::Oid, list: i64, memory: usize) -> Fallible<Option<RoaringBitmap>> {
         let mut known = RoaringBitmap::new();
+        let mut left = Some(memory);
         each_part(internals, list, (0, i32::MAX), &mut |bytes| {
-            let bits = RoaringBitmap::deserialize_from(bytes).map_err(|_| corrupt(list))?;
-            known |= bits;
-            Ok(())
+            left = left.and_then(|left| left.checked_sub(bytes.len()));
+            if left.is_some() {
+                known |= RoaringBitmap::deserialize_from(bytes).map_err(|_| corrupt(list))?;
+            }
+            Ok(left.is_some())
         })?;
-        if known.len() == self.known { Ok(known) } else { Err(damaged(corrupt(list))) }
+        match left {
+            None => Ok(None),
+            Some(_) if known.len() == self.known => Ok(Some(known)),
+            Some(_) => Err(damaged(corrupt(list))),
+        }
     }
 
     /// The hashes of the ids that had none.
@@ -108,7 +115,7 @@ impl Kept {
                 whole[..HASH].copy_from_slice(hash);
                 u128::from_be_bytes(whole)
             }));
-            Ok(())
+            Ok(true)
         })?;
         if hashes.len() as u64 == self.unknown { Ok(hashes) } else { Err(damaged(corrupt(list))) }
     }
@@ -123,12 +130,12 @@ fn uuid(datum: Option<pg_sys::Datum>) -> Content {
     datum.map_or([0; 16], |datum| unsafe { *datum.cast_mut_ptr::<Content>() })
 }
 
-/// Hands out the bytes of the parts within bounds, in their order, as they were stored.
+/// Hands out the bytes of the parts within bounds, in their order, as they were stored, as long as more are wanted.
 fn each_part(
     internals: pg_sys::Oid,
     list: i64,
     (lowest, highest): (i32, i32),
-    take: &mut dyn FnMut(&[u8]) -> Result<(), Corrupt>,
+    take: &mut dyn FnMut(&[u8]) -> Result<bool, Corrupt>,
 ) -> Fallible<()> {
     let table = Relation::table(find(internals, c"list_part")?);
     let mut scan = IndexScan::new(table, find(internals, c"list_part_pkey")?, 3)?;
@@ -139,7 +146,9 @@ fn each_part(
         if u64::from(checksum(list, row.int4(part::PART), bytes.as_bytes())) != row.word(part::CHECKSUM) {
             return Err(damaged(corrupt(list)));
         }
-        take(bytes.as_bytes()).map_err(damaged)?;
+        if !take(bytes.as_bytes()).map_err(damaged)? {
+            break;
+        }
     }
     Ok(())
 }
@@ -160,12 +169,12 @@ fn content(internals: pg_sys::Oid, list: i64) -> Fallible<Option<Content>> {
     Ok(scan.next().and_then(|row| row.datum(chunk::CONTENT)).map(|datum| uuid(Some(datum))))
 }
 
-/// Hands out the hashes of a list's ids, row by row.
+/// Hands out the hashes of a list's ids, row by row, as long as more are wanted.
 fn each_hashes(
     internals: pg_sys::Oid,
     list: i64,
     key: &Key,
-    take: &mut dyn FnMut(&[u128]) -> Fallible<()>,
+    take: &mut dyn FnMut(&[u128]) -> Fallible<bool>,
 ) -> Fallible<()> {
     let table = Relation::table(find(internals, c"list_chunk")?);
     let mut scan = IndexScan::new(table, find(internals, c"list_chunk_pkey")?, 1)?;
@@ -180,47 +189,58 @@ fn each_hashes(
             ids.iter().flat_map(|ids| ids.iter().flatten()).map(|id| customer_hash(key, id)).collect()
         });
         scratch.clear();
-        take(&hashes)?;
+        if !take(&hashes)? {
+            break;
+        }
     }
     Ok(())
 }
 
-/// The ordinals of a list's customers, as the active snapshot sees the list; `stranger` gives those that no segment gave
-/// out, of which there are `strangers`.
+/// The ordinals of a list's customers, as the active snapshot sees the list. Of the customers whom no segment knows, there
+/// is their number, and who has which ordinal. `None` when that would take more memory than there is.
 pub(super) fn ordinals(
     internals: pg_sys::Oid,
     list: i64,
     state: &State,
     directory: &Directory,
-    strangers: usize,
-    stranger: &dyn Fn(u128) -> Option<u32>,
-) -> Fallible<RoaringBitmap> {
+    (strangers, stranger): (usize, &dyn Fn(u128) -> Option<u32>),
+    memory: usize,
+) -> Fallible<Option<RoaringBitmap>> {
+    /// What a hash takes with the ordinal that is found of it.
+    const SOUGHT: usize = size_of::<u128>() + size_of::<Option<u32>>();
     let mut all = RoaringBitmap::new();
     let Some(kept) = Kept::find(internals, list, state)? else {
         // Many at a time: they are looked up in the order of their hashes.
-        const TOGETHER: usize = 1 << 16;
+        let together = (memory / SOUGHT).clamp(1 << 9, 1 << 16);
         let mut open: Vec<u128> = Vec::new();
+        let mut fits = true;
         let mut look = |open: &mut Vec<u128>| {
             let found = directory.find_hashes(open)?;
             all.extend(open.iter().zip(found).filter_map(|(hash, known)| known.or_else(|| stranger(*hash))));
             open.clear();
-            Ok(())
+            fits &= all.serialized_size() <= memory;
+            Ok(fits)
         };
         each_hashes(internals, list, &state.key, &mut |hashes| {
             open.extend_from_slice(hashes);
-            if open.len() >= TOGETHER { look(&mut open) } else { Ok(()) }
+            if open.len() >= together { look(&mut open) } else { Ok(true) }
         })?;
         look(&mut open)?;
-        return Ok(all);
+        return Ok(fits.then_some(all));
     };
-    all |= kept.known(internals, list)?;
+    let Some(known) = kept.known(internals, list, memory)? else { return Ok(None) };
+    all |= known;
     let newer = state.customers > kept.customers;
     if kept.unknown > 0 && (newer || strangers > 0) {
+        let unknown = usize::try_from(kept.unknown).unwrap_or(usize::MAX);
+        if unknown.saturating_mul(SOUGHT).saturating_add(all.serialized_size()) > memory {
+            return Ok(None);
+        }
         let unknown = kept.unknown(internals, list)?;
         let since = if newer { directory.find_since(&unknown, kept.customers)? } else { vec![None; unknown.len()] };
         all.extend(unknown.iter().zip(since).filter_map(|(hash, known)| known.or_else(|| stranger(*hash))));
     }
-    Ok(all)
+    Ok(Some(all))
 }
 
 /// How many of a list's ids had an ordinal when that was last looked up.
@@ -277,7 +297,7 @@ fn refresh(list: i64) -> Fallible<()> {
     let mut hashes = Vec::new();
     each_hashes(internals, list, &state.key, &mut |more| {
         hashes.extend_from_slice(more);
-        Ok(())
+        Ok(true)
     })?;
     keep(internals, list, &state, hashes)
 }

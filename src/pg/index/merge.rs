@@ -161,7 +161,7 @@ type Merged = (u64, Option<(i64, i64)>, Vec<u8>);
 
 fn finished(builder: SegmentBuilder, keep_empty: bool) -> Fallible<Merged> {
     let rows = builder.rows() as u64;
-    let bytes = builder.finish().map_err(unwritable)?;
+    let bytes = builder.finish_checking(&interrupts).map_err(unwritable)?;
     let times = Header::open(&bytes).map_err(damaged)?.times();
     Ok((if keep_empty { rows.max(1) } else { rows }, times, bytes))
 }

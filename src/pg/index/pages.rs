@@ -169,6 +169,8 @@ pub(super) struct PageStream {
     pages: Rc<Pages>,
     segment: i64,
     places: Places,
+    /// The most bytes that may be read at once.
+    most: usize,
 }
 
 /// The page that small steps read last: others may follow it.
@@ -182,7 +184,15 @@ struct LastPage {
 impl PageStream {
     pub(super) fn new(pages: &Rc<Pages>, segment: i64) -> Self {
         let places = pages.places(segment);
-        Self { pages: Rc::clone(pages), segment, places }
+        Self { pages: Rc::clone(pages), segment, places, most: usize::MAX }
+    }
+
+    /// The same for a reader that has so much memory: what is read at once is mostly a frame, but may be a value that is
+    /// larger than all others.
+    pub(super) fn within(self, memory: usize) -> Self {
+        /// What headers and frames may take.
+        const LEAST: usize = 1 << 20;
+        Self { most: memory.max(LEAST), ..self }
     }
 
     /// What the segment is known by: the table of its pages, and its id.
@@ -198,6 +208,10 @@ impl Stream for PageStream {
         /// Memory for more is taken as bytes arrive.
         const STEP: usize = 1 << 20;
         let short = || Corrupt::new(format!("segment {} is shorter than its header says", self.segment));
+        super::interrupts();
+        if length > self.most {
+            return Err(Corrupt::TooMany(format!("{length} bytes of segment {}", self.segment)));
+        }
         let mut at = usize::try_from(at).map_err(|_| short())?;
         let mut left = length;
         let last_page = at.checked_add(length).ok_or_else(short)?.saturating_sub(1) / PAGE;
@@ -242,6 +256,16 @@ impl PageStream {
             self.pages.read(self.segment, &self.places, page, page, keep)?;
         }
         take(&last.bytes)
+    }
+}
+
+/// A segment in memory, which can be interrupted whenever it is read.
+pub(super) struct Interruptible(pub(super) Vec<u8>);
+
+impl Stream for Interruptible {
+    fn read(&self, at: u64, length: usize, into: &mut Vec<u8>) -> Result<(), Corrupt> {
+        super::interrupts();
+        self.0.read(at, length, into)
     }
 }
 

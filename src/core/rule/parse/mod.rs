@@ -6,6 +6,7 @@
 
 mod condition;
 mod json;
+mod pattern;
 mod predicate;
 mod problem;
 mod property;
@@ -13,7 +14,7 @@ mod sequence;
 mod value;
 mod window;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
@@ -57,7 +58,7 @@ fn parse_checking(value: &Value, zones: &dyn Zones, check: &dyn Fn()) -> Result<
         problems: Problems::default(),
         depth: 0,
         parts: 0,
-        patterns: HashMap::new(),
+        patterns: Vec::new(),
         step_names: None,
     };
     let rule = reader.rule(value);
@@ -76,7 +77,7 @@ pub fn parse_text(text: &str, zones: &dyn Zones) -> Result<Rule, Vec<Problem>> {
 }
 
 /// As [`parse_text`], calling `check` before each pattern is compiled: that takes up to a tenth of a second for one
-/// near the size limit, and a rule may hold a thousand. `check` cancels by unwinding.
+/// near the size limit. `check` cancels by unwinding.
 ///
 /// # Errors
 /// As [`parse_text`].
@@ -107,8 +108,8 @@ struct Reader<'a> {
     depth: usize,
     /// Conditions, predicates and steps so far.
     parts: usize,
-    /// What is wrong with the patterns compiled so far, by pattern and `ignore_case`: compiling is the one costly check.
-    patterns: HashMap<(&'a str, bool), Option<String>>,
+    /// The patterns, each with its place and `ignore_case`: they are compiled when it is known that the rule is not too long.
+    patterns: Vec<(Vec<Segment<'a>>, &'a str, bool)>,
     /// Inside a step of a sequence: the names that `ref` may use there.
     step_names: Option<BTreeSet<&'a str>>,
 }
@@ -130,6 +131,8 @@ impl<'a> Reader<'a> {
                 ),
                 "Use lists of values in place of many conditions, or split the rule into cohorts that name one another.",
             );
+        } else {
+            self.compile_patterns();
         }
         Some(Rule { version: version?, timezone: timezone?, condition: condition? })
     }

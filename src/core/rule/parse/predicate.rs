@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::problem::{Hint, quote};
 use super::{Object, Reader};
 use crate::rule::operator::{ICONTAINS, Operator, Takes};
-use crate::rule::pattern::compile_pattern;
 use crate::rule::{Argument, Predicate, PropertyTest, Where};
 use crate::value::Scalar;
 
@@ -223,32 +222,6 @@ impl<'a> Reader<'a> {
         }
         Some(Argument::Range(low, high))
     }
-
-    fn pattern(&mut self, value: &'a Value, ignore_case: bool) -> Option<Argument> {
-        let pattern = self.string(value, "a pattern, as a string")?;
-        if self.within_limits() {
-            let check = self.check;
-            let compiled = self.patterns.entry((pattern, ignore_case)).or_insert_with(|| {
-                check();
-                compile_pattern(pattern, ignore_case).err().map(|error| fault(&error))
-            });
-            if let Some(fault) = compiled.clone() {
-                self.problem(
-                    format!("the pattern {} is not valid: {fault}", quote(pattern)),
-                    "Write a regular expression of the Rust regex crate, which has no look-around or backreferences.",
-                );
-                return None;
-            }
-        }
-        Some(Argument::Text(pattern.to_owned()))
-    }
-}
-
-/// The last line of a syntax error says what is wrong; the lines before it draw the pattern with a marker.
-fn fault(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
 fn value_hint(operator: Operator) -> &'static str {
