@@ -87,9 +87,9 @@ fn register_index() {
     GucRegistry::define_int_guc(
         c"kursaha_cohort.eval_memory",
         c"The most memory that the index may take for the rows and values that an evaluation looks at.",
-        c"Unsealed events and profiles, the values that figures and references look at, the events of sequences. Plain SQL \
-          answers where it would not be enough; cohort_explain says so. Who the members are, removals that are not sealed \
-          and fixed lists come on top.",
+        c"Unsealed events and profiles, the values that figures and references look at, the events and states of sequences, \
+          patterns, lists of values and fixed lists. Plain SQL answers where it would not be enough; cohort_explain says so. \
+          Who the members are and removals that are not sealed come on top.",
         &EVAL_MEMORY,
         64,
         i32::MAX,

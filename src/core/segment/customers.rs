@@ -104,7 +104,17 @@ impl CustomersBuilder {
     ///
     /// # Errors
     /// When they are too many for a segment.
-    pub fn finish(mut self) -> Result<Vec<u8>, Unwritable> {
+    pub fn finish(self) -> Result<Vec<u8>, Unwritable> {
+        self.finish_checking(&|| ())
+    }
+
+    /// The same, calling `check` now and then, which may end it by unwinding.
+    ///
+    /// # Errors
+    /// As [`CustomersBuilder::finish`].
+    pub fn finish_checking(mut self, check: &dyn Fn()) -> Result<Vec<u8>, Unwritable> {
+        /// Comparisons that take a few milliseconds.
+        const OFTEN: u32 = 1 << 20;
         let writer = Writer::new();
         let mut out = Vec::new();
         let mut header = CustomersHeader {
@@ -116,7 +126,15 @@ impl CustomersBuilder {
         out.append(&mut self.ids);
         let ends: Vec<i64> = self.ends.iter().map(|end| place(*end)).collect::<Result<_, _>>()?;
         header.ends = writer.plain(&ends, &mut out)?;
-        self.entries.sort_unstable();
+        let mut compared = 0_u32;
+        self.entries.sort_unstable_by(|left, right| {
+            compared = compared.wrapping_add(1);
+            if compared.is_multiple_of(OFTEN) {
+                check();
+            }
+            left.cmp(right)
+        });
+        check();
         let buckets = (self.entries.len() / BUCKET).max(1).next_power_of_two();
         header.bits = buckets.trailing_zeros() as u8;
         let mut starts: Vec<i64> = Vec::with_capacity(buckets + 1);

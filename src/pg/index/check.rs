@@ -14,7 +14,7 @@ use super::pages::{Interruptible, PageStream, Pages};
 use super::removed::{bury, dead_by_segment};
 use super::scan::{has_policies, must_read};
 use super::store::{self, Kind};
-use super::{cache, damaged, interrupts, sum, tables, unwritable};
+use super::{cache, damaged, interrupts, lists, sum, tables, unwritable};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::progress::{Phase, Progress};
 
@@ -108,6 +108,11 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
             }
         }
     }
+
+    // Fixed lists.
+    lists::check(tables.internals, &state, &directory, &mut |list, problem| {
+        problems.push(Problem { place: format!("fixed list {list}"), problem });
+    })?;
 
     // What segments hold.
     let mut opened = Vec::new();

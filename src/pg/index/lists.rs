@@ -11,7 +11,7 @@ use roaring::RoaringBitmap;
 use super::direct;
 use super::directory::Directory;
 use super::pages::Pages;
-use super::scan::{IndexScan, Relation, Scratch, Sought, find};
+use super::scan::{IndexScan, Relation, Scratch, Sought, TableScan, find};
 use super::store::State;
 use super::{damaged, tables};
 use crate::pg::errors::Fallible;
@@ -25,6 +25,7 @@ mod chunk {
 
 /// Columns of `list_index`, as `sql/index.sql` creates it.
 mod column {
+    pub(super) const COHORT_ID: usize = 1;
     pub(super) const CONTENT: usize = 2;
     pub(super) const HASH_KEY: usize = 3;
     pub(super) const ERASURES: usize = 4;
@@ -42,6 +43,8 @@ mod part {
 
 /// Bytes of a hash, the rest of which are zero.
 const HASH: usize = 12;
+/// Bits that are not stored.
+const UNSTORED: usize = u128::BITS as usize - 8 * HASH;
 
 type Content = [u8; 16];
 
@@ -101,6 +104,28 @@ impl Kept {
             Some(_) if known.len() == self.known => Ok(Some(known)),
             Some(_) => Err(damaged(corrupt(list))),
         }
+    }
+
+    /// Whether it is what the list's ids give now.
+    fn is_right(&self, internals: pg_sys::Oid, list: i64, state: &State, directory: &Directory) -> Fallible<bool> {
+        let mut hashes = Vec::new();
+        each_hashes(internals, list, &state.key, &mut |more| {
+            hashes.extend_from_slice(more);
+            Ok(true)
+        })?;
+        let found = directory.find_hashes(&hashes)?;
+        let mut known = RoaringBitmap::new();
+        let mut unknown = Vec::new();
+        for (hash, ordinal) in hashes.iter().zip(found) {
+            match ordinal.filter(|ordinal| *ordinal < self.customers) {
+                Some(ordinal) => drop(known.insert(ordinal)),
+                None => unknown.push(hash >> UNSTORED << UNSTORED),
+            }
+        }
+        let mut stored = self.unknown(internals, list)?;
+        stored.sort_unstable();
+        unknown.sort_unstable();
+        Ok(self.known(internals, list, usize::MAX)? == Some(known) && stored == unknown)
     }
 
     /// The hashes of the ids that had none.
@@ -241,6 +266,31 @@ pub(super) fn ordinals(
         all.extend(unknown.iter().zip(since).filter_map(|(hash, known)| known.or_else(|| stranger(*hash))));
     }
     Ok(Some(all))
+}
+
+/// The fixed lists whose bitmap is used and is not that of their ids, and what is wrong with it.
+pub(super) fn check(
+    internals: pg_sys::Oid,
+    state: &State,
+    directory: &Directory,
+    wrong: &mut dyn FnMut(i64, String),
+) -> Fallible<()> {
+    let mut lists = Vec::new();
+    let mut scan = TableScan::new(Relation::table(find(internals, c"list_index")?))?;
+    while let Some(row) = scan.next() {
+        lists.push(row.word(column::COHORT_ID).cast_signed());
+    }
+    drop(scan);
+    lists.sort_unstable();
+    for list in lists {
+        let Some(kept) = Kept::find(internals, list, state)? else { continue };
+        match kept.is_right(internals, list, state, directory) {
+            Ok(true) => {}
+            Ok(false) => wrong(list, "its bitmap is not that of its customers".to_owned()),
+            Err(error) => wrong(list, error.message().to_owned()),
+        }
+    }
+    Ok(())
 }
 
 /// How many of a list's ids had an ordinal when that was last looked up.

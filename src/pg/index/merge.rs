@@ -243,5 +243,5 @@ fn customers(
         ids.in_segment(*id)?;
     }
     let count = builder.len() as u64;
-    Ok((count, None, builder.finish().map_err(unwritable)?))
+    Ok((count, None, builder.finish_checking(&interrupts).map_err(unwritable)?))
 }

@@ -352,7 +352,7 @@ impl Register {
             let builder = CustomersBuilder::new(self.builder.next());
             let builder = std::mem::replace(&mut self.builder, builder);
             let count = builder.len() as u64;
-            let bytes = builder.finish().map_err(unwritable)?;
+            let bytes = builder.finish_checking(&interrupts).map_err(unwritable)?;
             store::add_segment(Kind::Customers, None, self.stamps, count, None, &bytes)?;
         }
         Ok(())

@@ -182,6 +182,22 @@ fn patterns_are_those_of_the_regex_crate() {
 }
 
 #[test]
+fn patterns_of_a_rule_are_bounded() {
+    let with = |letters: &str, more: &str| {
+        let one = |letter: char| format!(r#"{{"profile": "p", "operator": "regex", "value": "{letter}{{300000}}"}}"#);
+        let all: Vec<String> = letters.chars().map(one).collect();
+        format!(r#"{{"or": [{}{more}]}}"#, all.join(", "))
+    };
+    valid(&with("abcde", ""));
+    // The same pattern is compiled once.
+    valid(&with("aaaaaaaaaa", ""));
+    refused(&with("abcdefgh", ""), &[("$.or[5].value", "more than 64 MB")]);
+    // Of a rule with too many parts none is compiled.
+    let parts = r#", {"did": "e"}"#.repeat(1_000);
+    refused(&with("abcdefgh", &parts), &[("$", "at most 1000 are allowed")]);
+}
+
+#[test]
 fn ignore_case_goes_with_the_text_operators() {
     let with = |operator: &str, value: &str, ignore: &str| {
         format!(r#"{{"property": "p", "operator": "{operator}", "value": {value}, "ignore_case": {ignore}}}"#)
