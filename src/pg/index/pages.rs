@@ -8,7 +8,7 @@ use cohort_core::segment::{Corrupt, PAGE, Stream, page as stored};
 use pgrx::{FromDatum, pg_sys};
 
 use super::fetch::{Fetcher, Place, Version};
-use super::scan::{IndexScan, Relation, Sought, Tuple, bytes_of, find};
+use super::scan::{IndexScan, Relation, Scratch, Sought, Tuple, bytes_of, find};
 use super::sparse::Sparse;
 use crate::pg::errors::Fallible;
 use crate::pg::spi;
@@ -273,6 +273,7 @@ impl Stream for Interruptible {
 pub(super) fn store(segment: i64, bytes: &[u8]) -> Fallible<()> {
     /// Pages stored by one statement: 2 MB.
     const TOGETHER: usize = 256;
+    let scratch = Scratch::new();
     let mut numbers = 0_i32..;
     let mut pages = bytes.chunks(PAGE).zip(numbers.by_ref()).peekable();
     while let Some((_, first)) = pages.peek() {
@@ -280,11 +281,15 @@ pub(super) fn store(segment: i64, bytes: &[u8]) -> Fallible<()> {
         let first = *first;
         let together = pages.by_ref().take(TOGETHER).map(|(page, number)| stored::seal(segment, number, page));
         let together: Vec<Vec<u8>> = together.collect();
-        spi::touch(
-            "INSERT INTO kursaha_cohort.segment_page (segment_id, page, bytes) \
-             SELECT $1, ($2 + p.number - 1)::integer, p.bytes FROM unnest($3) WITH ORDINALITY AS p (bytes, number)",
-            &[segment.into(), first.into(), together.into()],
-        )?;
+        // The arguments are copies, which would stay until the function around it returns.
+        scratch.run(|| {
+            spi::touch(
+                "INSERT INTO kursaha_cohort.segment_page (segment_id, page, bytes) \
+                 SELECT $1, ($2 + p.number - 1)::integer, p.bytes FROM unnest($3) WITH ORDINALITY AS p (bytes, number)",
+                &[segment.into(), first.into(), together.into()],
+            )
+        })?;
+        scratch.clear();
     }
     Ok(())
 }
