@@ -10,6 +10,7 @@ mod did;
 mod figure;
 mod json;
 mod limits;
+mod needs;
 mod plan;
 mod rows;
 mod sequence;

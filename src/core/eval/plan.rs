@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::clock::{Calendar, Clock};
 use super::limits::{Budget, Stop};
+use super::needs::Needs;
 use super::test::{Patterns, Test, split};
 use crate::plain_sql::{Source, Unresolved};
 use crate::rule::{
@@ -63,6 +64,16 @@ pub(crate) struct DidPlan {
 }
 
 impl DidPlan {
+    fn needs<'p>(&'p self, needs: &mut Needs<'p>) {
+        let types = self.types.as_deref();
+        // A customer's first event may be the very first of all.
+        needs.events(types, self.occurrence.is_none().then_some(self.window));
+        needs.filter(types, &self.filter);
+        if let Some(aggregate) = &self.aggregate {
+            needs.data(types, aggregate.keys.first());
+        }
+    }
+
     /// Whether so many matching events satisfy `count`.
     pub(crate) fn counts(&self, events: u64) -> bool {
         match self.count {
@@ -142,6 +153,11 @@ pub(crate) enum Pred {
 }
 
 impl Pred {
+    /// Whether it asks nothing.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self, Self::And(list) if list.is_empty())
+    }
+
     /// Whether it looks at other events.
     pub(crate) fn refers(&self) -> bool {
         match self {
@@ -162,6 +178,19 @@ pub(crate) struct SequencePlan {
     /// Properties of bound events that states carry.
     pub(crate) bound: Vec<Carried>,
     pub(crate) zone: Rc<str>,
+}
+
+impl SequencePlan {
+    fn needs<'p>(&'p self, needs: &mut Needs<'p>) {
+        for step in &self.steps {
+            let types = step.types.as_deref();
+            needs.events(types, None);
+            needs.filter(types, &step.filter);
+            if !self.slots.is_empty() {
+                needs.data(types, self.slots.iter().filter_map(|slot| slot.keys.first()));
+            }
+        }
+    }
 }
 
 /// A property that references compare.
@@ -223,61 +252,59 @@ impl<'a> Plan<'a> {
             })
     }
 
+    /// What all conditions look at.
+    fn needs(&self) -> Needs<'_> {
+        let mut needs = Needs::new();
+        self.dids.iter().for_each(|did| did.needs(&mut needs));
+        self.profiles.iter().for_each(|profile| needs.profile(profile.test.keys.first()));
+        self.sequences.iter().for_each(|sequence| sequence.needs(&mut needs));
+        if self.needs_universe() {
+            needs.everyone();
+        }
+        needs
+    }
+
     /// The event types that are looked at; `None` for all.
     #[must_use]
     pub fn types(&self) -> Option<Vec<&str>> {
-        if self.needs_universe() {
-            return None;
-        }
-        let steps = self.sequences.iter().flat_map(|sequence| &sequence.steps).map(|step| &step.types);
-        let mut all = Vec::new();
-        for types in self.dids.iter().map(|did| &did.types).chain(steps) {
-            all.extend(types.as_ref()?.iter().map(String::as_str));
-        }
-        all.sort_unstable();
-        all.dedup();
-        Some(all)
+        self.needs().types()
     }
 
     /// The event types that the rule names.
     #[must_use]
     pub fn named_types(&self) -> Vec<&str> {
-        let steps = self.sequences.iter().flat_map(|sequence| &sequence.steps).map(|step| &step.types);
-        let named = self.dids.iter().map(|did| &did.types).chain(steps).flatten().flatten();
-        let mut all: Vec<&str> = named.map(String::as_str).collect();
-        all.sort_unstable();
-        all.dedup();
-        all
+        self.needs().named()
     }
 
     /// The first and the last instant of all events that are looked at, as far as conditions say; `None` when every event
     /// may matter. Events outside need not be in the source.
     #[must_use]
     pub fn window(&self) -> Option<(i64, i64)> {
-        // Whoever has any event is in the universe; a customer's first event may be the very first of all.
-        if self.needs_universe() || !self.sequences.is_empty() || self.dids.iter().any(|did| did.occurrence.is_some()) {
-            return None;
-        }
-        let windows = self.dids.iter().map(|did| did.window).filter(|window| window.0 <= window.1);
-        Some(windows.fold((i64::MAX, i64::MIN), |all, one| (all.0.min(one.0), all.1.max(one.1))))
+        self.needs().window()
     }
 
     /// The event types whose properties are looked at; `None` for all.
     #[must_use]
     pub fn types_with_data(&self) -> Option<Vec<&str>> {
-        let mut all = Vec::new();
-        let asks = |pred: &Pred| !matches!(pred, Pred::And(list) if list.is_empty());
-        let dids = self.dids.iter().filter(|did| asks(&did.filter) || did.aggregate.is_some()).map(|did| &did.types);
-        let steps = self.sequences.iter().flat_map(|sequence| {
-            let binds = !sequence.slots.is_empty();
-            sequence.steps.iter().filter(move |step| binds || asks(&step.filter)).map(|step| &step.types)
-        });
-        for types in dids.chain(steps) {
-            all.extend(types.as_ref()?.iter().map(String::as_str));
-        }
-        all.sort_unstable();
-        all.dedup();
-        Some(all)
+        self.needs().types_with_data()
+    }
+
+    /// The first keys of all properties of events that are looked at.
+    #[must_use]
+    pub fn event_keys(&self) -> Vec<&str> {
+        self.needs().event_keys()
+    }
+
+    /// The first keys of all properties of profiles that are looked at.
+    #[must_use]
+    pub fn profile_keys(&self) -> Vec<&str> {
+        self.needs().profile_keys()
+    }
+
+    /// Whether profiles are looked at.
+    #[must_use]
+    pub fn needs_profiles(&self) -> bool {
+        self.needs().profiles
     }
 
     /// Compiles all patterns; may be interrupted before each.
@@ -308,47 +335,6 @@ impl<'a> Plan<'a> {
             of_pred(&step.filter, &mut patterns, budget, check)?;
         }
         Ok(())
-    }
-
-    /// The first keys of all properties of events that are looked at.
-    #[must_use]
-    pub fn event_keys(&self) -> Vec<&str> {
-        fn of_pred<'p>(pred: &'p Pred, keys: &mut Vec<&'p str>) {
-            match pred {
-                Pred::And(list) | Pred::Or(list) => list.iter().for_each(|pred| of_pred(pred, keys)),
-                Pred::Not(inner) => of_pred(inner, keys),
-                Pred::Test(test) => keys.extend(test.keys.first().map(String::as_str)),
-                Pred::Same { .. } => {}
-            }
-        }
-        let mut keys = Vec::new();
-        for did in &self.dids {
-            of_pred(&did.filter, &mut keys);
-            keys.extend(did.aggregate.iter().filter_map(|aggregate| aggregate.keys.first()).map(String::as_str));
-        }
-        for sequence in &self.sequences {
-            sequence.steps.iter().for_each(|step| of_pred(&step.filter, &mut keys));
-            keys.extend(sequence.slots.iter().filter_map(|slot| slot.keys.first()).map(String::as_str));
-        }
-        keys.sort_unstable();
-        keys.dedup();
-        keys
-    }
-
-    /// The first keys of all properties of profiles that are looked at.
-    #[must_use]
-    pub fn profile_keys(&self) -> Vec<&str> {
-        let mut keys: Vec<&str> =
-            self.profiles.iter().filter_map(|profile| profile.test.keys.first()).map(String::as_str).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        keys
-    }
-
-    /// Whether profiles are looked at.
-    #[must_use]
-    pub fn needs_profiles(&self) -> bool {
-        !self.profiles.is_empty() || self.types().is_none()
     }
 
     /// The ids of the fixed lists that are looked at.
@@ -424,7 +410,7 @@ impl<'a> Plan<'a> {
             Node::Not(inner) => self.cost(inner),
             Node::Did(did) => {
                 let did = &self.dids[*did];
-                let filtered = usize::from(!matches!(&did.filter, Pred::And(list) if list.is_empty()));
+                let filtered = usize::from(!did.filter.is_nothing());
                 match (&did.aggregate, did.occurrence, did.existence()) {
                     (None, None, Some(_)) => 1 + filtered * 3,
                     (None, ..) => 6 + filtered * 3,

@@ -43,16 +43,8 @@ pub(super) struct Place<'a> {
 
 /// The conditions right below one, with their places.
 pub(super) fn below<'a>(place: &Place<'a>) -> Vec<Place<'a>> {
-    let each = |list: &'a [Condition], word: &str| -> Vec<Place<'a>> {
-        let places = list.iter().enumerate();
-        places.map(|(at, condition)| Place { condition, path: format!("{}.{word}[{at}]", place.path) }).collect()
-    };
-    match place.condition {
-        Condition::And(list) => each(list, "and"),
-        Condition::Or(list) => each(list, "or"),
-        Condition::Not(condition) => vec![Place { condition, path: format!("{}.not", place.path) }],
-        _ => Vec::new(),
-    }
+    let children = place.condition.children().into_iter();
+    children.map(|(way, condition)| Place { condition, path: format!("{}{way}", place.path) }).collect()
 }
 
 /// The statement that gives a condition's members.

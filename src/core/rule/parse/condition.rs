@@ -10,10 +10,51 @@ use crate::rule::{
 };
 use crate::value::Scalar;
 
-const WORDS: [&str; 8] = ["and", "or", "not", "did", "did_not", "profile", "cohort", "sequence"];
+/// The word that says what a condition is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    And,
+    Or,
+    Not,
+    Did,
+    DidNot,
+    Profile,
+    Cohort,
+    Sequence,
+}
+
+impl Word {
+    const ALL: [(&'static str, Self); 8] = [
+        ("and", Self::And),
+        ("or", Self::Or),
+        ("not", Self::Not),
+        ("did", Self::Did),
+        ("did_not", Self::DidNot),
+        ("profile", Self::Profile),
+        ("cohort", Self::Cohort),
+        ("sequence", Self::Sequence),
+    ];
+
+    fn names() -> Vec<&'static str> {
+        Self::ALL.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// The keys that may stand beside it.
+    fn beside(self) -> &'static [&'static str] {
+        match self {
+            Self::And | Self::Or | Self::Not | Self::Cohort => &[],
+            Self::Did | Self::DidNot => &OPTIONS,
+            Self::Profile => &TEST_KEYS,
+            Self::Sequence => &["within"],
+        }
+    }
+}
+
 const OPTIONS: [&str; 5] = ["where", "count", "time", "aggregate", "occurrence"];
 const COMPARISONS: [&str; 7] = ["eq", "neq", "gt", "gte", "lt", "lte", "between"];
 const FIGURES: [&str; 6] = ["sum", "avg", "min", "max", "count_distinct", "most_frequent"];
+const ONE_WORD: &str = "Write exactly one of and, or, not, did, did_not, profile, cohort, sequence in one object; \
+                        join several conditions with and.";
 const ONE_COMPARISON: &str = "Write exactly one of eq, neq, gt, gte, lt, lte, between.";
 
 /// The options of a `did`.
@@ -37,45 +78,40 @@ impl<'a> Reader<'a> {
 
     fn condition_with(&mut self, value: &'a Value, also: &[&'static str]) -> Option<Condition> {
         self.nested(value, "a condition, as an object", |reader, object| {
-            let words: Vec<&'static str> = WORDS.into_iter().filter(|word| object.contains_key(*word)).collect();
+            let present = Word::ALL.into_iter().filter(|(name, _)| object.contains_key(*name));
+            let words: Vec<(&'static str, Word)> = present.collect();
             reader.unknown_keys(object, &allowed(&words, also));
-            reader.exactly_one(
-                object,
-                &WORDS,
-                "the word of the condition",
-                "Write exactly one of and, or, not, did, did_not, profile, cohort, sequence in one object; \
-                 join several conditions with and.",
-            );
+            reader.exactly_one(object, &Word::names(), "the word of the condition", ONE_WORD);
             if words.is_empty() {
                 reader.options(object);
                 reader.test(object, None);
                 reader.optional(object, "within", Self::interval);
             }
             let mut condition = None;
-            for word in &words {
-                condition = reader.condition_form(object, word);
+            for (name, word) in &words {
+                condition = reader.condition_form(object, name, *word);
             }
             condition.filter(|_| words.len() == 1)
         })
     }
 
-    fn condition_form(&mut self, object: &'a Object, word: &'static str) -> Option<Condition> {
+    fn condition_form(&mut self, object: &'a Object, name: &'static str, word: Word) -> Option<Condition> {
         match word {
-            "and" => self.required(object, word, Self::conditions).map(Condition::And),
-            "or" => self.required(object, word, Self::conditions).map(Condition::Or),
-            "not" => self.required(object, word, Self::condition).map(|inner| Condition::Not(Box::new(inner))),
-            "did" => self.did(object, word).map(Condition::Did),
-            "did_not" if object.contains_key("did") => {
+            Word::And => self.required(object, name, Self::conditions).map(Condition::And),
+            Word::Or => self.required(object, name, Self::conditions).map(Condition::Or),
+            Word::Not => self.required(object, name, Self::condition).map(|inner| Condition::Not(Box::new(inner))),
+            Word::Did => self.did(object, name).map(Condition::Did),
+            Word::DidNot if object.contains_key("did") => {
                 // Excluded already; the options have been looked at with `did`.
-                self.required(object, word, Self::events);
+                self.required(object, name, Self::events);
                 None
             }
-            "did_not" => self.did(object, word).map(Condition::DidNot),
-            "profile" => self.test(object, Some(word)).map(Condition::Profile),
-            "cohort" => self
-                .required(object, word, |reader, value| reader.string(value, "the name of a cohort"))
-                .map(|name| Condition::Cohort(name.to_owned())),
-            _ => self.sequence(object).map(Condition::Sequence),
+            Word::DidNot => self.did(object, name).map(Condition::DidNot),
+            Word::Profile => self.test(object, Some(name)).map(Condition::Profile),
+            Word::Cohort => self
+                .required(object, name, |reader, value| reader.string(value, "the name of a cohort"))
+                .map(|cohort| Condition::Cohort(cohort.to_owned())),
+            Word::Sequence => self.sequence(object).map(Condition::Sequence),
         }
     }
 
@@ -178,7 +214,8 @@ impl<'a> Reader<'a> {
                 "gt" => read(reader, value).map(Comparison::Gt),
                 "gte" => read(reader, value).map(Comparison::Gte),
                 "lt" => read(reader, value).map(Comparison::Lt),
-                _ => read(reader, value).map(Comparison::Lte),
+                "lte" => read(reader, value).map(Comparison::Lte),
+                other => unreachable!("\"{other}\" is no comparison"),
             });
         }
         comparison.filter(|_| present.len() == 1)
@@ -207,7 +244,8 @@ impl<'a> Reader<'a> {
                     "avg" => Figure::Avg,
                     "min" => Figure::Min,
                     "max" => Figure::Max,
-                    _ => Figure::CountDistinct,
+                    "count_distinct" => Figure::CountDistinct,
+                    other => unreachable!("\"{other}\" is no function"),
                 })
             }
             None => {
@@ -255,21 +293,14 @@ impl<'a> Reader<'a> {
 }
 
 /// The keys of a condition with these words. Without any word it might be anything.
-fn allowed(words: &[&'static str], also: &[&'static str]) -> Vec<&'static str> {
-    let mut keys = words.to_vec();
-    keys.extend(also);
+fn allowed(words: &[(&'static str, Word)], also: &[&'static str]) -> Vec<&'static str> {
+    let mut keys: Vec<&'static str> = words.iter().map(|(name, _)| *name).chain(also.iter().copied()).collect();
     let any = words.is_empty();
     if any {
-        keys.extend(WORDS);
+        keys.extend(Word::names());
     }
-    if any || words.contains(&"did") || words.contains(&"did_not") {
-        keys.extend(OPTIONS);
-    }
-    if any || words.contains(&"profile") {
-        keys.extend(TEST_KEYS);
-    }
-    if any || words.contains(&"sequence") {
-        keys.push("within");
+    for (_, word) in Word::ALL.into_iter().filter(|(_, word)| any || words.iter().any(|(_, other)| other == word)) {
+        keys.extend(word.beside().iter().filter(|key| !keys.contains(key)).copied().collect::<Vec<_>>());
     }
     keys
 }
