@@ -61,6 +61,7 @@ const SETS: &[PrivilegeSet] = &[
             "cohort_sql",
             "cohort_validate",
             "cohort_rule_schema",
+            "cohort_sample_place",
             "indexed_properties",
             "cohort_members",
             "cohort_history",

@@ -12,6 +12,7 @@ mod owners;
 mod planner;
 mod properties;
 mod retain;
+mod sample;
 mod secrets;
 mod syncs;
 mod track;

@@ -157,6 +157,7 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
         Condition::Profile(_) => "profiles that match",
         Condition::Cohort(_) => "the cohort's own rule",
         Condition::Sequence(_) => "events in order",
+        Condition::Sample(_) => "ids hashed",
     };
     let mut how = format!("index: {what}");
     // Segments are counted that hold events, which say nothing of a profile.

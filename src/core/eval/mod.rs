@@ -13,6 +13,7 @@ mod limits;
 mod needs;
 mod plan;
 mod rows;
+mod sample;
 mod sequence;
 mod source;
 mod states;
@@ -24,7 +25,7 @@ pub use clock::Calendar;
 pub use json::rest_values;
 pub use limits::{Limits, Stop};
 pub use plan::Plan;
-pub use source::{Part, Source};
+pub use source::{Ids, Part, Source};
 pub use test::anniversary_between;
 
 use crate::segment::{CHUNK, Corrupt};
@@ -295,6 +296,7 @@ impl<'a> Run<'a> {
                 bits.intersect(wanted);
                 Ok(bits)
             }
+            Node::Sample(sample) => Ok(self.plan.samples[*sample].chunk(chunk, wanted, self.source)),
             Node::Cohort(cohort) => {
                 let mut bits = self.cohort(chunk, *cohort)?;
                 bits.intersect(wanted);

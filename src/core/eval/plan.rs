@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::clock::{Calendar, Clock};
 use super::limits::{Budget, Stop};
 use super::needs::Needs;
+use super::sample::SamplePlan;
 use super::test::{Patterns, Test, split};
 use crate::plain_sql::{Source, Unresolved};
 use crate::rule::{
@@ -25,6 +26,7 @@ pub struct Plan<'a> {
     pub(crate) dids: Vec<DidPlan>,
     pub(crate) profiles: Vec<ProfilePlan>,
     pub(crate) sequences: Vec<SequencePlan>,
+    pub(crate) samples: Vec<SamplePlan>,
     pub(crate) cohorts: Vec<CohortPlan>,
     /// The cohorts that the rule itself names, in its order.
     pub(crate) named: Vec<usize>,
@@ -41,6 +43,7 @@ pub(crate) enum Node {
     Did(usize),
     Profile(usize),
     Sequence(usize),
+    Sample(usize),
     Cohort(usize),
 }
 
@@ -233,6 +236,7 @@ impl<'a> Plan<'a> {
             dids: Vec::new(),
             profiles: Vec::new(),
             sequences: Vec::new(),
+            samples: Vec::new(),
             cohorts: Vec::new(),
             named: Vec::new(),
             names: HashMap::new(),
@@ -362,6 +366,7 @@ impl<'a> Plan<'a> {
                 did.aggregate.is_none() && did.occurrence.is_none() && did.counts(0)
             }
             Node::Profile(profile) => self.profiles[*profile].test.negated,
+            Node::Sample(_) => true,
             // Members of another cohort are in the universe.
             Node::Sequence(_) | Node::Cohort(_) => false,
         }
@@ -383,6 +388,10 @@ impl<'a> Plan<'a> {
                 let plan = self.sequence(sequence, zone);
                 self.sequences.push(plan);
                 Node::Sequence(self.sequences.len() - 1)
+            }
+            Condition::Sample(sample) => {
+                self.samples.push(SamplePlan::new(sample));
+                Node::Sample(self.samples.len() - 1)
             }
             Condition::Cohort(name) => {
                 let cohort = self.cohort(path, name)?;
@@ -420,6 +429,8 @@ impl<'a> Plan<'a> {
             Node::Profile(_) => 3,
             Node::Cohort(_) => 5,
             Node::Sequence(_) => 30,
+            // Ids are read and hashed one by one.
+            Node::Sample(_) => 1_000,
         }
     }
 

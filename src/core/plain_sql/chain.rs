@@ -107,6 +107,15 @@ impl Chain<'_> {
                 Ok(self.leaf(place, &sql, test.operator.negates().is_some()))
             }
             Condition::Cohort(name) => self.cohort(name, &place.path),
+            Condition::Sample(sample) => {
+                let in_range = super::sample::in_range(sample, "u.customer_id", self.cx);
+                let everyone = self.everyone();
+                Ok(self.leaf(
+                    place,
+                    &format!("SELECT u.customer_id\nFROM {} u\n{}", everyone.table, quote::wheres(&in_range)),
+                    false,
+                ))
+            }
             Condition::Sequence(steps) => {
                 let name = self.next_name();
                 let statements = sequence::statements(steps, self.cx, clock, &name, false);

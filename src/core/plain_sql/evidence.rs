@@ -19,6 +19,7 @@ pub struct Evidence {
     ///   `aggregate`, the figure, where one is asked for (null when there is no value; an average is rounded here);
     /// * of `profile`: the property's `value`, through `[]` a list of the elements' values;
     /// * of `cohort`: its name as `cohort`;
+    /// * of `sample`: the customer's `place`;
     /// * of `sequence`: the `event_ids` of one assignment that satisfies it, null without one;
     /// * SQL null of `and`, `or` and `not`.
     pub sql: String,
@@ -40,6 +41,9 @@ pub fn evidence(rule: &Rule, customer: &str, cx: &Context) -> Result<Vec<Evidenc
                 Condition::Did(did) | Condition::DidNot(did) => of_did(did, &clock, cx),
                 Condition::Profile(test) => of_profile(test, customer, cx),
                 Condition::Cohort(name) => format!("jsonb_build_object('cohort', {})", typed(name)),
+                Condition::Sample(sample) => {
+                    object(&[format!("'place', {}", super::sample::place(sample, customer, cx))])
+                }
                 Condition::Sequence(steps) => of_sequence(steps, &clock, cx),
             };
             let sql =

@@ -13,6 +13,7 @@ mod evidence;
 mod path;
 mod predicate;
 mod quote;
+mod sample;
 mod scan;
 mod sequence;
 #[cfg(test)]

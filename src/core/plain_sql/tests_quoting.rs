@@ -190,6 +190,7 @@ fn replace(condition: &mut crate::rule::Condition, text: &str) {
         }
         Condition::Profile(place) => test(place, text),
         Condition::Cohort(_) => {}
+        Condition::Sample(sample) => string(&mut sample.salt, text),
         Condition::Sequence(sequence) => {
             for step in &mut sequence.steps {
                 types(&mut step.events, text);

@@ -36,6 +36,14 @@ impl Condition {
                     line.push(&within.text);
                 }
             }
+            Self::Sample(sample) => {
+                line.push("sample from ");
+                line.push(sample.from.text());
+                line.push(" to ");
+                line.push(sample.to.text());
+                line.push(" % by ");
+                line.quoted(&sample.salt);
+            }
         }
         line.finish()
     }

@@ -61,6 +61,8 @@ pub enum Condition {
     Cohort(String),
     /// Steps in order.
     Sequence(Sequence),
+    /// Part of all customers, by the hash of the id.
+    Sample(Sample),
 }
 
 /// The event types of a `did`, `did_not` or step, as written.
@@ -369,6 +371,17 @@ impl CalendarUnit {
             Self::Year => "year",
         }
     }
+}
+
+/// The customers whose place lies in a range: [`crate::sample`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// The first place, in percent, included.
+    pub from: Number,
+    /// The last, not included.
+    pub to: Number,
+    /// What makes one sample independent of another.
+    pub salt: String,
 }
 
 /// Steps that happened in this order.

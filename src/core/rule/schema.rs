@@ -4,12 +4,13 @@ use serde_json::{Map, Value, json};
 
 use super::operator::{ICONTAINS, Operator, Takes};
 use crate::rule::CalendarUnit;
+use crate::sample::MAX_SALT;
 use crate::time::Interval;
 
 /// What the schema cannot say; also its `$comment`.
 const BEYOND: &str = "A rule that this schema accepts can still be refused: for a regular expression that is not \
      valid or too large; bounds of a between in the wrong order; dates of a between in the wrong order; intervals of \
-     a between_ago of which the first is not the longer; an interval above 1000 years; a number whose exponent is \
+     a between_ago of which the first is not the longer; an interval above 1000 years; percentages of a sample in the wrong order; a number whose exponent is \
      beyond 5000 or that is finer than numeric holds; a step name that comes twice; a ref to no earlier step; more than \
      32 nested conditions and predicates; more than 1000 conditions, predicates and steps; more than 1 MiB of text; \
      an unknown cohort.";
@@ -47,6 +48,7 @@ pub fn json_schema(zone_names: &[String]) -> Value {
             "count": count(),
             "time": time(),
             "aggregate": {"oneOf": aggregates()},
+            "sample": sample(),
             "steps": {
                 "type": "array", "minItems": 1, "maxItems": MAX_LIST,
                 "prefixItems": [first_step()],
@@ -123,6 +125,7 @@ fn conditions(also: &Value) -> Vec<Value> {
         did("did_not"),
         form("cohort", json!({"cohort": {"type": "string"}})),
         form("sequence", json!({"sequence": reference("steps"), "within": reference("interval")})),
+        form("sample", json!({"sample": reference("sample")})),
     ];
     forms.extend(tests("profile", false, also));
     forms
@@ -216,6 +219,16 @@ fn aggregates() -> Vec<Value> {
         form(json!(["sum", "avg", "min", "max", "count_distinct"]), comparisons(&json!({"type": "number"}))),
         form(json!(["most_frequent"]), json!({"eq": reference("scalar"), "in": reference("scalars")})),
     ]
+}
+
+fn sample() -> Value {
+    object(
+        &["percent", "salt"],
+        &json!({
+            "percent": pair(&json!({"type": "number", "minimum": 0, "maximum": 100})),
+            "salt": {"type": "string", "minLength": 1, "maxLength": MAX_SALT},
+        }),
+    )
 }
 
 fn time() -> Value {

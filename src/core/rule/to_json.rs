@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Aggregate, Argument, Comparison, Condition, Did, EventTypes, Figure, Occurrence, Predicate, Property, PropertyTest,
-    Rule, Sequence, Step, StepKind, Where, Whole, Window, WrittenPath,
+    Rule, Sample, Sequence, Step, StepKind, Where, Whole, Window, WrittenPath,
 };
 use crate::value::{Number, Scalar};
 
@@ -42,6 +42,9 @@ fn condition(from: &Condition) -> Map<String, Value> {
         Condition::Profile(from) => test("profile", from),
         Condition::Cohort(name) => object("cohort", json!(name)),
         Condition::Sequence(from) => sequence(from),
+        Condition::Sample(Sample { from, to, salt }) => {
+            object("sample", json!({"percent": [number(from), number(to)], "salt": salt}))
+        }
     }
 }
 

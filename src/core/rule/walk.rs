@@ -40,7 +40,12 @@ impl Condition {
             Self::And(list) => listed("and", list).into_iter().zip(list).collect(),
             Self::Or(list) => listed("or", list).into_iter().zip(list).collect(),
             Self::Not(inner) => vec![(".not".to_owned(), inner)],
-            Self::Did(_) | Self::DidNot(_) | Self::Profile(_) | Self::Cohort(_) | Self::Sequence(_) => Vec::new(),
+            Self::Did(_)
+            | Self::DidNot(_)
+            | Self::Profile(_)
+            | Self::Cohort(_)
+            | Self::Sequence(_)
+            | Self::Sample(_) => Vec::new(),
         }
     }
 
@@ -48,7 +53,12 @@ impl Condition {
         match self {
             Self::And(list) | Self::Or(list) => list.iter_mut().collect(),
             Self::Not(inner) => vec![inner],
-            Self::Did(_) | Self::DidNot(_) | Self::Profile(_) | Self::Cohort(_) | Self::Sequence(_) => Vec::new(),
+            Self::Did(_)
+            | Self::DidNot(_)
+            | Self::Profile(_)
+            | Self::Cohort(_)
+            | Self::Sequence(_)
+            | Self::Sample(_) => Vec::new(),
         }
     }
 

@@ -21,10 +21,11 @@ enum Word {
     Profile,
     Cohort,
     Sequence,
+    Sample,
 }
 
 impl Word {
-    const ALL: [(&'static str, Self); 8] = [
+    const ALL: [(&'static str, Self); 9] = [
         ("and", Self::And),
         ("or", Self::Or),
         ("not", Self::Not),
@@ -33,6 +34,7 @@ impl Word {
         ("profile", Self::Profile),
         ("cohort", Self::Cohort),
         ("sequence", Self::Sequence),
+        ("sample", Self::Sample),
     ];
 
     fn names() -> Vec<&'static str> {
@@ -42,7 +44,7 @@ impl Word {
     /// The keys that may stand beside it.
     fn beside(self) -> &'static [&'static str] {
         match self {
-            Self::And | Self::Or | Self::Not | Self::Cohort => &[],
+            Self::And | Self::Or | Self::Not | Self::Cohort | Self::Sample => &[],
             Self::Did | Self::DidNot => &OPTIONS,
             Self::Profile => &TEST_KEYS,
             Self::Sequence => &["within"],
@@ -53,8 +55,8 @@ impl Word {
 const OPTIONS: [&str; 5] = ["where", "count", "time", "aggregate", "occurrence"];
 const COMPARISONS: [&str; 7] = ["eq", "neq", "gt", "gte", "lt", "lte", "between"];
 const FIGURES: [&str; 6] = ["sum", "avg", "min", "max", "count_distinct", "most_frequent"];
-const ONE_WORD: &str = "Write exactly one of and, or, not, did, did_not, profile, cohort, sequence in one object; \
-                        join several conditions with and.";
+const ONE_WORD: &str = "Write exactly one of and, or, not, did, did_not, profile, cohort, sequence, sample in one \
+                        object; join several conditions with and.";
 const ONE_COMPARISON: &str = "Write exactly one of eq, neq, gt, gte, lt, lte, between.";
 
 /// The options of a `did`.
@@ -112,6 +114,7 @@ impl<'a> Reader<'a> {
                 .required(object, name, |reader, value| reader.string(value, "the name of a cohort"))
                 .map(|cohort| Condition::Cohort(cohort.to_owned())),
             Word::Sequence => self.sequence(object).map(Condition::Sequence),
+            Word::Sample => self.required(object, name, Self::sample).map(Condition::Sample),
         }
     }
 

@@ -9,6 +9,7 @@ mod json;
 mod predicate;
 mod problem;
 mod property;
+mod sample;
 mod sequence;
 mod value;
 mod window;

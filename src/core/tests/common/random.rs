@@ -239,12 +239,19 @@ impl Random {
         object
     }
 
+    fn sample(&mut self) -> Value {
+        let from = self.below(60);
+        let percent = json!([from, 60.5]);
+        json!({"percent": percent, "salt": self.pick(&["spring", " ", "π\n"])})
+    }
+
     fn condition(&mut self, depth: usize) -> Map<String, Value> {
         let nested = |random: &mut Self| Value::Object(random.condition(depth - 1));
         let one = |word: &str, value| Map::from_iter([(word.to_owned(), value)]);
         match self.below(if depth == 0 { 7 } else { 10 }) {
             0 | 1 => self.sequence(),
-            2 => one("cohort", json!(self.word())),
+            2 if self.chance(2) => one("cohort", json!(self.word())),
+            2 => one("sample", self.sample()),
             3 => self.test("profile", &[]),
             7 => one("and", self.list(3, nested)),
             8 => one("or", self.list(3, nested)),
@@ -332,6 +339,9 @@ impl Random {
             "ref" => json!("c0.id"),
             "version" => json!(1),
             "timezone" => json!("UTC"),
+            "sample" => self.sample(),
+            "percent" => json!([self.below(110), self.number()]),
+            "salt" => json!(self.word()),
             _ => self.anything(1),
         }
     }
@@ -365,6 +375,9 @@ impl Random {
             "as",
             "version",
             "timezone",
+            "sample",
+            "percent",
+            "salt",
             "since",
             "this",
             "in_the_last",

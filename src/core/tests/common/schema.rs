@@ -9,10 +9,11 @@ use serde_json::Value;
 use super::IanaZones;
 
 /// Parts of the problems that a schema cannot find, as its `$comment` lists them.
-const BEYOND: [&str; 11] = [
+const BEYOND: [&str; 12] = [
     "is not valid: ",                      // patterns
     "the first bound is above the second", // between
     "nothing lies between",                // between dates
+    "the first percentage is not below",   // sample
     "the first interval is not longer",    // between_ago
     "at most 1000 years",                  // intervals
     "too large or too fine",               // numbers
