@@ -51,6 +51,10 @@ impl Calendar for ServerCalendar {
         shift(at, interval, Direction::Forward, zone)
     }
 
+    fn stretch(&self, at: i64, zone: &str) -> (i64, i64) {
+        or_raise(time::stretch(at, zone))
+    }
+
     fn subtract(&self, at: i64, interval: &Interval, zone: &str) -> i64 {
         shift(at, interval, Direction::Back, zone)
     }

@@ -6,6 +6,7 @@ use super::limits::{Budget, Stop};
 use super::plan::{DidPlan, Plan};
 use super::rows::{Bound, Rows, ones};
 use super::source::{Part, Source};
+use super::time::Timed;
 use crate::rule::Occurrence;
 use crate::segment::ids::IdReader;
 use crate::segment::times::Times;
@@ -15,6 +16,7 @@ use crate::segment::{CHUNK, CHUNK_MASK, Corrupt, Entry, PACK};
 pub(crate) struct Did<'a> {
     plan: &'a DidPlan,
     groups: Vec<Matching<'a>>,
+    timed: Timed<'a>,
     figures: Option<Figures<'a>>,
     counters: Vec<u32>,
     /// Count matching events even where only their existence matters.
@@ -28,8 +30,9 @@ pub(crate) struct Did<'a> {
 pub(crate) struct Matching<'a> {
     pub(crate) rows: Rows<'a>,
     filter: Bound<'a>,
-    /// Of `occurrence`: the rows' times and ids.
-    order: Option<(Times<'a>, IdReader<'a>)>,
+    times: Times<'a>,
+    /// Of `occurrence`: the rows' ids.
+    ids: Option<IdReader<'a>>,
 }
 
 /// The groups of some event types in a part.
@@ -56,10 +59,19 @@ impl<'a> Did<'a> {
         budget: &'a Budget,
     ) -> Result<Self, Stop> {
         let clock = plan.clock(&did.zone);
-        let mut bound =
-            Self { plan: did, groups: Vec::new(), figures: None, counters: Vec::new(), exactly, events: 0, skipped: 0 };
+        let timed = Timed::new(plan, &did.time, source, budget)?;
+        let mut bound = Self {
+            plan: did,
+            groups: Vec::new(),
+            timed,
+            figures: None,
+            counters: Vec::new(),
+            exactly,
+            events: 0,
+            skipped: 0,
+        };
         // Which event is a customer's first is asked of all events that exist; the window is asked of that one.
-        let window = if did.occurrence.is_some() { (i64::MIN, plan.as_of) } else { did.window };
+        let window = if did.occurrence.is_some() { (i64::MIN, plan.as_of) } else { did.time.window };
         for part in &source.events {
             for entry in groups(part, did.types.as_deref()) {
                 let Some(rows) = Rows::new(part, entry, window)? else {
@@ -72,9 +84,9 @@ impl<'a> Did<'a> {
                     bound.skipped += 1;
                     continue;
                 }
-                let order =
-                    did.occurrence.map(|_| (Times::new(group, part.stream), IdReader::new(part.stream, &group.ids)));
-                bound.groups.push(Matching { rows, filter, order });
+                let times = Times::new(group, part.stream);
+                let ids = did.occurrence.map(|_| IdReader::new(part.stream, &group.ids));
+                bound.groups.push(Matching { rows, filter, times, ids });
             }
         }
         if let Some(aggregate) = &did.aggregate {
@@ -90,6 +102,7 @@ impl<'a> Did<'a> {
     /// Those of the wanted customers of a chunk for whom the condition holds.
     pub(crate) fn chunk(&mut self, chunk: u16, wanted: &Bits) -> Result<Bits, Stop> {
         let some = wanted.fewer_than(CHUNK as u64 / 8).then_some(wanted);
+        self.timed.begin(chunk, some)?;
         let mut bits = match (self.plan.occurrence, self.plan.existence()) {
             (Some(occurrence), _) => self.one(chunk, some, occurrence)?,
             (None, Some(exists)) => {
@@ -107,21 +120,30 @@ impl<'a> Did<'a> {
         Ok(bits)
     }
 
-    fn exists(&mut self, chunk: u16, wanted: Option<&Bits>) -> Result<Bits, Corrupt> {
+    fn exists(&mut self, chunk: u16, wanted: Option<&Bits>) -> Result<Bits, Stop> {
         let mut bits = Bits::none();
+        let mut timed = (!self.timed.is_window()).then_some(&mut self.timed);
         for matching in &mut self.groups {
             let stored = matching.rows.group.has_set(chunk);
-            if !self.exactly && stored && matches!(matching.filter, Bound::All) && matching.rows.whole() {
+            if !self.exactly
+                && stored
+                && timed.is_none()
+                && matches!(matching.filter, Bound::All)
+                && matching.rows.whole()
+            {
                 if let Some(set) = matching.rows.group.customers(chunk, matching.rows.stream)? {
                     bits.add(&set);
                 }
                 continue;
             }
-            let (filter, events) = (&mut matching.filter, &mut self.events);
-            matching.rows.scan(chunk, wanted, Some(filter), |_, ordinals, rows| {
+            let (filter, times, events) = (&mut matching.filter, &mut matching.times, &mut self.events);
+            matching.rows.scan(chunk, wanted, Some(filter), |pack, ordinals, mut rows| {
+                if let Some(timed) = &mut timed {
+                    rows = timed.mask(times, pack, ordinals, rows)?;
+                }
                 *events += u64::from(rows.count_ones());
                 for_each(rows, |place| bits.insert(ordinals[place]));
-                Ok::<(), Corrupt>(())
+                Ok::<(), Stop>(())
             })?;
         }
         Ok(bits)
@@ -138,10 +160,14 @@ impl<'a> Did<'a> {
         if let Some(figures) = &mut self.figures {
             figures.begin();
         }
+        let mut timed = (!self.timed.is_window()).then_some(&mut self.timed);
         for (number, matching) in self.groups.iter_mut().enumerate() {
-            let (filter, events) = (&mut matching.filter, &mut self.events);
+            let (filter, times, events) = (&mut matching.filter, &mut matching.times, &mut self.events);
             let (counters, figures) = (&mut self.counters, &mut self.figures);
             matching.rows.scan(chunk, wanted, Some(filter), |pack, ordinals, mut rows| {
+                if let Some(timed) = &mut timed {
+                    rows = timed.mask(times, pack, ordinals, rows)?;
+                }
                 *events += u64::from(rows.count_ones());
                 if count {
                     for_each(rows, |place| counters[(ordinals[place] & CHUNK_MASK) as usize] += 1);
@@ -181,17 +207,16 @@ impl<'a> Did<'a> {
     /// Asks each customer's first or last event.
     fn one(&mut self, chunk: u16, wanted: Option<&Bits>, occurrence: Occurrence) -> Result<Bits, Corrupt> {
         let mut best: Vec<Option<(i64, i64, bool)>> = vec![None; CHUNK];
-        let window = self.plan.window;
+        let timed = &mut self.timed;
         for matching in &mut self.groups {
-            let Some((times, ids)) = &mut matching.order else { continue };
-            let filter = &mut matching.filter;
+            let Matching { filter, times, ids: Some(ids), .. } = matching else { continue };
             matching.rows.scan(chunk, wanted, None, |pack, ordinals, rows| {
                 let matches = filter.mask(pack, rows)?;
                 let at = times.pack(pack)?;
                 let mut id = [0_i64; PACK];
                 ids.pack(pack, &at, &mut id)?;
                 for place in ones(rows) {
-                    let holds = matches >> place & 1 == 1 && (window.0..=window.1).contains(&at[place]);
+                    let holds = matches >> place & 1 == 1 && timed.holds(at[place], ordinals[place]);
                     let new = (at[place], id[place], holds);
                     let slot = &mut best[ordinals[place] as usize];
                     let better = slot.is_none_or(|old| match occurrence {

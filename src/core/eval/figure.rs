@@ -15,9 +15,8 @@ use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::BigInt;
 
 use super::bits::Bits;
-use super::codes::{PathMatch, relate};
+use super::codes::each_item;
 use super::did::Matching;
-use super::json;
 use super::limits::{Budget, Stop};
 use super::plan::{AggregatePlan, wanted};
 use super::rows::ones;
@@ -169,7 +168,9 @@ fn values_of<'a>(aggregate: &AggregatePlan, matching: &Matching<'a>, budget: &Bu
             let mut room = Ok(());
             dictionary.each(stream, codes, &mut |code, item| {
                 let mut found = Vec::new();
-                each_item(item, &property.path, aggregate, &mut |item| found.extend(item.numeric()));
+                each_item(item, &property.path, &aggregate.keys, &aggregate.inside, &mut |item| {
+                    found.extend(item.numeric());
+                });
                 if !found.is_empty() && room.is_ok() {
                     room = budget.take((found.len() * 2 * size_of::<Numeric>() + ENTRY) as u64);
                     values.elements = values.elements.max(found.len());
@@ -183,28 +184,6 @@ fn values_of<'a>(aggregate: &AggregatePlan, matching: &Matching<'a>, budget: &Bu
         }
     }
     Ok(columns)
-}
-
-/// The values of the aggregate's property in a column's value.
-fn each_item(item: Item, path: &[String], aggregate: &AggregatePlan, each: &mut dyn FnMut(Item)) {
-    if path.is_empty() {
-        let Item::Json(text) = item else { return };
-        for (keys, value) in json::rest_pairs(text) {
-            if let PathMatch::Leads(below) = relate(&keys, &aggregate.keys, &aggregate.inside) {
-                json::reach(value, &below, &mut |value| {
-                    json::as_item(value, &mut *each);
-                });
-            }
-        }
-        return;
-    }
-    match (relate(path, &aggregate.keys, &aggregate.inside), item) {
-        (PathMatch::Leads(below), item) if below.is_empty() => each(item),
-        (PathMatch::Leads(below), Item::Json(text)) => json::reach(text, &below, &mut |value| {
-            json::as_item(value, &mut *each);
-        }),
-        _ => {}
-    }
 }
 
 /// The numeric values of one column at the common scale.
@@ -694,7 +673,8 @@ impl<'a> Scalars<'a> {
                 if *known == UNKNOWN {
                     let (numbers, scalars, mut list, mut bytes) = (&mut self.numbers, &mut self.met, Vec::new(), 0);
                     let item = column.loaded.item(code).ok_or_else(|| Corrupt::new("a code stands for no value"))?;
-                    each_item(item, column.path, self.aggregate, &mut |item| {
+                    let aggregate = self.aggregate;
+                    each_item(item, column.path, &aggregate.keys, &aggregate.inside, &mut |item| {
                         if let Some(scalar) = Scalar::of(item) {
                             let next = u32::try_from(scalars.len()).unwrap_or(u32::MAX);
                             list.push(*numbers.entry(scalar.clone()).or_insert_with(|| {

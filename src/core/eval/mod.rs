@@ -12,12 +12,14 @@ mod json;
 mod limits;
 mod needs;
 mod plan;
+mod profiles;
 mod rows;
 mod sample;
 mod sequence;
 mod source;
 mod states;
 mod test;
+mod time;
 
 use roaring::RoaringBitmap;
 

@@ -8,9 +8,11 @@ use super::limits::{Budget, Stop};
 use super::needs::Needs;
 use super::sample::SamplePlan;
 use super::test::{Patterns, Test, split};
+use super::time::TimePlan;
 use crate::plain_sql::{Source, Unresolved};
 use crate::rule::{
-    Argument, Comparison, Condition, Did, Figure, Occurrence, PathStep, Predicate, Rule, Sequence, StepKind, Where,
+    Argument, Comparison, Condition, Did, Figure, Occurrence, PathStep, Predicate, Rule, Sequence, StepKind, Times,
+    Where,
 };
 use crate::time::Interval;
 use crate::value::Scalar;
@@ -57,8 +59,8 @@ pub(crate) enum CohortPlan {
 /// `did`.
 pub(crate) struct DidPlan {
     pub(crate) types: Option<Vec<String>>,
-    /// The first and the last instant of the events that count.
-    pub(crate) window: (i64, i64),
+    /// Which events count.
+    pub(crate) time: TimePlan,
     pub(crate) filter: Pred,
     pub(crate) count: Option<Comparison<u64>>,
     pub(crate) aggregate: Option<AggregatePlan>,
@@ -70,7 +72,8 @@ impl DidPlan {
     fn needs<'p>(&'p self, needs: &mut Needs<'p>) {
         let types = self.types.as_deref();
         // A customer's first event may be the very first of all.
-        needs.events(types, self.occurrence.is_none().then_some(self.window));
+        needs.events(types, self.occurrence.is_none().then_some(self.time.window));
+        self.time.needs(needs);
         needs.filter(types, &self.filter);
         if let Some(aggregate) = &self.aggregate {
             needs.data(types, aggregate.keys.first());
@@ -188,6 +191,7 @@ impl SequencePlan {
         for step in &self.steps {
             let types = step.types.as_deref();
             needs.events(types, None);
+            step.time.needs(needs);
             needs.filter(types, &step.filter);
             if !self.slots.is_empty() {
                 needs.data(types, self.slots.iter().filter_map(|slot| slot.keys.first()));
@@ -215,7 +219,7 @@ pub(crate) struct StepPlan {
     pub(crate) kind: StepKind,
     pub(crate) types: Option<Vec<String>>,
     pub(crate) filter: Pred,
-    pub(crate) window: (i64, i64),
+    pub(crate) time: TimePlan,
 }
 
 impl<'a> Plan<'a> {
@@ -330,13 +334,17 @@ impl<'a> Plan<'a> {
         }
         let mut patterns = Patterns::default();
         for did in &self.dids {
-            of_pred(&did.filter, &mut patterns, budget, check)?;
+            for filter in [&did.filter].into_iter().chain(did.time.filters()) {
+                of_pred(filter, &mut patterns, budget, check)?;
+            }
         }
         for profile in &self.profiles {
             patterns.compile(&profile.test, budget, check)?;
         }
         for step in self.sequences.iter().flat_map(|sequence| &sequence.steps) {
-            of_pred(&step.filter, &mut patterns, budget, check)?;
+            for filter in [&step.filter].into_iter().chain(step.time.filters()) {
+                of_pred(filter, &mut patterns, budget, check)?;
+            }
         }
         Ok(())
     }
@@ -438,7 +446,7 @@ impl<'a> Plan<'a> {
         let clock = self.clock(zone);
         let plan = DidPlan {
             types: did.events.named().map(<[String]>::to_vec),
-            window: clock.window(did.time.as_ref()),
+            time: time(did.time.as_ref(), &clock, zone),
             filter: filter(did.filter.as_ref(), &clock, &mut |_| Pred::Or(Vec::new())),
             count: did.count(),
             aggregate: did.aggregate.as_ref().map(|aggregate| {
@@ -483,7 +491,7 @@ impl<'a> Plan<'a> {
                 kind: step.kind,
                 types: step.events.named().map(<[String]>::to_vec),
                 filter: filter(step.filter.as_ref(), &clock, &mut refer),
-                window: clock.window(step.time.as_ref()),
+                time: time(step.time.as_ref(), &clock, zone),
             });
         }
         SequencePlan { steps, within: sequence.within.clone(), slots, bound, zone: Rc::clone(zone) }
@@ -516,6 +524,11 @@ impl<'a> Plan<'a> {
         self.names.insert(name.to_owned(), self.cohorts.len() - 1);
         Ok(self.cohorts.len() - 1)
     }
+}
+
+fn time(times: Option<&Times>, clock: &Clock, zone: &Rc<str>) -> TimePlan {
+    let mut of_anchor = |where_: Option<&Where>| filter(where_, clock, &mut |_| Pred::Or(Vec::new()));
+    TimePlan::new(times.map_or(&[], Times::forms), clock, zone, &mut of_anchor)
 }
 
 fn filter(filter: Option<&Where>, clock: &Clock, refer: &mut dyn FnMut(&crate::rule::PropertyTest) -> Pred) -> Pred {

@@ -5,7 +5,7 @@ use super::clock::Clock;
 use super::did::figure_of_one;
 use super::scan::matching;
 use super::{Context, Unresolved, all, clock, path, quote, sequence};
-use crate::rule::{Condition, Did, PropertyTest, Rule, Sequence};
+use crate::rule::{Condition, Did, PropertyTest, Rule, Sequence, Times, Window};
 
 /// One condition of a rule, as it is for one customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,8 @@ pub struct Evidence {
     pub condition: String,
     /// A statement that gives one row, `holds boolean, evidence jsonb`. The evidence is
     /// * of `did` and `did_not`: `count` of the matching events, `event_ids` of the first ten of them, and
-    ///   `aggregate`, the figure, where one is asked for (null when there is no value; an average is rounded here);
+    ///   `aggregate`, the figure, where one is asked for (null when there is no value; an average is rounded here), and
+    ///   `anchors`, the instants of those of its `time`;
     /// * of `profile`: the property's `value`, through `[]` a list of the elements' values;
     /// * of `cohort`: its name as `cohort`;
     /// * of `sample`: the customer's `place`;
@@ -69,6 +70,23 @@ fn of_did(did: &Did, clock: &Clock, cx: &Context) -> String {
     ];
     if let Some(aggregate) = &did.aggregate {
         entries.push(format!("'aggregate', {}", scalar(&figure_of_one(aggregate, &scan))));
+    }
+    let anchors: Vec<String> = did
+        .time
+        .iter()
+        .flat_map(Times::forms)
+        .filter_map(|form| match form {
+            Window::From(anchor, _) => Some((anchor, false)),
+            Window::Until(anchor, _) => Some((anchor, true)),
+            _ => None,
+        })
+        .map(|(anchor, until)| {
+            let instants = quote::indent(&super::time::instants(anchor, until, cx, clock));
+            scalar(&format!("SELECT a.at\nFROM (\n{instants}\n) a"))
+        })
+        .collect();
+    if !anchors.is_empty() {
+        entries.push(format!("'anchors', {}", quote::call("jsonb_build_array", &anchors)));
     }
     object(&entries)
 }

@@ -3,7 +3,7 @@
 //!
 //! Besides PostgreSQL's own functions the SQL uses those of the schema `kursaha_cohort` that have the rule language's
 //! meaning where `~`, `lower()` or a cast would have another: `json_number`, `json_text`, `json_elements`,
-//! `json_instant`, `json_day`, `simple_lower`, `regex_match`, `day_start`, `local_day`, `time_add`, `time_subtract`
+//! `json_instant`, `json_last_instant`, `json_day`, `local_time`, `simple_lower`, `regex_match`, `day_start`, `local_day`, `time_add`, `time_subtract`
 //! and `anniversary_between`.
 
 mod chain;
@@ -21,6 +21,7 @@ mod tests;
 #[cfg(test)]
 #[expect(clippy::similar_names, reason = "a test of a test is called what it is")]
 mod tests_quoting;
+mod time;
 
 use std::fmt;
 

@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use super::predicate::{Bound, predicate};
+use super::time::timing;
 use super::{Context, quote};
 use crate::rule::{Did, EventTypes, Occurrence, Where};
 
@@ -59,12 +60,14 @@ pub(super) fn filter(filter: Option<&Where>, alias: &str, clock: &Clock, bound: 
 pub(super) fn matching(did: &Did, cx: &Context, clock: &Clock) -> Scan {
     let table = format!("{}.cohort_event e", cx.schema);
     let existing = Scan { from: vec![table], conditions: existing(&did.events, "e", cx) };
-    let mut asked: Vec<String> = did.time.iter().flat_map(|window| clock.window(window, "e.occurred_at")).collect();
+    let timing = timing(did.time.as_ref(), "e", cx, clock);
+    let (anchors, mut asked) = (timing.from, timing.conditions);
     // Only a step of a sequence may refer to another one.
     asked.extend(filter(did.filter.as_ref(), "e", clock, &|_| String::from("NULL::jsonb")));
     match did.occurrence {
         None => {
             let mut scan = existing;
+            scan.from.extend(anchors);
             scan.conditions.extend(asked);
             scan
         }
@@ -76,7 +79,7 @@ pub(super) fn matching(did: &Did, cx: &Context, clock: &Clock) -> Scan {
             let one = existing.select("DISTINCT ON (e.customer_id) e.customer_id, e.occurred_at, e.event_id, e.data");
             let order = format!("ORDER BY e.customer_id, e.occurred_at{descending}, e.event_id{descending}");
             let from = format!("(\n{}\n) e", quote::indent(&format!("{one}\n{order}")));
-            Scan { from: vec![from], conditions: asked }
+            Scan { from: [from].into_iter().chain(anchors).collect(), conditions: asked }
         }
     }
 }

@@ -89,6 +89,13 @@ fn with_everywhere(text: &str) -> Value {
             {"property": key, "operator": "not_contains", "value": text, "ignore_case": true},
             {"property": key, "operator": "eq", "value": text, "ignore_case": true},
         ], "aggregate": {"fn": "most_frequent", "property": key, "eq": text}},
+        {"did": text, "time": [
+            {"from": {"first": text, "where": test("eq", json!(text))}, "within": "1 day"},
+            {"until": {"profile": key}},
+            {"weekday": "monday"},
+            {"hours": ["22:00", "06:00"]},
+        ]},
+        {"sample": {"percent": [0, 5], "salt": text}},
         {"did": [text, "other"], "aggregate": {"fn": "sum", "property": key, "gte": 3}},
         {"profile": key, "operator": "neq", "value": text},
         {"cohort": "named"},
@@ -124,7 +131,10 @@ fn all_sql(text: &str) -> Vec<String> {
 
 /// Every `"x"` of a rule becomes the text.
 fn replace(condition: &mut crate::rule::Condition, text: &str) {
-    use crate::rule::{Argument, Condition, EventTypes, Figure, PathStep, Predicate, Property, PropertyTest, Where};
+    use crate::rule::{
+        Anchor, Argument, Condition, EventTypes, Figure, PathStep, Predicate, Property, PropertyTest, Times, Where,
+        Window,
+    };
     use crate::value::Scalar;
     fn string(place: &mut String, text: &str) {
         if place == "x" {
@@ -181,6 +191,19 @@ fn replace(condition: &mut crate::rule::Condition, text: &str) {
         Condition::Did(did) | Condition::DidNot(did) => {
             types(&mut did.events, text);
             filter(&mut did.filter, text);
+            for form in did.time.iter_mut().flat_map(|times| match times {
+                Times::One(form) => std::slice::from_mut(form).iter_mut(),
+                Times::All(forms) => forms.iter_mut(),
+            }) {
+                let (Window::From(anchor, _) | Window::Until(anchor, _)) = form else { continue };
+                match anchor {
+                    Anchor::First(event) | Anchor::Last(event) => {
+                        types(&mut event.events, text);
+                        filter(&mut event.filter, text);
+                    }
+                    Anchor::Profile(path) => property(path, text),
+                }
+            }
             if let Some(aggregate) = &mut did.aggregate {
                 property(&mut aggregate.property, text);
                 if let Figure::MostFrequentIs(place) = &mut aggregate.figure {

@@ -1,8 +1,8 @@
 //! One short English line for a condition or a step, for people who read a plan or the plain SQL.
 
 use super::{
-    Aggregate, Argument, Comparison, Condition, Did, EventTypes, Figure, Occurrence, Predicate, Property, PropertyTest,
-    Step, StepKind, Where, Window, WrittenPath,
+    Aggregate, Anchor, Argument, Comparison, Condition, Did, EventTypes, Figure, Hours, Occurrence, Predicate,
+    Property, PropertyTest, Step, StepKind, Times, Where, Window, WrittenPath, weekday_name,
 };
 use crate::value::Scalar;
 
@@ -313,11 +313,17 @@ impl Line {
         }
     }
 
-    fn time(&mut self, window: Option<&Window>) {
-        let Some(window) = window else {
-            return;
-        };
-        self.push(", ");
+    fn time(&mut self, times: Option<&Times>) {
+        for form in times.map_or(&[][..], Times::forms) {
+            if self.is_full() {
+                return;
+            }
+            self.push(", ");
+            self.form(form);
+        }
+    }
+
+    fn form(&mut self, window: &Window) {
         let parts: &[&str] = match window {
             Window::InTheLast(interval) => &["in the last ", &interval.text],
             Window::MoreThanAgo(interval) => &["more than ", &interval.text, " ago"],
@@ -326,10 +332,55 @@ impl Line {
             Window::Before(date) => &["before ", &date.text],
             Window::Between(first, last) => &["from ", &first.text, " to ", &last.text],
             Window::This(unit) => &["this ", unit.name()],
-            Window::Previous(unit) => &["the previous ", unit.name()],
+            Window::Previous(units) => &["the previous ", &units.text],
+            Window::Weekday(days) => {
+                self.push("on ");
+                self.joined(days.days(), " or ", |line, day| line.push(weekday_name(*day)));
+                return;
+            }
+            Window::Hours(hours) => &["from ", &Hours::text(hours.from), " to ", &Hours::text(hours.to)],
+            Window::From(anchor, within) => {
+                match within {
+                    Some(within) => {
+                        self.push("within ");
+                        self.push(&within.text);
+                        self.push(" after ");
+                    }
+                    None => self.push("from "),
+                }
+                self.anchor(anchor);
+                return;
+            }
+            Window::Until(anchor, within) => {
+                match within {
+                    Some(within) => {
+                        self.push("within ");
+                        self.push(&within.text);
+                        self.push(" before ");
+                    }
+                    None => self.push("until "),
+                }
+                self.anchor(anchor);
+                return;
+            }
         };
         for part in parts {
             self.push(part);
         }
+    }
+
+    fn anchor(&mut self, anchor: &Anchor) {
+        let (word, event) = match anchor {
+            Anchor::First(event) => ("the first ", event),
+            Anchor::Last(event) => ("the last ", event),
+            Anchor::Profile(property) => {
+                self.push("profile ");
+                self.property(property);
+                return;
+            }
+        };
+        self.push(word);
+        self.events(&event.events);
+        self.filter(event.filter.as_ref());
     }
 }

@@ -20,6 +20,8 @@ pub use schema::json_schema;
 
 use std::cmp::Ordering;
 
+use chrono::Weekday;
+
 use crate::time::{DateValue, Interval};
 use crate::value::{Number, Scalar};
 
@@ -96,7 +98,7 @@ pub struct Did {
     /// How many matching events; absent: at least one.
     pub count: Option<Comparison<Whole>>,
     /// Which events count, by `occurred_at`.
-    pub time: Option<Window>,
+    pub time: Option<Times>,
     /// A figure over the matching events.
     pub aggregate: Option<Aggregate>,
     /// Only the customer's first or last event of these types is asked.
@@ -314,7 +316,27 @@ pub enum Occurrence {
     Last,
 }
 
-/// `time`: which events count. `I` is the interval, `t` the event's time.
+/// `time`: which events count.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Times {
+    /// Written as an object.
+    One(Window),
+    /// Written as a non-empty list of forms that must all hold.
+    All(Vec<Window>),
+}
+
+impl Times {
+    /// The forms that must all hold.
+    #[must_use]
+    pub fn forms(&self) -> &[Window] {
+        match self {
+            Self::One(window) => std::slice::from_ref(window),
+            Self::All(windows) => windows,
+        }
+    }
+}
+
+/// One form of `time`. `I` is the interval, `t` the event's time.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Window {
     /// `as_of - I < t <= as_of`.
@@ -331,8 +353,101 @@ pub enum Window {
     Between(DateValue, DateValue),
     /// The calendar unit that holds `as_of`.
     This(CalendarUnit),
-    /// The one before.
-    Previous(CalendarUnit),
+    /// So many complete units before it.
+    Previous(Units),
+    /// The local day is one of these.
+    Weekday(Weekdays),
+    /// The local time of day.
+    Hours(Hours),
+    /// `a <= t <= a + I`.
+    From(Anchor, Option<Interval>),
+    /// `a - I <= t <= a`.
+    Until(Anchor, Option<Interval>),
+}
+
+/// An instant of each customer's own.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Anchor {
+    /// That of the first event.
+    First(AnchorEvent),
+    /// That of the last one.
+    Last(AnchorEvent),
+    /// A property of the profile, read as a date.
+    Profile(Property),
+}
+
+/// The events of which an anchor takes one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnchorEvent {
+    /// Which events.
+    pub events: EventTypes,
+    /// Conditions on the event's own data.
+    pub filter: Option<Where>,
+}
+
+/// `weekday`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Weekdays {
+    /// Written as a text.
+    One(Weekday),
+    /// Any of a non-empty list.
+    Many(Vec<Weekday>),
+}
+
+impl Weekdays {
+    /// The days.
+    #[must_use]
+    pub fn days(&self) -> &[Weekday] {
+        match self {
+            Self::One(day) => std::slice::from_ref(day),
+            Self::Many(days) => days,
+        }
+    }
+}
+
+/// The days of the week with the names rules use.
+pub const WEEKDAYS: [(&str, Weekday); 7] = [
+    ("monday", Weekday::Mon),
+    ("tuesday", Weekday::Tue),
+    ("wednesday", Weekday::Wed),
+    ("thursday", Weekday::Thu),
+    ("friday", Weekday::Fri),
+    ("saturday", Weekday::Sat),
+    ("sunday", Weekday::Sun),
+];
+
+/// The name that rules use for a day of the week.
+#[must_use]
+pub fn weekday_name(day: Weekday) -> &'static str {
+    WEEKDAYS[day.num_days_from_monday() as usize].0
+}
+
+/// `hours`: from one minute of the day to another, the latter not included; over midnight if it is not the later one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hours {
+    /// Minutes since midnight.
+    pub from: u16,
+    /// Minutes since midnight, 1,440 for `24:00`.
+    pub to: u16,
+}
+
+impl Hours {
+    /// How rules write a minute of the day.
+    #[must_use]
+    pub fn text(minute: u16) -> String {
+        format!("{:02}:{:02}", minute / 60, minute % 60)
+    }
+}
+
+/// So many calendar units: `"3 months"`, or `"month"` for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Units {
+    /// As written.
+    pub text: String,
+    /// From 1 to 1,000.
+    pub count: u16,
+    /// Which.
+    pub unit: CalendarUnit,
 }
 
 /// A calendar unit in the rule's zone; weeks start on Monday.
@@ -404,8 +519,8 @@ pub struct Step {
     pub filter: Option<Where>,
     /// The name that later steps may refer to; on `did` steps only.
     pub name: Option<String>,
-    /// Which events may be the first; on the first step only.
-    pub time: Option<Window>,
+    /// Which events it may take, by `occurred_at`; on `did` steps only.
+    pub time: Option<Times>,
 }
 
 /// Whether a step demands an event or its absence.

@@ -3,14 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::operator::{ICONTAINS, Operator, Takes};
-use crate::rule::CalendarUnit;
+use crate::rule::{CalendarUnit, WEEKDAYS};
 use crate::sample::MAX_SALT;
 use crate::time::Interval;
 
 /// What the schema cannot say; also its `$comment`.
 const BEYOND: &str = "A rule that this schema accepts can still be refused: for a regular expression that is not \
      valid or too large; bounds of a between in the wrong order; dates of a between in the wrong order; intervals of \
-     a between_ago of which the first is not the longer; an interval above 1000 years; percentages of a sample in the wrong order; a number whose exponent is \
+     a between_ago of which the first is not the longer; an interval above 1000 years; percentages of a sample in the wrong order; hours that are alike; a number whose exponent is \
      beyond 5000 or that is finer than numeric holds; a step name that comes twice; a ref to no earlier step; more than \
      32 nested conditions and predicates; more than 1000 conditions, predicates and steps; more than 1 MiB of text; \
      an unknown cohort.";
@@ -45,8 +45,14 @@ pub fn json_schema(zone_names: &[String]) -> Value {
                 {"type": "string", "pattern": format!("^{DOTTED}$")},
                 list(&json!({"type": "string"})),
             ]},
+            "singlePath": {"oneOf": [
+                {"type": "string", "pattern": format!("^{SINGLE}$")},
+                list(&json!({"type": "string"})),
+            ]},
             "count": count(),
-            "time": time(),
+            "time": either_list("timeForm"),
+            "timeForm": {"oneOf": time_forms()},
+            "anchor": {"oneOf": anchors()},
             "aggregate": {"oneOf": aggregates()},
             "sample": sample(),
             "steps": {
@@ -66,6 +72,9 @@ const MAX_LIST: usize = 100_000;
 
 /// A path with dots: names without dots and brackets, each perhaps with `[]` behind it.
 const DOTTED: &str = r"[^.\[\]]+(?:\[\])*(?:\.[^.\[\]]+(?:\[\])*)*";
+
+/// The same without `[]`.
+const SINGLE: &str = r"[^.\[\]]+(?:\.[^.\[\]]+)*";
 
 fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/$defs/{name}")})
@@ -231,14 +240,44 @@ fn sample() -> Value {
     )
 }
 
-fn time() -> Value {
+fn time_forms() -> Vec<Value> {
     let (interval, date) = (reference("interval"), reference("date"));
-    let units: Vec<&str> = CalendarUnit::ALL.iter().map(|(name, _)| *name).collect();
-    one_of_keys(&json!({
+    let weekdays: Vec<&str> = WEEKDAYS.iter().map(|(name, _)| *name).collect();
+    let weekday = json!({"enum": weekdays});
+    let minute = "(?:[01][0-9]|2[0-3]):[0-5][0-9]";
+    let simple = one_of_keys(&json!({
         "in_the_last": interval, "more_than_ago": interval, "between_ago": pair(&interval),
         "since": date, "before": date, "between": pair(&date),
-        "this": {"enum": units}, "previous": {"enum": units},
-    }))
+        "this": unit(), "previous": units(),
+        "weekday": {"oneOf": [weekday, list(&weekday)]},
+        "hours": {
+            "type": "array", "minItems": 2, "maxItems": 2,
+            "prefixItems": [
+                {"type": "string", "pattern": format!("^{minute}$")},
+                {"type": "string", "pattern": format!("^(?:{minute}|24:00)$")},
+            ],
+        },
+    }));
+    let anchored = |word: &str| object(&[word], &json!({word: reference("anchor"), "within": interval}));
+    vec![simple, anchored("from"), anchored("until")]
+}
+
+fn anchors() -> Vec<Value> {
+    let event = |word: &str| object(&[word], &json!({word: reference("events"), "where": reference("where")}));
+    vec![event("first"), event("last"), object(&["profile"], &json!({"profile": reference("singlePath")}))]
+}
+
+/// One calendar unit.
+fn unit() -> Value {
+    let units: Vec<&str> = CalendarUnit::ALL.iter().map(|(name, _)| *name).collect();
+    json!({"enum": units})
+}
+
+/// One or more calendar units.
+fn units() -> Value {
+    let units: Vec<&str> = CalendarUnit::ALL.iter().map(|(name, _)| *name).collect();
+    let any = units.join("|");
+    json!({"type": "string", "pattern": format!("^(?:{any}|0*(?:[1-9][0-9]{{0,2}}|1000) *(?:{any})s?)$")})
 }
 
 fn step_name() -> Value {
@@ -255,7 +294,13 @@ fn first_step() -> Value {
 
 fn later_steps() -> Vec<Value> {
     vec![
-        object(&["did"], &json!({"did": reference("events"), "where": reference("stepWhere"), "as": step_name()})),
+        object(
+            &["did"],
+            &json!({
+                "did": reference("events"), "where": reference("stepWhere"), "as": step_name(),
+                "time": reference("time"),
+            }),
+        ),
         object(&["did_not"], &json!({"did_not": reference("events"), "where": reference("stepWhere")})),
     ]
 }

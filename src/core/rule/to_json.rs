@@ -3,9 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Aggregate, Argument, Comparison, Condition, Did, EventTypes, Figure, Occurrence, Predicate, Property, PropertyTest,
-    Rule, Sample, Sequence, Step, StepKind, Where, Whole, Window, WrittenPath,
+    Aggregate, Anchor, AnchorEvent, Argument, Comparison, Condition, Did, EventTypes, Figure, Hours, Occurrence,
+    Predicate, Property, PropertyTest, Rule, Sample, Sequence, Step, StepKind, Times, Weekdays, Where, Whole, Window,
+    WrittenPath, weekday_name,
 };
+use crate::time::Interval;
 use crate::value::{Number, Scalar};
 
 impl Rule {
@@ -58,7 +60,7 @@ fn did(word: &str, from: &Did) -> Map<String, Value> {
         object.insert("count".into(), Value::Object(comparison(count, whole)));
     }
     if let Some(time) = time {
-        object.insert("time".into(), Value::Object(window(time)));
+        object.insert("time".into(), times(time));
     }
     if let Some(figure) = figure {
         object.insert("aggregate".into(), Value::Object(aggregate(figure)));
@@ -96,7 +98,7 @@ fn step(from: &Step) -> Value {
         object.insert("as".into(), json!(name));
     }
     if let Some(time) = time {
-        object.insert("time".into(), Value::Object(window(time)));
+        object.insert("time".into(), times(time));
     }
     Value::Object(object)
 }
@@ -209,6 +211,13 @@ fn aggregate(from: &Aggregate) -> Map<String, Value> {
     object
 }
 
+fn times(from: &Times) -> Value {
+    match from {
+        Times::One(form) => Value::Object(window(form)),
+        Times::All(forms) => list(forms, |form| Value::Object(window(form))),
+    }
+}
+
 fn window(from: &Window) -> Map<String, Value> {
     match from {
         Window::InTheLast(interval) => object("in_the_last", json!(interval.text)),
@@ -218,6 +227,34 @@ fn window(from: &Window) -> Map<String, Value> {
         Window::Before(date) => object("before", json!(date.text)),
         Window::Between(first, last) => object("between", json!([first.text, last.text])),
         Window::This(unit) => object("this", json!(unit.name())),
-        Window::Previous(unit) => object("previous", json!(unit.name())),
+        Window::Previous(units) => object("previous", json!(units.text)),
+        Window::Weekday(Weekdays::One(day)) => object("weekday", json!(weekday_name(*day))),
+        Window::Weekday(Weekdays::Many(days)) => object("weekday", list(days, |day| json!(weekday_name(*day)))),
+        Window::Hours(hours) => object("hours", json!([Hours::text(hours.from), Hours::text(hours.to)])),
+        Window::From(from, within) => anchored("from", from, within.as_ref()),
+        Window::Until(until, within) => anchored("until", until, within.as_ref()),
     }
+}
+
+fn anchored(word: &str, from: &Anchor, within: Option<&Interval>) -> Map<String, Value> {
+    let mut anchored = object(word, anchor(from));
+    if let Some(within) = within {
+        anchored.insert("within".into(), json!(within.text));
+    }
+    anchored
+}
+
+fn anchor(from: &Anchor) -> Value {
+    let event = |word: &str, event: &AnchorEvent| {
+        let mut object = object(word, event_types(&event.events));
+        if let Some(filter) = &event.filter {
+            object.insert("where".into(), where_(filter));
+        }
+        object
+    };
+    Value::Object(match from {
+        Anchor::First(first) => event("first", first),
+        Anchor::Last(last) => event("last", last),
+        Anchor::Profile(path) => object("profile", property(path)),
+    })
 }

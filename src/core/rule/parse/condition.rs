@@ -6,7 +6,7 @@ use super::predicate::TEST_KEYS;
 use super::problem::{Hint, quote};
 use super::{Object, Reader};
 use crate::rule::{
-    Aggregate, Comparison, Condition, Did, EventTypes, Figure, Occurrence, Operator, Property, Where, Whole, Window,
+    Aggregate, Comparison, Condition, Did, EventTypes, Figure, Occurrence, Operator, Property, Times, Where, Whole,
 };
 use crate::value::Scalar;
 
@@ -63,7 +63,7 @@ const ONE_COMPARISON: &str = "Write exactly one of eq, neq, gt, gte, lt, lte, be
 struct Options {
     filter: Option<Where>,
     count: Option<Comparison<Whole>>,
-    time: Option<Window>,
+    time: Option<Times>,
     aggregate: Option<Aggregate>,
     occurrence: Option<Occurrence>,
 }
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
     fn options(&mut self, object: &'a Object) -> Option<Options> {
         let filter = self.optional(object, "where", Self::filter);
         let count = self.optional(object, "count", Self::count);
-        let time = self.optional(object, "time", Self::window);
+        let time = self.optional(object, "time", Self::times);
         let aggregate = self.optional(object, "aggregate", Self::aggregate);
         let occurrence = self.optional(object, "occurrence", Self::occurrence);
         if object.contains_key("occurrence") {

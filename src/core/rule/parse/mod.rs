@@ -4,6 +4,7 @@
 //! `None`, and its caller goes on with the next part before it gives up. The walk descends through conditions and
 //! predicates only, 32 levels at most, and looks at every value once, so that any JSON is answered in linear time.
 
+mod calendar;
 mod condition;
 mod json;
 mod predicate;
@@ -277,7 +278,7 @@ fn elsewhere(key: &str) -> Option<&'static str> {
         }
         "as" => "Only a \"did\" step of a sequence has a name.",
         "ref" => "\"ref\" may stand in predicates of sequence steps only; write a \"value\".",
-        "time" => "\"time\" goes with \"did\" and \"did_not\" conditions and with the first step of a sequence.",
+        "time" => "\"time\" goes with \"did\" and \"did_not\" conditions and with \"did\" steps of a sequence.",
         "timezone" | "version" => "Put it at the top of the rule.",
         "within" => "\"within\" goes beside \"sequence\"; elsewhere use {\"time\": {\"in_the_last\": …}}.",
         _ => return None,

@@ -112,9 +112,47 @@ impl Random {
         Map::from_iter([(name.to_owned(), value)])
     }
 
+    fn times(&mut self) -> Value {
+        if self.chance(4) { self.list(3, Self::window) } else { self.window() }
+    }
+
+    fn units(&mut self) -> Value {
+        let unit = self.pick(&["day", "week", "month", "quarter", "year"]);
+        let text = match self.below(4) {
+            0 => unit.to_owned(),
+            1 => format!("{}{unit}s", 1 + self.below(1_000)),
+            2 => format!("0{} {unit}", 1 + self.below(9)),
+            _ => format!("{}  {unit}s", 1 + self.below(20)),
+        };
+        json!(text)
+    }
+
+    fn anchored(&mut self) -> Value {
+        let anchor = match self.below(4) {
+            0 => json!({"first": self.events()}),
+            1 => json!({"last": self.events(), "where": self.filter(&[])}),
+            2 => json!({"profile": ["a[]", "b"]}),
+            _ => json!({"profile": "trial.ends"}),
+        };
+        let mut form = Map::from_iter([(self.pick(&["from", "until"]).to_owned(), anchor)]);
+        if self.chance(2) {
+            form.insert("within".into(), self.interval());
+        }
+        Value::Object(form)
+    }
+
+    fn weekday(&mut self) -> Value {
+        json!(self.pick(&["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]))
+    }
+
     fn window(&mut self) -> Value {
         let unit = self.pick(&["day", "week", "month", "quarter", "year"]);
-        match self.below(8) {
+        match self.below(12) {
+            8 => self.anchored(),
+            9 if self.chance(2) => json!({"weekday": self.weekday()}),
+            9 => json!({"weekday": self.list(3, Self::weekday)}),
+            10 => json!({"hours": [self.pick(&["00:00", "18:30", "23:59"]), self.pick(&["24:00", "06:00"])]}),
+            11 => json!({"previous": self.units()}),
             0 => json!({"in_the_last": self.interval()}),
             1 => json!({"more_than_ago": self.interval()}),
             2 => json!({"between_ago": ["401 years", self.interval()]}),
@@ -198,7 +236,7 @@ impl Random {
             object.insert("where".into(), self.filter(&[]));
         }
         if self.chance(3) {
-            object.insert("time".into(), self.window());
+            object.insert("time".into(), self.times());
         }
         if self.chance(4) {
             object.insert("occurrence".into(), json!(self.pick(&["first", "last"])));
@@ -222,8 +260,8 @@ impl Random {
             if self.chance(2) {
                 step.insert("where".into(), self.filter(&names));
             }
-            if index == 0 && self.chance(2) {
-                step.insert("time".into(), self.window());
+            if did && self.chance(4) {
+                step.insert("time".into(), self.times());
             }
             if did && self.chance(2) {
                 let name = format!("{}{index}", self.pick(&["c", "step ", "é["]));
@@ -325,7 +363,12 @@ impl Random {
             "did" | "did_not" => self.events(),
             "where" => self.filter(&[]),
             "count" => Value::Object(self.comparison(Self::whole)),
-            "time" => self.window(),
+            "time" => self.times(),
+            "from" | "until" => json!({"first": self.events()}),
+            "first" | "last" => self.events(),
+            "weekday" => self.weekday(),
+            "hours" => json!(["18:00", "24:00"]),
+            "previous" => self.units(),
             "aggregate" => self.aggregate(),
             "occurrence" => json!("first"),
             "profile" | "property" => self.path(),
@@ -376,6 +419,13 @@ impl Random {
             "version",
             "timezone",
             "sample",
+            "from",
+            "until",
+            "first",
+            "last",
+            "weekday",
+            "hours",
+            "previous",
             "percent",
             "salt",
             "since",
@@ -443,6 +493,16 @@ impl Random {
             "(",
             "*",
             "UTC",
+            "24:00",
+            "7:00",
+            "18:60",
+            "saturday",
+            "Sat",
+            "3 months",
+            "1001 days",
+            "0 days",
+            "3 month ",
+            "months",
             "utc",
             "x.y",
             "a\nb",

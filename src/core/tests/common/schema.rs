@@ -12,7 +12,7 @@ use super::IanaZones;
 const BEYOND: [&str; 12] = [
     "is not valid: ",                      // patterns
     "the first bound is above the second", // between
-    "nothing lies between",                // between dates
+    "nothing lies between",                // between dates, hours
     "the first percentage is not below",   // sample
     "the first interval is not longer",    // between_ago
     "at most 1000 years",                  // intervals

@@ -8,6 +8,7 @@ mod predicates;
 mod samples;
 mod shape;
 mod time_and_order;
+mod times;
 
 use common::problems;
 
