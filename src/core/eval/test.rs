@@ -8,10 +8,10 @@ use bigdecimal::BigDecimal;
 use chrono::{Datelike, NaiveDate};
 use regex::Regex;
 
-use super::clock::Clock;
+use super::clock::{Clock, moved_units, unit_of};
 use super::json;
 use super::limits::{Budget, Stop};
-use crate::rule::{Argument, Operator, PathStep, PropertyTest, compile_pattern_within};
+use crate::rule::{Argument, Operator, PathStep, PropertyTest, Units, compile_pattern_within};
 use crate::segment::item::{Decimal, Item, Numeric};
 use crate::text::simple_lower;
 use crate::time::{Reading, read};
@@ -332,6 +332,7 @@ fn kind(operator: Operator, argument: &Argument, ignore_case: bool, clock: &Cloc
             (Operator::Since, reading) => Kind::Instant(clock.instant(reading), i64::MAX),
             (_, reading) => Kind::Instant(clock.instant(reading), clock.instant(reading)),
         },
+        Argument::Units(units) => calendar(operator, units, clock),
         Argument::Interval(interval) => match operator {
             Operator::InTheLast => Kind::Instant(clock.ago(interval).saturating_add(1), clock.as_of),
             Operator::InTheNext => Kind::Instant(clock.as_of.saturating_add(1), clock.ahead(interval)),
@@ -340,6 +341,23 @@ fn kind(operator: Operator, argument: &Argument, ignore_case: bool, clock: &Cloc
             _ => Kind::Instant(i64::MIN, clock.ago(interval)),
         },
     }
+}
+
+fn calendar(operator: Operator, units: &Units, clock: &Clock) -> Kind {
+    let count = i32::from(units.count);
+    let (from, to) = match operator {
+        Operator::Previous => (-count, 0),
+        Operator::Next => (1, count + 1),
+        _ => (0, 1),
+    };
+    if operator == Operator::AnniversaryThis {
+        let days = clock.day(clock.as_of).and_then(|today| {
+            let first = unit_of(today, units.unit)?;
+            Some((first, moved_units(first, units.unit, 1)?.pred_opt()?))
+        });
+        return days.map_or(Kind::Never, |(first, last)| Kind::Anniversary(first, last));
+    }
+    clock.units(units, from, to).map_or(Kind::Never, |(first, last)| Kind::Instant(first, last))
 }
 
 fn anniversary(clock: &Clock, first: i64, last: i64) -> Kind {

@@ -111,16 +111,25 @@ impl Clock<'_> {
         ]
     }
 
+    /// The first and the last day of the calendar unit that holds the day of `as_of`.
+    pub(super) fn days_of_unit(&self, unit: CalendarUnit) -> (String, String) {
+        (self.once(self.unit_day(unit, 0)), self.once(format!("{} - 1", self.unit_day(unit, 1))))
+    }
+
     /// The first instant of the calendar unit that holds the day of `as_of`, or of one some units from it.
     fn unit_start(&self, unit: CalendarUnit, moved: i32) -> String {
+        self.once(self.day_start(&self.unit_day(unit, moved)))
+    }
+
+    /// Its first day.
+    fn unit_day(&self, unit: CalendarUnit, moved: i32) -> String {
         // The cast to timestamp keeps date_trunc from going through the session's time zone.
         let first = format!("date_trunc({}, {}::timestamp)", quote::text(unit.name()), self.day_of(self.as_of));
-        let day = match moved {
+        match moved {
             0 => format!("{first}::date"),
             1.. => format!("({first} + {})::date", length(unit, moved)),
             _ => format!("({first} - {})::date", length(unit, -moved)),
-        };
-        self.once(self.day_start(&day))
+        }
     }
 }
 

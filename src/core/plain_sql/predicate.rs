@@ -7,7 +7,7 @@ use super::HELPERS;
 use super::clock::Clock;
 use super::path;
 use super::quote::{self, group, not, one_of};
-use crate::rule::{Argument, Operator, Predicate, PropertyTest, Reference};
+use crate::rule::{Argument, Operator, Predicate, PropertyTest, Reference, Units};
 use crate::text::simple_lower;
 use crate::time::Reading;
 use crate::value::Scalar;
@@ -146,8 +146,26 @@ fn compare(
                 _ => format!("{at} <= {}", clock.ago(interval)),
             }
         }
+        Argument::Units(units) => calendar(value, operator, units, clock),
         Argument::Ref(_) => String::from("false"), // answered before a value is compared with
     }
+}
+
+/// The property read as a date lies in a window of the calendar, or its anniversary does.
+fn calendar(value: &str, operator: Operator, units: &Units, clock: &Clock) -> String {
+    let count = i32::from(units.count);
+    let (from, to) = match operator {
+        Operator::Previous => (-count, 0),
+        Operator::Next => (1, count + 1),
+        _ => (0, 1),
+    };
+    if operator == Operator::AnniversaryThis {
+        let (first, last) = clock.days_of_unit(units.unit);
+        let day = format!("{HELPERS}.json_day({value}, {})", clock.zone);
+        return quote::call(&format!("{HELPERS}.anniversary_between"), &[day, first, last]);
+    }
+    let at = format!("{HELPERS}.json_instant({value}, {})", clock.zone);
+    group("AND", &clock.units(units, from, to, &at))
 }
 
 /// The side and the literal of a comparison by size.

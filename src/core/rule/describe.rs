@@ -229,6 +229,10 @@ impl Line {
                 self.push(" ");
                 self.push(&date.text);
             }
+            Argument::Units(units) => {
+                self.push(" ");
+                self.push(&units.text);
+            }
             Argument::Interval(interval) => {
                 self.push(" ");
                 self.push(&interval.text);

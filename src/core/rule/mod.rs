@@ -178,6 +178,8 @@ pub enum Argument {
     Date(DateValue),
     /// `in_the_last in_the_next more_than_ago anniversary_in_the_next anniversary_in_the_last`.
     Interval(Interval),
+    /// `this previous next anniversary_this`.
+    Units(Units),
 }
 
 /// `"c.product_id"`: a property of the event that an earlier step bound as `c`.

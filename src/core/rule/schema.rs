@@ -203,6 +203,9 @@ fn argument(takes: Takes) -> Option<Value> {
         Takes::Text | Takes::Pattern => json!({"type": "string"}),
         Takes::Date => reference("date"),
         Takes::Interval => reference("interval"),
+        Takes::Unit => unit(),
+        Takes::Units => units(),
+        Takes::ShortUnit => json!({"enum": ["day", "week", "month"]}),
     })
 }
 

@@ -146,6 +146,7 @@ fn test(key: &str, from: &PropertyTest) -> Map<String, Value> {
         Argument::Text(text) => Some(json!(text)),
         Argument::Date(date) => Some(json!(date.text)),
         Argument::Interval(interval) => Some(json!(interval.text)),
+        Argument::Units(units) => Some(json!(units.text)),
     };
     if let Some(value) = value {
         object.insert("value".into(), value);

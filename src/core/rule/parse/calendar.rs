@@ -45,6 +45,27 @@ impl<'a> Reader<'a> {
         Some(Units { text: text.to_owned(), count, unit })
     }
 
+    /// `"month"`.
+    pub(super) fn one_unit(&mut self, value: &'a Value) -> Option<Units> {
+        let unit = self.calendar_unit(value)?;
+        Some(Units { text: unit.name().to_owned(), count: 1, unit })
+    }
+
+    /// The same, not longer than a month: of a quarter or a year an anniversary says little.
+    pub(super) fn short_unit(&mut self, value: &'a Value) -> Option<Units> {
+        let units = self.one_unit(value)?;
+        match units.unit {
+            CalendarUnit::Day | CalendarUnit::Week | CalendarUnit::Month => Some(units),
+            CalendarUnit::Quarter | CalendarUnit::Year => {
+                self.problem(
+                    format!("\"anniversary_this\" takes no {}", quote(&units.text)),
+                    "Write one of day, week, month.",
+                );
+                None
+            }
+        }
+    }
+
     pub(super) fn weekdays(&mut self, value: &'a Value) -> Option<Weekdays> {
         match value {
             Value::Array(_) => self.list(value, "a list of weekdays", Self::weekday).map(Weekdays::Many),

@@ -204,6 +204,9 @@ impl<'a> Reader<'a> {
             Takes::Pattern => self.pattern(value, ignore_case),
             Takes::Date => self.date(value).map(Argument::Date),
             Takes::Interval => self.interval(value).map(Argument::Interval),
+            Takes::Unit => self.one_unit(value).map(Argument::Units),
+            Takes::Units => self.units(value).map(Argument::Units),
+            Takes::ShortUnit => self.short_unit(value).map(Argument::Units),
         }
     }
 
@@ -262,5 +265,8 @@ fn value_hint(operator: Operator) -> &'static str {
         Takes::Pattern => "Add a \"value\": a regular expression.",
         Takes::Date => "Add a \"value\": a date such as \"2026-03-01\".",
         Takes::Interval => "Add a \"value\": an interval such as \"30 days\".",
+        Takes::Unit => "Add a \"value\": one of day, week, month, quarter, year.",
+        Takes::Units => "Add a \"value\": a calendar unit such as \"month\" or \"3 months\".",
+        Takes::ShortUnit => "Add a \"value\": one of day, week, month.",
     }
 }

@@ -193,7 +193,10 @@ impl Random {
             }
             return object;
         }
-        let (operators, value, text) = match self.below(9) {
+        let (operators, value, text) = match self.below(12) {
+            9 => ("this", Some(json!(self.pick(&["day", "quarter"]))), false),
+            10 => ("previous next", Some(self.units()), false),
+            11 => ("anniversary_this", Some(json!(self.pick(&["day", "week", "month"]))), false),
             0 => (SCALAR, Some(self.scalar()), true),
             1 if self.chance(2) => (ORDERED, Some(self.number()), false),
             1 => (ORDERED, Some(json!(self.word())), false),

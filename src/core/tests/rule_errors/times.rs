@@ -90,6 +90,36 @@ fn anchors_have_one_instant() {
 }
 
 #[test]
+fn properties_lie_in_windows_of_the_calendar() {
+    let with =
+        |operator: &str, value: &str| format!(r#"{{"profile": "p", "operator": "{operator}", "value": "{value}"}}"#);
+    for (operator, value) in [
+        ("this", "quarter"),
+        ("previous", "month"),
+        ("previous", "3 months"),
+        ("next", "1000days"),
+        ("anniversary_this", "week"),
+    ] {
+        valid(&with(operator, value));
+    }
+    for (operator, value, fragment) in [
+        ("this", "3 months", "unknown calendar unit"),
+        ("next", "months", "unknown calendar unit"),
+        ("previous", "0 days", "is not a number"),
+        ("anniversary_this", "quarter", "takes no \"quarter\""),
+        ("anniversary_this", "2 days", "unknown calendar unit"),
+    ] {
+        refused(&with(operator, value), &[("$.value", fragment)]);
+    }
+    refused(
+        r#"{"profile": "p", "operator": "this", "value": "day", "ignore_case": true}"#,
+        &[("$", "takes no ignore_case")],
+    );
+    refused(r#"{"profile": "p", "operator": "next"}"#, &[("$", "\"value\" is missing")]);
+    hint(&with("anniversary_thsi", "day"), "Did you mean \"anniversary_this\"?");
+}
+
+#[test]
 fn several_forms_stand_in_a_list() {
     valid(&with(r#"[{"this": "month"}, {"weekday": "friday"}, {"from": {"first": "a"}}]"#));
     refused(&with("[]"), &[("$.time", "empty")]);
