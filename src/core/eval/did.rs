@@ -7,18 +7,18 @@ use super::plan::{DidPlan, Plan};
 use super::rows::{Bound, Rows, ones};
 use super::source::{Part, Source};
 use super::time::Timed;
-use crate::rule::Occurrence;
 use crate::segment::ids::IdReader;
 use crate::segment::times::Times;
-use crate::segment::{CHUNK, CHUNK_MASK, Corrupt, Entry, PACK};
+use crate::segment::{CHUNK, CHUNK_MASK, Entry, PACK};
 
 /// A condition bound to every group that it looks at.
 pub(crate) struct Did<'a> {
-    plan: &'a DidPlan,
-    groups: Vec<Matching<'a>>,
-    timed: Timed<'a>,
-    figures: Option<Figures<'a>>,
+    pub(super) plan: &'a DidPlan,
+    pub(super) groups: Vec<Matching<'a>>,
+    pub(super) timed: Timed<'a>,
+    pub(super) figures: Option<Figures<'a>>,
     counters: Vec<u32>,
+    pub(super) budget: &'a Budget,
     /// Count matching events even where only their existence matters.
     exactly: bool,
     /// Matching events seen.
@@ -29,10 +29,10 @@ pub(crate) struct Did<'a> {
 /// The matching rows of one group.
 pub(crate) struct Matching<'a> {
     pub(crate) rows: Rows<'a>,
-    filter: Bound<'a>,
-    times: Times<'a>,
-    /// Of `occurrence`: the rows' ids.
-    ids: Option<IdReader<'a>>,
+    pub(super) filter: Bound<'a>,
+    pub(super) times: Times<'a>,
+    /// Of `occurrence`: the rows' ids, and which of them are candidates.
+    pub(super) one: Option<(IdReader<'a>, Bound<'a>)>,
 }
 
 /// The groups of some event types in a part.
@@ -66,6 +66,7 @@ impl<'a> Did<'a> {
             timed,
             figures: None,
             counters: Vec::new(),
+            budget,
             exactly,
             events: 0,
             skipped: 0,
@@ -85,8 +86,12 @@ impl<'a> Did<'a> {
                     continue;
                 }
                 let times = Times::new(group, part.stream);
-                let ids = did.occurrence.map(|_| IdReader::new(part.stream, &group.ids));
-                bound.groups.push(Matching { rows, filter, times, ids });
+                let mut one = None;
+                if did.occurrence.is_some() {
+                    let among = Bound::new(&did.among, group, part.stream, &clock)?;
+                    one = Some((IdReader::new(part.stream, &group.ids), among));
+                }
+                bound.groups.push(Matching { rows, filter, times, one });
             }
         }
         if let Some(aggregate) = &did.aggregate {
@@ -104,7 +109,11 @@ impl<'a> Did<'a> {
         let some = wanted.fewer_than(CHUNK as u64 / 8).then_some(wanted);
         self.timed.begin(chunk, some)?;
         let mut bits = match (self.plan.occurrence, self.plan.existence()) {
-            (Some(occurrence), _) => self.one(chunk, some, occurrence)?,
+            (Some(occurrence), _) => {
+                let bits = self.one(chunk, some, occurrence)?;
+                self.events += bits.len();
+                bits
+            }
             (None, Some(exists)) => {
                 let mut bits = self.exists(chunk, some)?;
                 if !exists {
@@ -202,36 +211,5 @@ impl<'a> Did<'a> {
                 Ok(bits)
             }
         }
-    }
-
-    /// Asks each customer's first or last event.
-    fn one(&mut self, chunk: u16, wanted: Option<&Bits>, occurrence: Occurrence) -> Result<Bits, Corrupt> {
-        let mut best: Vec<Option<(i64, i64, bool)>> = vec![None; CHUNK];
-        let timed = &mut self.timed;
-        for matching in &mut self.groups {
-            let Matching { filter, times, ids: Some(ids), .. } = matching else { continue };
-            matching.rows.scan(chunk, wanted, None, |pack, ordinals, rows| {
-                let matches = filter.mask(pack, rows)?;
-                let at = times.pack(pack)?;
-                let mut id = [0_i64; PACK];
-                ids.pack(pack, &at, &mut id)?;
-                for place in ones(rows) {
-                    let holds = matches >> place & 1 == 1 && timed.holds(at[place], ordinals[place]);
-                    let new = (at[place], id[place], holds);
-                    let slot = &mut best[ordinals[place] as usize];
-                    let better = slot.is_none_or(|old| match occurrence {
-                        Occurrence::First => (new.0, new.1) < (old.0, old.1),
-                        Occurrence::Last => (new.0, new.1) > (old.0, old.1),
-                    });
-                    if better {
-                        *slot = Some(new);
-                    }
-                }
-                Ok::<(), Corrupt>(())
-            })?;
-        }
-        let bits = Bits::of_values(&best, |one| one.is_some_and(|(_, _, holds)| holds));
-        self.events += bits.len();
-        Ok(bits)
     }
 }

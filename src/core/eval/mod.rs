@@ -11,6 +11,7 @@ mod figure;
 mod json;
 mod limits;
 mod needs;
+mod occurrence;
 mod plan;
 mod profiles;
 mod rows;

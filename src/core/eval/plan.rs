@@ -65,6 +65,8 @@ pub(crate) struct DidPlan {
     pub(crate) count: Option<Comparison<u64>>,
     pub(crate) aggregate: Option<AggregatePlan>,
     pub(crate) occurrence: Option<Occurrence>,
+    /// The events of which one is taken.
+    pub(crate) among: Pred,
     pub(crate) zone: Rc<str>,
 }
 
@@ -75,6 +77,7 @@ impl DidPlan {
         needs.events(types, self.occurrence.is_none().then_some(self.time.window));
         self.time.needs(needs);
         needs.filter(types, &self.filter);
+        needs.filter(types, &self.among);
         if let Some(aggregate) = &self.aggregate {
             needs.data(types, aggregate.keys.first());
         }
@@ -334,7 +337,7 @@ impl<'a> Plan<'a> {
         }
         let mut patterns = Patterns::default();
         for did in &self.dids {
-            for filter in [&did.filter].into_iter().chain(did.time.filters()) {
+            for filter in [&did.filter, &did.among].into_iter().chain(did.time.filters()) {
                 of_pred(filter, &mut patterns, budget, check)?;
             }
         }
@@ -454,6 +457,7 @@ impl<'a> Plan<'a> {
                 AggregatePlan { keys, inside, figure: aggregate.figure.clone() }
             }),
             occurrence: did.occurrence,
+            among: filter(did.among.as_ref(), &clock, &mut |_| Pred::Or(Vec::new())),
             zone: Rc::clone(zone),
         };
         self.dids.push(plan);

@@ -112,15 +112,11 @@ impl Line {
     }
 
     fn did(&mut self, verb: &str, did: &Did) {
-        let Did { events, filter, count, time, aggregate, occurrence } = did;
+        let Did { events, filter, count, time, aggregate, occurrence, among } = did;
         self.push(verb);
         self.push(" ");
         self.events(events);
-        match occurrence {
-            Some(Occurrence::First) => self.push(" (the first one)"),
-            Some(Occurrence::Last) => self.push(" (the last one)"),
-            None => {}
-        }
+        self.occurrence(occurrence.as_ref(), among.as_ref());
         self.filter(filter.as_ref());
         if let Some(count) = count {
             self.push(", ");
@@ -138,6 +134,23 @@ impl Line {
             self.push(", ");
             self.aggregate(aggregate);
         }
+    }
+
+    fn occurrence(&mut self, occurrence: Option<&Occurrence>, among: Option<&Where>) {
+        let number = match occurrence {
+            None => return,
+            Some(Occurrence::First) => "the first one".to_owned(),
+            Some(Occurrence::Last) => "the last one".to_owned(),
+            Some(Occurrence::Nth(number)) => format!("number {}", number.value),
+            Some(Occurrence::NthLast(number)) => format!("number {} from the last", number.value),
+        };
+        self.push(" (");
+        self.push(&number);
+        if among.is_some() {
+            self.push(" of those");
+            self.filter(among);
+        }
+        self.push(")");
     }
 
     fn step(&mut self, step: &Step) {

@@ -101,8 +101,10 @@ pub struct Did {
     pub time: Option<Times>,
     /// A figure over the matching events.
     pub aggregate: Option<Aggregate>,
-    /// Only the customer's first or last event of these types is asked.
+    /// Only one of the customer's events of these types is asked.
     pub occurrence: Option<Occurrence>,
+    /// The events of which `occurrence` takes one.
+    pub among: Option<Where>,
 }
 
 impl Did {
@@ -310,12 +312,16 @@ pub enum Figure {
 }
 
 /// `occurrence`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Occurrence {
     /// The earliest by (`occurred_at`, event id).
     First,
     /// The latest.
     Last,
+    /// `{"nth": 3}`: from 1 to 1,000.
+    Nth(Whole),
+    /// `{"nth": -3}`: the same, counted from the last.
+    NthLast(Whole),
 }
 
 /// `time`: which events count.

@@ -119,12 +119,12 @@ fn conditions(also: &Value) -> Vec<Value> {
         let options = json!({
             word: reference("events"), "where": reference("where"), "count": reference("count"),
             "time": reference("time"), "aggregate": reference("aggregate"),
-            "occurrence": {"enum": ["first", "last"]},
+            "occurrence": occurrence(), "among": reference("where"),
         });
         let excluded = json!({"not": {
             "required": ["occurrence"], "anyOf": [{"required": ["count"]}, {"required": ["aggregate"]}],
         }});
-        merged(form(word, options), &excluded)
+        merged(merged(form(word, options), &excluded), &json!({"dependentRequired": {"among": ["occurrence"]}}))
     };
     let mut forms = vec![
         form("and", json!({"and": reference("conditions")})),
@@ -231,6 +231,13 @@ fn aggregates() -> Vec<Value> {
         form(json!(["sum", "avg", "min", "max", "count_distinct"]), comparisons(&json!({"type": "number"}))),
         form(json!(["most_frequent"]), json!({"eq": reference("scalar"), "in": reference("scalars")})),
     ]
+}
+
+fn occurrence() -> Value {
+    let nth = json!({"type": "integer", "oneOf": [
+        {"minimum": 1, "maximum": 1000}, {"minimum": -1000, "maximum": -1},
+    ]});
+    json!({"oneOf": [{"enum": ["first", "last"]}, object(&["nth"], &json!({"nth": nth}))]})
 }
 
 fn sample() -> Value {

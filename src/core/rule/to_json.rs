@@ -51,7 +51,7 @@ fn condition(from: &Condition) -> Map<String, Value> {
 }
 
 fn did(word: &str, from: &Did) -> Map<String, Value> {
-    let Did { events, filter, count, time, aggregate: figure, occurrence } = from;
+    let Did { events, filter, count, time, aggregate: figure, occurrence, among } = from;
     let mut object = object(word, event_types(events));
     if let Some(filter) = filter {
         object.insert("where".into(), where_(filter));
@@ -66,13 +66,24 @@ fn did(word: &str, from: &Did) -> Map<String, Value> {
         object.insert("aggregate".into(), Value::Object(aggregate(figure)));
     }
     if let Some(occurrence) = occurrence {
-        let name = match occurrence {
-            Occurrence::First => "first",
-            Occurrence::Last => "last",
-        };
-        object.insert("occurrence".into(), json!(name));
+        object.insert("occurrence".into(), of_occurrence(occurrence));
+    }
+    if let Some(among) = among {
+        object.insert("among".into(), where_(among));
     }
     object
+}
+
+fn of_occurrence(from: &Occurrence) -> Value {
+    match from {
+        Occurrence::First => json!("first"),
+        Occurrence::Last => json!("last"),
+        Occurrence::Nth(number) => json!({"nth": whole(number)}),
+        Occurrence::NthLast(number) => {
+            let text = format!("-{}", whole(number));
+            json!({"nth": text.parse().map(Value::Number).expect("digits follow the JSON grammar")})
+        }
+    }
 }
 
 fn sequence(from: &Sequence) -> Map<String, Value> {

@@ -52,7 +52,7 @@ impl Word {
     }
 }
 
-const OPTIONS: [&str; 5] = ["where", "count", "time", "aggregate", "occurrence"];
+const OPTIONS: [&str; 6] = ["where", "count", "time", "aggregate", "occurrence", "among"];
 const COMPARISONS: [&str; 7] = ["eq", "neq", "gt", "gte", "lt", "lte", "between"];
 const FIGURES: [&str; 6] = ["sum", "avg", "min", "max", "count_distinct", "most_frequent"];
 const ONE_WORD: &str = "Write exactly one of and, or, not, did, did_not, profile, cohort, sequence, sample in one \
@@ -66,6 +66,7 @@ struct Options {
     time: Option<Times>,
     aggregate: Option<Aggregate>,
     occurrence: Option<Occurrence>,
+    among: Option<Where>,
 }
 
 impl<'a> Reader<'a> {
@@ -124,8 +125,8 @@ impl<'a> Reader<'a> {
 
     fn did(&mut self, object: &'a Object, word: &'static str) -> Option<Did> {
         let events = self.required(object, word, Self::events);
-        let Options { filter, count, time, aggregate, occurrence } = self.options(object)?;
-        Some(Did { events: events?, filter, count, time, aggregate, occurrence })
+        let Options { filter, count, time, aggregate, occurrence, among } = self.options(object)?;
+        Some(Did { events: events?, filter, count, time, aggregate, occurrence, among })
     }
 
     /// `E`.
@@ -151,6 +152,7 @@ impl<'a> Reader<'a> {
         let time = self.optional(object, "time", Self::times);
         let aggregate = self.optional(object, "aggregate", Self::aggregate);
         let occurrence = self.optional(object, "occurrence", Self::occurrence);
+        let among = self.among(object);
         if object.contains_key("occurrence") {
             for other in ["aggregate", "count"].into_iter().filter(|other| object.contains_key(*other)) {
                 self.problem(
@@ -159,19 +161,14 @@ impl<'a> Reader<'a> {
                 );
             }
         }
-        Some(Options { filter: filter?, count: count?, time: time?, aggregate: aggregate?, occurrence: occurrence? })
-    }
-
-    fn occurrence(&mut self, value: &'a Value) -> Option<Occurrence> {
-        match self.string(value, "\"first\" or \"last\"")? {
-            "first" => Some(Occurrence::First),
-            "last" => Some(Occurrence::Last),
-            wrong => {
-                let hint = Hint::Name { wrong, valid: vec!["first", "last"] };
-                self.problem(format!("unknown occurrence {}", quote(wrong)), hint);
-                None
-            }
-        }
+        Some(Options {
+            filter: filter?,
+            count: count?,
+            time: time?,
+            aggregate: aggregate?,
+            occurrence: occurrence?,
+            among: among?,
+        })
     }
 
     fn count(&mut self, value: &'a Value) -> Option<Comparison<Whole>> {

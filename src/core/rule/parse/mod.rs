@@ -7,6 +7,7 @@
 mod calendar;
 mod condition;
 mod json;
+mod occurrence;
 mod predicate;
 mod problem;
 mod property;

@@ -242,7 +242,10 @@ impl Random {
             object.insert("time".into(), self.times());
         }
         if self.chance(4) {
-            object.insert("occurrence".into(), json!(self.pick(&["first", "last"])));
+            object.insert("occurrence".into(), self.occurrence());
+            if self.chance(2) {
+                object.insert("among".into(), self.filter(&[]));
+            }
             return object;
         }
         if self.chance(3) {
@@ -252,6 +255,11 @@ impl Random {
             object.insert("aggregate".into(), self.aggregate());
         }
         object
+    }
+
+    fn occurrence(&mut self) -> Value {
+        let nth = Value::Number(self.pick(&["1", "-1", "1000", "-1000.0", "2e1"]).parse::<Number>().expect("a number"));
+        if self.chance(2) { json!({"nth": nth}) } else { json!(self.pick(&["first", "last"])) }
     }
 
     fn sequence(&mut self) -> Map<String, Value> {
@@ -373,7 +381,9 @@ impl Random {
             "hours" => json!(["18:00", "24:00"]),
             "previous" => self.units(),
             "aggregate" => self.aggregate(),
-            "occurrence" => json!("first"),
+            "occurrence" => self.occurrence(),
+            "nth" => self.number(),
+            "among" => self.filter(&[]),
             "profile" | "property" => self.path(),
             "value" => self.scalar(),
             "ignore_case" => json!(self.chance(2)),
@@ -422,6 +432,8 @@ impl Random {
             "version",
             "timezone",
             "sample",
+            "among",
+            "nth",
             "from",
             "until",
             "first",

@@ -1,7 +1,7 @@
 //! The options of `did`.
 
 use crate::common::{problems, valid};
-use crate::refused;
+use crate::{hint, refused};
 
 #[test]
 fn counts_are_whole_and_compared_once() {
@@ -100,4 +100,34 @@ fn aggregates_have_one_function_and_one_comparison() {
         &[("$.aggregate", "missing"), (r#"$.aggregate[">"]"#, "unknown key")],
     );
     refused(r#"{"did": "e", "aggregate": "sum"}"#, &[("$.aggregate", "found a string")]);
+}
+
+#[test]
+fn occurrence_counts_from_either_end_among_some() {
+    let with = |occurrence: &str| format!(r#"{{"did": "e", "occurrence": {occurrence}}}"#);
+    for occurrence in [r#"{"nth": 1}"#, r#"{"nth": -1000}"#, r#"{"nth": 3.00}"#, r#""last""#] {
+        valid(&with(occurrence));
+    }
+    valid(r#"{"did": "e", "occurrence": {"nth": 2}, "among": [{"property": "p", "operator": "exists"}]}"#);
+    for nth in ["0", "1001", "-1001", "1.5", "99999999999999999999"] {
+        refused(
+            &with(&format!(r#"{{"nth": {nth}}}"#)),
+            &[("$.occurrence.nth", "is not a whole number from 1 to 1000")],
+        );
+    }
+    refused(&with(r#"{"nth": "2"}"#), &[("$.occurrence.nth", "found a string")]);
+    refused(&with("{}"), &[("$.occurrence", "\"nth\" is missing")]);
+    refused(&with(r#"{"nth": 1, "of": 2}"#), &[("$.occurrence.of", "unknown key")]);
+    refused(&with("2"), &[("$.occurrence", "found a number")]);
+    hint(&with("2"), "Write {\"nth\": 2}.");
+    let among = r#"{"property": "p", "operator": "exists"}"#;
+    refused(&format!(r#"{{"did": "e", "among": {among}}}"#), &[("$", "\"among\" goes with \"occurrence\"")]);
+    refused(
+        r#"{"did": "e", "occurrence": "first", "among": {"propety": "p", "operator": "exists"}}"#,
+        &[("$.among", "missing"), ("$.among.propety", "unknown key")],
+    );
+    refused(
+        &format!(r#"{{"did": "e", "occurrence": {{"nth": 2}}, "among": {among}, "count": {{"gte": 2}}}}"#),
+        &[("$", "cannot be combined")],
+    );
 }
