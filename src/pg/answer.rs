@@ -147,6 +147,7 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
         Condition::Not(_) => "everyone but those of its condition",
         Condition::Did(did) | Condition::DidNot(did) => match (&did.aggregate, did.occurrence, &did.count, &did.filter)
         {
+            _ if did.periods.is_some() => "periods counted",
             (Some(_), ..) => "figures added up",
             (_, Some(_), ..) => "one event a customer",
             (_, _, Some(_), _) => "events counted",

@@ -1,12 +1,13 @@
 //! `did`, chunk by chunk.
 
 use super::bits::Bits;
+use super::clock::Clock;
 use super::figure::Figures;
 use super::limits::{Budget, Stop};
 use super::plan::{DidPlan, Plan};
 use super::rows::{Bound, Rows, ones};
 use super::source::{Part, Source};
-use super::time::Timed;
+use super::time::{Offsets, Timed};
 use crate::segment::ids::IdReader;
 use crate::segment::times::Times;
 use crate::segment::{CHUNK, CHUNK_MASK, Entry, PACK};
@@ -15,6 +16,8 @@ use crate::segment::{CHUNK, CHUNK_MASK, Entry, PACK};
 pub(crate) struct Did<'a> {
     pub(super) plan: &'a DidPlan,
     pub(super) groups: Vec<Matching<'a>>,
+    pub(super) clock: Clock<'a>,
+    pub(super) offsets: Offsets<'a>,
     pub(super) timed: Timed<'a>,
     pub(super) figures: Option<Figures<'a>>,
     counters: Vec<u32>,
@@ -63,6 +66,8 @@ impl<'a> Did<'a> {
         let mut bound = Self {
             plan: did,
             groups: Vec::new(),
+            clock,
+            offsets: Offsets::new(clock),
             timed,
             figures: None,
             counters: Vec::new(),
@@ -108,6 +113,11 @@ impl<'a> Did<'a> {
     pub(crate) fn chunk(&mut self, chunk: u16, wanted: &Bits) -> Result<Bits, Stop> {
         let some = wanted.fewer_than(CHUNK as u64 / 8).then_some(wanted);
         self.timed.begin(chunk, some)?;
+        if let Some(periods) = &self.plan.periods {
+            let mut bits = self.periodic(chunk, some, wanted, periods)?;
+            bits.intersect(wanted);
+            return Ok(bits);
+        }
         let mut bits = match (self.plan.occurrence, self.plan.existence()) {
             (Some(occurrence), _) => {
                 let bits = self.one(chunk, some, occurrence)?;

@@ -12,6 +12,7 @@ mod json;
 mod limits;
 mod needs;
 mod occurrence;
+mod periods;
 mod plan;
 mod profiles;
 mod rows;
@@ -28,6 +29,7 @@ pub use clock::Calendar;
 pub use json::rest_values;
 pub use limits::{Limits, Stop};
 pub use plan::Plan;
+pub(crate) use plan::holds;
 pub use source::{Ids, Part, Source};
 pub use test::anniversary_between;
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::clock::{Calendar, Clock};
 use super::limits::{Budget, Stop};
 use super::needs::Needs;
+use super::periods::PeriodsPlan;
 use super::sample::SamplePlan;
 use super::test::{Patterns, Test, split};
 use super::time::TimePlan;
@@ -67,6 +68,7 @@ pub(crate) struct DidPlan {
     pub(crate) occurrence: Option<Occurrence>,
     /// The events of which one is taken.
     pub(crate) among: Pred,
+    pub(crate) periods: Option<PeriodsPlan>,
     pub(crate) zone: Rc<str>,
 }
 
@@ -85,16 +87,7 @@ impl DidPlan {
 
     /// Whether so many matching events satisfy `count`.
     pub(crate) fn counts(&self, events: u64) -> bool {
-        match self.count {
-            None => events >= 1,
-            Some(Comparison::Eq(number)) => events == number,
-            Some(Comparison::Neq(number)) => events != number,
-            Some(Comparison::Gt(number)) => events > number,
-            Some(Comparison::Gte(number)) => events >= number,
-            Some(Comparison::Lt(number)) => events < number,
-            Some(Comparison::Lte(number)) => events <= number,
-            Some(Comparison::Between(low, high)) => (low..=high).contains(&events),
-        }
+        self.count.as_ref().map_or(events >= 1, |count| holds(count, events))
     }
 
     /// The same as numbers of events from one to another, both included, or all others.
@@ -121,7 +114,7 @@ impl DidPlan {
 
     /// Whether it only matters if there is a matching event: then what is the answer when there is one.
     pub(crate) fn existence(&self) -> Option<bool> {
-        if self.aggregate.is_some() || self.occurrence.is_some() {
+        if self.aggregate.is_some() || self.occurrence.is_some() || self.periods.is_some() {
             return None;
         }
         match self.count {
@@ -129,6 +122,19 @@ impl DidPlan {
             Some(Comparison::Eq(0) | Comparison::Lt(1) | Comparison::Lte(0) | Comparison::Between(0, 0)) => Some(false),
             Some(_) => None,
         }
+    }
+}
+
+/// Whether a number satisfies a comparison.
+pub(crate) fn holds(comparison: &Comparison<u64>, number: u64) -> bool {
+    match *comparison {
+        Comparison::Eq(other) => number == other,
+        Comparison::Neq(other) => number != other,
+        Comparison::Gt(other) => number > other,
+        Comparison::Gte(other) => number >= other,
+        Comparison::Lt(other) => number < other,
+        Comparison::Lte(other) => number <= other,
+        Comparison::Between(low, high) => (low..=high).contains(&number),
     }
 }
 
@@ -374,7 +380,10 @@ impl<'a> Plan<'a> {
             Node::Not(inner) => !self.open(inner),
             Node::Did(did) => {
                 let did = &self.dids[*did];
-                did.aggregate.is_none() && did.occurrence.is_none() && did.counts(0)
+                match &did.periods {
+                    Some(periods) => periods.holds(0),
+                    None => did.aggregate.is_none() && did.occurrence.is_none() && did.counts(0),
+                }
             }
             Node::Profile(profile) => self.profiles[*profile].test.negated,
             Node::Sample(_) => true,
@@ -431,6 +440,9 @@ impl<'a> Plan<'a> {
             Node::Did(did) => {
                 let did = &self.dids[*did];
                 let filtered = usize::from(!did.filter.is_nothing());
+                if did.periods.is_some() {
+                    return 20;
+                }
                 match (&did.aggregate, did.occurrence, did.existence()) {
                     (None, None, Some(_)) => 1 + filtered * 3,
                     (None, ..) => 6 + filtered * 3,
@@ -457,6 +469,7 @@ impl<'a> Plan<'a> {
                 AggregatePlan { keys, inside, figure: aggregate.figure.clone() }
             }),
             occurrence: did.occurrence,
+            periods: did.periods.as_ref().map(|periods| PeriodsPlan::new(periods, &clock)),
             among: filter(did.among.as_ref(), &clock, &mut |_| Pred::Or(Vec::new())),
             zone: Rc::clone(zone),
         };

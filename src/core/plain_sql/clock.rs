@@ -117,7 +117,7 @@ impl Clock<'_> {
     }
 
     /// The first instant of the calendar unit that holds the day of `as_of`, or of one some units from it.
-    fn unit_start(&self, unit: CalendarUnit, moved: i32) -> String {
+    pub(super) fn unit_start(&self, unit: CalendarUnit, moved: i32) -> String {
         self.once(self.day_start(&self.unit_day(unit, moved)))
     }
 

@@ -17,7 +17,8 @@ pub struct Evidence {
     /// A statement that gives one row, `holds boolean, evidence jsonb`. The evidence is
     /// * of `did` and `did_not`: `count` of the matching events, `event_ids` of the first ten of them, and
     ///   `aggregate`, the figure, where one is asked for (null when there is no value; an average is rounded here), and
-    ///   `anchors`, the instants of those of its `time`;
+    ///   `anchors`, the instants of those of its `time`; with `per` the first days of the `periods` that hold, and no
+    ///   `aggregate`;
     /// * of `profile`: the property's `value`, through `[]` a list of the elements' values;
     /// * of `cohort`: its name as `cohort`;
     /// * of `sample`: the customer's `place`;
@@ -68,7 +69,11 @@ fn of_did(did: &Did, clock: &Clock, cx: &Context) -> String {
             quote::indent(&quote::indent(&first))
         ),
     ];
-    if let Some(aggregate) = &did.aggregate {
+    if let Some(periods) = &did.periods {
+        let holding = quote::indent(&super::periods::statement(did, periods.unit, &scan, clock));
+        let all = format!("SELECT coalesce(jsonb_agg(h.period ORDER BY h.period), '[]')\nFROM (\n{holding}\n) h");
+        entries.push(format!("'periods', {}", scalar(&all)));
+    } else if let Some(aggregate) = &did.aggregate {
         entries.push(format!("'aggregate', {}", scalar(&figure_of_one(aggregate, &scan))));
     }
     let anchors: Vec<String> = did

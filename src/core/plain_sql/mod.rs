@@ -11,6 +11,7 @@ mod clock;
 mod did;
 mod evidence;
 mod path;
+mod periods;
 mod predicate;
 mod quote;
 mod sample;

@@ -1,8 +1,8 @@
 //! One short English line for a condition or a step, for people who read a plan or the plain SQL.
 
 use super::{
-    Aggregate, Anchor, Argument, Comparison, Condition, Did, EventTypes, Figure, Hours, Occurrence, Predicate,
-    Property, PropertyTest, Step, StepKind, Times, Where, Window, WrittenPath, weekday_name,
+    Aggregate, Anchor, Argument, Comparison, Condition, Did, EventTypes, Figure, Hours, Occurrence, Periods, Predicate,
+    Property, PropertyTest, Step, StepKind, Streak, Times, Where, Window, WrittenPath, weekday_name,
 };
 use crate::value::Scalar;
 
@@ -112,7 +112,7 @@ impl Line {
     }
 
     fn did(&mut self, verb: &str, did: &Did) {
-        let Did { events, filter, count, time, aggregate, occurrence, among } = did;
+        let Did { events, filter, count, time, aggregate, occurrence, among, periods } = did;
         self.push(verb);
         self.push(" ");
         self.events(events);
@@ -133,6 +133,17 @@ impl Line {
         if let Some(aggregate) = aggregate {
             self.push(", ");
             self.aggregate(aggregate);
+        }
+        if let Some(Periods { unit, comparison, streak }) = periods {
+            self.push(", a ");
+            self.push(unit.name());
+            self.push(", in ");
+            self.comparison(comparison, |line, number| line.push(&number.value.to_string()), "exactly ");
+            self.push(match streak {
+                None => " of them",
+                Some(Streak::Longest) => " in a row",
+                Some(Streak::Current) => " in a row up to now",
+            });
         }
     }
 

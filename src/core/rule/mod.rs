@@ -105,6 +105,8 @@ pub struct Did {
     pub occurrence: Option<Occurrence>,
     /// The events of which `occurrence` takes one.
     pub among: Option<Where>,
+    /// By calendar units, and how many of these hold.
+    pub periods: Option<Periods>,
 }
 
 impl Did {
@@ -322,6 +324,40 @@ pub enum Occurrence {
     Nth(Whole),
     /// `{"nth": -3}`: the same, counted from the last.
     NthLast(Whole),
+}
+
+/// `per` and `periods`: in how many calendar units `count` and `aggregate` hold for that unit's events alone.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Periods {
+    /// The unit.
+    pub unit: CalendarUnit,
+    /// What the number is compared with.
+    pub comparison: Comparison<Whole>,
+    /// What is counted: all periods that hold, or those of one run.
+    pub streak: Option<Streak>,
+}
+
+/// Which run of adjoining periods is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Streak {
+    /// The longest.
+    Longest,
+    /// The one that ends with the unit of `as_of`, or right before it.
+    Current,
+}
+
+impl Streak {
+    /// Both, with the names rules use.
+    pub const ALL: [(&'static str, Self); 2] = [("longest", Self::Longest), ("current", Self::Current)];
+
+    /// The name rules use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Longest => "longest",
+            Self::Current => "current",
+        }
+    }
 }
 
 /// `time`: which events count.

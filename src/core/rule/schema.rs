@@ -10,7 +10,7 @@ use crate::time::Interval;
 /// What the schema cannot say; also its `$comment`.
 const BEYOND: &str = "A rule that this schema accepts can still be refused: for a regular expression that is not \
      valid or too large; bounds of a between in the wrong order; dates of a between in the wrong order; intervals of \
-     a between_ago of which the first is not the longer; an interval above 1000 years; percentages of a sample in the wrong order; hours that are alike; a number whose exponent is \
+     a between_ago of which the first is not the longer; an interval above 1000 years; percentages of a sample in the wrong order; hours that are alike; a count of 0 beside per; a number whose exponent is \
      beyond 5000 or that is finer than numeric holds; a step name that comes twice; a ref to no earlier step; more than \
      32 nested conditions and predicates; more than 1000 conditions, predicates and steps; more than 1 MiB of text; \
      an unknown cohort.";
@@ -119,12 +119,16 @@ fn conditions(also: &Value) -> Vec<Value> {
         let options = json!({
             word: reference("events"), "where": reference("where"), "count": reference("count"),
             "time": reference("time"), "aggregate": reference("aggregate"),
-            "occurrence": occurrence(), "among": reference("where"),
+            "occurrence": occurrence(), "among": reference("where"), "per": unit(), "periods": periods(),
         });
         let excluded = json!({"not": {
-            "required": ["occurrence"], "anyOf": [{"required": ["count"]}, {"required": ["aggregate"]}],
+            "required": ["occurrence"],
+            "anyOf": [{"required": ["count"]}, {"required": ["aggregate"]}, {"required": ["per"]}],
         }});
-        merged(merged(form(word, options), &excluded), &json!({"dependentRequired": {"among": ["occurrence"]}}))
+        merged(
+            merged(form(word, options), &excluded),
+            &json!({"dependentRequired": {"among": ["occurrence"], "per": ["periods"], "periods": ["per"]}}),
+        )
     };
     let mut forms = vec![
         form("and", json!({"and": reference("conditions")})),
@@ -231,6 +235,16 @@ fn aggregates() -> Vec<Value> {
         form(json!(["sum", "avg", "min", "max", "count_distinct"]), comparisons(&json!({"type": "number"}))),
         form(json!(["most_frequent"]), json!({"eq": reference("scalar"), "in": reference("scalars")})),
     ]
+}
+
+fn periods() -> Value {
+    let whole = json!({"type": "integer", "minimum": 0, "maximum": i64::MAX});
+    let comparison =
+        |name: &str, number: Value| object(&[name], &json!({name: number, "streak": {"enum": ["longest", "current"]}}));
+    let single = ["eq", "neq", "gt", "gte", "lt", "lte"].map(|name| comparison(name, whole.clone()));
+    let mut forms = single.to_vec();
+    forms.push(comparison("between", pair(&whole)));
+    json!({"oneOf": forms})
 }
 
 fn occurrence() -> Value {

@@ -51,7 +51,7 @@ fn condition(from: &Condition) -> Map<String, Value> {
 }
 
 fn did(word: &str, from: &Did) -> Map<String, Value> {
-    let Did { events, filter, count, time, aggregate: figure, occurrence, among } = from;
+    let Did { events, filter, count, time, aggregate: figure, occurrence, among, periods } = from;
     let mut object = object(word, event_types(events));
     if let Some(filter) = filter {
         object.insert("where".into(), where_(filter));
@@ -70,6 +70,14 @@ fn did(word: &str, from: &Did) -> Map<String, Value> {
     }
     if let Some(among) = among {
         object.insert("among".into(), where_(among));
+    }
+    if let Some(periods) = periods {
+        let mut numbers = comparison(&periods.comparison, whole);
+        if let Some(streak) = periods.streak {
+            numbers.insert("streak".into(), json!(streak.name()));
+        }
+        object.insert("per".into(), json!(periods.unit.name()));
+        object.insert("periods".into(), Value::Object(numbers));
     }
     object
 }

@@ -6,7 +6,8 @@ use super::predicate::TEST_KEYS;
 use super::problem::{Hint, quote};
 use super::{Object, Reader};
 use crate::rule::{
-    Aggregate, Comparison, Condition, Did, EventTypes, Figure, Occurrence, Operator, Property, Times, Where, Whole,
+    Aggregate, Comparison, Condition, Did, EventTypes, Figure, Occurrence, Operator, Periods, Property, Times, Where,
+    Whole,
 };
 use crate::value::Scalar;
 
@@ -52,8 +53,8 @@ impl Word {
     }
 }
 
-const OPTIONS: [&str; 6] = ["where", "count", "time", "aggregate", "occurrence", "among"];
-const COMPARISONS: [&str; 7] = ["eq", "neq", "gt", "gte", "lt", "lte", "between"];
+const OPTIONS: [&str; 8] = ["where", "count", "time", "aggregate", "occurrence", "among", "per", "periods"];
+pub(super) const COMPARISONS: [&str; 7] = ["eq", "neq", "gt", "gte", "lt", "lte", "between"];
 const FIGURES: [&str; 6] = ["sum", "avg", "min", "max", "count_distinct", "most_frequent"];
 const ONE_WORD: &str = "Write exactly one of and, or, not, did, did_not, profile, cohort, sequence, sample in one \
                         object; join several conditions with and.";
@@ -67,6 +68,7 @@ struct Options {
     aggregate: Option<Aggregate>,
     occurrence: Option<Occurrence>,
     among: Option<Where>,
+    periods: Option<Periods>,
 }
 
 impl<'a> Reader<'a> {
@@ -125,8 +127,8 @@ impl<'a> Reader<'a> {
 
     fn did(&mut self, object: &'a Object, word: &'static str) -> Option<Did> {
         let events = self.required(object, word, Self::events);
-        let Options { filter, count, time, aggregate, occurrence, among } = self.options(object)?;
-        Some(Did { events: events?, filter, count, time, aggregate, occurrence, among })
+        let Options { filter, count, time, aggregate, occurrence, among, periods } = self.options(object)?;
+        Some(Did { events: events?, filter, count, time, aggregate, occurrence, among, periods })
     }
 
     /// `E`.
@@ -153,6 +155,7 @@ impl<'a> Reader<'a> {
         let aggregate = self.optional(object, "aggregate", Self::aggregate);
         let occurrence = self.optional(object, "occurrence", Self::occurrence);
         let among = self.among(object);
+        let periods = self.periods(object, count.as_ref().and_then(Option::as_ref));
         if object.contains_key("occurrence") {
             for other in ["aggregate", "count"].into_iter().filter(|other| object.contains_key(*other)) {
                 self.problem(
@@ -168,6 +171,7 @@ impl<'a> Reader<'a> {
             aggregate: aggregate?,
             occurrence: occurrence?,
             among: among?,
+            periods: periods?,
         })
     }
 
@@ -179,7 +183,12 @@ impl<'a> Reader<'a> {
 
     /// Reports the keys that are neither these nor comparisons; for an operator's other spelling the hint names the
     /// canonical one.
-    fn comparison_keys(&mut self, object: &'a Object, beside: &[&'static str], comparisons: &[&'static str]) {
+    pub(super) fn comparison_keys(
+        &mut self,
+        object: &'a Object,
+        beside: &[&'static str],
+        comparisons: &[&'static str],
+    ) {
         let allowed = [beside, comparisons].concat();
         for key in object.keys().filter(|key| !allowed.contains(&key.as_str())) {
             let canonical = Operator::from_name(key).map(Operator::name).filter(|name| comparisons.contains(name));
@@ -191,7 +200,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn comparison<N: PartialOrd>(
+    pub(super) fn comparison<N: PartialOrd>(
         &mut self,
         object: &'a Object,
         two: &'static str,

@@ -8,6 +8,7 @@ mod calendar;
 mod condition;
 mod json;
 mod occurrence;
+mod periods;
 mod predicate;
 mod problem;
 mod property;

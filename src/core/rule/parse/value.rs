@@ -8,13 +8,16 @@ use crate::rule::Whole;
 use crate::value::{MAX_EXPONENT, Number, Scalar};
 
 /// The keys that may be left out wherever they are allowed.
-const OPTIONAL: [&str; 11] = [
+const OPTIONAL: [&str; 14] = [
     "where",
     "count",
     "time",
     "aggregate",
     "occurrence",
     "among",
+    "per",
+    "periods",
+    "streak",
     "ignore_case",
     "within",
     "as",

@@ -251,10 +251,26 @@ impl Random {
         if self.chance(3) {
             object.insert("count".into(), Value::Object(self.comparison(Self::whole)));
         }
+        if self.chance(4) {
+            object.insert("per".into(), json!(self.pick(&["day", "week", "month", "quarter", "year"])));
+            object.insert("periods".into(), self.periods());
+            // A count of 0 would be an error.
+            if object.contains_key("count") {
+                object.insert("count".into(), json!({"gte": self.whole(1)}));
+            }
+        }
         if self.chance(3) {
             object.insert("aggregate".into(), self.aggregate());
         }
         object
+    }
+
+    fn periods(&mut self) -> Value {
+        let mut periods = self.comparison(Self::whole);
+        if self.chance(2) {
+            periods.insert("streak".into(), json!(self.pick(&["longest", "current"])));
+        }
+        Value::Object(periods)
     }
 
     fn occurrence(&mut self) -> Value {
@@ -383,6 +399,9 @@ impl Random {
             "aggregate" => self.aggregate(),
             "occurrence" => self.occurrence(),
             "nth" => self.number(),
+            "per" => json!(self.pick(&["day", "week"])),
+            "periods" => self.periods(),
+            "streak" => json!("current"),
             "among" => self.filter(&[]),
             "profile" | "property" => self.path(),
             "value" => self.scalar(),
@@ -434,6 +453,9 @@ impl Random {
             "sample",
             "among",
             "nth",
+            "per",
+            "periods",
+            "streak",
             "from",
             "until",
             "first",

@@ -131,3 +131,37 @@ fn occurrence_counts_from_either_end_among_some() {
         &[("$", "cannot be combined")],
     );
 }
+
+#[test]
+fn periods_have_a_unit_and_a_number() {
+    let with = |options: &str| format!(r#"{{"did": "e", {options}}}"#);
+    for options in [
+        r#""per": "day", "periods": {"gte": 5}"#,
+        r#""per": "quarter", "periods": {"between": [0, 3], "streak": "longest"}, "count": {"neq": 0}"#,
+        r#""per": "week", "periods": {"eq": 0, "streak": "current"}, "aggregate": {"fn": "sum", "property": "p", "gt": 5}"#,
+    ] {
+        valid(&with(options));
+        valid(&with(options).replace("did", "did_not"));
+    }
+    refused(&with(r#""per": "day""#), &[("$", "\"per\" goes with \"periods\"")]);
+    refused(&with(r#""periods": {"gte": 1}"#), &[("$", "\"periods\" goes with \"per\"")]);
+    refused(
+        &with(r#""per": "day", "periods": {"gte": 1}, "occurrence": "first""#),
+        &[("$", "cannot be combined with \"per\""), ("$", "cannot be combined with \"periods\"")],
+    );
+    for count in [r#"{"eq": 0}"#, r#"{"lt": 1}"#, r#"{"lte": 0.0}"#, r#"{"between": [0, 0]}"#] {
+        let options = format!(r#""per": "day", "periods": {{"gte": 1}}, "count": {count}"#);
+        refused(&with(&options), &[("$.count", "no count of 0 does")]);
+    }
+    refused(
+        &with(r#""per": "days", "periods": {"streak": "now"}"#),
+        &[("$.per", "unknown calendar unit"), ("$.periods", "missing"), ("$.periods.streak", "unknown streak \"now\"")],
+    );
+    refused(
+        &with(r#""per": "day", "periods": {"gte": 1.5, "x": 1}"#),
+        &[("$.periods.gte", ""), ("$.periods.x", "unknown key")],
+    );
+    refused(&with(r#""per": "day", "periods": 3"#), &[("$.periods", "found a number")]);
+    hint(&with(r#""per": "days", "periods": {"gte": 1}"#), "Did you mean \"day\"?");
+    hint(&with(r#""per": "day", "period": {"gte": 1}"#), "Did you mean \"periods\" where \"period\" stands?");
+}
