@@ -155,14 +155,14 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
             _ if did.time.is_some() => "rows in the window",
             _ => "everyone with such an event",
         },
-        Condition::Profile(_) => "profiles that match",
+        Condition::Profile(_) | Condition::ProfileElement(_) => "profiles that match",
         Condition::Cohort(_) => "the cohort's own rule",
         Condition::Sequence(_) => "events in order",
         Condition::Sample(_) => "ids hashed",
     };
     let mut how = format!("index: {what}");
     // Segments are counted that hold events, which say nothing of a profile.
-    if !matches!(condition, Condition::Profile(_)) {
+    if !matches!(condition, Condition::Profile(_) | Condition::ProfileElement(_)) {
         how = if counted {
             format!("{how}; groups read: {}, skipped: {}", found.answer.groups, found.answer.skipped)
         } else {

@@ -211,6 +211,7 @@ fn leading(
             general(dictionary.texts(), &mut codes)?;
             general(dictionary.jsons(), &mut codes)?;
         }
+        Kind::Element(_) => general(dictionary.jsons(), &mut codes)?,
         Kind::Texts(_)
         | Kind::StartsWith(..)
         | Kind::EndsWith(..)

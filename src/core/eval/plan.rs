@@ -12,8 +12,8 @@ use super::test::{Patterns, Test, split};
 use super::time::TimePlan;
 use crate::plain_sql::{Source, Unresolved};
 use crate::rule::{
-    Argument, Comparison, Condition, Did, Figure, Occurrence, PathStep, Predicate, Rule, Sequence, StepKind, Times,
-    Where,
+    Argument, Comparison, Condition, Did, ElementTest, Figure, Occurrence, PathStep, Predicate, Rule, Sequence,
+    StepKind, Times, Where,
 };
 use crate::time::Interval;
 use crate::value::Scalar;
@@ -326,25 +326,10 @@ impl<'a> Plan<'a> {
 
     /// Compiles all patterns; may be interrupted before each.
     pub(crate) fn compile_patterns(&self, budget: &Budget, check: &dyn Fn()) -> Result<(), Stop> {
-        fn of_pred<'p>(
-            pred: &'p Pred,
-            patterns: &mut Patterns<'p>,
-            budget: &Budget,
-            check: &dyn Fn(),
-        ) -> Result<(), Stop> {
-            match pred {
-                Pred::And(list) | Pred::Or(list) => {
-                    list.iter().try_for_each(|pred| of_pred(pred, patterns, budget, check))
-                }
-                Pred::Not(inner) => of_pred(inner, patterns, budget, check),
-                Pred::Test(test) => patterns.compile(test, budget, check),
-                Pred::Same { .. } => Ok(()),
-            }
-        }
         let mut patterns = Patterns::default();
         for did in &self.dids {
             for filter in [&did.filter, &did.among].into_iter().chain(did.time.filters()) {
-                of_pred(filter, &mut patterns, budget, check)?;
+                patterns.compile_all(filter, budget, check)?;
             }
         }
         for profile in &self.profiles {
@@ -352,7 +337,7 @@ impl<'a> Plan<'a> {
         }
         for step in self.sequences.iter().flat_map(|sequence| &sequence.steps) {
             for filter in [&step.filter].into_iter().chain(step.time.filters()) {
-                of_pred(filter, &mut patterns, budget, check)?;
+                patterns.compile_all(filter, budget, check)?;
             }
         }
         Ok(())
@@ -372,23 +357,38 @@ impl<'a> Plan<'a> {
         Clock { as_of: self.as_of, zone, calendar: self.calendar }
     }
 
-    /// Whether it holds for a customer of whom nothing is known, so that members must be sought in the universe.
+    /// Whether it may hold for a customer of whom nothing is known, so that members must be sought in the universe.
     pub(crate) fn open(&self, node: &Node) -> bool {
+        self.of_unknown(node).0
+    }
+
+    /// Whether it may hold, and whether it may fail, for a customer of whom nothing is known but the id.
+    fn of_unknown(&self, node: &Node) -> (bool, bool) {
+        let always = |holds: bool| (holds, !holds);
         match node {
-            Node::And(list) => list.iter().all(|node| self.open(node)),
-            Node::Or(list) => list.iter().any(|node| self.open(node)),
-            Node::Not(inner) => !self.open(inner),
+            Node::And(list) => list
+                .iter()
+                .map(|node| self.of_unknown(node))
+                .fold((true, false), |all, one| (all.0 && one.0, all.1 || one.1)),
+            Node::Or(list) => list
+                .iter()
+                .map(|node| self.of_unknown(node))
+                .fold((false, true), |any, one| (any.0 || one.0, any.1 && one.1)),
+            Node::Not(inner) => {
+                let (holds, fails) = self.of_unknown(inner);
+                (fails, holds)
+            }
             Node::Did(did) => {
                 let did = &self.dids[*did];
-                match &did.periods {
+                always(match &did.periods {
                     Some(periods) => periods.holds(0),
                     None => did.aggregate.is_none() && did.occurrence.is_none() && did.counts(0),
-                }
+                })
             }
-            Node::Profile(profile) => self.profiles[*profile].test.negated,
-            Node::Sample(_) => true,
+            Node::Profile(profile) => always(self.profiles[*profile].test.negated),
+            Node::Sample(_) => (true, true),
             // Members of another cohort are in the universe.
-            Node::Sequence(_) | Node::Cohort(_) => false,
+            Node::Sequence(_) | Node::Cohort(_) => always(false),
         }
     }
 
@@ -401,6 +401,11 @@ impl<'a> Plan<'a> {
             Condition::DidNot(did) => Node::Not(Box::new(self.did(did, zone))),
             Condition::Profile(test) => {
                 let test = Rc::new(Test::new(test, &self.clock(zone)));
+                self.profiles.push(ProfilePlan { test, zone: Rc::clone(zone) });
+                Node::Profile(self.profiles.len() - 1)
+            }
+            Condition::ProfileElement(test) => {
+                let test = Rc::new(element(test, &self.clock(zone)));
                 self.profiles.push(ProfilePlan { test, zone: Rc::clone(zone) });
                 Node::Profile(self.profiles.len() - 1)
             }
@@ -548,6 +553,10 @@ fn time(times: Option<&Times>, clock: &Clock, zone: &Rc<str>) -> TimePlan {
     TimePlan::new(times.map_or(&[], Times::forms), clock, zone, &mut of_anchor)
 }
 
+fn element(test: &ElementTest, clock: &Clock) -> Test {
+    Test::element(&test.property, filter(Some(&test.filter), clock, &mut |_| Pred::Or(Vec::new())))
+}
+
 fn filter(filter: Option<&Where>, clock: &Clock, refer: &mut dyn FnMut(&crate::rule::PropertyTest) -> Pred) -> Pred {
     let predicates = filter.map_or(&[][..], Where::predicates);
     Pred::And(predicates.iter().map(|one| predicate(one, clock, refer)).collect())
@@ -558,6 +567,7 @@ fn predicate(one: &Predicate, clock: &Clock, refer: &mut dyn FnMut(&crate::rule:
         Predicate::And(list) => Pred::And(list.iter().map(|one| predicate(one, clock, refer)).collect()),
         Predicate::Or(list) => Pred::Or(list.iter().map(|one| predicate(one, clock, refer)).collect()),
         Predicate::Not(inner) => Pred::Not(Box::new(predicate(inner, clock, refer))),
+        Predicate::Element(test) => Pred::Test(Rc::new(element(test, clock))),
         Predicate::Test(test) if matches!(test.argument, Argument::Ref(_)) => refer(test),
         Predicate::Test(test) => {
             let test = Rc::new(Test::new(test, clock));

@@ -11,7 +11,8 @@ use regex::Regex;
 use super::clock::{Clock, moved_units, unit_of};
 use super::json;
 use super::limits::{Budget, Stop};
-use crate::rule::{Argument, Operator, PathStep, PropertyTest, Units, compile_pattern_within};
+use super::plan::Pred;
+use crate::rule::{Argument, Operator, PathStep, Property, PropertyTest, Units, compile_pattern_within};
 use crate::segment::item::{Decimal, Item, Numeric};
 use crate::text::simple_lower;
 use crate::time::{Reading, read};
@@ -56,6 +57,8 @@ pub(crate) enum Kind {
     Day(NaiveDate),
     /// A day whose anniversary lies between two days, both included.
     Anniversary(NaiveDate, NaiveDate),
+    /// An array with an element that satisfies a predicate.
+    Element(Box<Pred>),
     /// Nothing satisfies it.
     Never,
 }
@@ -72,8 +75,21 @@ pub(crate) struct Pattern {
 pub(crate) struct Patterns<'p>(HashMap<(&'p str, bool), Regex>);
 
 impl<'p> Patterns<'p> {
-    /// Compiles the pattern of a test, if it has one, in what the budget has left; may be interrupted before.
+    /// Compiles the patterns of a predicate.
+    pub(crate) fn compile_all(&mut self, pred: &'p Pred, budget: &Budget, check: &dyn Fn()) -> Result<(), Stop> {
+        match pred {
+            Pred::And(list) | Pred::Or(list) => list.iter().try_for_each(|pred| self.compile_all(pred, budget, check)),
+            Pred::Not(inner) => self.compile_all(inner, budget, check),
+            Pred::Test(test) => self.compile(test, budget, check),
+            Pred::Same { .. } => Ok(()),
+        }
+    }
+
+    /// Compiles the patterns of a test, in what the budget has left; may be interrupted before each.
     pub(crate) fn compile(&mut self, test: &'p Test, budget: &Budget, check: &dyn Fn()) -> Result<(), Stop> {
+        if let Kind::Element(pred) = &test.kind {
+            return self.compile_all(pred, budget, check);
+        }
         let Kind::Regex(pattern) = &test.kind else { return Ok(()) };
         if pattern.compiled.get().is_some() {
             return Ok(());
@@ -217,6 +233,23 @@ impl Test {
         Self { keys, inside, negated: test.operator.negates().is_some(), kind }
     }
 
+    /// Makes a test of the elements of arrays ready.
+    pub(crate) fn element(property: &Property, pred: Pred) -> Self {
+        let (keys, inside) = split(&property.steps);
+        Self { keys, inside, negated: false, kind: Kind::Element(Box::new(pred)) }
+    }
+
+    /// Whether the positive test holds of a JSON value, of which the whole path is still to be followed.
+    fn holds_in(&self, text: &str, clock: &Clock) -> bool {
+        let way: Vec<PathStep> =
+            self.keys.iter().cloned().map(PathStep::Key).chain(self.inside.iter().cloned()).collect();
+        let mut holds = false;
+        json::reach(text, &way, &mut |value| {
+            holds = holds || json::as_item(value, |item| self.holds_of(item, clock)).unwrap_or(false);
+        });
+        holds
+    }
+
     /// Whether the positive test holds of a value found at a column, or below it at some steps.
     pub(crate) fn holds(&self, item: Item, below: &[PathStep], clock: &Clock) -> bool {
         if below.is_empty() {
@@ -259,6 +292,10 @@ impl Test {
                 text.is_some_and(|text| with_case(text, *ignore_case, |text| text.ends_with(wanted.as_str())))
             }
             Kind::Regex(pattern) => text.zip(pattern.compiled.get()).is_some_and(|(text, regex)| regex.is_match(text)),
+            Kind::Element(pred) => {
+                let Item::Json(array) = item else { return false };
+                json::elements(array).any(|element| element.trim_ascii() != "null" && pred_holds(pred, element, clock))
+            }
             Kind::ContainsAny(equal) => has_element(item, equal),
             Kind::ContainsAll(all) => all.iter().all(|equal| has_element(item, equal)),
             Kind::Instant(first, last) => {
@@ -272,6 +309,17 @@ impl Test {
                 .and_then(|reading| clock.day(clock.instant(reading)))
                 .is_some_and(|day| anniversary_between(day, *first, *last)),
         }
+    }
+}
+
+/// Whether a predicate holds of an element of an array.
+fn pred_holds(pred: &Pred, element: &str, clock: &Clock) -> bool {
+    match pred {
+        Pred::And(list) => list.iter().all(|pred| pred_holds(pred, element, clock)),
+        Pred::Or(list) => list.iter().any(|pred| pred_holds(pred, element, clock)),
+        Pred::Not(inner) => !pred_holds(inner, element, clock),
+        Pred::Test(test) => test.holds_in(element, clock),
+        Pred::Same { .. } => false, // refers to another event, which no predicate of an element does
     }
 }
 

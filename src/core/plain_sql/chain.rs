@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use super::clock::Clock;
 use super::did::{Found, customers};
-use super::predicate::positive;
+use super::predicate::{element, positive};
+use super::scan::Scan;
 use super::{Context, HELPERS, Source, Unresolved, quote, sequence};
 use crate::rule::{Condition, Rule};
 
@@ -105,6 +106,15 @@ impl Chain<'_> {
                 );
                 // A negation is true of customers without a profile row, too.
                 Ok(self.leaf(place, &sql, test.operator.negates().is_some()))
+            }
+            Condition::ProfileElement(test) => {
+                let mut conditions: Vec<String> =
+                    self.cx.only.iter().map(|customer| format!("p.customer_id = {customer}")).collect();
+                let no_steps = |_: &crate::rule::Reference| String::from("NULL::jsonb");
+                conditions.push(element(test, "p.profile", 0, clock, &no_steps));
+                let table = format!("{}.cohort_customer p", self.cx.schema);
+                let scan = Scan { from: vec![table], conditions };
+                Ok(self.leaf(place, &scan.select("p.customer_id"), false))
             }
             Condition::Cohort(name) => self.cohort(name, &place.path),
             Condition::Sample(sample) => {

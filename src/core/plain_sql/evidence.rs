@@ -5,7 +5,7 @@ use super::clock::Clock;
 use super::did::figure_of_one;
 use super::scan::matching;
 use super::{Context, Unresolved, all, clock, path, quote, sequence};
-use crate::rule::{Condition, Did, PropertyTest, Rule, Sequence, Times, Window};
+use crate::rule::{Condition, Did, Property, Rule, Sequence, Times, Window};
 
 /// One condition of a rule, as it is for one customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,8 @@ pub fn evidence(rule: &Rule, customer: &str, cx: &Context) -> Result<Vec<Evidenc
             let evidence = match place.condition {
                 Condition::And(_) | Condition::Or(_) | Condition::Not(_) => "NULL::jsonb".to_owned(),
                 Condition::Did(did) | Condition::DidNot(did) => of_did(did, &clock, cx),
-                Condition::Profile(test) => of_profile(test, customer, cx),
+                Condition::Profile(test) => of_profile(&test.property, customer, cx),
+                Condition::ProfileElement(test) => of_profile(&test.property, customer, cx),
                 Condition::Cohort(name) => format!("jsonb_build_object('cohort', {})", typed(name)),
                 Condition::Sample(sample) => {
                     object(&[format!("'place', {}", super::sample::place(sample, customer, cx))])
@@ -96,8 +97,8 @@ fn of_did(did: &Did, clock: &Clock, cx: &Context) -> String {
     object(&entries)
 }
 
-fn of_profile(test: &PropertyTest, customer: &str, cx: &Context) -> String {
-    let reached = path::follow("p.profile", &test.property.steps, 0);
+fn of_profile(property: &Property, customer: &str, cx: &Context) -> String {
+    let reached = path::follow("p.profile", &property.steps, 0);
     let value = if reached.elements.is_empty() { reached.value } else { format!("jsonb_agg({})", reached.value) };
     let mut from = vec![format!("{}.cohort_customer p", cx.schema)];
     from.extend(reached.elements);

@@ -96,6 +96,9 @@ fn with_everywhere(text: &str) -> Value {
             {"hours": ["22:00", "06:00"]},
         ]},
         {"sample": {"percent": [0, 5], "salt": text}},
+        {"did": text, "where": {"element": key, "where": [test("eq", json!(text)),
+            {"element": ".", "where": {"property": ".", "operator": "eq", "value": text}}]}},
+        {"profile": key, "element": true, "where": test("eq", json!(text))},
         {"did": [text, "other"], "aggregate": {"fn": "sum", "property": key, "gte": 3}},
         {"profile": key, "operator": "neq", "value": text},
         {"cohort": "named"},
@@ -132,8 +135,8 @@ fn all_sql(text: &str) -> Vec<String> {
 /// Every `"x"` of a rule becomes the text.
 fn replace(condition: &mut crate::rule::Condition, text: &str) {
     use crate::rule::{
-        Anchor, Argument, Condition, EventTypes, Figure, PathStep, Predicate, Property, PropertyTest, Times, Where,
-        Window,
+        Anchor, Argument, Condition, ElementTest, EventTypes, Figure, PathStep, Predicate, Property, PropertyTest,
+        Times, Where, Window,
     };
     use crate::value::Scalar;
     fn string(place: &mut String, text: &str) {
@@ -174,10 +177,18 @@ fn replace(condition: &mut crate::rule::Condition, text: &str) {
             Some(Where::All(predicates)) => predicates,
         };
         for predicate in predicates {
-            if let Predicate::Test(place) = predicate {
-                test(place, text);
+            match predicate {
+                Predicate::Test(place) => test(place, text),
+                Predicate::Element(place) => element(place, text),
+                Predicate::And(_) | Predicate::Or(_) | Predicate::Not(_) => {}
             }
         }
+    }
+    fn element(place: &mut ElementTest, text: &str) {
+        property(&mut place.property, text);
+        let mut inner = Some(place.filter.clone());
+        filter(&mut inner, text);
+        place.filter = inner.expect("what was put in");
     }
     fn types(place: &mut EventTypes, text: &str) {
         match place {
@@ -212,6 +223,7 @@ fn replace(condition: &mut crate::rule::Condition, text: &str) {
             }
         }
         Condition::Profile(place) => test(place, text),
+        Condition::ProfileElement(place) => element(place, text),
         Condition::Cohort(_) => {}
         Condition::Sample(sample) => string(&mut sample.salt, text),
         Condition::Sequence(sequence) => {

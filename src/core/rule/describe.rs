@@ -1,8 +1,9 @@
 //! One short English line for a condition or a step, for people who read a plan or the plain SQL.
 
 use super::{
-    Aggregate, Anchor, Argument, Comparison, Condition, Did, EventTypes, Figure, Hours, Occurrence, Periods, Predicate,
-    Property, PropertyTest, Step, StepKind, Streak, Times, Where, Window, WrittenPath, weekday_name,
+    Aggregate, Anchor, Argument, Comparison, Condition, Did, ElementTest, EventTypes, Figure, Hours, Occurrence,
+    Periods, Predicate, Property, PropertyTest, Step, StepKind, Streak, Times, Where, Window, WrittenPath,
+    weekday_name,
 };
 use crate::value::Scalar;
 
@@ -24,6 +25,10 @@ impl Condition {
             Self::Profile(test) => {
                 line.push("profile ");
                 line.test(test);
+            }
+            Self::ProfileElement(test) => {
+                line.push("profile: ");
+                line.element(test);
             }
             Self::Cohort(name) => {
                 line.push("in cohort ");
@@ -212,7 +217,15 @@ impl Line {
                 self.grouped(std::slice::from_ref(inner), "");
             }
             Predicate::Test(test) => self.test(test),
+            Predicate::Element(test) => self.element(test),
         }
+    }
+
+    fn element(&mut self, test: &ElementTest) {
+        self.push("an element of ");
+        self.property(&test.property);
+        self.push(" where ");
+        self.grouped(test.filter.predicates(), " and ");
     }
 
     fn grouped(&mut self, predicates: &[Predicate], between: &str) {

@@ -59,6 +59,8 @@ pub enum Condition {
     DidNot(Did),
     /// A property of the customer's profile; no profile row reads as an empty profile.
     Profile(PropertyTest),
+    /// One element of an array in the profile satisfies all of some predicates.
+    ProfileElement(ElementTest),
     /// Member of another saved cohort, by name.
     Cohort(String),
     /// Steps in order.
@@ -148,6 +150,17 @@ pub enum Predicate {
     Not(Box<Predicate>),
     /// One property.
     Test(PropertyTest),
+    /// One element of an array satisfies all of some predicates.
+    Element(Box<ElementTest>),
+}
+
+/// `{"element": P, "where": …}`: one and the same element of an array satisfies all of these.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ElementTest {
+    /// The array, or through `[]` the arrays.
+    pub property: Property,
+    /// What an element must satisfy; paths start there, and [`Property::ELEMENT`] is the element itself.
+    pub filter: Where,
 }
 
 /// One comparison of one property of an event's data or a profile.
@@ -200,8 +213,13 @@ pub struct Reference {
 pub struct Property {
     /// How it was written, for the canonical JSON.
     pub written: WrittenPath,
-    /// Where it leads, outermost first; never empty; starts with a [`PathStep::Key`].
+    /// Where it leads, outermost first; starts with a [`PathStep::Key`], and is empty only of [`Property::ELEMENT`].
     pub steps: Vec<PathStep>,
+}
+
+impl Property {
+    /// The path of an element itself, within its own predicates.
+    pub const ELEMENT: &'static str = ".";
 }
 
 /// The two spellings of a path.

@@ -38,9 +38,12 @@ pub fn json_schema(zone_names: &[String]) -> Value {
             "events": {"oneOf": [reference("event"), list(&reference("event"))]},
             "event": {"type": "string", "minLength": 1},
             "where": either_list("predicate"),
-            "predicate": {"oneOf": predicates("predicate", false)},
+            "predicate": {"oneOf": predicates("predicate", "path", false)},
+            "elementWhere": either_list("elementPredicate"),
+            "elementPredicate": {"oneOf": predicates("elementPredicate", "elementPath", false)},
+            "elementPath": {"oneOf": [{"const": "."}, reference("path")]},
             "stepWhere": either_list("stepPredicate"),
-            "stepPredicate": {"oneOf": predicates("stepPredicate", true)},
+            "stepPredicate": {"oneOf": predicates("stepPredicate", "path", true)},
             "path": {"oneOf": [
                 {"type": "string", "pattern": format!("^{DOTTED}$")},
                 list(&json!({"type": "string"})),
@@ -140,22 +143,25 @@ fn conditions(also: &Value) -> Vec<Value> {
         form("sequence", json!({"sequence": reference("steps"), "within": reference("interval")})),
         form("sample", json!({"sample": reference("sample")})),
     ];
-    forms.extend(tests("profile", false, also));
+    let element = json!({"profile": reference("path"), "element": {"const": true}, "where": reference("elementWhere")});
+    forms.push(object(&["profile", "element", "where"], &merged(element, also)));
+    forms.extend(tests("profile", "path", false, also));
     forms
 }
 
-fn predicates(this: &str, in_step: bool) -> Vec<Value> {
+fn predicates(this: &str, path: &str, in_step: bool) -> Vec<Value> {
     let mut forms = vec![
         object(&["and"], &json!({"and": list(&reference(this))})),
         object(&["or"], &json!({"or": list(&reference(this))})),
         object(&["not"], &json!({"not": reference(this)})),
+        object(&["element", "where"], &json!({"element": reference(path), "where": reference("elementWhere")})),
     ];
-    forms.extend(tests("property", in_step, &json!({})));
+    forms.extend(tests("property", path, in_step, &json!({})));
     forms
 }
 
 /// The comparisons of one property, a form for each kind of value.
-fn tests(key: &str, in_step: bool, also: &Value) -> Vec<Value> {
+fn tests(key: &str, path: &str, in_step: bool, also: &Value) -> Vec<Value> {
     let mut groups: Vec<(Takes, bool, Vec<&str>)> = Vec::new();
     for operator in Operator::all() {
         let names = std::iter::once(operator.name()).chain(operator.aliases().iter().copied());
@@ -168,7 +174,7 @@ fn tests(key: &str, in_step: bool, also: &Value) -> Vec<Value> {
     let form = |names: &[&str], argument: Option<(&str, Value)>, ignore_case: Option<Value>| {
         let mut required = vec![key, "operator"];
         let mut properties = Map::new();
-        properties.insert(key.to_owned(), reference("path"));
+        properties.insert(key.to_owned(), reference(path));
         properties.insert("operator".to_owned(), json!({"enum": names}));
         if let Some((name, schema)) = argument {
             required.push(name);

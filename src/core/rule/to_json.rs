@@ -42,6 +42,12 @@ fn condition(from: &Condition) -> Map<String, Value> {
         Condition::Did(from) => did("did", from),
         Condition::DidNot(from) => did("did_not", from),
         Condition::Profile(from) => test("profile", from),
+        Condition::ProfileElement(from) => {
+            let mut object = object("profile", property(&from.property));
+            object.insert("element".into(), json!(true));
+            object.insert("where".into(), where_(&from.filter));
+            object
+        }
         Condition::Cohort(name) => object("cohort", json!(name)),
         Condition::Sequence(from) => sequence(from),
         Condition::Sample(Sample { from, to, salt }) => {
@@ -142,6 +148,11 @@ fn predicate(from: &Predicate) -> Value {
         Predicate::Or(any) => object("or", list(any, predicate)),
         Predicate::Not(inner) => object("not", predicate(inner)),
         Predicate::Test(from) => test("property", from),
+        Predicate::Element(from) => {
+            let mut object = object("element", property(&from.property));
+            object.insert("where".into(), where_(&from.filter));
+            object
+        }
     })
 }
 

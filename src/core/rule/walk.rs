@@ -43,6 +43,7 @@ impl Condition {
             Self::Did(_)
             | Self::DidNot(_)
             | Self::Profile(_)
+            | Self::ProfileElement(_)
             | Self::Cohort(_)
             | Self::Sequence(_)
             | Self::Sample(_) => Vec::new(),
@@ -56,6 +57,7 @@ impl Condition {
             Self::Did(_)
             | Self::DidNot(_)
             | Self::Profile(_)
+            | Self::ProfileElement(_)
             | Self::Cohort(_)
             | Self::Sequence(_)
             | Self::Sample(_) => Vec::new(),

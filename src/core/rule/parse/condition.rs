@@ -85,7 +85,12 @@ impl<'a> Reader<'a> {
         self.nested(value, "a condition, as an object", |reader, object| {
             let present = Word::ALL.into_iter().filter(|(name, _)| object.contains_key(*name));
             let words: Vec<(&'static str, Word)> = present.collect();
-            reader.unknown_keys(object, &allowed(&words, also));
+            let mut keys = allowed(&words, also);
+            if let ([("profile", Word::Profile)], true) = (words.as_slice(), object.contains_key("element")) {
+                keys.retain(|key| !TEST_KEYS.contains(key));
+                keys.extend(["element", "where"]);
+            }
+            reader.unknown_keys(object, &keys);
             reader.exactly_one(object, &Word::names(), "the word of the condition", ONE_WORD);
             if words.is_empty() {
                 reader.options(object);
@@ -112,6 +117,9 @@ impl<'a> Reader<'a> {
                 None
             }
             Word::DidNot => self.did(object, name).map(Condition::DidNot),
+            Word::Profile if object.contains_key("element") => {
+                self.element_of_profile(object, name).map(Condition::ProfileElement)
+            }
             Word::Profile => self.test(object, Some(name)).map(Condition::Profile),
             Word::Cohort => self
                 .required(object, name, |reader, value| reader.string(value, "the name of a cohort"))

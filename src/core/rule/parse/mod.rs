@@ -63,6 +63,7 @@ fn parse_checking(value: &Value, zones: &dyn Zones, check: &dyn Fn()) -> Result<
         parts: 0,
         patterns: HashMap::new(),
         step_names: None,
+        elements: 0,
     };
     let rule = reader.rule(value);
     match rule {
@@ -115,6 +116,8 @@ struct Reader<'a> {
     patterns: HashMap<(&'a str, bool), Option<String>>,
     /// Inside a step of a sequence: the names that `ref` may use there.
     step_names: Option<BTreeSet<&'a str>>,
+    /// How many elements of arrays this place looks into, one within the other.
+    elements: usize,
 }
 
 impl<'a> Reader<'a> {

@@ -6,10 +6,10 @@ use super::problem::{Hint, quote};
 use super::{Object, Reader};
 use crate::rule::operator::{ICONTAINS, Operator, Takes};
 use crate::rule::pattern::compile_pattern;
-use crate::rule::{Argument, Predicate, PropertyTest, Where};
+use crate::rule::{Argument, ElementTest, Predicate, PropertyTest, Where};
 use crate::value::Scalar;
 
-const WORDS: [&str; 4] = ["and", "or", "not", "property"];
+const WORDS: [&str; 5] = ["and", "or", "not", "property", "element"];
 
 /// What stands beside the property in a comparison.
 pub(super) const TEST_KEYS: [&str; 3] = ["operator", "value", "ignore_case"];
@@ -49,6 +49,9 @@ impl<'a> Reader<'a> {
                     allowed.push("ref");
                 }
             }
+            if words.contains(&"element") {
+                allowed.push("where");
+            }
             reader.unknown_keys(object, &allowed);
             if let [first, second, ..] = words.as_slice() {
                 reader.problem(
@@ -69,8 +72,37 @@ impl<'a> Reader<'a> {
             "and" => self.required(object, word, Self::predicates).map(Predicate::And),
             "or" => self.required(object, word, Self::predicates).map(Predicate::Or),
             "not" => self.required(object, word, Self::predicate).map(|inner| Predicate::Not(Box::new(inner))),
-            _ => self.test(object, Some("property")).map(Predicate::Test),
+            "element" => self.element(object, word).map(|test| Predicate::Element(Box::new(test))),
+            "property" => self.test(object, Some(word)).map(Predicate::Test),
+            other => unreachable!("\"{other}\" is no word of a predicate"),
         }
+    }
+
+    /// `{"element": P, "where": …}`, or the same of a profile under another key.
+    pub(super) fn element(&mut self, object: &'a Object, key: &'static str) -> Option<ElementTest> {
+        let property = self.required(object, key, Self::property);
+        // References to other steps do not reach in here.
+        let steps = self.step_names.take();
+        self.elements += 1;
+        let filter = self.required(object, "where", Self::filter);
+        self.elements -= 1;
+        self.step_names = steps;
+        Some(ElementTest { property: property?, filter: filter? })
+    }
+
+    /// `"element": true` of a profile condition.
+    pub(super) fn element_of_profile(&mut self, object: &'a Object, key: &'static str) -> Option<ElementTest> {
+        let flag = self.required(object, "element", |reader, value| {
+            let flag = reader.boolean(value)?;
+            if !flag {
+                reader.problem(
+                    "\"element\" can only be true",
+                    "Write true, or leave the key out and compare the property.",
+                );
+            }
+            flag.then_some(())
+        });
+        self.element(object, key).filter(|_| flag.is_some())
     }
 
     fn predicates(&mut self, value: &'a Value) -> Option<Vec<Predicate>> {

@@ -219,8 +219,20 @@ impl Random {
         object
     }
 
+    /// Predicates on an element of an array.
+    fn of_element(&mut self, depth: usize) -> Value {
+        let mut predicate = self.predicate(depth, &[]);
+        for key in ["property", "element"] {
+            if predicate.get(key).is_some() && self.chance(3) {
+                predicate[key] = json!(".");
+            }
+        }
+        if self.chance(2) { predicate } else { json!([predicate]) }
+    }
+
     fn predicate(&mut self, depth: usize, names: &[String]) -> Value {
-        match self.below(if depth == 0 { 1 } else { 6 }) {
+        match self.below(if depth == 0 { 1 } else { 7 }) {
+            6 => json!({"element": self.path(), "where": self.of_element(depth - 1)}),
             1 => json!({"and": self.list(3, |random| random.predicate(depth - 1, names))}),
             2 => json!({"or": self.list(3, |random| random.predicate(depth - 1, names))}),
             3 => json!({"not": self.predicate(depth - 1, names)}),
@@ -317,6 +329,11 @@ impl Random {
             0 | 1 => self.sequence(),
             2 if self.chance(2) => one("cohort", json!(self.word())),
             2 => one("sample", self.sample()),
+            3 if self.chance(4) => Map::from_iter([
+                ("profile".to_owned(), self.path()),
+                ("element".to_owned(), json!(true)),
+                ("where".to_owned(), self.of_element(1)),
+            ]),
             3 => self.test("profile", &[]),
             7 => one("and", self.list(3, nested)),
             8 => one("or", self.list(3, nested)),
@@ -402,6 +419,7 @@ impl Random {
             "per" => json!(self.pick(&["day", "week"])),
             "periods" => self.periods(),
             "streak" => json!("current"),
+            "element" => self.path(),
             "among" => self.filter(&[]),
             "profile" | "property" => self.path(),
             "value" => self.scalar(),
@@ -456,6 +474,7 @@ impl Random {
             "per",
             "periods",
             "streak",
+            "element",
             "from",
             "until",
             "first",
@@ -517,6 +536,7 @@ impl Random {
             "2026-01-01\n",
             "2026-04-31",
             "9999-12-31",
+            ".",
             "a.b",
             "a..b",
             "[]",
