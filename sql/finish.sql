@@ -15,6 +15,8 @@ COMMENT ON FUNCTION @extschema@.cohort_sql(jsonb, timestamptz) IS 'Plain SQL tha
 COMMENT ON FUNCTION @extschema@.cohort_validate(jsonb) IS 'Every problem of a rule: place, problem and remedy; no row for a valid one';
 COMMENT ON FUNCTION @extschema@.cohort_rule_schema() IS 'The JSON Schema (draft 2020-12) of rules, with this server''s time zones';
 COMMENT ON FUNCTION @extschema@.cohort_sample_place(text, text) IS 'Where a customer stands in the samples of a salt: from 0 to 100, exactly, by SHA-256 of salt and id';
+COMMENT ON FUNCTION @extschema@.cohort_groups(text, text, timestamptz) IS 'The groups that a property of profiles names, with how many of their customers are members of a saved cohort; groups without members are left out';
+COMMENT ON FUNCTION @extschema@.cohort_groups(jsonb, text, timestamptz) IS 'The groups that a property of profiles names, with how many of their customers a rule selects; groups without any are left out';
 COMMENT ON FUNCTION @extschema@.cohort_create(text, jsonb, text) IS 'Saves a rule under a name and gives the cohort''s id';
 COMMENT ON FUNCTION @extschema@.cohort_update(text, jsonb) IS 'Gives a saved cohort a new rule; the old one stays as a version';
 COMMENT ON FUNCTION @extschema@.cohort_rename(text, text) IS 'Renames a cohort and rewrites the rules that name it';

@@ -62,6 +62,7 @@ const SETS: &[PrivilegeSet] = &[
             "cohort_validate",
             "cohort_rule_schema",
             "cohort_sample_place",
+            "cohort_groups",
             "indexed_properties",
             "cohort_members",
             "cohort_history",

@@ -51,7 +51,7 @@ pub(crate) fn some_members(
 fn members_among(question: &Question, ids: &BTreeSet<String>) -> Fallible<Members> {
     /// Up to this many, each by itself takes less than an evaluation.
     const FEW: usize = 8;
-    if ids.len() <= FEW {
+    if ids.len() <= FEW && !question.planned(&ServerCalendar, question.instant(), |plan| Ok(plan.looks_at_others()))? {
         let mut found = Vec::new();
         for id in ids {
             if contains(question, id)? {
@@ -82,7 +82,17 @@ pub(crate) fn size(question: &Question) -> Fallible<i64> {
 pub(crate) fn contains(question: &Question, customer: &str) -> Fallible<bool> {
     if index::refusal()?.is_none() {
         let as_of = question.instant();
-        return question.planned(&ServerCalendar, as_of, |plan| index::contains(plan, customer));
+        let found = question.planned(&ServerCalendar, as_of, |plan| {
+            if !plan.looks_at_others() {
+                return index::contains(plan, customer).map(Some);
+            }
+            // It is known of all or of none.
+            let found = index::evaluate(plan, as_of, Ask { wish: MEMBERS, ..Ask::default() })?;
+            found.ok().map(|found| Ok(!found.members_among(&[customer])?.is_empty())).transpose()
+        })?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
     }
     let sql = question.ask(Some("$1"), plain_sql::members)?;
     spi::one(Snapshot::Callers, &format!("SELECT EXISTS (\n{sql}\n)"), &[customer.into()], |row| row.need(1))
@@ -159,6 +169,7 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
         Condition::Cohort(_) => "the cohort's own rule",
         Condition::Sequence(_) => "events in order",
         Condition::Sample(_) => "ids hashed",
+        Condition::Group(_) => "groups counted",
     };
     let mut how = format!("index: {what}");
     // Segments are counted that hold events, which say nothing of a profile.

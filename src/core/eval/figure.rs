@@ -560,7 +560,7 @@ impl ExactNumbers<'_> {
 
 /// A scalar, by value: numbers are one whatever their digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Scalar {
+pub(super) enum Scalar {
     Bool(bool),
     /// The shortest plain decimal.
     Number(String),
@@ -568,7 +568,7 @@ enum Scalar {
 }
 
 impl Scalar {
-    fn of(item: Item) -> Option<Self> {
+    pub(super) fn of(item: Item) -> Option<Self> {
         match item {
             Item::Bool(value) => Some(Self::Bool(value)),
             Item::Number(_) | Item::Big(_) => item.numeric().map(|number| Self::Number(plain(&number.exact()))),
@@ -577,7 +577,7 @@ impl Scalar {
         }
     }
 
-    fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         match self {
             Self::Bool(true) => "true",
             Self::Bool(false) => "false",

@@ -8,6 +8,7 @@ mod clock;
 mod codes;
 mod did;
 mod figure;
+mod group;
 mod json;
 mod limits;
 mod needs;
@@ -62,6 +63,8 @@ struct Run<'a> {
     dids: Vec<Did<'a>>,
     profiles: Vec<Profile<'a>>,
     sequences: Vec<Sequence<'a>>,
+    /// The customers of groups that hold.
+    groups: Vec<RoaringBitmap>,
     /// Of the chunk being evaluated: the members of cohorts, as far as they are known.
     cohorts: Vec<Option<Bits>>,
     universe: Option<Bits>,
@@ -207,6 +210,7 @@ impl<'a> Run<'a> {
             dids: Vec::new(),
             profiles: Vec::new(),
             sequences: Vec::new(),
+            groups: Vec::new(),
             cohorts: Vec::new(),
             universe: None,
             check,
@@ -238,6 +242,7 @@ impl<'a> Run<'a> {
             check();
             run.sequences.push(Sequence::new(plan, sequence, source, limits, budget)?);
         }
+        run.group_all(budget)?;
         Ok(run)
     }
 
@@ -298,6 +303,11 @@ impl<'a> Run<'a> {
             Node::Profile(profile) => Ok(self.profile(chunk, *profile, wanted)?),
             Node::Sequence(sequence) => {
                 let mut bits = self.sequences[*sequence].chunk(chunk, wanted)?;
+                bits.intersect(wanted);
+                Ok(bits)
+            }
+            Node::Group(group) => {
+                let mut bits = Bits::of_chunk(&self.groups[*group], chunk);
                 bits.intersect(wanted);
                 Ok(bits)
             }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::clock::{Calendar, Clock};
+use super::group::GroupPlan;
 use super::limits::{Budget, Stop};
 use super::needs::Needs;
 use super::periods::PeriodsPlan;
@@ -30,6 +31,8 @@ pub struct Plan<'a> {
     pub(crate) profiles: Vec<ProfilePlan>,
     pub(crate) sequences: Vec<SequencePlan>,
     pub(crate) samples: Vec<SamplePlan>,
+    /// Inner ones before outer ones.
+    pub(crate) groups: Vec<GroupPlan>,
     pub(crate) cohorts: Vec<CohortPlan>,
     /// The cohorts that the rule itself names, in its order.
     pub(crate) named: Vec<usize>,
@@ -47,6 +50,7 @@ pub(crate) enum Node {
     Profile(usize),
     Sequence(usize),
     Sample(usize),
+    Group(usize),
     Cohort(usize),
 }
 
@@ -250,6 +254,7 @@ impl<'a> Plan<'a> {
             profiles: Vec::new(),
             sequences: Vec::new(),
             samples: Vec::new(),
+            groups: Vec::new(),
             cohorts: Vec::new(),
             named: Vec::new(),
             names: HashMap::new(),
@@ -275,6 +280,7 @@ impl<'a> Plan<'a> {
         self.dids.iter().for_each(|did| did.needs(&mut needs));
         self.profiles.iter().for_each(|profile| needs.profile(profile.test.keys.first()));
         self.sequences.iter().for_each(|sequence| sequence.needs(&mut needs));
+        self.groups.iter().for_each(|group| needs.profile(group.keys.first()));
         if self.needs_universe() {
             needs.everyone();
         }
@@ -343,6 +349,12 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
+    /// Whether it depends on other customers whether one is a member.
+    #[must_use]
+    pub fn looks_at_others(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
     /// The ids of the fixed lists that are looked at.
     #[must_use]
     pub fn lists(&self) -> Vec<i64> {
@@ -387,8 +399,8 @@ impl<'a> Plan<'a> {
             }
             Node::Profile(profile) => always(self.profiles[*profile].test.negated),
             Node::Sample(_) => (true, true),
-            // Members of another cohort are in the universe.
-            Node::Sequence(_) | Node::Cohort(_) => always(false),
+            // Members of another cohort are in the universe; who is in a group has a profile.
+            Node::Sequence(_) | Node::Cohort(_) | Node::Group(_) => always(false),
         }
     }
 
@@ -413,6 +425,13 @@ impl<'a> Plan<'a> {
                 let plan = self.sequence(sequence, zone);
                 self.sequences.push(plan);
                 Node::Sequence(self.sequences.len() - 1)
+            }
+            Condition::Group(group) => {
+                let way = format!("{path}.{}", group.quantifier.name());
+                let inner = self.node(&way, &group.condition, zone)?;
+                let (keys, _) = split(&group.property.steps);
+                self.groups.push(GroupPlan { keys, quantifier: group.quantifier, inner });
+                Node::Group(self.groups.len() - 1)
             }
             Condition::Sample(sample) => {
                 self.samples.push(SamplePlan::new(sample));
@@ -457,6 +476,8 @@ impl<'a> Plan<'a> {
             Node::Profile(_) => 3,
             Node::Cohort(_) => 5,
             Node::Sequence(_) => 30,
+            // It is known by now.
+            Node::Group(_) => 1,
             // Ids are read and hashed one by one.
             Node::Sample(_) => 1_000,
         }

@@ -9,7 +9,7 @@ use super::clock::Clock;
 use super::did::{Found, customers};
 use super::predicate::{element, positive};
 use super::scan::Scan;
-use super::{Context, HELPERS, Source, Unresolved, quote, sequence};
+use super::{Context, HELPERS, Source, Unresolved, group, quote, sequence};
 use crate::rule::{Condition, Rule};
 
 /// How many cohorts may be reached one through another.
@@ -22,6 +22,14 @@ pub(super) struct Set {
     table: String,
     /// Whether the condition holds for everyone *but* those in the table.
     all_but: bool,
+}
+
+impl Set {
+    /// Whether a customer is in it.
+    fn holds(&self, customer: &str) -> String {
+        let not = if self.all_but { "NOT " } else { "" };
+        format!("{customer} {not}IN ({FROM}{})", self.table)
+    }
 }
 
 /// The chain as far as it is written.
@@ -50,6 +58,14 @@ pub(super) fn below<'a>(place: &Place<'a>) -> Vec<Place<'a>> {
 
 /// The statement that gives a condition's members.
 pub(super) fn members(place: &Place, clock: &Clock, cx: &Context) -> Result<String, Unresolved> {
+    if let Some(customer) = cx.only.filter(|_| looks_at_others(place.condition, cx, &mut Vec::new())) {
+        // What one customer is asked depends on others: all are asked, and one is taken.
+        let everyone = members(place, clock, &Context { only: None, ..*cx })?;
+        return Ok(format!(
+            "SELECT m.customer_id\nFROM (\n{}\n) m\nWHERE m.customer_id = {customer}",
+            quote::indent(&everyone)
+        ));
+    }
     let mut chain =
         Chain { cx, tables: Vec::new(), conditions: 0, universe: false, cohorts: HashMap::new(), through: Vec::new() };
     let set = chain.condition(place, clock)?;
@@ -64,6 +80,24 @@ pub(super) fn members(place: &Place, clock: &Clock, cx: &Context) -> Result<Stri
         chain.tables.insert(0, format!("{comment}\nuniverse AS (\n{}\n)", quote::indent(&super::universe(cx))));
     }
     Ok(format!("WITH\n{}\n{last}", chain.tables.join(",\n")))
+}
+
+/// Whether it depends on other customers whether a condition holds of one.
+pub(super) fn looks_at_others(condition: &Condition, cx: &Context, through: &mut Vec<String>) -> bool {
+    if let Condition::Group(_) = condition {
+        return true;
+    }
+    if let Condition::Cohort(name) = condition {
+        if through.contains(name) {
+            return false;
+        }
+        through.push(name.clone());
+        return match (cx.cohort)(name) {
+            Some(Source::Rule(rule)) => looks_at_others(&rule.condition, cx, through),
+            Some(Source::List(_)) | None => false,
+        };
+    }
+    condition.children().into_iter().any(|(_, child)| looks_at_others(child, cx, through))
 }
 
 const FROM: &str = "SELECT customer_id FROM ";
@@ -117,6 +151,12 @@ impl Chain<'_> {
                 Ok(self.leaf(place, &scan.select("p.customer_id"), false))
             }
             Condition::Cohort(name) => self.cohort(name, &place.path),
+            Condition::Group(group) => {
+                let sets = self.conditions(place, clock)?;
+                let Some(inner) = sets.into_iter().next() else { return Ok(self.everyone()) };
+                let satisfied = inner.holds("s.customer_id");
+                Ok(self.leaf(place, &group::customers(group, &satisfied, self.cx), false))
+            }
             Condition::Sample(sample) => {
                 let in_range = super::sample::in_range(sample, "u.customer_id", self.cx);
                 let everyone = self.everyone();

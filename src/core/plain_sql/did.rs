@@ -186,7 +186,7 @@ fn values(aggregate: &Aggregate, scan: &Scan) -> (Scan, String) {
 }
 
 /// `s.value` is a scalar; a number beyond the largest exponent has no value to be told apart by.
-const SCALAR: &str =
+pub(super) const SCALAR: &str =
     "(jsonb_typeof(s.value) IN ('string', 'boolean') OR kursaha_cohort.json_number(s.value) IS NOT NULL)";
 
 pub(super) fn subquery(sql: &str, alias: &str) -> String {

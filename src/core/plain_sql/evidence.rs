@@ -1,11 +1,11 @@
 //! What speaks for and against one customer, condition by condition.
 
-use super::chain::{Place, members};
+use super::chain::{Place, below, members};
 use super::clock::Clock;
 use super::did::figure_of_one;
 use super::scan::matching;
 use super::{Context, Unresolved, all, clock, path, quote, sequence};
-use crate::rule::{Condition, Did, Property, Rule, Sequence, Times, Window};
+use crate::rule::{Condition, Did, Group, Property, Rule, Sequence, Times, Window};
 
 /// One condition of a rule, as it is for one customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Evidence {
     ///   `aggregate`;
     /// * of `profile`: the property's `value`, through `[]` a list of the elements' values;
     /// * of `cohort`: its name as `cohort`;
+    /// * of `group`: the `group`, how many `customers` it has and how many of them satisfy the condition, as `members`; null
+    ///   without a group;
     /// * of `sample`: the customer's `place`;
     /// * of `sequence`: the `event_ids` of one assignment that satisfies it, null without one;
     /// * SQL null of `and`, `or` and `not`.
@@ -44,6 +46,7 @@ pub fn evidence(rule: &Rule, customer: &str, cx: &Context) -> Result<Vec<Evidenc
                 Condition::Profile(test) => of_profile(&test.property, customer, cx),
                 Condition::ProfileElement(test) => of_profile(&test.property, customer, cx),
                 Condition::Cohort(name) => format!("jsonb_build_object('cohort', {})", typed(name)),
+                Condition::Group(group) => of_group(group, &place, customer, &clock, cx)?,
                 Condition::Sample(sample) => {
                     object(&[format!("'place', {}", super::sample::place(sample, customer, cx))])
                 }
@@ -95,6 +98,21 @@ fn of_did(did: &Did, clock: &Clock, cx: &Context) -> String {
         entries.push(format!("'anchors', {}", quote::call("jsonb_build_array", &anchors)));
     }
     object(&entries)
+}
+
+fn of_group(group: &Group, place: &Place, customer: &str, clock: &Clock, cx: &Context) -> Result<String, Unresolved> {
+    let whole = Context { only: None, ..*cx };
+    let mut satisfied = String::new();
+    for inner in below(place) {
+        satisfied = quote::indent(&members(&inner, clock, &whole)?);
+    }
+    let values = quote::indent(&super::group::values(&group.property, &whole));
+    let counts = format!(
+        "WITH s AS (\n{values}\n)\nSELECT jsonb_build_object(\n  'group', s.value,\n  'customers', count(*),\n  \
+         'members', count(*) FILTER (WHERE s.customer_id IN (\n{satisfied}\n  ))\n)\nFROM s\n\
+         WHERE s.value = (SELECT o.value FROM s o WHERE o.customer_id = {customer})\nGROUP BY s.value"
+    );
+    Ok(scalar(&counts))
 }
 
 fn of_profile(property: &Property, customer: &str, cx: &Context) -> String {

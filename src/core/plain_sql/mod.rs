@@ -10,6 +10,7 @@ mod chain;
 mod clock;
 mod did;
 mod evidence;
+mod group;
 mod path;
 mod periods;
 mod predicate;
@@ -28,7 +29,7 @@ use std::fmt;
 
 pub use evidence::{Evidence, evidence};
 
-use crate::rule::{Condition, Rule};
+use crate::rule::{Condition, Property, Rule};
 use chain::{Place, below};
 use clock::Clock;
 
@@ -105,6 +106,18 @@ pub struct Part {
 /// When a cohort that the rule names cannot be resolved.
 pub fn members(rule: &Rule, cx: &Context) -> Result<String, Unresolved> {
     chain::members(&top(rule), &clock(rule, cx), cx)
+}
+
+/// The statement that gives the groups of a property with how many of their customers are members, those with members only.
+///
+/// # Errors
+/// As [`members`].
+pub fn groups(rule: &Rule, property: &Property, cx: &Context) -> Result<String, Unresolved> {
+    Ok(format!(
+        "SELECT s.value, count(*)\nFROM (\n{}\n) s\nJOIN (\n{}\n) m USING (customer_id)\nGROUP BY s.value",
+        quote::indent(&group::values(property, cx)),
+        quote::indent(&members(rule, cx)?)
+    ))
 }
 
 /// The statement that gives the `customer_id` of everyone in the universe, each once.

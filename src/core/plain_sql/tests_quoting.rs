@@ -98,6 +98,7 @@ fn with_everywhere(text: &str) -> Value {
         {"sample": {"percent": [0, 5], "salt": text}},
         {"did": text, "where": {"element": key, "where": [test("eq", json!(text)),
             {"element": ".", "where": {"property": ".", "operator": "eq", "value": text}}]}},
+        {"group": key, "any": {"did": text}},
         {"profile": key, "element": true, "where": test("eq", json!(text))},
         {"did": [text, "other"], "aggregate": {"fn": "sum", "property": key, "gte": 3}},
         {"profile": key, "operator": "neq", "value": text},
@@ -225,6 +226,10 @@ fn replace(condition: &mut crate::rule::Condition, text: &str) {
         Condition::Profile(place) => test(place, text),
         Condition::ProfileElement(place) => element(place, text),
         Condition::Cohort(_) => {}
+        Condition::Group(group) => {
+            property(&mut group.property, text);
+            replace(&mut group.condition, text);
+        }
         Condition::Sample(sample) => string(&mut sample.salt, text),
         Condition::Sequence(sequence) => {
             for step in &mut sequence.steps {

@@ -41,6 +41,11 @@ impl Condition {
                     line.push(&within.text);
                 }
             }
+            Self::Group(group) => {
+                line.push(group.quantifier.name());
+                line.push(" of the customers with the same ");
+                line.property(&group.property);
+            }
             Self::Sample(sample) => {
                 line.push("sample from ");
                 line.push(sample.from.text());

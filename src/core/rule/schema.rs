@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::operator::{ICONTAINS, Operator, Takes};
-use crate::rule::{CalendarUnit, WEEKDAYS};
+use crate::rule::{CalendarUnit, Quantifier, WEEKDAYS};
 use crate::sample::MAX_SALT;
 use crate::time::Interval;
 
@@ -143,6 +143,10 @@ fn conditions(also: &Value) -> Vec<Value> {
         form("sequence", json!({"sequence": reference("steps"), "within": reference("interval")})),
         form("sample", json!({"sample": reference("sample")})),
     ];
+    for (quantifier, _) in Quantifier::ALL {
+        let group = json!({"group": reference("singlePath"), quantifier: reference("condition")});
+        forms.push(object(&["group", quantifier], &merged(group, also)));
+    }
     let element = json!({"profile": reference("path"), "element": {"const": true}, "where": reference("elementWhere")});
     forms.push(object(&["profile", "element", "where"], &merged(element, also)));
     forms.extend(tests("profile", "path", false, also));

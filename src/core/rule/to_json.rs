@@ -50,6 +50,11 @@ fn condition(from: &Condition) -> Map<String, Value> {
         }
         Condition::Cohort(name) => object("cohort", json!(name)),
         Condition::Sequence(from) => sequence(from),
+        Condition::Group(group) => {
+            let mut object = object("group", property(&group.property));
+            object.insert(group.quantifier.name().into(), nested(&group.condition));
+            object
+        }
         Condition::Sample(Sample { from, to, salt }) => {
             object("sample", json!({"percent": [number(from), number(to)], "salt": salt}))
         }

@@ -40,6 +40,7 @@ impl Condition {
             Self::And(list) => listed("and", list).into_iter().zip(list).collect(),
             Self::Or(list) => listed("or", list).into_iter().zip(list).collect(),
             Self::Not(inner) => vec![(".not".to_owned(), inner)],
+            Self::Group(group) => vec![(format!(".{}", group.quantifier.name()), &group.condition)],
             Self::Did(_)
             | Self::DidNot(_)
             | Self::Profile(_)
@@ -54,6 +55,7 @@ impl Condition {
         match self {
             Self::And(list) | Self::Or(list) => list.iter_mut().collect(),
             Self::Not(inner) => vec![inner],
+            Self::Group(group) => vec![&mut group.condition],
             Self::Did(_)
             | Self::DidNot(_)
             | Self::Profile(_)

@@ -6,8 +6,8 @@ use super::predicate::TEST_KEYS;
 use super::problem::{Hint, quote};
 use super::{Object, Reader};
 use crate::rule::{
-    Aggregate, Comparison, Condition, Did, EventTypes, Figure, Occurrence, Operator, Periods, Property, Times, Where,
-    Whole,
+    Aggregate, Comparison, Condition, Did, EventTypes, Figure, Group, Occurrence, Operator, Periods, Property,
+    Quantifier, Times, Where, Whole,
 };
 use crate::value::Scalar;
 
@@ -23,10 +23,11 @@ enum Word {
     Cohort,
     Sequence,
     Sample,
+    Group,
 }
 
 impl Word {
-    const ALL: [(&'static str, Self); 9] = [
+    const ALL: [(&'static str, Self); 10] = [
         ("and", Self::And),
         ("or", Self::Or),
         ("not", Self::Not),
@@ -36,6 +37,7 @@ impl Word {
         ("cohort", Self::Cohort),
         ("sequence", Self::Sequence),
         ("sample", Self::Sample),
+        ("group", Self::Group),
     ];
 
     fn names() -> Vec<&'static str> {
@@ -49,14 +51,16 @@ impl Word {
             Self::Did | Self::DidNot => &OPTIONS,
             Self::Profile => &TEST_KEYS,
             Self::Sequence => &["within"],
+            Self::Group => &QUANTIFIERS,
         }
     }
 }
 
 const OPTIONS: [&str; 8] = ["where", "count", "time", "aggregate", "occurrence", "among", "per", "periods"];
 pub(super) const COMPARISONS: [&str; 7] = ["eq", "neq", "gt", "gte", "lt", "lte", "between"];
+const QUANTIFIERS: [&str; 3] = ["any", "all", "none"];
 const FIGURES: [&str; 6] = ["sum", "avg", "min", "max", "count_distinct", "most_frequent"];
-const ONE_WORD: &str = "Write exactly one of and, or, not, did, did_not, profile, cohort, sequence, sample in one \
+const ONE_WORD: &str = "Write exactly one of and, or, not, did, did_not, profile, cohort, sequence, sample, group in one \
                         object; join several conditions with and.";
 const ONE_COMPARISON: &str = "Write exactly one of eq, neq, gt, gte, lt, lte, between.";
 
@@ -126,11 +130,30 @@ impl<'a> Reader<'a> {
                 .map(|cohort| Condition::Cohort(cohort.to_owned())),
             Word::Sequence => self.sequence(object).map(Condition::Sequence),
             Word::Sample => self.required(object, name, Self::sample).map(Condition::Sample),
+            Word::Group => self.group(object, name).map(Condition::Group),
         }
     }
 
     fn conditions(&mut self, value: &'a Value) -> Option<Vec<Condition>> {
         self.list(value, "a list of conditions", Self::condition)
+    }
+
+    fn group(&mut self, object: &'a Object, name: &'static str) -> Option<Group> {
+        let property = self.required(object, name, Self::single_property);
+        let present = self.exactly_one(
+            object,
+            &QUANTIFIERS,
+            "what must hold in the group",
+            "Write exactly one of any, all, none with a condition.",
+        );
+        let mut group = None;
+        for word in &present {
+            let condition = self.required(object, word, Self::condition);
+            let quantifier = Quantifier::ALL.iter().find(|(name, _)| name == word).map(|(_, quantifier)| *quantifier);
+            group = quantifier.zip(condition);
+        }
+        let (quantifier, condition) = group.filter(|_| present.len() == 1)?;
+        Some(Group { property: property?, quantifier, condition: Box::new(condition) })
     }
 
     fn did(&mut self, object: &'a Object, word: &'static str) -> Option<Did> {

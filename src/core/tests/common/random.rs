@@ -316,6 +316,14 @@ impl Random {
         object
     }
 
+    fn group(&mut self, depth: usize) -> Map<String, Value> {
+        let inner = Value::Object(self.condition(depth));
+        Map::from_iter([
+            ("group".to_owned(), json!(self.pick(&["company", "a.b"]))),
+            (self.pick(&["any", "all", "none"]).to_owned(), inner),
+        ])
+    }
+
     fn sample(&mut self) -> Value {
         let from = self.below(60);
         let percent = json!([from, 60.5]);
@@ -325,7 +333,8 @@ impl Random {
     fn condition(&mut self, depth: usize) -> Map<String, Value> {
         let nested = |random: &mut Self| Value::Object(random.condition(depth - 1));
         let one = |word: &str, value| Map::from_iter([(word.to_owned(), value)]);
-        match self.below(if depth == 0 { 7 } else { 10 }) {
+        match self.below(if depth == 0 { 7 } else { 11 }) {
+            10 => self.group(depth - 1),
             0 | 1 => self.sequence(),
             2 if self.chance(2) => one("cohort", json!(self.word())),
             2 => one("sample", self.sample()),
@@ -420,6 +429,8 @@ impl Random {
             "periods" => self.periods(),
             "streak" => json!("current"),
             "element" => self.path(),
+            "group" => json!("company"),
+            "any" | "all" | "none" => Value::Object(self.condition(1)),
             "among" => self.filter(&[]),
             "profile" | "property" => self.path(),
             "value" => self.scalar(),
@@ -475,6 +486,9 @@ impl Random {
             "periods",
             "streak",
             "element",
+            "group",
+            "any",
+            "all",
             "from",
             "until",
             "first",

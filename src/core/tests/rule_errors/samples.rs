@@ -1,4 +1,4 @@
-//! Samples.
+//! Samples and groups.
 
 use crate::common::valid;
 use crate::{hint, refused};
@@ -41,4 +41,20 @@ fn samples_have_a_range_and_a_salt() {
 fn hints_name_what_was_meant() {
     hint(r#"{"sample": {"percents": [0, 5], "salt": "a"}}"#, "Did you mean \"percent\" where \"percents\" stands?");
     hint(r#"{"smaple": {"percent": [0, 5], "salt": "a"}}"#, "Did you mean \"sample\" where \"smaple\" stands?");
+}
+
+#[test]
+fn groups_have_one_quantifier() {
+    for word in ["any", "all", "none"] {
+        valid(&format!(r#"{{"group": "company.id", "{word}": {{"did_not": "login"}}}}"#));
+        valid(&format!(r#"{{"not": {{"group": ["a.b"], "{word}": {{"group": "c", "{word}": {{"cohort": "x"}}}}}}}}"#));
+    }
+    refused(r#"{"group": "a"}"#, &[("$", "what must hold in the group is missing")]);
+    refused(r#"{"group": "a[]", "any": {"did": ""}}"#, &[("$.any.did", "empty"), ("$.group", "many values")]);
+    refused(
+        r#"{"group": "a", "any": {"did": "e"}, "none": {"did": "e"}, "where": 1}"#,
+        &[("$", "exclude each other"), ("$.where", "unknown key")],
+    );
+    refused(r#"{"any": {"did": "e"}}"#, &[("$", "missing")]);
+    hint(r#"{"group": "a", "nome": {"did": "e"}}"#, "Did you mean \"none\" where \"nome\" stands?");
 }
