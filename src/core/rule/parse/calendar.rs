@@ -147,12 +147,11 @@ impl<'a> Reader<'a> {
             return None;
         };
         let present: Vec<&'static str> = ANCHORS.into_iter().filter(|word| object.contains_key(*word)).collect();
-        let mut allowed = ANCHORS.to_vec();
         let of_events = present.is_empty() || present.iter().any(|word| *word != "profile");
-        if of_events {
-            allowed.push("where");
+        self.unknown_keys(object, &[ANCHORS.as_slice(), &["where"]].concat());
+        if !of_events && object.contains_key("where") {
+            self.unknown_key("where", "\"where\" goes with \"first\" and \"last\".".into());
         }
-        self.unknown_keys(object, &allowed);
         self.exactly_one(object, &ANCHORS, "the anchor", "Write exactly one of first, last, profile.");
         // References to other steps do not reach in here.
         let steps = self.step_names.take();
