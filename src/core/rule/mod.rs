@@ -1,6 +1,6 @@
-//! A cohort rule: the types that every other part reads, after [`parse`] has checked them.
+//! A cohort rule: the types that every other part reads, after [`parse()`] has checked them.
 //!
-//! `serde_json::Value` --[`parse`]--> [`Rule`] --[`Rule::to_json`]--> canonical `serde_json::Value`.
+//! `serde_json::Value` --[`parse()`]--> [`Rule`] --[`Rule::to_json`]--> canonical `serde_json::Value`.
 //! A [`Rule`] keeps whatever its JSON said (`did_not` stays `did_not`, a single predicate stays single), so that the
 //! canonical JSON differs from what was given in operator names only.
 

@@ -18,7 +18,7 @@ const BEYOND: &str = "A rule that this schema accepts can still be refused: for 
 /// The schema of rules (JSON Schema draft 2020-12), with the server's time zones; without any, every string passes as
 /// a time zone.
 ///
-/// It accepts whatever [`super::parse`] accepts. It also accepts rules that the parser refuses for reasons that a JSON
+/// It accepts whatever [`super::parse()`] accepts. It also accepts rules that the parser refuses for reasons that a JSON
 /// Schema cannot state: the validity of a regular expression, the order of the bounds of `between` and `between_ago`,
 /// intervals above 1,000 years, exponents beyond the limit, step names that come twice or do not exist, depth, totals,
 /// the size of the text, and cohorts that do not exist. Its `$comment` lists them.

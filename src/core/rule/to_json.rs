@@ -11,7 +11,7 @@ use crate::time::Interval;
 use crate::value::{Number, Scalar};
 
 impl Rule {
-    /// The rule as it is stored. [`super::parse`] reads it back to an equal rule.
+    /// The rule as it is stored. [`super::parse()`] reads it back to an equal rule.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut object = condition(&self.condition);

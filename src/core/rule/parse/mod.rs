@@ -72,7 +72,7 @@ fn parse_checking(value: &Value, zones: &dyn Zones, check: &dyn Fn()) -> Result<
     }
 }
 
-/// As [`parse`], for the text of a `jsonb` value; nested as deep as `jsonb` allows, it cannot exhaust the stack.
+/// As [`parse()`], for the text of a `jsonb` value; nested as deep as `jsonb` allows, it cannot exhaust the stack.
 ///
 /// # Errors
 /// Every problem of the rule, sorted by place; one at `$` for a text that is too long or no JSON.
