@@ -150,6 +150,9 @@ SELECT * FROM cohort_sync_preview('vip', 'crm');
 -- cohort_sync_now
 SELECT cohort_sync_now('vip', 'crm');
 
+-- cohort_sync_execute
+CALL cohort_sync_execute('vip', 'crm');
+
 -- cohort_sync_resync
 SELECT cohort_sync_resync('vip', 'crm');
 

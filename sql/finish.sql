@@ -43,6 +43,7 @@ COMMENT ON FUNCTION @extschema@.cohort_sync_pause(text, text) IS 'Keeps a sync f
 COMMENT ON FUNCTION @extschema@.cohort_sync_resume(text, text) IS 'Lets a sync run again after a pause, or after it stopped by itself';
 COMMENT ON FUNCTION @extschema@.cohort_sync_drop(text, text) IS 'Ends a sync; what the destination has stays there';
 COMMENT ON FUNCTION @extschema@.cohort_sync_now(text, text, boolean) IS 'Asks for a run out of turn; force lets it pass the guards. Says what will happen';
+COMMENT ON PROCEDURE @extschema@.cohort_sync_execute(text, text, boolean, bigint, text, bigint, bigint, bigint, text) IS 'Runs a sync and waits for its end; starts the worker itself where the server''s workers do not. Cannot run inside a transaction block';
 COMMENT ON FUNCTION @extschema@.cohort_sync_resync(text, text) IS 'Asks for a run that sends every member again';
 COMMENT ON FUNCTION @extschema@.cohort_sync_preview(text, text) IS 'What a run would do now: adds, removes, unchanged, skipped by reason, and why it would be held; sends nothing';
 COMMENT ON FUNCTION @extschema@.cohort_sync_arm() IS 'Lets every sync run on this server and database: after a restore, when no other server feeds the same destinations';
@@ -94,7 +95,7 @@ BEGIN
         WHERE e.extname = 'kursaha_cohort'
           AND NOT EXISTS (SELECT FROM pg_init_privs i WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = p.oid)
     LOOP
-        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', routine);
+        EXECUTE format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', routine);
     END LOOP;
 END
 $$;

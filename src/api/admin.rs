@@ -101,6 +101,10 @@ const SETS: &[PrivilegeSet] = &[
             "cohort_sync_resume",
             "cohort_sync_drop",
             "cohort_sync_now",
+            "cohort_sync_execute",
+            "sync_request",
+            "sync_advance",
+            "sync_attend",
             "cohort_sync_resync",
             "cohort_sync_preview",
         ],
@@ -183,7 +187,7 @@ fn cohort_grant(privilege_set: &str, role: &str) -> Result<(), ErrorReport> {
             ],
             |row| row.need(1),
         )?;
-        spi::touch(&format!("GRANT EXECUTE ON FUNCTION {} TO {role}", routines.join(", ")), &[])?;
+        spi::touch(&format!("GRANT EXECUTE ON ROUTINE {} TO {role}", routines.join(", ")), &[])?;
     }
     Ok(())
 }

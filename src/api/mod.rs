@@ -4,6 +4,7 @@ mod admin;
 mod cohorts;
 mod destinations;
 mod evaluate;
+mod execute;
 mod groups;
 mod helpers;
 mod index;
