@@ -87,6 +87,12 @@ SELECT * FROM cohort_why('abandoned carts', 'bela');
 -- cohort_sql
 SELECT cohort_sql('{"did": "purchase"}'::jsonb);
 
+-- cohort_sample_place
+SELECT cohort_sample_place('asha', 'spring');
+
+-- cohort_groups
+SELECT * FROM cohort_groups('{"did": "purchase"}'::jsonb, 'city');
+
 -- cohort_overlap
 SELECT * FROM cohort_overlap(ARRAY['abandoned carts', 'vip']);
 
@@ -143,6 +149,9 @@ SELECT * FROM cohort_sync_preview('vip', 'crm');
 
 -- cohort_sync_now
 SELECT cohort_sync_now('vip', 'crm');
+
+-- cohort_sync_execute
+CALL cohort_sync_execute('vip', 'crm');
 
 -- cohort_sync_resync
 SELECT cohort_sync_resync('vip', 'crm');

@@ -51,6 +51,23 @@ BEGIN
                              regexp_replace(lost, '^\d+ ', ''), own.name),
             HINT = 'Add a column of your own, or a generated one; or make a view that shows the column in another way.';
     END IF;
+    IF own.is_public AND own.name IN ('cohort_event', 'cohort_customer') THEN
+        SELECT a.attname INTO lost FROM pg_attribute a
+        WHERE a.attrelid = own.relation AND NOT a.attnotnull AND NOT a.attisdropped
+          AND format('%I', a.attname) = ANY (ARRAY(SELECT split_part(c, ' ', 2) FROM unnest(own.columns) AS c)) LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+                MESSAGE = format('the column %I of %s stays NOT NULL', lost, own.name),
+                DETAIL = 'A row without it is no event and no profile; a question could not say whose it is.',
+                HINT = 'Keep what has no customer in a table of your own.';
+        END IF;
+        IF NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = own.relation AND i.indisprimary) THEN
+            RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+                MESSAGE = format('%s keeps its primary key', own.name),
+                DETAIL = 'The extension tells rows apart by it.',
+                HINT = 'Add a unique constraint of your own beside it. REINDEX makes a damaged one again.';
+        END IF;
+    END IF;
     IF own.name = 'cohort_event' AND own.is_public AND NOT EXISTS (
         SELECT FROM pg_attribute a WHERE a.attrelid = own.relation AND a.attname = 'event_id' AND a.attidentity = 'd')
     THEN
@@ -150,6 +167,17 @@ AS $$
 DECLARE
     own kursaha_cohort.own_relation;
 BEGIN
+    -- Functions name the sequence of the ids of events.
+    IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() d
+               JOIN pg_depend s ON s.classid = 'pg_class'::regclass AND s.objid = d.objid AND s.refclassid = 'pg_class'::regclass AND s.deptype = 'i'
+               JOIN kursaha_cohort.own_relation o ON o.relation = s.refobjid AND o.name = 'cohort_event'
+               JOIN pg_attribute a ON a.attrelid = o.relation AND a.attnum = s.refobjsubid AND a.attname = 'event_id'
+               JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S' AND c.relname <> 'cohort_event_event_id_seq'
+               WHERE d.classid = 'pg_class'::regclass) THEN
+        RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+            MESSAGE = 'cohort_event_event_id_seq of the extension kursaha_cohort keeps its name',
+            HINT = 'Its numbers can be set: ALTER TABLE … ALTER event_id RESTART WITH ….';
+    END IF;
     FOR own IN
         SELECT o.* FROM kursaha_cohort.own_relation o
         WHERE o.relation IN (
@@ -168,7 +196,7 @@ $$;
 COMMENT ON FUNCTION kursaha_cohort.table_altered() IS 'Refuses DDL that the extension''s tables do not survive, and keeps their triggers';
 
 CREATE EVENT TRIGGER cohort_table_altered ON ddl_command_end
-    WHEN TAG IN ('ALTER TABLE', 'ALTER VIEW', 'ALTER TRIGGER', 'CREATE TRIGGER', 'DROP TRIGGER')
+    WHEN TAG IN ('ALTER TABLE', 'ALTER VIEW', 'ALTER TRIGGER', 'CREATE TRIGGER', 'DROP TRIGGER', 'ALTER SEQUENCE')
     EXECUTE FUNCTION kursaha_cohort.table_altered();
 ALTER EVENT TRIGGER cohort_table_altered ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER cohort_table_altered IS 'Keeps the extension''s tables and their triggers as it needs them';

@@ -14,6 +14,9 @@ COMMENT ON FUNCTION @extschema@.cohort_sql(text, timestamptz) IS 'Plain SQL that
 COMMENT ON FUNCTION @extschema@.cohort_sql(jsonb, timestamptz) IS 'Plain SQL that gives the members of a rule, to be run with search_path = pg_catalog, pg_temp where others may create in your path';
 COMMENT ON FUNCTION @extschema@.cohort_validate(jsonb) IS 'Every problem of a rule: place, problem and remedy; no row for a valid one';
 COMMENT ON FUNCTION @extschema@.cohort_rule_schema() IS 'The JSON Schema (draft 2020-12) of rules, with this server''s time zones';
+COMMENT ON FUNCTION @extschema@.cohort_sample_place(text, text) IS 'Where a customer stands in the samples of a salt: from 0 to 100, exactly, by SHA-256 of salt and id';
+COMMENT ON FUNCTION @extschema@.cohort_groups(text, text, timestamptz) IS 'The groups that a property of profiles names, with how many of their customers are members of a saved cohort; groups without members are left out';
+COMMENT ON FUNCTION @extschema@.cohort_groups(jsonb, text, timestamptz) IS 'The groups that a property of profiles names, with how many of their customers a rule selects; groups without any are left out';
 COMMENT ON FUNCTION @extschema@.cohort_create(text, jsonb, text) IS 'Saves a rule under a name and gives the cohort''s id';
 COMMENT ON FUNCTION @extschema@.cohort_update(text, jsonb) IS 'Gives a saved cohort a new rule; the old one stays as a version';
 COMMENT ON FUNCTION @extschema@.cohort_rename(text, text) IS 'Renames a cohort and rewrites the rules that name it';
@@ -40,6 +43,7 @@ COMMENT ON FUNCTION @extschema@.cohort_sync_pause(text, text) IS 'Keeps a sync f
 COMMENT ON FUNCTION @extschema@.cohort_sync_resume(text, text) IS 'Lets a sync run again after a pause, or after it stopped by itself';
 COMMENT ON FUNCTION @extschema@.cohort_sync_drop(text, text) IS 'Ends a sync; what the destination has stays there';
 COMMENT ON FUNCTION @extschema@.cohort_sync_now(text, text, boolean) IS 'Asks for a run out of turn; force lets it pass the guards. Says what will happen';
+COMMENT ON PROCEDURE @extschema@.cohort_sync_execute(text, text, boolean, bigint, text, bigint, bigint, bigint, text) IS 'Runs a sync and waits for its end; starts the worker itself where the server''s workers do not. Cannot run inside a transaction block';
 COMMENT ON FUNCTION @extschema@.cohort_sync_resync(text, text) IS 'Asks for a run that sends every member again';
 COMMENT ON FUNCTION @extschema@.cohort_sync_preview(text, text) IS 'What a run would do now: adds, removes, unchanged, skipped by reason, and why it would be held; sends nothing';
 COMMENT ON FUNCTION @extschema@.cohort_sync_arm() IS 'Lets every sync run on this server and database: after a restore, when no other server feeds the same destinations';
@@ -91,7 +95,7 @@ BEGIN
         WHERE e.extname = 'kursaha_cohort'
           AND NOT EXISTS (SELECT FROM pg_init_privs i WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = p.oid)
     LOOP
-        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', routine);
+        EXECUTE format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', routine);
     END LOOP;
 END
 $$;

@@ -148,6 +148,30 @@ STRICT VOLATILE PARALLEL UNSAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_grant_wrapper';
 
+CREATE FUNCTION @extschema@."cohort_groups"(
+    "name" TEXT,
+    "property" TEXT,
+    "as_of" timestamp with time zone DEFAULT NULL
+) RETURNS TABLE (
+    "customer_group" jsonb,
+    "members" bigint
+)
+STABLE PARALLEL RESTRICTED
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_groups_name_wrapper';
+
+CREATE FUNCTION @extschema@."cohort_groups"(
+    "rule" jsonb,
+    "property" TEXT,
+    "as_of" timestamp with time zone DEFAULT NULL
+) RETURNS TABLE (
+    "customer_group" jsonb,
+    "members" bigint
+)
+STABLE PARALLEL RESTRICTED
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_groups_rule_wrapper';
+
 CREATE FUNCTION @extschema@."cohort_history"(
     "name" TEXT
 ) RETURNS TABLE (
@@ -265,6 +289,14 @@ CREATE FUNCTION @extschema@."cohort_run"(
 STABLE PARALLEL SAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_run_wrapper';
+
+CREATE FUNCTION @extschema@."cohort_sample_place"(
+    "customer_id" TEXT,
+    "salt" TEXT
+) RETURNS NUMERIC
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_sample_place_wrapper';
 
 CREATE FUNCTION @extschema@."cohort_seal"() RETURNS TABLE (
     "events" bigint,

@@ -14,6 +14,14 @@ CREATE FUNCTION kursaha_cohort.json_instant(value jsonb, zone text) RETURNS time
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'json_instant_wrapper';
 COMMENT ON FUNCTION kursaha_cohort.json_instant(value jsonb, zone text) IS 'The instant that a JSON string in ISO 8601 names, read in a zone where it has no offset; NULL for anything else';
 
+CREATE FUNCTION kursaha_cohort.json_last_instant(value jsonb, zone text) RETURNS timestamptz
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'json_last_instant_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.json_last_instant(value jsonb, zone text) IS 'As json_instant, but of a date the last instant of its day';
+
+CREATE FUNCTION kursaha_cohort.local_time(at timestamptz, zone text) RETURNS timestamp
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'local_time_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.local_time(at timestamptz, zone text) IS 'The local time of an instant in a zone; NULL of infinity';
+
 CREATE FUNCTION kursaha_cohort.json_day(value jsonb, zone text) RETURNS date
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'json_day_wrapper';
 COMMENT ON FUNCTION kursaha_cohort.json_day(value jsonb, zone text) IS 'The calendar day in a zone of the instant that json_instant gives';

@@ -424,3 +424,40 @@ COMMENT ON COLUMN @extschema@.cohort_sync_status.failures IS 'Failed runs in a r
 COMMENT ON COLUMN @extschema@.cohort_sync_status.since IS 'Since when it is in that state';
 COMMENT ON COLUMN @extschema@.cohort_sync_status.owner IS 'The role that its runs connect as';
 COMMENT ON COLUMN @extschema@.cohort_sync_status.sync_id IS 'Identity; NOTIFY cohort_sync names it';
+
+-- A run in the foreground. The procedure commits so that the worker of the run sees it.
+CREATE FUNCTION kursaha_cohort.sync_request(cohort text, destination text, force boolean) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_request_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.sync_request(text, text, boolean) IS 'Asks for a run of a sync; gives the last run before it, 0 for none';
+CREATE FUNCTION kursaha_cohort.sync_advance(cohort text, destination text, after bigint)
+    RETURNS TABLE (ended boolean, run_id bigint, state text, added bigint, removed bigint, rejected bigint, remark text)
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'sync_advance_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.sync_advance(text, text, bigint) IS 'The first run of a sync after another one; prepares its start where no worker of the server does. A run that failed is an error';
+CREATE FUNCTION kursaha_cohort.sync_attend() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_attend_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.sync_attend() IS 'Starts the worker of the run that sync_advance prepared and waits for its end; waits a moment if there is none';
+
+CREATE PROCEDURE @extschema@.cohort_sync_execute(cohort text, destination text, force boolean DEFAULT false,
+    INOUT run_id bigint DEFAULT NULL, INOUT state text DEFAULT NULL, INOUT added bigint DEFAULT NULL,
+    INOUT removed bigint DEFAULT NULL, INOUT rejected bigint DEFAULT NULL, INOUT remark text DEFAULT NULL)
+    LANGUAGE plpgsql
+-- No SET clause: with one a procedure cannot commit.
+AS $$
+#variable_conflict use_column
+DECLARE
+    before bigint;
+    has_ended boolean;
+BEGIN
+    before := kursaha_cohort.sync_request(cohort_sync_execute.cohort, cohort_sync_execute.destination, cohort_sync_execute.force);
+    LOOP
+        COMMIT;
+        SELECT a.ended, a.run_id, a.state, a.added, a.removed, a.rejected, a.remark
+        INTO has_ended, cohort_sync_execute.run_id, cohort_sync_execute.state, cohort_sync_execute.added,
+            cohort_sync_execute.removed, cohort_sync_execute.rejected, cohort_sync_execute.remark
+        FROM kursaha_cohort.sync_advance(cohort_sync_execute.cohort, cohort_sync_execute.destination, before) a;
+        COMMIT;
+        EXIT WHEN has_ended;
+        PERFORM kursaha_cohort.sync_attend();
+    END LOOP;
+END
+$$;

@@ -16,6 +16,14 @@ $$;
 
 -- By hand: what alters tables, indexes, triggers and types, and what drops. docs/RELEASING.md says what comes by itself.
 
+-- It hears of sequences, too.
+DROP EVENT TRIGGER cohort_table_altered;
+CREATE EVENT TRIGGER cohort_table_altered ON ddl_command_end
+    WHEN TAG IN ('ALTER TABLE', 'ALTER VIEW', 'ALTER TRIGGER', 'CREATE TRIGGER', 'DROP TRIGGER', 'ALTER SEQUENCE')
+    EXECUTE FUNCTION kursaha_cohort.table_altered();
+ALTER EVENT TRIGGER cohort_table_altered ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cohort_table_altered IS 'Keeps the extension''s tables and their triggers as it needs them';
+
 -- It hears of comments, too.
 DROP EVENT TRIGGER cohort_table_extended;
 CREATE EVENT TRIGGER cohort_table_extended ON ddl_command_end

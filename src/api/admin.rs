@@ -61,6 +61,8 @@ const SETS: &[PrivilegeSet] = &[
             "cohort_sql",
             "cohort_validate",
             "cohort_rule_schema",
+            "cohort_sample_place",
+            "cohort_groups",
             "indexed_properties",
             "cohort_members",
             "cohort_history",
@@ -99,6 +101,10 @@ const SETS: &[PrivilegeSet] = &[
             "cohort_sync_resume",
             "cohort_sync_drop",
             "cohort_sync_now",
+            "cohort_sync_execute",
+            "sync_request",
+            "sync_advance",
+            "sync_attend",
             "cohort_sync_resync",
             "cohort_sync_preview",
         ],
@@ -181,7 +187,7 @@ fn cohort_grant(privilege_set: &str, role: &str) -> Result<(), ErrorReport> {
             ],
             |row| row.need(1),
         )?;
-        spi::touch(&format!("GRANT EXECUTE ON FUNCTION {} TO {role}", routines.join(", ")), &[])?;
+        spi::touch(&format!("GRANT EXECUTE ON ROUTINE {} TO {role}", routines.join(", ")), &[])?;
     }
     Ok(())
 }

@@ -49,6 +49,30 @@ fn instant_of(reading: Reading, zone: &str) -> Fallible<Micros> {
     }
 }
 
+/// The same, but of a date the last instant of its day.
+#[pg_extern(sql = false)]
+fn json_last_instant(value: JsonScalar, zone: &str) -> Result<Option<TimestampWithTimeZone>, ErrorReport> {
+    let Some(reading) = value.into_string().and_then(read) else { return Ok(None) };
+    let at = match reading {
+        Reading::Day(date) => match date.succ_opt() {
+            Some(next) => Micros(time::day_start(next, zone)?.0 - 1),
+            None => return Ok(None), // no year of four digits gets here
+        },
+        reading => instant_of(reading, zone)?,
+    };
+    Ok(TimestampWithTimeZone::try_from(time::to_postgres(at)).ok())
+}
+
+/// The local time of an instant in a zone.
+#[pg_extern(sql = false)]
+fn local_time(at: TimestampWithTimeZone, zone: &str) -> Result<Option<Timestamp>, ErrorReport> {
+    let at = at.into_inner();
+    if at == i64::MIN || at == i64::MAX {
+        return Ok(None);
+    }
+    Ok(at.checked_add(time::stretch(at, zone)?.0).and_then(|local| Timestamp::try_from(local).ok()))
+}
+
 /// The calendar day in a zone of the instant that [`json_instant`] gives. (Of a date that is the date itself, but where
 /// the zone skipped that whole day.)
 #[pg_extern(sql = false)]

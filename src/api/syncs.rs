@@ -194,24 +194,7 @@ fn cohort_sync_now(
 ) -> Result<Option<String>, ErrorReport> {
     let (Some(cohort), Some(destination)) = (cohort, destination) else { return Ok(None) };
     let sync = store::get_own_sync(cohort, destination)?;
-    if !matches!(sync.state.as_str(), "active" | "held") {
-        return Err(failure(
-            SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("the sync of \"{cohort}\" to \"{destination}\" is {}", sync.state),
-        )
-        .set_detail(sync.why.unwrap_or_default())
-        .set_hint("cohort_sync_resume lets it run again."));
-    }
-    if sync.state == "held" && !force {
-        return Err(failure(
-            SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("the sync of \"{cohort}\" to \"{destination}\" is held: {}", sync.why.unwrap_or_default()),
-        )
-        .set_hint(
-            "If that is right: cohort_sync_now(…, force => true). Else correct the cohort and cohort_sync_resume.",
-        ));
-    }
-    store::set_sync(sync.id, "requested = 'now', forced = s.forced OR $2", vec![force.into()])?;
+    sync.request(force)?;
     let (armed, problem): (bool, Option<String>) = spi::one(
         Snapshot::Fresh,
         "SELECT s.home = kursaha_cohort.home(), (SELECT w.what || '. ' || w.remedy FROM kursaha_cohort.worker_problem() w) \

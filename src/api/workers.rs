@@ -50,7 +50,7 @@ fn problem() -> Option<(String, Option<i64>, String)> {
     let say = |what: &str, since, remedy: &str| Some((what.to_owned(), since, remedy.to_owned()));
     if !board::is_preloaded() {
         let remedy = "Add kursaha_cohort to shared_preload_libraries and restart the server. Until then cohort_seal() seals, and \
-                      no sync runs.";
+                      CALL cohort_sync_execute(cohort, destination) runs a sync.";
         return say("no worker runs: kursaha_cohort is not among shared_preload_libraries", None, remedy);
     }
     if !settings::enabled() {

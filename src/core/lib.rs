@@ -8,6 +8,7 @@ pub mod destination;
 pub mod eval;
 pub mod plain_sql;
 pub mod rule;
+pub mod sample;
 pub mod schedule;
 pub mod segment;
 pub mod sync;

@@ -52,12 +52,12 @@ pub struct BadInterval(pub String);
 const UNITS: &[(&[&str], Unit)] = &[
     (&["microsecond", "microseconds"], Unit::Micros(1)),
     (&["millisecond", "milliseconds"], Unit::Micros(1_000)),
-    (&["second", "seconds", "s", "sec"], Unit::Micros(SECOND)),
-    (&["minute", "minutes", "m", "min"], Unit::Micros(60 * SECOND)),
+    (&["second", "seconds", "s", "sec", "secs"], Unit::Micros(SECOND)),
+    (&["minute", "minutes", "m", "min", "mins"], Unit::Micros(60 * SECOND)),
     (&["hour", "hours", "h"], Unit::Micros(3_600 * SECOND)),
     (&["day", "days", "d"], Unit::Days(1)),
     (&["week", "weeks", "w"], Unit::Days(7)),
-    (&["month", "months", "mon"], Unit::Months(1)),
+    (&["month", "months", "mon", "mons"], Unit::Months(1)),
     (&["year", "years", "y"], Unit::Months(12)),
 ];
 

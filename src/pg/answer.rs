@@ -51,7 +51,7 @@ pub(crate) fn some_members(
 fn members_among(question: &Question, ids: &BTreeSet<String>) -> Fallible<Members> {
     /// Up to this many, each by itself takes less than an evaluation.
     const FEW: usize = 8;
-    if ids.len() <= FEW {
+    if ids.len() <= FEW && !question.planned(&ServerCalendar, question.instant(), |plan| Ok(plan.looks_at_others()))? {
         let mut found = Vec::new();
         for id in ids {
             if contains(question, id)? {
@@ -82,7 +82,15 @@ pub(crate) fn size(question: &Question) -> Fallible<i64> {
 pub(crate) fn contains(question: &Question, customer: &str) -> Fallible<bool> {
     if index::refusal()?.is_none() {
         let as_of = question.instant();
-        if let Ok(found) = question.planned(&ServerCalendar, as_of, |plan| index::contains(plan, customer))? {
+        let found = question.planned(&ServerCalendar, as_of, |plan| {
+            if !plan.looks_at_others() {
+                return Ok(index::contains(plan, customer)?.ok());
+            }
+            // It is known of all or of none.
+            let found = index::evaluate(plan, as_of, Ask { wish: MEMBERS, ..Ask::default() })?;
+            found.ok().map(|found| Ok(!found.members_among(&[customer])?.is_empty())).transpose()
+        })?;
+        if let Some(found) = found {
             return Ok(found);
         }
     }
@@ -149,6 +157,7 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
         Condition::Not(_) => "everyone but those of its condition",
         Condition::Did(did) | Condition::DidNot(did) => match (&did.aggregate, did.occurrence, &did.count, &did.filter)
         {
+            _ if did.periods.is_some() => "periods counted",
             (Some(_), ..) => "figures added up",
             (_, Some(_), ..) => "one event a customer",
             (_, _, Some(_), _) => "events counted",
@@ -156,13 +165,15 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
             _ if did.time.is_some() => "rows in the window",
             _ => "everyone with such an event",
         },
-        Condition::Profile(_) => "profiles that match",
+        Condition::Profile(_) | Condition::ProfileElement(_) => "profiles that match",
         Condition::Cohort(_) => "the cohort's own rule",
         Condition::Sequence(_) => "events in order",
+        Condition::Sample(_) => "ids hashed",
+        Condition::Group(_) => "groups counted",
     };
     let mut how = format!("index: {what}");
     // Segments are counted that hold events, which say nothing of a profile.
-    if !matches!(condition, Condition::Profile(_)) {
+    if !matches!(condition, Condition::Profile(_) | Condition::ProfileElement(_)) {
         how = if counted {
             format!("{how}; groups read: {}, skipped: {}", found.answer.groups, found.answer.skipped)
         } else {

@@ -230,6 +230,12 @@ pub(crate) fn has_launcher() -> bool {
     board().is_some_and(|board| !board.launcher.load(Ordering::Acquire).is_null())
 }
 
+/// Whether the server's workers run what is due in this database.
+pub(crate) fn workers_come() -> bool {
+    let here = |entry: &Entry| entry.no_worker_since().is_none() && entry.extension() != Extension::SwitchedOff;
+    has_launcher() && settings::enabled() && mine().is_none_or(here)
+}
+
 /// The entry of the database that this process is connected to, if it has one.
 pub(crate) fn mine() -> Option<&'static Entry> {
     thread_local! {

@@ -5,15 +5,11 @@ use cohort_core::eval::Calendar;
 use cohort_core::time::{Interval, Micros};
 use pgrx::prelude::TimestampWithTimeZone;
 
-use super::errors::Fallible;
+use super::errors::or_raise;
 use super::time::{self, Direction};
 
 /// The calendar of this server.
 pub(crate) struct ServerCalendar;
-
-fn or_raise<T>(result: Fallible<T>) -> T {
-    result.unwrap_or_else(|error| std::panic::panic_any(error))
-}
 
 /// A timestamp as PostgreSQL counts, the two infinities included.
 fn timestamp(at: i64) -> TimestampWithTimeZone {
@@ -53,6 +49,10 @@ impl Calendar for ServerCalendar {
 
     fn add(&self, at: i64, interval: &Interval, zone: &str) -> i64 {
         shift(at, interval, Direction::Forward, zone)
+    }
+
+    fn stretch(&self, at: i64, zone: &str) -> (i64, i64) {
+        or_raise(time::stretch(at, zone))
     }
 
     fn subtract(&self, at: i64, interval: &Interval, zone: &str) -> i64 {

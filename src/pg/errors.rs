@@ -79,3 +79,8 @@ pub(crate) fn invalid_rule(problems: &[Problem]) -> ErrorReport {
     }
     report
 }
+
+/// What is there, or the error raised through callers that know nothing of errors.
+pub(crate) fn or_raise<T>(result: Fallible<T>) -> T {
+    result.unwrap_or_else(|error| std::panic::panic_any(error))
+}

@@ -26,7 +26,7 @@ const DROPPED: &[u8] = b"pg_dropped ";
 /// Declares a C function of the type to the function manager: the C symbol `$name`, answered by `$body`.
 macro_rules! function_of_type {
     ($name:ident, $info:ident, $body:path) => {
-        #[doc = concat!("The C entry of [`", stringify!($body), "`].")]
+        #[doc = concat!("The C entry of [`", stringify!($body), "()`].")]
         #[unsafe(no_mangle)]
         #[pg_guard]
         pub extern "C-unwind" fn $name(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {

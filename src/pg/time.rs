@@ -158,6 +158,14 @@ pub(crate) fn local_day(at: Micros, zone: &str) -> Fallible<Option<NaiveDate>> {
     Ok(DateTime::from_timestamp(seconds + offset, 0).map(|time| time.date_naive()))
 }
 
+/// The offset of a zone's clock at an instant and the first instant at which it may be another, in microseconds as
+/// PostgreSQL counts.
+pub(crate) fn stretch(at: i64, zone: &str) -> Fallible<(i64, i64)> {
+    let (until, offset) = Rules::of(zone)?.next_change(from_postgres(at).0.div_euclid(SECOND));
+    let end = until.map_or(i64::MAX, |until| (until - POSTGRES_EPOCH).saturating_mul(SECOND));
+    Ok((offset * SECOND, end))
+}
+
 /// Which way an interval is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {

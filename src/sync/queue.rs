@@ -16,8 +16,8 @@ const MOST: i64 = 100;
 const START: i32 = 20;
 const APPEAR: i32 = 2;
 
-/// Makes runs of the syncs that are due or were asked for.
-pub(crate) fn claim() -> Fallible<()> {
+/// Makes runs of the syncs that are due or were asked for; of one sync alone, if `only` names it.
+pub(crate) fn claim(only: Option<i64>) -> Fallible<()> {
     struct Due {
         sync: i64,
         timing: Timing,
@@ -31,8 +31,9 @@ pub(crate) fn claim() -> Fallible<()> {
          FROM kursaha_cohort.sync s \
          WHERE s.run_id IS NULL AND (s.state = 'active' AND s.due_at <= clock_timestamp() \
              OR s.requested IS NOT NULL AND (s.state = 'active' OR s.state = 'held' AND s.forced)) AND s.home = $1 \
+             AND ($3 IS NULL OR s.sync_id = $3) \
          ORDER BY s.due_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
-        &[store::home().into(), MOST.into()],
+        &[store::home().into(), MOST.into(), only.into()],
         |row| Ok(Due { sync: row.need(1)?, timing: Timing::read(row, 2)?, at: row.get(6), now: row.need(7)? }),
     )?;
     for due in due {
@@ -93,8 +94,9 @@ impl Waiting {
 }
 
 /// Picks runs that may start now and marks them as running. Runs of one destination come one after the other: of each
-/// destination that is free the oldest run, so that a long queue for one keeps no other waiting.
-pub(crate) fn start() -> Fallible<Vec<Assignment>> {
+/// destination that is free the oldest run, so that a long queue for one keeps no other waiting. `only`
+/// names the one sync whose run may start.
+pub(crate) fn start(only: Option<i64>) -> Fallible<Vec<Assignment>> {
     let running: i64 = spi::one(
         Snapshot::Fresh,
         "SELECT count(*) FROM kursaha_cohort.sync_run r WHERE r.state = 'running' AND r.ended_at IS NULL",
@@ -118,6 +120,7 @@ pub(crate) fn start() -> Fallible<Vec<Assignment>> {
              FROM kursaha_cohort.sync_run r JOIN kursaha_cohort.sync s USING (run_id) \
              WHERE r.ended_at IS NULL AND r.state IN ('queued', 'waiting') AND s.home = $1 \
                AND coalesce(r.resume_at, r.queued_at) NOT BETWEEN clock_timestamp() AND clock_timestamp() + $3 * interval '1 second' \
+               AND ($4 IS NULL OR s.sync_id = $4) \
                AND s.destination_id <> ALL (ARRAY( \
                    SELECT b.destination_id FROM kursaha_cohort.sync_run o JOIN kursaha_cohort.sync b USING (run_id) \
                    WHERE o.state = 'running' AND o.ended_at IS NULL)) \
@@ -125,7 +128,7 @@ pub(crate) fn start() -> Fallible<Vec<Assignment>> {
          ) w LEFT JOIN pg_catalog.pg_roles a ON a.oid = kursaha_cohort.owner_role(w.owner) \
          ORDER BY w.since, w.run_id LIMIT $2",
         // No wait is longer than that: beyond it the clock was set back, and what was to wait a moment would wait for hours.
-        &[store::home().into(), MOST.into(), i64::try_from(LONGEST_WAIT + 60).unwrap_or(i64::MAX).into()],
+        &[store::home().into(), MOST.into(), i64::try_from(LONGEST_WAIT + 60).unwrap_or(i64::MAX).into(), only.into()],
         |row| {
             let role = row.get::<pgrx::pg_sys::Oid>(4).map_or(0, pgrx::pg_sys::Oid::to_u32);
             let start = Assignment { database, role, run: row.need(1)?, sync: row.need(2)?, destination: row.need(3)? };
@@ -142,12 +145,15 @@ pub(crate) fn start() -> Fallible<Vec<Assignment>> {
         if starts.len() == free {
             break;
         }
-        spi::touch(
+        // A scheduler and cohort_sync_execute may have found the same run.
+        let taken = spi::touch(
             "UPDATE kursaha_cohort.sync_run SET state = 'running', started_at = coalesce(started_at, clock_timestamp()), \
-                 resume_at = clock_timestamp() WHERE run_id = $1",
+                 resume_at = clock_timestamp() WHERE run_id = $1 AND state IN ('queued', 'waiting')",
             &[run.into()],
         )?;
-        starts.push(waiting.start);
+        if taken > 0 {
+            starts.push(waiting.start);
+        }
     }
     Ok(starts)
 }

@@ -184,6 +184,31 @@ impl Sync {
     }
 }
 
+impl Sync {
+    /// Asks for a run out of turn; `force` lets it pass the guards.
+    pub(crate) fn request(&self, force: bool) -> Fallible<()> {
+        let why = || self.why.clone().unwrap_or_default();
+        if !matches!(self.state.as_str(), "active" | "held") {
+            return Err(failure(
+                SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("{self} is {}", self.state),
+            )
+            .set_detail(why())
+            .set_hint("cohort_sync_resume lets it run again."));
+        }
+        if self.state == "held" && !force {
+            return Err(failure(
+                SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("{self} is held: {}", why()),
+            )
+            .set_hint(
+                "If that is right: cohort_sync_now(…, force => true). Else correct the cohort and cohort_sync_resume.",
+            ));
+        }
+        set_sync(self.id, "requested = 'now', forced = s.forced OR $2", vec![force.into()])
+    }
+}
+
 /// The sync of a cohort and a destination, if there is one.
 pub(crate) fn find_sync(cohort: &str, destination: &str) -> Fallible<Option<Sync>> {
     let sql = format!("SELECT {SYNC} WHERE c.name = $1 AND d.name = $2");

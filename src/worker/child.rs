@@ -1,9 +1,9 @@
-//! A worker that another worker starts and watches.
+//! A worker that another process starts and watches.
 
 use pgrx::pg_sys;
 
 /// A dynamic background worker that this process started. Its end wakes this process.
-pub(super) struct Child {
+pub(crate) struct Child {
     handle: *mut pg_sys::BackgroundWorkerHandle,
 }
 
@@ -55,12 +55,12 @@ impl Child {
         (status, pid)
     }
 
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.status().0 == pg_sys::BgwHandleStatus::BGWH_STOPPED
     }
 
     /// Tells it to end.
-    pub(super) fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         // SAFETY: as above.
         unsafe { pg_sys::TerminateBackgroundWorker(self.handle) }
     }

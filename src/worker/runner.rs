@@ -4,10 +4,26 @@ use cohort_core::sync::Assignment;
 use pgrx::bgworkers::BackgroundWorker;
 use pgrx::{pg_guard, pg_sys};
 
+use super::child::{Child, Start};
 use super::process;
 use crate::pg::databases;
 use crate::pg::transaction::{Isolation, attempt};
 use crate::sync::{queue, run};
+
+/// What is said of a run for which there is no worker, and what helps.
+pub(crate) const NO_WORKER: &str = "no background worker is free";
+pub(crate) const RAISE: &str =
+    "It starts as soon as one is. Raise max_worker_processes, which needs a restart, if that takes long.";
+
+/// Starts the worker of a run; `None`: no background worker is free.
+pub(crate) fn launch(assignment: Assignment) -> Option<Child> {
+    Child::start(&Start {
+        name: "kursaha_cohort sync",
+        function: "kursaha_cohort_runner",
+        argument: pg_sys::Datum::from(0_usize),
+        extra: &assignment.to_string(),
+    })
+}
 
 /// The runner's main function. What it is to do stands in the worker's extra text.
 #[pg_guard]

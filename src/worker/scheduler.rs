@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use cohort_core::sync::Assignment;
 use pgrx::{FromDatum, pg_guard, pg_sys};
 
-use super::child::{Child, Start};
+use super::child::Child;
 use super::problems::{self, Problems};
-use super::process;
-use super::trouble;
+use super::{process, runner, trouble};
 use crate::pg::board::{self, Entry, Extension, Outcome};
 use crate::pg::databases::{self, as_owner};
 use crate::pg::errors::Fallible;
@@ -28,11 +27,6 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// How soon it looks again where syncs are switched off.
 const SWITCHED_OFF: Duration = Duration::from_secs(10);
-
-/// What is said of a run for which there is no worker, and what helps.
-const NO_WORKER: &str = "no background worker is free";
-const RAISE: &str =
-    "It starts as soon as one is. Raise max_worker_processes, which needs a restart, if that takes long.";
 
 /// The scheduler's main function; the argument is the database's OID.
 #[pg_guard]
@@ -94,7 +88,7 @@ fn visit(entry: &Entry) -> Outcome {
         }
         for start in round.starts {
             worked = true;
-            if let Some(runner) = launch(start) {
+            if let Some(runner) = runner::launch(start) {
                 runners.insert(start.run, runner);
             } else {
                 put_back(start.run);
@@ -132,15 +126,16 @@ fn round(gone: &[i64], known: &[i64], search: bool) -> Fallible<Option<Round>> {
         }
         let mut starts = Vec::new();
         if settings::sync_enabled() {
-            queue::claim()?;
-            starts = queue::start()?;
+            queue::claim(None)?;
+            starts = queue::start(None)?;
         }
         Ok(Some(Round { starts, next: queue::next()? }))
     })
 }
 
 fn put_back(run: i64) {
-    let done = attempt(Isolation::ReadCommitted, || as_owner(|| queue::put_back(run, NO_WORKER, Some(RAISE))));
+    let done =
+        attempt(Isolation::ReadCommitted, || as_owner(|| queue::put_back(run, runner::NO_WORKER, Some(runner::RAISE))));
     if let Err(trouble) = done {
         pgrx::warning!("kursaha_cohort scheduler: run {run} cannot be put back: {}", trouble.message);
     }
@@ -149,13 +144,4 @@ fn put_back(run: i64) {
 fn failed(entry: &Entry, trouble: &Trouble) -> Outcome {
     trouble::keep("scheduler", trouble, entry.scheduler.failing_since().is_some());
     Outcome::Failed
-}
-
-fn launch(assignment: Assignment) -> Option<Child> {
-    Child::start(&Start {
-        name: "kursaha_cohort sync",
-        function: "kursaha_cohort_runner",
-        argument: pg_sys::Datum::from(0_usize),
-        extra: &assignment.to_string(),
-    })
 }

@@ -21,7 +21,7 @@ ALL = (
     "groups",
     "rows",
 )
-LANDED = ()
+LANDED = ("samples", "time", "periods", "nth", "calendar", "plurals", "groups")
 
 
 def chosen(text=None):

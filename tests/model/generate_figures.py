@@ -132,7 +132,7 @@ class FigureMaker:
         if rng.random() < 0.45:
             made["by"] = rng.choice(GROUPS)
         if rng.random() < 0.4:
-            made["of"] = self.condition(rng.choice((0, 0, 1)))
+            made["of"] = self.inner()
         return made
 
     def percent(self):

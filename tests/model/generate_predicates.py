@@ -159,7 +159,8 @@ class PredicateMaker:
         arrays = [v for document in context.documents for v in found_at(document, path) if isinstance(v, list)]
         elements = [element for array in arrays for element in array if element is not None]
         names = tuple({*context.names, "element"})
-        inner = replace(context, documents=elements, paths=ELEMENT, names=names, depth=context.depth + 1)
+        steps = context.steps if self.on("refs") else ()
+        inner = replace(context, documents=elements, paths=ELEMENT, names=names, steps=steps, depth=context.depth + 1)
         return {"element": path, "where": self.where(inner)}
 
     def reference(self, context):

@@ -18,6 +18,7 @@ class RuleMaker(PredicateMaker, TimeMaker, FigureMaker, SequenceMaker):
         self.snapshot = Snapshot(case.data, as_of, case.cohorts)
         self.snapshot.zone = self.zone
         self.wide = [name for name in ("samples", "compare", "rank", "groups", "rows") if self.on(name)]
+        self.within = 0  # how many rankings and groups are around
 
     def on(self, feature):
         return feature in self.pools.features
@@ -41,7 +42,7 @@ class RuleMaker(PredicateMaker, TimeMaker, FigureMaker, SequenceMaker):
             if word == "not":
                 return {"not": self.condition(depth - 1)}
             return {word: [self.condition(depth - 1) for _ in range(rng.choice((1, 2, 2, 3)))]}
-        if self.wide and rng.random() < 0.4:
+        if self.wide and rng.random() < (0.4, 0.2, 0.0)[self.within]:
             return {
                 "samples": self.sample,
                 "compare": self.compare,
@@ -111,6 +112,13 @@ class RuleMaker(PredicateMaker, TimeMaker, FigureMaker, SequenceMaker):
             return {"nth": rng.choice((1, 2, 2, 3, 4, -1, -2, -2, -3, 1000, -1000))}
         return rng.choice(("first", "last"))
 
+    def inner(self):
+        """A condition within one on several customers. They nest, but each level asks the one below for everybody."""
+        self.within += 1
+        made = self.condition(self.rng.choice((0, 0, 1)))
+        self.within -= 1
+        return made
+
     # Conditions on the customer as such, or on several
 
     def sample(self):
@@ -118,7 +126,7 @@ class RuleMaker(PredicateMaker, TimeMaker, FigureMaker, SequenceMaker):
 
     def group(self):
         word = self.rng.choice(("any", "all", "none"))
-        return {"group": self.rng.choice(GROUPS), word: self.condition(self.rng.choice((0, 0, 1)))}
+        return {"group": self.rng.choice(GROUPS), word: self.inner()}
 
     def customer_rows(self):
         """Rows of a column that may be a customer's id, more often one that is."""

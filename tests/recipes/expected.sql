@@ -133,3 +133,44 @@ SELECT customer_id FROM e WHERE event_type = 'purchase' AND occurred_at > :at - 
 GROUP BY customer_id HAVING count(*) >= 2
 EXCEPT SELECT customer_id FROM e WHERE event_type = 'review'
     OR event_type = 'support' AND occurred_at > :at - interval '30 days'
+
+-- ### A control group of a tenth for the spring campaign
+-- 2^64 / 10 is 1999999999999999.99… in hexadecimal digits.
+SELECT customer_id FROM everyone
+WHERE substr(sha256(convert_to('spring', 'UTF8') || '\x00' || convert_to(customer_id, 'UTF8')), 1, 8)
+    <= '\x1999999999999999'
+
+-- ### First week: 200 or more within 7 days of signing up
+SELECT customer_id FROM e JOIN (SELECT customer_id, min(occurred_at) AS start FROM e WHERE event_type = 'signup'
+    GROUP BY customer_id) AS s USING (customer_id)
+WHERE event_type = 'purchase' AND occurred_at BETWEEN start AND start + interval '7 days'
+GROUP BY customer_id HAVING sum((data ->> 'price')::numeric) >= 200
+
+-- ### Weekend people: five visits or logins at weekends or after six
+SELECT customer_id FROM e WHERE event_type IN ('visit', 'login') GROUP BY customer_id
+HAVING count(*) FILTER (WHERE extract(isodow FROM occurred_at) >= 6) >= 5
+    OR count(*) FILTER (WHERE extract(hour FROM occurred_at) >= 18) >= 5
+
+-- ### A habit: came in three weeks or more in a row, until now
+SELECT customer_id FROM everyone AS c
+WHERE (SELECT count(DISTINCT date_trunc('week', occurred_at)) FROM e WHERE e.customer_id = c.customer_id
+        AND event_type IN ('visit', 'login') AND occurred_at >= '2026-02-23') = 3
+    OR (SELECT count(DISTINCT date_trunc('week', occurred_at)) FROM e WHERE e.customer_id = c.customer_id
+        AND event_type IN ('visit', 'login') AND occurred_at >= '2026-02-16' AND occurred_at < '2026-03-09') = 3
+
+-- ### First web purchase of more than 100
+SELECT customer_id FROM (SELECT DISTINCT ON (customer_id) customer_id, data FROM e
+    WHERE event_type = 'purchase' AND data ->> 'channel' = 'web' ORDER BY customer_id, occurred_at, event_id) AS first
+WHERE (data ->> 'price')::numeric > 100
+
+-- ### The contract ends next month
+SELECT customer_id FROM p WHERE profile ->> 'contract_ends' LIKE '2026-04-%'
+
+-- ### Two kettles or more in one purchase
+SELECT customer_id FROM e, jsonb_array_elements(data -> 'items') AS item
+WHERE event_type = 'purchase' AND item ->> 'sku' = 'kettle' AND (item ->> 'quantity')::int >= 2
+
+-- ### Companies of which nobody has logged in for 30 days
+SELECT customer_id FROM p WHERE profile ? 'company' AND profile ->> 'company' NOT IN (
+    SELECT profile ->> 'company' FROM e JOIN p USING (customer_id) WHERE event_type = 'login' AND profile ? 'company'
+    AND occurred_at > :at - interval '30 days')

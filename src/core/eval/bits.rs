@@ -30,6 +30,10 @@ impl Bits {
         self.0[low as usize / 64 % WORDS] |= 1 << (low % 64);
     }
 
+    pub(crate) fn remove(&mut self, low: u32) {
+        self.0[low as usize / 64 % WORDS] &= !(1 << (low % 64));
+    }
+
     pub(crate) fn contains(&self, low: u32) -> bool {
         self.0[low as usize / 64 % WORDS] >> (low % 64) & 1 == 1
     }

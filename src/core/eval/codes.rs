@@ -106,6 +106,28 @@ pub(crate) fn relate<K: AsRef<str>>(path: &[K], keys: &[String], inside: &[PathS
     PathMatch::Leads(keys[path.len()..].iter().cloned().map(PathStep::Key).chain(inside.iter().cloned()).collect())
 }
 
+/// The values at some keys and steps in a column's value.
+pub(crate) fn each_item(item: Item, path: &[String], keys: &[String], inside: &[PathStep], each: &mut dyn FnMut(Item)) {
+    if path.is_empty() {
+        let Item::Json(text) = item else { return };
+        for (other, value) in json::rest_pairs(text) {
+            if let PathMatch::Leads(below) = relate(&other, keys, inside) {
+                json::reach(value, &below, &mut |value| {
+                    json::as_item(value, &mut *each);
+                });
+            }
+        }
+        return;
+    }
+    match (relate(path, keys, inside), item) {
+        (PathMatch::Leads(below), item) if below.is_empty() => each(item),
+        (PathMatch::Leads(below), Item::Json(text)) => json::reach(text, &below, &mut |value| {
+            json::as_item(value, &mut *each);
+        }),
+        _ => {}
+    }
+}
+
 fn relation(property: &Property, keys: &[String], inside: &[PathStep]) -> PathMatch {
     if property.path.is_empty() { PathMatch::Rest } else { relate(&property.path, keys, inside) }
 }
@@ -189,6 +211,7 @@ fn leading(
             general(dictionary.texts(), &mut codes)?;
             general(dictionary.jsons(), &mut codes)?;
         }
+        Kind::Element(_) => general(dictionary.jsons(), &mut codes)?,
         Kind::Texts(_)
         | Kind::StartsWith(..)
         | Kind::EndsWith(..)

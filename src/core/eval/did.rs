@@ -1,22 +1,27 @@
 //! `did`, chunk by chunk.
 
 use super::bits::Bits;
+use super::clock::Clock;
 use super::figure::Figures;
 use super::limits::{Budget, Stop};
 use super::plan::{DidPlan, Plan};
 use super::rows::{Bound, Rows, ones};
 use super::source::{Part, Source};
-use crate::rule::Occurrence;
+use super::time::{Offsets, Timed};
 use crate::segment::ids::IdReader;
 use crate::segment::times::Times;
-use crate::segment::{CHUNK, CHUNK_MASK, Corrupt, Entry, PACK};
+use crate::segment::{CHUNK, CHUNK_MASK, Entry, PACK};
 
 /// A condition bound to every group that it looks at.
 pub(crate) struct Did<'a> {
-    plan: &'a DidPlan,
-    groups: Vec<Matching<'a>>,
-    figures: Option<Figures<'a>>,
+    pub(super) plan: &'a DidPlan,
+    pub(super) groups: Vec<Matching<'a>>,
+    pub(super) clock: Clock<'a>,
+    pub(super) offsets: Offsets<'a>,
+    pub(super) timed: Timed<'a>,
+    pub(super) figures: Option<Figures<'a>>,
     counters: Vec<u32>,
+    pub(super) budget: &'a Budget<'a>,
     /// Count matching events even where only their existence matters.
     exactly: bool,
     /// Matching events seen.
@@ -27,9 +32,10 @@ pub(crate) struct Did<'a> {
 /// The matching rows of one group.
 pub(crate) struct Matching<'a> {
     pub(crate) rows: Rows<'a>,
-    filter: Bound<'a>,
-    /// Of `occurrence`: the rows' times and ids.
-    order: Option<(Times<'a>, IdReader<'a>)>,
+    pub(super) filter: Bound<'a>,
+    pub(super) times: Times<'a>,
+    /// Of `occurrence`: the rows' ids, and which of them are candidates.
+    pub(super) one: Option<(IdReader<'a>, Bound<'a>)>,
 }
 
 /// The groups of some event types in a part.
@@ -56,10 +62,22 @@ impl<'a> Did<'a> {
         budget: &'a Budget<'a>,
     ) -> Result<Self, Stop> {
         let clock = plan.clock(&did.zone);
-        let mut bound =
-            Self { plan: did, groups: Vec::new(), figures: None, counters: Vec::new(), exactly, events: 0, skipped: 0 };
+        let timed = Timed::new(plan, &did.time, source, budget)?;
+        let mut bound = Self {
+            plan: did,
+            groups: Vec::new(),
+            clock,
+            offsets: Offsets::new(clock),
+            timed,
+            figures: None,
+            counters: Vec::new(),
+            budget,
+            exactly,
+            events: 0,
+            skipped: 0,
+        };
         // Which event is a customer's first is asked of all events that exist; the window is asked of that one.
-        let window = if did.occurrence.is_some() { (i64::MIN, plan.as_of) } else { did.window };
+        let window = if did.occurrence.is_some() { (i64::MIN, plan.as_of) } else { did.time.window };
         for part in &source.events {
             for entry in groups(part, did.types.as_deref()) {
                 let Some(rows) = Rows::new(part, entry, window)? else {
@@ -72,9 +90,13 @@ impl<'a> Did<'a> {
                     bound.skipped += 1;
                     continue;
                 }
-                let order =
-                    did.occurrence.map(|_| (Times::new(group, part.stream), IdReader::new(part.stream, &group.ids)));
-                bound.groups.push(Matching { rows, filter, order });
+                let times = Times::new(group, part.stream);
+                let mut one = None;
+                if did.occurrence.is_some() {
+                    let among = Bound::new(&did.among, group, part.stream, &clock)?;
+                    one = Some((IdReader::new(part.stream, &group.ids), among));
+                }
+                bound.groups.push(Matching { rows, filter, times, one });
             }
         }
         if let Some(aggregate) = &did.aggregate {
@@ -90,8 +112,18 @@ impl<'a> Did<'a> {
     /// Those of the wanted customers of a chunk for whom the condition holds.
     pub(crate) fn chunk(&mut self, chunk: u16, wanted: &Bits) -> Result<Bits, Stop> {
         let some = wanted.fewer_than(CHUNK as u64 / 8).then_some(wanted);
+        self.timed.begin(chunk, some)?;
+        if let Some(periods) = &self.plan.periods {
+            let mut bits = self.periodic(chunk, some, wanted, periods)?;
+            bits.intersect(wanted);
+            return Ok(bits);
+        }
         let mut bits = match (self.plan.occurrence, self.plan.existence()) {
-            (Some(occurrence), _) => self.one(chunk, some, occurrence)?,
+            (Some(occurrence), _) => {
+                let bits = self.one(chunk, some, occurrence)?;
+                self.events += bits.len();
+                bits
+            }
             (None, Some(exists)) => {
                 let mut bits = self.exists(chunk, some)?;
                 if !exists {
@@ -107,21 +139,30 @@ impl<'a> Did<'a> {
         Ok(bits)
     }
 
-    fn exists(&mut self, chunk: u16, wanted: Option<&Bits>) -> Result<Bits, Corrupt> {
+    fn exists(&mut self, chunk: u16, wanted: Option<&Bits>) -> Result<Bits, Stop> {
         let mut bits = Bits::none();
+        let mut timed = (!self.timed.is_window()).then_some(&mut self.timed);
         for matching in &mut self.groups {
             let stored = matching.rows.group.has_set(chunk);
-            if !self.exactly && stored && matches!(matching.filter, Bound::All) && matching.rows.whole() {
+            if !self.exactly
+                && stored
+                && timed.is_none()
+                && matches!(matching.filter, Bound::All)
+                && matching.rows.whole()
+            {
                 if let Some(set) = matching.rows.group.customers(chunk, matching.rows.stream)? {
                     bits.add(&set);
                 }
                 continue;
             }
-            let (filter, events) = (&mut matching.filter, &mut self.events);
-            matching.rows.scan(chunk, wanted, Some(filter), |_, ordinals, rows| {
+            let (filter, times, events) = (&mut matching.filter, &mut matching.times, &mut self.events);
+            matching.rows.scan(chunk, wanted, Some(filter), |pack, ordinals, mut rows| {
+                if let Some(timed) = &mut timed {
+                    rows = timed.mask(times, pack, ordinals, rows)?;
+                }
                 *events += u64::from(rows.count_ones());
                 for_each(rows, |place| bits.insert(ordinals[place]));
-                Ok::<(), Corrupt>(())
+                Ok::<(), Stop>(())
             })?;
         }
         Ok(bits)
@@ -138,10 +179,14 @@ impl<'a> Did<'a> {
         if let Some(figures) = &mut self.figures {
             figures.begin();
         }
+        let mut timed = (!self.timed.is_window()).then_some(&mut self.timed);
         for (number, matching) in self.groups.iter_mut().enumerate() {
-            let (filter, events) = (&mut matching.filter, &mut self.events);
+            let (filter, times, events) = (&mut matching.filter, &mut matching.times, &mut self.events);
             let (counters, figures) = (&mut self.counters, &mut self.figures);
             matching.rows.scan(chunk, wanted, Some(filter), |pack, ordinals, mut rows| {
+                if let Some(timed) = &mut timed {
+                    rows = timed.mask(times, pack, ordinals, rows)?;
+                }
                 *events += u64::from(rows.count_ones());
                 if count {
                     for_each(rows, |place| counters[(ordinals[place] & CHUNK_MASK) as usize] += 1);
@@ -176,37 +221,5 @@ impl<'a> Did<'a> {
                 Ok(bits)
             }
         }
-    }
-
-    /// Asks each customer's first or last event.
-    fn one(&mut self, chunk: u16, wanted: Option<&Bits>, occurrence: Occurrence) -> Result<Bits, Corrupt> {
-        let mut best: Vec<Option<(i64, i64, bool)>> = vec![None; CHUNK];
-        let window = self.plan.window;
-        for matching in &mut self.groups {
-            let Some((times, ids)) = &mut matching.order else { continue };
-            let filter = &mut matching.filter;
-            matching.rows.scan(chunk, wanted, None, |pack, ordinals, rows| {
-                let matches = filter.mask(pack, rows)?;
-                let at = times.pack(pack)?;
-                let mut id = [0_i64; PACK];
-                ids.pack(pack, &at, &mut id)?;
-                for place in ones(rows) {
-                    let holds = matches >> place & 1 == 1 && (window.0..=window.1).contains(&at[place]);
-                    let new = (at[place], id[place], holds);
-                    let slot = &mut best[ordinals[place] as usize];
-                    let better = slot.is_none_or(|old| match occurrence {
-                        Occurrence::First => (new.0, new.1) < (old.0, old.1),
-                        Occurrence::Last => (new.0, new.1) > (old.0, old.1),
-                    });
-                    if better {
-                        *slot = Some(new);
-                    }
-                }
-                Ok::<(), Corrupt>(())
-            })?;
-        }
-        let bits = Bits::of_values(&best, |one| one.is_some_and(|(_, _, holds)| holds));
-        self.events += bits.len();
-        Ok(bits)
     }
 }

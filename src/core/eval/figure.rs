@@ -16,9 +16,8 @@ use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::BigInt;
 
 use super::bits::Bits;
-use super::codes::{PathMatch, relate};
+use super::codes::each_item;
 use super::did::Matching;
-use super::json;
 use super::limits::{Budget, Stop};
 use super::plan::{AggregatePlan, wanted};
 use super::rows::ones;
@@ -178,7 +177,9 @@ fn values_of<'a>(
             let mut room = Ok(());
             dictionary.each(stream, codes, &mut |code, item| {
                 let mut found = Vec::new();
-                each_item(item, &property.path, aggregate, &mut |item| found.extend(item.numeric()));
+                each_item(item, &property.path, &aggregate.keys, &aggregate.inside, &mut |item| {
+                    found.extend(item.numeric());
+                });
                 if !found.is_empty() && room.is_ok() {
                     let digits: usize = found.iter().map(numeric_bytes).sum();
                     room = budget.take((found.len() * 2 * size_of::<Numeric>() + digits + ENTRY) as u64);
@@ -200,28 +201,6 @@ fn numeric_bytes(number: &Numeric) -> usize {
     match number {
         Numeric::Small(_) => 0,
         Numeric::Large(number) => ENTRY + exact_bytes(number),
-    }
-}
-
-/// The values of the aggregate's property in a column's value.
-fn each_item(item: Item, path: &[String], aggregate: &AggregatePlan, each: &mut dyn FnMut(Item)) {
-    if path.is_empty() {
-        let Item::Json(text) = item else { return };
-        for (keys, value) in json::rest_pairs(text) {
-            if let PathMatch::Leads(below) = relate(&keys, &aggregate.keys, &aggregate.inside) {
-                json::reach(value, &below, &mut |value| {
-                    json::as_item(value, &mut *each);
-                });
-            }
-        }
-        return;
-    }
-    match (relate(path, &aggregate.keys, &aggregate.inside), item) {
-        (PathMatch::Leads(below), item) if below.is_empty() => each(item),
-        (PathMatch::Leads(below), Item::Json(text)) => json::reach(text, &below, &mut |value| {
-            json::as_item(value, &mut *each);
-        }),
-        _ => {}
     }
 }
 
@@ -621,7 +600,7 @@ impl ExactNumbers<'_> {
 
 /// A scalar, by value: numbers are one whatever their digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Scalar {
+pub(super) enum Scalar {
     Bool(bool),
     /// The shortest plain decimal.
     Number(String),
@@ -629,7 +608,7 @@ enum Scalar {
 }
 
 impl Scalar {
-    fn of(item: Item) -> Option<Self> {
+    pub(super) fn of(item: Item) -> Option<Self> {
         match item {
             Item::Bool(value) => Some(Self::Bool(value)),
             Item::Number(_) | Item::Big(_) => item.numeric().map(|number| Self::Number(plain(&number.exact()))),
@@ -638,7 +617,7 @@ impl Scalar {
         }
     }
 
-    fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         match self {
             Self::Bool(true) => "true",
             Self::Bool(false) => "false",
@@ -746,7 +725,8 @@ impl<'a> Scalars<'a> {
                 if *known == UNKNOWN {
                     let (numbers, scalars, mut list, mut bytes) = (&mut self.numbers, &mut self.met, Vec::new(), 0);
                     let item = column.loaded.item(code).ok_or_else(|| Corrupt::new("a code stands for no value"))?;
-                    each_item(item, column.path, self.aggregate, &mut |item| {
+                    let aggregate = self.aggregate;
+                    each_item(item, column.path, &aggregate.keys, &aggregate.inside, &mut |item| {
                         if let Some(scalar) = Scalar::of(item) {
                             let next = u32::try_from(scalars.len()).unwrap_or(u32::MAX);
                             list.push(*numbers.entry(scalar.clone()).or_insert_with(|| {

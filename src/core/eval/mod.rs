@@ -8,14 +8,21 @@ mod clock;
 mod codes;
 mod did;
 mod figure;
+mod group;
 mod json;
 mod limits;
+mod needs;
+mod occurrence;
+mod periods;
 mod plan;
+mod profiles;
 mod rows;
+mod sample;
 mod sequence;
 mod source;
 mod states;
 mod test;
+mod time;
 
 use roaring::RoaringBitmap;
 
@@ -23,7 +30,8 @@ pub use clock::Calendar;
 pub use json::rest_values;
 pub use limits::{Limits, Stop};
 pub use plan::Plan;
-pub use source::{Part, Source};
+pub(crate) use plan::holds;
+pub use source::{Ids, Part, Source};
 pub use test::anniversary_between;
 
 use crate::segment::{CHUNK, Corrupt};
@@ -55,6 +63,8 @@ struct Run<'a> {
     dids: Vec<Did<'a>>,
     profiles: Vec<Profile<'a>>,
     sequences: Vec<Sequence<'a>>,
+    /// The customers of groups that hold.
+    groups: Vec<RoaringBitmap>,
     /// Of the chunk being evaluated: the members of cohorts, as far as they are known.
     cohorts: Vec<Option<Bits>>,
     universe: Option<Bits>,
@@ -200,6 +210,7 @@ impl<'a> Run<'a> {
             dids: Vec::new(),
             profiles: Vec::new(),
             sequences: Vec::new(),
+            groups: Vec::new(),
             cohorts: Vec::new(),
             universe: None,
             check,
@@ -231,6 +242,7 @@ impl<'a> Run<'a> {
             check();
             run.sequences.push(Sequence::new(plan, sequence, source, limits, budget)?);
         }
+        run.group_all(budget)?;
         Ok(run)
     }
 
@@ -294,6 +306,12 @@ impl<'a> Run<'a> {
                 bits.intersect(wanted);
                 Ok(bits)
             }
+            Node::Group(group) => {
+                let mut bits = Bits::of_chunk(&self.groups[*group], chunk);
+                bits.intersect(wanted);
+                Ok(bits)
+            }
+            Node::Sample(sample) => Ok(self.plan.samples[*sample].chunk(chunk, wanted, self.source)),
             Node::Cohort(cohort) => {
                 let mut bits = self.cohort(chunk, *cohort)?;
                 bits.intersect(wanted);

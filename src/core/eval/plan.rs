@@ -4,11 +4,17 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::clock::{Calendar, Clock};
+use super::group::GroupPlan;
 use super::limits::{Budget, Stop};
+use super::needs::Needs;
+use super::periods::PeriodsPlan;
+use super::sample::SamplePlan;
 use super::test::{Patterns, Test, split};
+use super::time::TimePlan;
 use crate::plain_sql::{Source, Unresolved};
 use crate::rule::{
-    Argument, Comparison, Condition, Did, Figure, Occurrence, PathStep, Predicate, Rule, Sequence, StepKind, Where,
+    Argument, Comparison, Condition, Did, ElementTest, Figure, Occurrence, PathStep, Predicate, Rule, Sequence,
+    StepKind, Times, Where,
 };
 use crate::time::Interval;
 use crate::value::Scalar;
@@ -24,6 +30,9 @@ pub struct Plan<'a> {
     pub(crate) dids: Vec<DidPlan>,
     pub(crate) profiles: Vec<ProfilePlan>,
     pub(crate) sequences: Vec<SequencePlan>,
+    pub(crate) samples: Vec<SamplePlan>,
+    /// Inner ones before outer ones.
+    pub(crate) groups: Vec<GroupPlan>,
     pub(crate) cohorts: Vec<CohortPlan>,
     /// The cohorts that the rule itself names, in its order.
     pub(crate) named: Vec<usize>,
@@ -40,6 +49,8 @@ pub(crate) enum Node {
     Did(usize),
     Profile(usize),
     Sequence(usize),
+    Sample(usize),
+    Group(usize),
     Cohort(usize),
 }
 
@@ -53,28 +64,34 @@ pub(crate) enum CohortPlan {
 /// `did`.
 pub(crate) struct DidPlan {
     pub(crate) types: Option<Vec<String>>,
-    /// The first and the last instant of the events that count.
-    pub(crate) window: (i64, i64),
+    /// Which events count.
+    pub(crate) time: TimePlan,
     pub(crate) filter: Pred,
     pub(crate) count: Option<Comparison<u64>>,
     pub(crate) aggregate: Option<AggregatePlan>,
     pub(crate) occurrence: Option<Occurrence>,
+    /// The events of which one is taken.
+    pub(crate) among: Pred,
+    pub(crate) periods: Option<PeriodsPlan>,
     pub(crate) zone: Rc<str>,
 }
 
 impl DidPlan {
+    fn needs<'p>(&'p self, needs: &mut Needs<'p>) {
+        let types = self.types.as_deref();
+        // A customer's first event may be the very first of all.
+        needs.events(types, self.occurrence.is_none().then_some(self.time.window));
+        self.time.needs(needs);
+        needs.filter(types, &self.filter);
+        needs.filter(types, &self.among);
+        if let Some(aggregate) = &self.aggregate {
+            needs.data(types, aggregate.keys.first());
+        }
+    }
+
     /// Whether so many matching events satisfy `count`.
     pub(crate) fn counts(&self, events: u64) -> bool {
-        match self.count {
-            None => events >= 1,
-            Some(Comparison::Eq(number)) => events == number,
-            Some(Comparison::Neq(number)) => events != number,
-            Some(Comparison::Gt(number)) => events > number,
-            Some(Comparison::Gte(number)) => events >= number,
-            Some(Comparison::Lt(number)) => events < number,
-            Some(Comparison::Lte(number)) => events <= number,
-            Some(Comparison::Between(low, high)) => (low..=high).contains(&events),
-        }
+        self.count.as_ref().map_or(events >= 1, |count| holds(count, events))
     }
 
     /// The same as numbers of events from one to another, both included, or all others.
@@ -101,7 +118,7 @@ impl DidPlan {
 
     /// Whether it only matters if there is a matching event: then what is the answer when there is one.
     pub(crate) fn existence(&self) -> Option<bool> {
-        if self.aggregate.is_some() || self.occurrence.is_some() {
+        if self.aggregate.is_some() || self.occurrence.is_some() || self.periods.is_some() {
             return None;
         }
         match self.count {
@@ -109,6 +126,19 @@ impl DidPlan {
             Some(Comparison::Eq(0) | Comparison::Lt(1) | Comparison::Lte(0) | Comparison::Between(0, 0)) => Some(false),
             Some(_) => None,
         }
+    }
+}
+
+/// Whether a number satisfies a comparison.
+pub(crate) fn holds(comparison: &Comparison<u64>, number: u64) -> bool {
+    match *comparison {
+        Comparison::Eq(other) => number == other,
+        Comparison::Neq(other) => number != other,
+        Comparison::Gt(other) => number > other,
+        Comparison::Gte(other) => number >= other,
+        Comparison::Lt(other) => number < other,
+        Comparison::Lte(other) => number <= other,
+        Comparison::Between(low, high) => (low..=high).contains(&number),
     }
 }
 
@@ -142,6 +172,11 @@ pub(crate) enum Pred {
 }
 
 impl Pred {
+    /// Whether it asks nothing.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self, Self::And(list) if list.is_empty())
+    }
+
     /// Whether it looks at other events.
     pub(crate) fn refers(&self) -> bool {
         match self {
@@ -164,6 +199,20 @@ pub(crate) struct SequencePlan {
     pub(crate) zone: Rc<str>,
 }
 
+impl SequencePlan {
+    fn needs<'p>(&'p self, needs: &mut Needs<'p>) {
+        for step in &self.steps {
+            let types = step.types.as_deref();
+            needs.events(types, None);
+            step.time.needs(needs);
+            needs.filter(types, &step.filter);
+            if !self.slots.is_empty() {
+                needs.data(types, self.slots.iter().filter_map(|slot| slot.keys.first()));
+            }
+        }
+    }
+}
+
 /// A property that references compare.
 #[derive(PartialEq)]
 pub(crate) struct Slot {
@@ -183,7 +232,7 @@ pub(crate) struct StepPlan {
     pub(crate) kind: StepKind,
     pub(crate) types: Option<Vec<String>>,
     pub(crate) filter: Pred,
-    pub(crate) window: (i64, i64),
+    pub(crate) time: TimePlan,
 }
 
 impl<'a> Plan<'a> {
@@ -204,6 +253,8 @@ impl<'a> Plan<'a> {
             dids: Vec::new(),
             profiles: Vec::new(),
             sequences: Vec::new(),
+            samples: Vec::new(),
+            groups: Vec::new(),
             cohorts: Vec::new(),
             named: Vec::new(),
             names: HashMap::new(),
@@ -223,132 +274,85 @@ impl<'a> Plan<'a> {
             })
     }
 
+    /// What all conditions look at.
+    fn needs(&self) -> Needs<'_> {
+        let mut needs = Needs::new();
+        self.dids.iter().for_each(|did| did.needs(&mut needs));
+        self.profiles.iter().for_each(|profile| needs.profile(profile.test.keys.first()));
+        self.sequences.iter().for_each(|sequence| sequence.needs(&mut needs));
+        self.groups.iter().for_each(|group| needs.profile(group.keys.first()));
+        if self.needs_universe() {
+            needs.everyone();
+        }
+        needs
+    }
+
     /// The event types that are looked at; `None` for all.
     #[must_use]
     pub fn types(&self) -> Option<Vec<&str>> {
-        if self.needs_universe() {
-            return None;
-        }
-        let steps = self.sequences.iter().flat_map(|sequence| &sequence.steps).map(|step| &step.types);
-        let mut all = Vec::new();
-        for types in self.dids.iter().map(|did| &did.types).chain(steps) {
-            all.extend(types.as_ref()?.iter().map(String::as_str));
-        }
-        all.sort_unstable();
-        all.dedup();
-        Some(all)
+        self.needs().types()
     }
 
     /// The event types that the rule names.
     #[must_use]
     pub fn named_types(&self) -> Vec<&str> {
-        let steps = self.sequences.iter().flat_map(|sequence| &sequence.steps).map(|step| &step.types);
-        let named = self.dids.iter().map(|did| &did.types).chain(steps).flatten().flatten();
-        let mut all: Vec<&str> = named.map(String::as_str).collect();
-        all.sort_unstable();
-        all.dedup();
-        all
+        self.needs().named()
     }
 
     /// The first and the last instant of all events that are looked at, as far as conditions say; `None` when every event
     /// may matter. Events outside need not be in the source.
     #[must_use]
     pub fn window(&self) -> Option<(i64, i64)> {
-        // Whoever has any event is in the universe; a customer's first event may be the very first of all.
-        if self.needs_universe() || !self.sequences.is_empty() || self.dids.iter().any(|did| did.occurrence.is_some()) {
-            return None;
-        }
-        let windows = self.dids.iter().map(|did| did.window).filter(|window| window.0 <= window.1);
-        Some(windows.fold((i64::MAX, i64::MIN), |all, one| (all.0.min(one.0), all.1.max(one.1))))
+        self.needs().window()
     }
 
     /// The event types whose properties are looked at; `None` for all.
     #[must_use]
     pub fn types_with_data(&self) -> Option<Vec<&str>> {
-        let mut all = Vec::new();
-        let asks = |pred: &Pred| !matches!(pred, Pred::And(list) if list.is_empty());
-        let dids = self.dids.iter().filter(|did| asks(&did.filter) || did.aggregate.is_some()).map(|did| &did.types);
-        let steps = self.sequences.iter().flat_map(|sequence| {
-            let binds = !sequence.slots.is_empty();
-            sequence.steps.iter().filter(move |step| binds || asks(&step.filter)).map(|step| &step.types)
-        });
-        for types in dids.chain(steps) {
-            all.extend(types.as_ref()?.iter().map(String::as_str));
-        }
-        all.sort_unstable();
-        all.dedup();
-        Some(all)
-    }
-
-    /// Charges what the rule's values take, and compiles all patterns; may be interrupted before each.
-    pub(crate) fn prepare(&self, budget: &Budget<'_>, check: &dyn Fn()) -> Result<(), Stop> {
-        fn of_pred<'p>(
-            pred: &'p Pred,
-            patterns: &mut Patterns<'p>,
-            budget: &Budget<'_>,
-            check: &dyn Fn(),
-        ) -> Result<(), Stop> {
-            match pred {
-                Pred::And(list) | Pred::Or(list) => {
-                    list.iter().try_for_each(|pred| of_pred(pred, patterns, budget, check))
-                }
-                Pred::Not(inner) => of_pred(inner, patterns, budget, check),
-                Pred::Test(test) => patterns.prepare(test, budget, check),
-                Pred::Same { .. } => Ok(()),
-            }
-        }
-        let mut patterns = Patterns::default();
-        for did in &self.dids {
-            of_pred(&did.filter, &mut patterns, budget, check)?;
-        }
-        for profile in &self.profiles {
-            patterns.prepare(&profile.test, budget, check)?;
-        }
-        for step in self.sequences.iter().flat_map(|sequence| &sequence.steps) {
-            of_pred(&step.filter, &mut patterns, budget, check)?;
-        }
-        Ok(())
+        self.needs().types_with_data()
     }
 
     /// The first keys of all properties of events that are looked at.
     #[must_use]
     pub fn event_keys(&self) -> Vec<&str> {
-        fn of_pred<'p>(pred: &'p Pred, keys: &mut Vec<&'p str>) {
-            match pred {
-                Pred::And(list) | Pred::Or(list) => list.iter().for_each(|pred| of_pred(pred, keys)),
-                Pred::Not(inner) => of_pred(inner, keys),
-                Pred::Test(test) => keys.extend(test.keys.first().map(String::as_str)),
-                Pred::Same { .. } => {}
-            }
-        }
-        let mut keys = Vec::new();
-        for did in &self.dids {
-            of_pred(&did.filter, &mut keys);
-            keys.extend(did.aggregate.iter().filter_map(|aggregate| aggregate.keys.first()).map(String::as_str));
-        }
-        for sequence in &self.sequences {
-            sequence.steps.iter().for_each(|step| of_pred(&step.filter, &mut keys));
-            keys.extend(sequence.slots.iter().filter_map(|slot| slot.keys.first()).map(String::as_str));
-        }
-        keys.sort_unstable();
-        keys.dedup();
-        keys
+        self.needs().event_keys()
     }
 
     /// The first keys of all properties of profiles that are looked at.
     #[must_use]
     pub fn profile_keys(&self) -> Vec<&str> {
-        let mut keys: Vec<&str> =
-            self.profiles.iter().filter_map(|profile| profile.test.keys.first()).map(String::as_str).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        keys
+        self.needs().profile_keys()
     }
 
     /// Whether profiles are looked at.
     #[must_use]
     pub fn needs_profiles(&self) -> bool {
-        !self.profiles.is_empty() || self.types().is_none()
+        self.needs().profiles
+    }
+
+    /// Charges what the rule's values take, and compiles all patterns; may be interrupted before each.
+    pub(crate) fn prepare(&self, budget: &Budget<'_>, check: &dyn Fn()) -> Result<(), Stop> {
+        let mut patterns = Patterns::default();
+        for did in &self.dids {
+            for filter in [&did.filter, &did.among].into_iter().chain(did.time.filters()) {
+                patterns.prepare_all(filter, budget, check)?;
+            }
+        }
+        for profile in &self.profiles {
+            patterns.prepare(&profile.test, budget, check)?;
+        }
+        for step in self.sequences.iter().flat_map(|sequence| &sequence.steps) {
+            for filter in [&step.filter].into_iter().chain(step.time.filters()) {
+                patterns.prepare_all(filter, budget, check)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it depends on other customers whether one is a member.
+    #[must_use]
+    pub fn looks_at_others(&self) -> bool {
+        !self.groups.is_empty()
     }
 
     /// The ids of the fixed lists that are looked at.
@@ -365,19 +369,38 @@ impl<'a> Plan<'a> {
         Clock { as_of: self.as_of, zone, calendar: self.calendar }
     }
 
-    /// Whether it holds for a customer of whom nothing is known, so that members must be sought in the universe.
+    /// Whether it may hold for a customer of whom nothing is known, so that members must be sought in the universe.
     pub(crate) fn open(&self, node: &Node) -> bool {
+        self.of_unknown(node).0
+    }
+
+    /// Whether it may hold, and whether it may fail, for a customer of whom nothing is known but the id.
+    fn of_unknown(&self, node: &Node) -> (bool, bool) {
+        let always = |holds: bool| (holds, !holds);
         match node {
-            Node::And(list) => list.iter().all(|node| self.open(node)),
-            Node::Or(list) => list.iter().any(|node| self.open(node)),
-            Node::Not(inner) => !self.open(inner),
+            Node::And(list) => list
+                .iter()
+                .map(|node| self.of_unknown(node))
+                .fold((true, false), |all, one| (all.0 && one.0, all.1 || one.1)),
+            Node::Or(list) => list
+                .iter()
+                .map(|node| self.of_unknown(node))
+                .fold((false, true), |any, one| (any.0 || one.0, any.1 && one.1)),
+            Node::Not(inner) => {
+                let (holds, fails) = self.of_unknown(inner);
+                (fails, holds)
+            }
             Node::Did(did) => {
                 let did = &self.dids[*did];
-                did.aggregate.is_none() && did.occurrence.is_none() && did.counts(0)
+                always(match &did.periods {
+                    Some(periods) => periods.holds(0),
+                    None => did.aggregate.is_none() && did.occurrence.is_none() && did.counts(0),
+                })
             }
-            Node::Profile(profile) => self.profiles[*profile].test.negated,
-            // Members of another cohort are in the universe.
-            Node::Sequence(_) | Node::Cohort(_) => false,
+            Node::Profile(profile) => always(self.profiles[*profile].test.negated),
+            Node::Sample(_) => (true, true),
+            // Members of another cohort are in the universe; who is in a group has a profile.
+            Node::Sequence(_) | Node::Cohort(_) | Node::Group(_) => always(false),
         }
     }
 
@@ -393,10 +416,26 @@ impl<'a> Plan<'a> {
                 self.profiles.push(ProfilePlan { test, zone: Rc::clone(zone) });
                 Node::Profile(self.profiles.len() - 1)
             }
+            Condition::ProfileElement(test) => {
+                let test = Rc::new(element(test, &self.clock(zone)));
+                self.profiles.push(ProfilePlan { test, zone: Rc::clone(zone) });
+                Node::Profile(self.profiles.len() - 1)
+            }
             Condition::Sequence(sequence) => {
                 let plan = self.sequence(sequence, zone);
                 self.sequences.push(plan);
                 Node::Sequence(self.sequences.len() - 1)
+            }
+            Condition::Group(group) => {
+                let way = format!("{path}.{}", group.quantifier.name());
+                let inner = self.node(&way, &group.condition, zone)?;
+                let (keys, _) = split(&group.property.steps);
+                self.groups.push(GroupPlan { keys, quantifier: group.quantifier, inner });
+                Node::Group(self.groups.len() - 1)
+            }
+            Condition::Sample(sample) => {
+                self.samples.push(SamplePlan::new(sample));
+                Node::Sample(self.samples.len() - 1)
             }
             Condition::Cohort(name) => {
                 let cohort = self.cohort(path, name)?;
@@ -424,7 +463,10 @@ impl<'a> Plan<'a> {
             Node::Not(inner) => self.cost(inner),
             Node::Did(did) => {
                 let did = &self.dids[*did];
-                let filtered = usize::from(!matches!(&did.filter, Pred::And(list) if list.is_empty()));
+                let filtered = usize::from(!did.filter.is_nothing());
+                if did.periods.is_some() {
+                    return 20;
+                }
                 match (&did.aggregate, did.occurrence, did.existence()) {
                     (None, None, Some(_)) => 1 + filtered * 3,
                     (None, ..) => 6 + filtered * 3,
@@ -434,6 +476,10 @@ impl<'a> Plan<'a> {
             Node::Profile(_) => 3,
             Node::Cohort(_) => 5,
             Node::Sequence(_) => 30,
+            // It is known by now.
+            Node::Group(_) => 1,
+            // Ids are read and hashed one by one.
+            Node::Sample(_) => 1_000,
         }
     }
 
@@ -441,7 +487,7 @@ impl<'a> Plan<'a> {
         let clock = self.clock(zone);
         let plan = DidPlan {
             types: did.events.named().map(<[String]>::to_vec),
-            window: clock.window(did.time.as_ref()),
+            time: time(did.time.as_ref(), &clock, zone),
             filter: filter(did.filter.as_ref(), &clock, &mut |_| Pred::Or(Vec::new())),
             count: did.count(),
             aggregate: did.aggregate.as_ref().map(|aggregate| {
@@ -449,6 +495,8 @@ impl<'a> Plan<'a> {
                 AggregatePlan { keys, inside, figure: aggregate.figure.clone() }
             }),
             occurrence: did.occurrence,
+            periods: did.periods.as_ref().map(|periods| PeriodsPlan::new(periods, &clock)),
+            among: filter(did.among.as_ref(), &clock, &mut |_| Pred::Or(Vec::new())),
             zone: Rc::clone(zone),
         };
         self.dids.push(plan);
@@ -486,7 +534,7 @@ impl<'a> Plan<'a> {
                 kind: step.kind,
                 types: step.events.named().map(<[String]>::to_vec),
                 filter: filter(step.filter.as_ref(), &clock, &mut refer),
-                window: clock.window(step.time.as_ref()),
+                time: time(step.time.as_ref(), &clock, zone),
             });
         }
         SequencePlan { steps, within: sequence.within.clone(), slots, bound, zone: Rc::clone(zone) }
@@ -521,6 +569,15 @@ impl<'a> Plan<'a> {
     }
 }
 
+fn time(times: Option<&Times>, clock: &Clock, zone: &Rc<str>) -> TimePlan {
+    let mut of_anchor = |where_: Option<&Where>| filter(where_, clock, &mut |_| Pred::Or(Vec::new()));
+    TimePlan::new(times.map_or(&[], Times::forms), clock, zone, &mut of_anchor)
+}
+
+fn element(test: &ElementTest, clock: &Clock) -> Test {
+    Test::element(&test.property, filter(Some(&test.filter), clock, &mut |_| Pred::Or(Vec::new())))
+}
+
 fn filter(filter: Option<&Where>, clock: &Clock, refer: &mut dyn FnMut(&crate::rule::PropertyTest) -> Pred) -> Pred {
     let predicates = filter.map_or(&[][..], Where::predicates);
     Pred::And(predicates.iter().map(|one| predicate(one, clock, refer)).collect())
@@ -531,6 +588,7 @@ fn predicate(one: &Predicate, clock: &Clock, refer: &mut dyn FnMut(&crate::rule:
         Predicate::And(list) => Pred::And(list.iter().map(|one| predicate(one, clock, refer)).collect()),
         Predicate::Or(list) => Pred::Or(list.iter().map(|one| predicate(one, clock, refer)).collect()),
         Predicate::Not(inner) => Pred::Not(Box::new(predicate(inner, clock, refer))),
+        Predicate::Element(test) => Pred::Test(Rc::new(element(test, clock))),
         Predicate::Test(test) if matches!(test.argument, Argument::Ref(_)) => refer(test),
         Predicate::Test(test) => {
             let test = Rc::new(Test::new(test, clock));

@@ -12,14 +12,14 @@ use std::rc::Rc;
 
 use super::bits::Bits;
 use super::clock::Clock;
-use super::codes::{PathMatch, relate};
+use super::codes::each_item;
 use super::did::groups;
-use super::json;
 use super::limits::{Budget, Limits, Stop};
 use super::plan::{Carried, Plan, Pred, SequencePlan, Slot};
 use super::rows::{Bound, Rows, ones};
 use super::source::Source;
 use super::states::{Join, Open, Reached, Room, State, Way};
+use super::time::Timed;
 use crate::rule::StepKind;
 use crate::segment::column::Reader;
 use crate::segment::dictionary::{Loaded, MISSING};
@@ -46,6 +46,8 @@ pub(crate) struct Sequence<'a> {
     /// By step: the ways in which its filter may hold.
     ways: Rc<[Vec<Way>]>,
     groups: Vec<BoundGroup<'a>>,
+    /// By step: its time.
+    timed: Vec<Timed<'a>>,
     values: Interned<'a>,
     /// So many events are in memory at a time, unless one customer has more.
     most: usize,
@@ -469,6 +471,11 @@ impl<'a> Sequence<'a> {
             ways: answers.iter().map(|answer| ways(answer, &sequence.slots, &sequence.bound)).collect(),
             answers,
             groups: bound_groups,
+            timed: sequence
+                .steps
+                .iter()
+                .map(|step| Timed::new(plan, &step.time, source, budget))
+                .collect::<Result<_, _>>()?,
             values: Interned::new(budget),
             most,
             width: CHUNK_MASK + 1,
@@ -480,6 +487,7 @@ impl<'a> Sequence<'a> {
     pub(crate) fn chunk(&mut self, chunk: u16, wanted: &Bits) -> Result<Bits, Stop> {
         let mut bits = Bits::none();
         let mut collected = Collected::new(self.plan.steps.len() + self.conditions, self.plan.slots.len());
+        self.timed.iter_mut().try_for_each(|timed| timed.begin(chunk, Some(wanted)))?;
         // Where the events of all would be too many, ranges of customers are taken one after the other.
         let mut first = 0;
         while first <= CHUNK_MASK {
@@ -541,7 +549,7 @@ impl<'a> Sequence<'a> {
         for group in &mut self.groups {
             (self.check)();
             let BoundGroup { rows, times, ids, steps: filters, conditions: leaves, slots } = group;
-            let (values, sequence) = (&mut self.values, self.plan);
+            let (values, sequence, timed) = (&mut self.values, self.plan, &mut self.timed);
             let result = rows.scan(chunk, some, None, |pack, ordinals, mut rows| {
                 for place in ones(rows) {
                     if !wanted.contains(ordinals[place]) {
@@ -550,8 +558,17 @@ impl<'a> Sequence<'a> {
                 }
                 let (of_steps, of_leaves) = masks.split_at_mut(steps);
                 let mut any = 0;
-                for (mask, filter) in of_steps.iter_mut().zip(filters.iter_mut()) {
+                let mut at = None;
+                for ((mask, filter), timed) in of_steps.iter_mut().zip(filters.iter_mut()).zip(timed.iter_mut()) {
                     *mask = filter.as_mut().map_or(Ok(0), |filter| filter.mask(pack, rows))?;
+                    if *mask != 0 && !timed.is_always() {
+                        let at = match &mut at {
+                            Some(at) => at,
+                            none => none.insert(times.pack(pack)?),
+                        };
+                        let held = ones(*mask).filter(|place| timed.holds(at[*place], ordinals[*place]));
+                        *mask = held.fold(0, |held, place| held | 1 << place);
+                    }
                     any |= *mask;
                 }
                 if any == 0 {
@@ -567,7 +584,7 @@ impl<'a> Sequence<'a> {
                 for (mask, leaf) in of_leaves.iter_mut().zip(leaves.iter_mut()) {
                     *mask = leaf.mask(pack, any)?;
                 }
-                let at = times.pack(pack)?;
+                let at = at.map_or_else(|| times.pack(pack), Ok)?;
                 let mut id = [0_i64; PACK];
                 ids.pack(pack, &at, &mut id)?;
                 for (numbers, (columns, slot)) in found.iter_mut().zip(slots.iter_mut().zip(&sequence.slots)) {
@@ -597,14 +614,10 @@ impl<'a> Sequence<'a> {
 
     fn reaches_the_end(&mut self, history: History<'_>, mut room: Room<'_>) -> Result<bool, Stop> {
         let steps = &self.plan.steps;
-        let first = &steps[0];
         let nothing: Rc<[u32]> = vec![0; self.plan.bound.len()].into();
         let mut reached = Reached::new(self.only_new(0));
         for (place, event) in history.events.iter().enumerate() {
-            if history.step(event, 0)
-                && (first.window.0..=first.window.1).contains(&event.at)
-                && self.holds(0, history, event, &nothing)?
-            {
+            if history.step(event, 0) && self.holds(0, history, event, &nothing)? {
                 let deadline = self.plan.within.as_ref().map_or(i64::MAX, |within| self.clock.after(event.at, within));
                 reached.add(place, self.keep(0, history, event, &nothing), deadline, &mut room)?;
             }
@@ -935,7 +948,8 @@ fn slot_values(
                 column.known.get_mut(code as usize).ok_or_else(|| Corrupt::new("a code stands for no value"))?;
             if *known == u32::MAX {
                 let (mut key, mut list) = (String::new(), Vec::new());
-                each_value(&column.loaded, code, column.path, slot, &mut |item| {
+                let item = column.loaded.item(code).ok_or_else(|| Corrupt::new("a code stands for no value"))?;
+                each_item(item, column.path, &slot.keys, &slot.inside, &mut |item| {
                     let value = match item {
                         Item::Bool(value) => Value::Bool(value),
                         Item::Number(_) | Item::Big(_) => Value::Number(item.numeric()),
@@ -953,26 +967,4 @@ fn slot_values(
         }
     }
     Ok(())
-}
-
-fn each_value(loaded: &Loaded, code: u32, path: &[String], slot: &Slot, each: &mut dyn FnMut(Item)) {
-    let Some(item) = loaded.item(code) else { return };
-    if path.is_empty() {
-        let Item::Json(text) = item else { return };
-        for (keys, value) in json::rest_pairs(text) {
-            if let PathMatch::Leads(below) = relate(&keys, &slot.keys, &slot.inside) {
-                json::reach(value, &below, &mut |value| {
-                    json::as_item(value, &mut *each);
-                });
-            }
-        }
-        return;
-    }
-    match (relate(path, &slot.keys, &slot.inside), item) {
-        (PathMatch::Leads(below), item) if below.is_empty() => each(item),
-        (PathMatch::Leads(below), Item::Json(text)) => json::reach(text, &below, &mut |value| {
-            json::as_item(value, &mut *each);
-        }),
-        _ => {}
-    }
 }

@@ -16,6 +16,12 @@ pub struct Part<'a> {
     pub dead: HashMap<String, RoaringBitmap>,
 }
 
+/// Who has which ordinal.
+pub trait Ids {
+    /// Hands out some ordinals, ascending, with the ids of their customers. A failure unwinds.
+    fn each(&self, wanted: &RoaringBitmap, each: &mut dyn FnMut(u32, &str));
+}
+
 /// Everything that one snapshot sees.
 #[derive(Default)]
 pub struct Source<'a> {
@@ -29,4 +35,6 @@ pub struct Source<'a> {
     pub everyone: bool,
     /// The members of fixed lists, by the list's id.
     pub lists: HashMap<i64, RoaringBitmap>,
+    /// The customers' ids, for what asks about them.
+    pub ids: Option<&'a dyn Ids>,
 }

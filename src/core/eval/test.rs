@@ -8,10 +8,13 @@ use std::rc::Rc;
 use bigdecimal::BigDecimal;
 use chrono::{Datelike, NaiveDate};
 
-use super::clock::Clock;
+use super::clock::{Clock, moved_units, unit_of};
 use super::json;
 use super::limits::{Budget, Stop};
-use crate::rule::{self, Argument, KEPT_PATTERN_BYTES, Operator, PathStep, PropertyTest, Refused, compile_pattern};
+use super::plan::Pred;
+use crate::rule::{
+    self, Argument, KEPT_PATTERN_BYTES, Operator, PathStep, Property, PropertyTest, Refused, Units, compile_pattern,
+};
 use crate::segment::item::{Decimal, Item, Numeric};
 use crate::text::simple_lower;
 use crate::time::{Reading, read};
@@ -56,6 +59,8 @@ pub(crate) enum Kind {
     Day(NaiveDate),
     /// A day whose anniversary lies between two days, both included.
     Anniversary(NaiveDate, NaiveDate),
+    /// An array with an element that satisfies a predicate.
+    Element(Box<Pred>),
     /// Nothing satisfies it.
     Never,
 }
@@ -72,10 +77,22 @@ pub(crate) struct Pattern {
 pub(crate) struct Patterns<'p>(HashMap<(&'p str, bool), Rc<rule::Pattern>>);
 
 impl<'p> Patterns<'p> {
-    /// Charges the values of a test, and compiles its pattern, if it has one, in what the budget has left; may be
-    /// interrupted before.
+    /// Charges the values of a predicate, and compiles its patterns.
+    pub(crate) fn prepare_all(&mut self, pred: &'p Pred, budget: &Budget<'_>, check: &dyn Fn()) -> Result<(), Stop> {
+        match pred {
+            Pred::And(list) | Pred::Or(list) => list.iter().try_for_each(|pred| self.prepare_all(pred, budget, check)),
+            Pred::Not(inner) => self.prepare_all(inner, budget, check),
+            Pred::Test(test) => self.prepare(test, budget, check),
+            Pred::Same { .. } => Ok(()),
+        }
+    }
+
+    /// Charges the values of a test, and compiles its patterns in what the budget has left; may be interrupted before each.
     pub(crate) fn prepare(&mut self, test: &'p Test, budget: &Budget<'_>, check: &dyn Fn()) -> Result<(), Stop> {
         budget.take(test.kind.bytes())?;
+        if let Kind::Element(pred) = &test.kind {
+            return self.prepare_all(pred, budget, check);
+        }
         let Kind::Regex(pattern) = &test.kind else { return Ok(()) };
         if pattern.compiled.get().is_some() {
             return Ok(());
@@ -164,6 +181,7 @@ impl Kind {
             | Self::Instant(..)
             | Self::Day(_)
             | Self::Anniversary(..)
+            | Self::Element(_)
             | Self::Never => 0,
         }
     }
@@ -259,6 +277,23 @@ impl Test {
         Self { keys, inside, negated: test.operator.negates().is_some(), kind }
     }
 
+    /// Makes a test of the elements of arrays ready.
+    pub(crate) fn element(property: &Property, pred: Pred) -> Self {
+        let (keys, inside) = split(&property.steps);
+        Self { keys, inside, negated: false, kind: Kind::Element(Box::new(pred)) }
+    }
+
+    /// Whether the positive test holds of a JSON value, of which the whole path is still to be followed.
+    fn holds_in(&self, text: &str, clock: &Clock) -> bool {
+        let way: Vec<PathStep> =
+            self.keys.iter().cloned().map(PathStep::Key).chain(self.inside.iter().cloned()).collect();
+        let mut holds = false;
+        json::reach(text, &way, &mut |value| {
+            holds = holds || json::as_item(value, |item| self.holds_of(item, clock)).unwrap_or(false);
+        });
+        holds
+    }
+
     /// Whether the positive test holds of a value found at a column, or below it at some steps.
     pub(crate) fn holds(&self, item: Item, below: &[PathStep], clock: &Clock) -> bool {
         if below.is_empty() {
@@ -301,6 +336,10 @@ impl Test {
                 text.is_some_and(|text| with_case(text, *ignore_case, |text| text.ends_with(wanted.as_str())))
             }
             Kind::Regex(pattern) => text.zip(pattern.compiled.get()).is_some_and(|(text, regex)| regex.matches(text)),
+            Kind::Element(pred) => {
+                let Item::Json(array) = item else { return false };
+                json::elements(array).any(|element| element.trim_ascii() != "null" && pred_holds(pred, element, clock))
+            }
             Kind::ContainsAny(equal) => has_element(item, equal),
             Kind::ContainsAll(equal) => has_all(item, equal),
             Kind::Instant(first, last) => {
@@ -314,6 +353,17 @@ impl Test {
                 .and_then(|reading| clock.day(clock.instant(reading)))
                 .is_some_and(|day| anniversary_between(day, *first, *last)),
         }
+    }
+}
+
+/// Whether a predicate holds of an element of an array.
+fn pred_holds(pred: &Pred, element: &str, clock: &Clock) -> bool {
+    match pred {
+        Pred::And(list) => list.iter().all(|pred| pred_holds(pred, element, clock)),
+        Pred::Or(list) => list.iter().any(|pred| pred_holds(pred, element, clock)),
+        Pred::Not(inner) => !pred_holds(inner, element, clock),
+        Pred::Test(test) => test.holds_in(element, clock),
+        Pred::Same { .. } => false, // refers to another event, which no predicate of an element does
     }
 }
 
@@ -397,6 +447,7 @@ fn kind(operator: Operator, argument: &Argument, ignore_case: bool, clock: &Cloc
             (Operator::Since, reading) => Kind::Instant(clock.instant(reading), i64::MAX),
             (_, reading) => Kind::Instant(clock.instant(reading), clock.instant(reading)),
         },
+        Argument::Units(units) => calendar(operator, units, clock),
         Argument::Interval(interval) => match operator {
             Operator::InTheLast => Kind::Instant(clock.ago(interval).saturating_add(1), clock.as_of),
             Operator::InTheNext => Kind::Instant(clock.as_of.saturating_add(1), clock.ahead(interval)),
@@ -405,6 +456,23 @@ fn kind(operator: Operator, argument: &Argument, ignore_case: bool, clock: &Cloc
             _ => Kind::Instant(i64::MIN, clock.ago(interval)),
         },
     }
+}
+
+fn calendar(operator: Operator, units: &Units, clock: &Clock) -> Kind {
+    let count = i32::from(units.count);
+    let (from, to) = match operator {
+        Operator::Previous => (-count, 0),
+        Operator::Next => (1, count + 1),
+        _ => (0, 1),
+    };
+    if operator == Operator::AnniversaryThis {
+        let days = clock.day(clock.as_of).and_then(|today| {
+            let first = unit_of(today, units.unit)?;
+            Some((first, moved_units(first, units.unit, 1)?.pred_opt()?))
+        });
+        return days.map_or(Kind::Never, |(first, last)| Kind::Anniversary(first, last));
+    }
+    clock.units(units, from, to).map_or(Kind::Never, |(first, last)| Kind::Instant(first, last))
 }
 
 fn anniversary(clock: &Clock, first: i64, last: i64) -> Kind {

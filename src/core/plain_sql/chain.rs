@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use super::clock::Clock;
 use super::did::{Found, customers};
-use super::predicate::positive;
-use super::{Context, HELPERS, Source, Unresolved, quote, sequence};
+use super::predicate::{element, positive};
+use super::scan::Scan;
+use super::{Context, HELPERS, Source, Unresolved, group, quote, sequence};
 use crate::rule::{Condition, Rule};
 
 /// How many cohorts may be reached one through another.
@@ -21,6 +22,14 @@ pub(super) struct Set {
     table: String,
     /// Whether the condition holds for everyone *but* those in the table.
     all_but: bool,
+}
+
+impl Set {
+    /// Whether a customer is in it.
+    fn holds(&self, customer: &str) -> String {
+        let not = if self.all_but { "NOT " } else { "" };
+        format!("{customer} {not}IN ({FROM}{})", self.table)
+    }
 }
 
 /// The chain as far as it is written.
@@ -43,20 +52,20 @@ pub(super) struct Place<'a> {
 
 /// The conditions right below one, with their places.
 pub(super) fn below<'a>(place: &Place<'a>) -> Vec<Place<'a>> {
-    let each = |list: &'a [Condition], word: &str| -> Vec<Place<'a>> {
-        let places = list.iter().enumerate();
-        places.map(|(at, condition)| Place { condition, path: format!("{}.{word}[{at}]", place.path) }).collect()
-    };
-    match place.condition {
-        Condition::And(list) => each(list, "and"),
-        Condition::Or(list) => each(list, "or"),
-        Condition::Not(condition) => vec![Place { condition, path: format!("{}.not", place.path) }],
-        _ => Vec::new(),
-    }
+    let children = place.condition.children().into_iter();
+    children.map(|(way, condition)| Place { condition, path: format!("{}{way}", place.path) }).collect()
 }
 
 /// The statement that gives a condition's members.
 pub(super) fn members(place: &Place, clock: &Clock, cx: &Context) -> Result<String, Unresolved> {
+    if let Some(customer) = cx.only.filter(|_| looks_at_others(place.condition, cx, &mut Vec::new())) {
+        // What one customer is asked depends on others: all are asked, and one is taken.
+        let everyone = members(place, clock, &Context { only: None, ..*cx })?;
+        return Ok(format!(
+            "SELECT m.customer_id\nFROM (\n{}\n) m\nWHERE m.customer_id = {customer}",
+            quote::indent(&everyone)
+        ));
+    }
     let mut chain =
         Chain { cx, tables: Vec::new(), conditions: 0, universe: false, cohorts: HashMap::new(), through: Vec::new() };
     let set = chain.condition(place, clock)?;
@@ -71,6 +80,24 @@ pub(super) fn members(place: &Place, clock: &Clock, cx: &Context) -> Result<Stri
         chain.tables.insert(0, format!("{comment}\nuniverse AS (\n{}\n)", quote::indent(&super::universe(cx))));
     }
     Ok(format!("WITH\n{}\n{last}", chain.tables.join(",\n")))
+}
+
+/// Whether it depends on other customers whether a condition holds of one.
+pub(super) fn looks_at_others(condition: &Condition, cx: &Context, through: &mut Vec<String>) -> bool {
+    if let Condition::Group(_) = condition {
+        return true;
+    }
+    if let Condition::Cohort(name) = condition {
+        if through.contains(name) {
+            return false;
+        }
+        through.push(name.clone());
+        return match (cx.cohort)(name) {
+            Some(Source::Rule(rule)) => looks_at_others(&rule.condition, cx, through),
+            Some(Source::List(_)) | None => false,
+        };
+    }
+    condition.children().into_iter().any(|(_, child)| looks_at_others(child, cx, through))
 }
 
 const FROM: &str = "SELECT customer_id FROM ";
@@ -114,7 +141,31 @@ impl Chain<'_> {
                 // A negation is true of customers without a profile row, too.
                 Ok(self.leaf(place, &sql, test.operator.negates().is_some()))
             }
+            Condition::ProfileElement(test) => {
+                let mut conditions: Vec<String> =
+                    self.cx.only.iter().map(|customer| format!("p.customer_id = {customer}")).collect();
+                let no_steps = |_: &crate::rule::Reference| String::from("NULL::jsonb");
+                conditions.push(element(test, "p.profile", 0, clock, &no_steps));
+                let table = format!("{}.cohort_customer p", self.cx.schema);
+                let scan = Scan { from: vec![table], conditions };
+                Ok(self.leaf(place, &scan.select("p.customer_id"), false))
+            }
             Condition::Cohort(name) => self.cohort(name, &place.path),
+            Condition::Group(group) => {
+                let sets = self.conditions(place, clock)?;
+                let Some(inner) = sets.into_iter().next() else { return Ok(self.everyone()) };
+                let satisfied = inner.holds("s.customer_id");
+                Ok(self.leaf(place, &group::customers(group, &satisfied, self.cx), false))
+            }
+            Condition::Sample(sample) => {
+                let in_range = super::sample::in_range(sample, "u.customer_id", self.cx);
+                let everyone = self.everyone();
+                Ok(self.leaf(
+                    place,
+                    &format!("SELECT u.customer_id\nFROM {} u\n{}", everyone.table, quote::wheres(&in_range)),
+                    false,
+                ))
+            }
             Condition::Sequence(steps) => {
                 let name = self.next_name();
                 let statements = sequence::statements(steps, self.cx, clock, &name, false);

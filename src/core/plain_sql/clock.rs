@@ -4,7 +4,7 @@ use chrono::{DateTime, Datelike};
 
 use super::HELPERS;
 use super::quote;
-use crate::rule::{CalendarUnit, Window};
+use crate::rule::{CalendarUnit, Units, Window};
 use crate::time::{DateValue, Interval, Micros, Reading, SECOND};
 
 /// The instant and the zone of a rule.
@@ -95,33 +95,55 @@ impl Clock<'_> {
                 vec![format!("{time} >= {}", self.instant(first)), format!("{time} {until}")]
             }
             // It has no end: events after as_of do not exist.
-            Window::This(unit) => vec![format!("{time} >= {}", self.unit_start(*unit, ""))],
-            Window::Previous(unit) => {
-                vec![
-                    format!("{time} >= {}", self.unit_start(*unit, &format!(" - {}", length(*unit)))),
-                    format!("{time} < {}", self.unit_start(*unit, "")),
-                ]
-            }
+            Window::This(unit) => vec![format!("{time} >= {}", self.unit_start(*unit, 0))],
+            Window::Previous(units) => self.units(units, -i32::from(units.count), 0, time),
+            // Asked of every event by itself: see super::time.
+            Window::Weekday(_) | Window::Hours(_) | Window::From(..) | Window::Until(..) => Vec::new(),
         }
     }
 
-    /// The first instant of the calendar unit that holds the day of `as_of`, or of one `moved` from it.
-    fn unit_start(&self, unit: CalendarUnit, moved: &str) -> String {
+    /// The conditions for a time to lie in some calendar units, counted from the one that holds `as_of`; the last is not
+    /// included.
+    pub(super) fn units(&self, units: &Units, from: i32, to: i32, time: &str) -> Vec<String> {
+        vec![
+            format!("{time} >= {}", self.unit_start(units.unit, from)),
+            format!("{time} < {}", self.unit_start(units.unit, to)),
+        ]
+    }
+
+    /// The first and the last day of the calendar unit that holds the day of `as_of`.
+    pub(super) fn days_of_unit(&self, unit: CalendarUnit) -> (String, String) {
+        (self.once(self.unit_day(unit, 0)), self.once(format!("{} - 1", self.unit_day(unit, 1))))
+    }
+
+    /// The first instant of the calendar unit that holds the day of `as_of`, or of one some units from it.
+    pub(super) fn unit_start(&self, unit: CalendarUnit, moved: i32) -> String {
+        self.once(self.day_start(&self.unit_day(unit, moved)))
+    }
+
+    /// Its first day.
+    fn unit_day(&self, unit: CalendarUnit, moved: i32) -> String {
         // The cast to timestamp keeps date_trunc from going through the session's time zone.
         let first = format!("date_trunc({}, {}::timestamp)", quote::text(unit.name()), self.day_of(self.as_of));
-        let day = if moved.is_empty() { format!("{first}::date") } else { format!("({first}{moved})::date") };
-        self.once(self.day_start(&day))
+        match moved {
+            0 => format!("{first}::date"),
+            1.. => format!("({first} + {})::date", length(unit, moved)),
+            _ => format!("({first} - {})::date", length(unit, -moved)),
+        }
     }
 }
 
-fn length(unit: CalendarUnit) -> &'static str {
-    match unit {
-        CalendarUnit::Day => "interval '1 day'",
-        CalendarUnit::Week => "interval '7 days'",
-        CalendarUnit::Month => "interval '1 month'",
-        CalendarUnit::Quarter => "interval '3 months'",
-        CalendarUnit::Year => "interval '1 year'",
-    }
+/// The length of some calendar units.
+pub(super) fn length(unit: CalendarUnit, count: i32) -> String {
+    let (each, name) = match unit {
+        CalendarUnit::Day => (1, "day"),
+        CalendarUnit::Week => (7, "day"),
+        CalendarUnit::Month => (1, "month"),
+        CalendarUnit::Quarter => (3, "month"),
+        CalendarUnit::Year => (1, "year"),
+    };
+    let many = count * each;
+    format!("interval '{many} {name}{}'", if many == 1 { "" } else { "s" })
 }
 
 /// A literal of an instant, the same under every setting of the session.

@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::predicate::equals_any;
 use super::scan::{Scan, matching};
-use super::{Context, HELPERS, path, quote};
+use super::{Context, HELPERS, path, periods, quote};
 use crate::rule::{Aggregate, Comparison, Did, Figure};
 use crate::value::{Number, Scalar};
 
@@ -17,38 +17,71 @@ pub(super) enum Found {
     Everyone,
 }
 
+/// What events are grouped by.
+#[derive(Clone, Copy)]
+pub(super) struct Keys(&'static [&'static str]);
+
+impl Keys {
+    pub(super) const CUSTOMER: Self = Self(&["customer_id"]);
+    pub(super) const PERIOD: Self = Self(&["customer_id", "period"]);
+
+    /// The columns of a table.
+    pub(super) fn of(self, alias: &str) -> String {
+        self.0.iter().map(|column| format!("{alias}.{column}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// The customers of a `did`.
 pub(super) fn customers(did: &Did, cx: &Context, clock: &Clock) -> Found {
     let scan = matching(did, cx, clock);
-    let Some(aggregate) = &did.aggregate else {
-        return counted(&scan, did.count().as_ref());
-    };
+    if let Some(periods) = &did.periods {
+        return periods::customers(did, periods, &scan, clock);
+    }
+    match &did.aggregate {
+        None => counted(&scan, did.count().as_ref()),
+        Some(aggregate) => Found::These(figured(aggregate, did.count(), &scan, Keys::CUSTOMER)),
+    }
+}
+
+/// Who has a figure that satisfies its comparison, and a number of events that does.
+fn figured(aggregate: &Aggregate, count: Option<Comparison<u64>>, scan: &Scan, keys: Keys) -> String {
     // Without a matching event there is no figure, so everyone with a figure has a count above 0.
-    let count = did.count().map(|comparison| compare("count(*)", comparison, &|count| count.to_string()));
-    let figured = match figure(aggregate, &scan) {
+    let count = count.map(|comparison| compare("count(*)", comparison, &|count| count.to_string()));
+    let figured = match figure(aggregate, scan, keys) {
         Figured::Having { scan, having, rows_are_events: true } => {
             let having = count.map_or(having.clone(), |count| quote::conjunction(&[count, having.clone()]));
-            return Found::These(grouped(&scan, Some(&having)));
+            return grouped(&scan, Some(&having), keys);
         }
-        Figured::Having { scan, having, .. } => grouped(&scan, Some(&having)),
+        Figured::Having { scan, having, .. } => grouped(&scan, Some(&having), keys),
         Figured::Statement(statement) => statement,
     };
-    Found::These(match count {
-        Some(count) => format!("{}\nINTERSECT\n{figured}", grouped(&scan, Some(&count))),
+    match count {
+        Some(count) => format!("{}\nINTERSECT\n{figured}", grouped(scan, Some(&count), keys)),
         None => figured,
-    })
+    }
+}
+
+/// A statement that gives the customers and periods that hold.
+pub(super) fn holding(did: &Did, scan: &Scan) -> String {
+    if let Some(aggregate) = &did.aggregate {
+        return figured(aggregate, did.count(), scan, Keys::PERIOD);
+    }
+    let count = did.count().map(|comparison| compare("count(*)", comparison, &|count| count.to_string()));
+    grouped(scan, count.as_deref(), Keys::PERIOD)
 }
 
 fn counted(scan: &Scan, count: Option<&Comparison<u64>>) -> Found {
     let write = |comparison: Comparison<u64>| {
         let having = compare("count(*)", comparison, &|count| count.to_string());
-        grouped(scan, Some(&having))
+        grouped(scan, Some(&having), Keys::CUSTOMER)
     };
     match count {
         // At least one event, however it was said: no counting needed.
-        None | Some(Comparison::Gte(1) | Comparison::Gt(0) | Comparison::Neq(0)) => Found::These(grouped(scan, None)),
+        None | Some(Comparison::Gte(1) | Comparison::Gt(0) | Comparison::Neq(0)) => {
+            Found::These(grouped(scan, None, Keys::CUSTOMER))
+        }
         Some(Comparison::Eq(0) | Comparison::Lt(1) | Comparison::Lte(0) | Comparison::Between(0, 0)) => {
-            Found::AllBut(grouped(scan, None))
+            Found::AllBut(grouped(scan, None, Keys::CUSTOMER))
         }
         Some(Comparison::Gte(0)) => Found::Everyone,
         // True of 0 too, so of customers that no event names: say who is out instead.
@@ -60,16 +93,17 @@ fn counted(scan: &Scan, count: Option<&Comparison<u64>>) -> Found {
     }
 }
 
-/// Each customer of the scan once.
-fn grouped(scan: &Scan, having: Option<&str>) -> String {
+/// Each customer of the scan once, or each period.
+fn grouped(scan: &Scan, having: Option<&str>, keys: Keys) -> String {
+    let columns = keys.of("e");
     match having {
-        None => scan.select("DISTINCT e.customer_id"),
-        Some(having) => format!("{}\nGROUP BY e.customer_id\nHAVING {having}", scan.select("e.customer_id")),
+        None => scan.select(&format!("DISTINCT {columns}")),
+        Some(having) => format!("{}\nGROUP BY {columns}\nHAVING {having}", scan.select(&columns)),
     }
 }
 
 /// `expression op number`.
-fn compare<N: Copy>(expression: &str, comparison: Comparison<N>, write: &dyn Fn(N) -> String) -> String {
+pub(super) fn compare<N: Copy>(expression: &str, comparison: Comparison<N>, write: &dyn Fn(N) -> String) -> String {
     let (sign, number) = match comparison {
         Comparison::Eq(number) => ("=", number),
         Comparison::Neq(number) => ("<>", number),
@@ -113,7 +147,7 @@ enum Figured {
     Statement(String),
 }
 
-fn figure(aggregate: &Aggregate, scan: &Scan) -> Figured {
+fn figure(aggregate: &Aggregate, scan: &Scan, keys: Keys) -> Figured {
     let (values, value) = values(aggregate, scan);
     let number = format!("{HELPERS}.json_number({value})");
     let having = match &aggregate.figure {
@@ -127,15 +161,16 @@ fn figure(aggregate: &Aggregate, scan: &Scan) -> Figured {
         Figure::CountDistinct(comparison) => {
             let having = compare_exact("count(DISTINCT s.value)", comparison, &quote::number);
             return Figured::Statement(format!(
-                "SELECT s.customer_id\nFROM {}\nWHERE {SCALAR}\nGROUP BY s.customer_id\nHAVING {having}",
-                subquery(&values.select(&format!("e.customer_id, {value} AS value")), "s")
+                "SELECT {0}\nFROM {1}\nWHERE {SCALAR}\nGROUP BY {0}\nHAVING {having}",
+                keys.of("s"),
+                subquery(&values.select(&format!("{}, {value} AS value", keys.of("e"))), "s")
             ));
         }
         Figure::MostFrequentIs(scalar) => {
-            return Figured::Statement(most_frequent(&values, &value, std::slice::from_ref(scalar)));
+            return Figured::Statement(most_frequent(&values, &value, std::slice::from_ref(scalar), keys));
         }
         Figure::MostFrequentIn(scalars) => {
-            return Figured::Statement(most_frequent(&values, &value, scalars));
+            return Figured::Statement(most_frequent(&values, &value, scalars, keys));
         }
     };
     let rows_are_events = values.from.len() == scan.from.len();
@@ -151,33 +186,36 @@ fn values(aggregate: &Aggregate, scan: &Scan) -> (Scan, String) {
 }
 
 /// `s.value` is a scalar; a number beyond the largest exponent has no value to be told apart by.
-const SCALAR: &str =
+pub(super) const SCALAR: &str =
     "(jsonb_typeof(s.value) IN ('string', 'boolean') OR kursaha_cohort.json_number(s.value) IS NOT NULL)";
 
-fn subquery(sql: &str, alias: &str) -> String {
+pub(super) fn subquery(sql: &str, alias: &str) -> String {
     format!("(\n{}\n) {alias}", quote::indent(sql))
 }
 
-/// Each customer's most frequent value, as `w.value`.
-fn winners(values: &Scan, value: &str) -> String {
+/// Each customer's most frequent value, or each period's, as `w.value`.
+fn winners(values: &Scan, value: &str, keys: Keys) -> String {
     let counts = format!(
-        "SELECT s.customer_id, s.value, count(*) AS times\nFROM {}\nWHERE {SCALAR}\nGROUP BY s.customer_id, s.value",
-        subquery(&values.select(&format!("e.customer_id, {value} AS value")), "s")
+        "SELECT {0}, s.value, count(*) AS times\nFROM {1}\nWHERE {SCALAR}\nGROUP BY {0}, s.value",
+        keys.of("s"),
+        subquery(&values.select(&format!("{}, {value} AS value", keys.of("e"))), "s")
     );
     // The names of the types are in the order in which they win: boolean, number, string.
     format!(
-        "SELECT DISTINCT ON (n.customer_id) n.customer_id, n.value\nFROM {}\nORDER BY n.customer_id, n.times DESC,\n  \
+        "SELECT DISTINCT ON ({0}) {0}, n.value\nFROM {1}\nORDER BY {0}, n.times DESC,\n  \
          CASE jsonb_typeof(n.value)\n    \
          WHEN 'number' THEN trim_scale({HELPERS}.json_number(n.value))::text\n    \
          ELSE n.value #>> '{{}}'\n  END COLLATE \"C\",\n  jsonb_typeof(n.value)",
+        keys.of("n"),
         subquery(&counts, "n")
     )
 }
 
-fn most_frequent(values: &Scan, value: &str, wanted: &[Scalar]) -> String {
+fn most_frequent(values: &Scan, value: &str, wanted: &[Scalar], keys: Keys) -> String {
     format!(
-        "SELECT w.customer_id\nFROM {}\nWHERE {}",
-        subquery(&winners(values, value), "w"),
+        "SELECT {}\nFROM {}\nWHERE {}",
+        keys.of("w"),
+        subquery(&winners(values, value, keys), "w"),
         equals_any("w.value", wanted, false)
     )
 }
@@ -196,7 +234,7 @@ pub(super) fn figure_of_one(aggregate: &Aggregate, scan: &Scan) -> String {
             subquery(&values.select(&format!("{value} AS value")), "s")
         ),
         Figure::MostFrequentIs(_) | Figure::MostFrequentIn(_) => {
-            format!("SELECT w.value\nFROM {}", subquery(&winners(&values, &value), "w"))
+            format!("SELECT w.value\nFROM {}", subquery(&winners(&values, &value, Keys::CUSTOMER), "w"))
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What speaks for and against one customer, condition by condition.
 
-use super::chain::{Place, members};
+use super::chain::{Place, below, members};
 use super::clock::Clock;
 use super::did::figure_of_one;
 use super::scan::matching;
 use super::{Context, Unresolved, all, clock, path, quote, sequence};
-use crate::rule::{Condition, Did, PropertyTest, Rule, Sequence};
+use crate::rule::{Condition, Did, Group, Property, Rule, Sequence, Times, Window};
 
 /// One condition of a rule, as it is for one customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,9 +16,14 @@ pub struct Evidence {
     pub condition: String,
     /// A statement that gives one row, `holds boolean, evidence jsonb`. The evidence is
     /// * of `did` and `did_not`: `count` of the matching events, `event_ids` of the first ten of them, and
-    ///   `aggregate`, the figure, where one is asked for (null when there is no value; an average is rounded here);
+    ///   `aggregate`, the figure, where one is asked for (null when there is no value; an average is rounded here), and
+    ///   `anchors`, the instants of those of its `time`; with `per` the first days of the `periods` that hold, and no
+    ///   `aggregate`;
     /// * of `profile`: the property's `value`, through `[]` a list of the elements' values;
     /// * of `cohort`: its name as `cohort`;
+    /// * of `group`: the `group`, how many `customers` it has and how many of them satisfy the condition, as `members`; null
+    ///   without a group;
+    /// * of `sample`: the customer's `place`;
     /// * of `sequence`: the `event_ids` of one assignment that satisfies it, null without one;
     /// * SQL null of `and`, `or` and `not`.
     pub sql: String,
@@ -38,8 +43,13 @@ pub fn evidence(rule: &Rule, customer: &str, cx: &Context) -> Result<Vec<Evidenc
             let evidence = match place.condition {
                 Condition::And(_) | Condition::Or(_) | Condition::Not(_) => "NULL::jsonb".to_owned(),
                 Condition::Did(did) | Condition::DidNot(did) => of_did(did, &clock, cx),
-                Condition::Profile(test) => of_profile(test, customer, cx),
+                Condition::Profile(test) => of_profile(&test.property, customer, cx),
+                Condition::ProfileElement(test) => of_profile(&test.property, customer, cx),
                 Condition::Cohort(name) => format!("jsonb_build_object('cohort', {})", typed(name)),
+                Condition::Group(group) => of_group(group, &place, customer, &clock, cx)?,
+                Condition::Sample(sample) => {
+                    object(&[format!("'place', {}", super::sample::place(sample, customer, cx))])
+                }
                 Condition::Sequence(steps) => of_sequence(steps, &clock, cx),
             };
             let sql =
@@ -63,14 +73,50 @@ fn of_did(did: &Did, clock: &Clock, cx: &Context) -> String {
             quote::indent(&quote::indent(&first))
         ),
     ];
-    if let Some(aggregate) = &did.aggregate {
+    if let Some(periods) = &did.periods {
+        let holding = quote::indent(&super::periods::statement(did, periods.unit, &scan, clock));
+        let all = format!("SELECT coalesce(jsonb_agg(h.period ORDER BY h.period), '[]')\nFROM (\n{holding}\n) h");
+        entries.push(format!("'periods', {}", scalar(&all)));
+    } else if let Some(aggregate) = &did.aggregate {
         entries.push(format!("'aggregate', {}", scalar(&figure_of_one(aggregate, &scan))));
+    }
+    let anchors: Vec<String> = did
+        .time
+        .iter()
+        .flat_map(Times::forms)
+        .filter_map(|form| match form {
+            Window::From(anchor, _) => Some((anchor, false)),
+            Window::Until(anchor, _) => Some((anchor, true)),
+            _ => None,
+        })
+        .map(|(anchor, until)| {
+            let instants = quote::indent(&super::time::instants(anchor, until, cx, clock));
+            scalar(&format!("SELECT a.at\nFROM (\n{instants}\n) a"))
+        })
+        .collect();
+    if !anchors.is_empty() {
+        entries.push(format!("'anchors', {}", quote::call("jsonb_build_array", &anchors)));
     }
     object(&entries)
 }
 
-fn of_profile(test: &PropertyTest, customer: &str, cx: &Context) -> String {
-    let reached = path::follow("p.profile", &test.property.steps, 0);
+fn of_group(group: &Group, place: &Place, customer: &str, clock: &Clock, cx: &Context) -> Result<String, Unresolved> {
+    let whole = Context { only: None, ..*cx };
+    let mut satisfied = String::new();
+    for inner in below(place) {
+        satisfied = quote::indent(&members(&inner, clock, &whole)?);
+    }
+    let values = quote::indent(&super::group::values(&group.property, &whole));
+    let counts = format!(
+        "WITH s AS (\n{values}\n)\nSELECT jsonb_build_object(\n  'group', s.value,\n  'customers', count(*),\n  \
+         'members', count(*) FILTER (WHERE s.customer_id IN (\n{satisfied}\n  ))\n)\nFROM s\n\
+         WHERE s.value = (SELECT o.value FROM s o WHERE o.customer_id = {customer})\nGROUP BY s.value"
+    );
+    Ok(scalar(&counts))
+}
+
+fn of_profile(property: &Property, customer: &str, cx: &Context) -> String {
+    let reached = path::follow("p.profile", &property.steps, 0);
     let value = if reached.elements.is_empty() { reached.value } else { format!("jsonb_agg({})", reached.value) };
     let mut from = vec![format!("{}.cohort_customer p", cx.schema)];
     from.extend(reached.elements);

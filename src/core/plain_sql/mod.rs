@@ -3,16 +3,19 @@
 //!
 //! Besides PostgreSQL's own functions the SQL uses those of the schema `kursaha_cohort` that have the rule language's
 //! meaning where `~`, `lower()` or a cast would have another: `json_number`, `json_text`, `json_elements`,
-//! `json_instant`, `json_day`, `simple_lower`, `regex_match`, `day_start`, `local_day`, `time_add`, `time_subtract`
+//! `json_instant`, `json_last_instant`, `json_day`, `local_time`, `simple_lower`, `regex_match`, `day_start`, `local_day`, `time_add`, `time_subtract`
 //! and `anniversary_between`.
 
 mod chain;
 mod clock;
 mod did;
 mod evidence;
+mod group;
 mod path;
+mod periods;
 mod predicate;
 mod quote;
+mod sample;
 mod scan;
 mod sequence;
 #[cfg(test)]
@@ -20,12 +23,13 @@ mod tests;
 #[cfg(test)]
 #[expect(clippy::similar_names, reason = "a test of a test is called what it is")]
 mod tests_quoting;
+mod time;
 
 use std::fmt;
 
 pub use evidence::{Evidence, evidence};
 
-use crate::rule::{Condition, Rule};
+use crate::rule::{Condition, Property, Rule};
 use chain::{Place, below};
 use clock::Clock;
 
@@ -102,6 +106,18 @@ pub struct Part {
 /// When a cohort that the rule names cannot be resolved.
 pub fn members(rule: &Rule, cx: &Context) -> Result<String, Unresolved> {
     chain::members(&top(rule), &clock(rule, cx), cx)
+}
+
+/// The statement that gives the groups of a property with how many of their customers are members, those with members only.
+///
+/// # Errors
+/// As [`members`].
+pub fn groups(rule: &Rule, property: &Property, cx: &Context) -> Result<String, Unresolved> {
+    Ok(format!(
+        "SELECT s.value, count(*)\nFROM (\n{}\n) s\nJOIN (\n{}\n) m USING (customer_id)\nGROUP BY s.value",
+        quote::indent(&group::values(property, cx)),
+        quote::indent(&members(rule, cx)?)
+    ))
 }
 
 /// The statement that gives the `customer_id` of everyone in the universe, each once.

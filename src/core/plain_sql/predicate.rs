@@ -7,7 +7,7 @@ use super::HELPERS;
 use super::clock::Clock;
 use super::path;
 use super::quote::{self, group, not, one_of};
-use crate::rule::{Argument, Operator, Predicate, PropertyTest, Reference};
+use crate::rule::{Argument, ElementTest, Operator, Predicate, PropertyTest, Reference, Units};
 use crate::text::simple_lower;
 use crate::time::Reading;
 use crate::value::Scalar;
@@ -18,18 +18,35 @@ pub(super) type Bound<'a> = &'a dyn Fn(&Reference) -> String;
 
 /// One predicate over the `jsonb` expression `root`.
 pub(super) fn predicate(predicate: &Predicate, root: &str, clock: &Clock, bound: Bound) -> String {
+    within(predicate, root, 0, clock, bound)
+}
+
+/// The same where some names of elements are in use outside.
+fn within(predicate: &Predicate, root: &str, names: usize, clock: &Clock, bound: Bound) -> String {
     let all = |list: &[Predicate]| -> Vec<String> {
-        list.iter().map(|item| self::predicate(item, root, clock, bound)).collect()
+        list.iter().map(|item| within(item, root, names, clock, bound)).collect()
     };
     match predicate {
         Predicate::And(list) => group("AND", &all(list)),
         Predicate::Or(list) => group("OR", &all(list)),
-        Predicate::Not(inner) => not(&self::predicate(inner, root, clock, bound)),
+        Predicate::Not(inner) => not(&within(inner, root, names, clock, bound)),
         Predicate::Test(test) => match test.operator.negates() {
-            Some(_) => not(&positive(test, root, clock, bound)),
-            None => positive(test, root, clock, bound),
+            Some(_) => not(&positive_within(test, root, names, clock, bound)),
+            None => positive_within(test, root, names, clock, bound),
         },
+        Predicate::Element(test) => element(test, root, names, clock, bound),
     }
+}
+
+/// One element of an array satisfies all predicates.
+pub(super) fn element(test: &ElementTest, root: &str, names: usize, clock: &Clock, bound: Bound) -> String {
+    let mut reached = path::follow(root, &test.property.steps, names);
+    let element = format!("v{}", reached.names + 1);
+    reached.elements.push(format!("{HELPERS}.json_elements({}) AS {element}", reached.value));
+    let mut conditions = vec![format!("{element} <> 'null'")];
+    let predicates = test.filter.predicates().iter();
+    conditions.extend(predicates.map(|item| within(item, &element, reached.names + 1, clock, bound)));
+    path::exists(&reached.elements, &group("AND", &conditions))
 }
 
 /// For every reference of plain paths that must hold: an equation that the reference implies, with the event on one
@@ -56,9 +73,13 @@ pub(super) fn hashable(predicate: &Predicate, root: &str, bound: Bound) -> Vec<S
 
 /// The test, or, when its operator is a negation, the test that it negates.
 pub(super) fn positive(test: &PropertyTest, root: &str, clock: &Clock, bound: Bound) -> String {
+    positive_within(test, root, 0, clock, bound)
+}
+
+fn positive_within(test: &PropertyTest, root: &str, names: usize, clock: &Clock, bound: Bound) -> String {
     let operator = test.operator.negates().unwrap_or(test.operator);
     let ignore_case = test.ignore_case.unwrap_or(false);
-    path::any(root, &test.property.steps, 0, |value, names| {
+    path::any(root, &test.property.steps, names, |value, names| {
         if let Argument::Ref(reference) = &test.argument {
             return path::any(&bound(reference), &reference.property.steps[1..], names, |other, _| {
                 same(value, other, ignore_case)
@@ -146,8 +167,26 @@ fn compare(
                 _ => format!("{at} <= {}", clock.ago(interval)),
             }
         }
+        Argument::Units(units) => calendar(value, operator, units, clock),
         Argument::Ref(_) => String::from("false"), // answered before a value is compared with
     }
+}
+
+/// The property read as a date lies in a window of the calendar, or its anniversary does.
+fn calendar(value: &str, operator: Operator, units: &Units, clock: &Clock) -> String {
+    let count = i32::from(units.count);
+    let (from, to) = match operator {
+        Operator::Previous => (-count, 0),
+        Operator::Next => (1, count + 1),
+        _ => (0, 1),
+    };
+    if operator == Operator::AnniversaryThis {
+        let (first, last) = clock.days_of_unit(units.unit);
+        let day = format!("{HELPERS}.json_day({value}, {})", clock.zone);
+        return quote::call(&format!("{HELPERS}.anniversary_between"), &[day, first, last]);
+    }
+    let at = format!("{HELPERS}.json_instant({value}, {})", clock.zone);
+    group("AND", &clock.units(units, from, to, &at))
 }
 
 /// The side and the literal of a comparison by size.

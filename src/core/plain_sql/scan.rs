@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use super::predicate::{Bound, predicate};
+use super::time::timing;
 use super::{Context, quote};
 use crate::rule::{Did, EventTypes, Occurrence, Where};
 
@@ -59,24 +60,43 @@ pub(super) fn filter(filter: Option<&Where>, alias: &str, clock: &Clock, bound: 
 pub(super) fn matching(did: &Did, cx: &Context, clock: &Clock) -> Scan {
     let table = format!("{}.cohort_event e", cx.schema);
     let existing = Scan { from: vec![table], conditions: existing(&did.events, "e", cx) };
-    let mut asked: Vec<String> = did.time.iter().flat_map(|window| clock.window(window, "e.occurred_at")).collect();
+    let timing = timing(did.time.as_ref(), "e", cx, clock);
+    let (anchors, mut asked) = (timing.from, timing.conditions);
     // Only a step of a sequence may refer to another one.
-    asked.extend(filter(did.filter.as_ref(), "e", clock, &|_| String::from("NULL::jsonb")));
+    let no_steps = |_: &crate::rule::Reference| String::from("NULL::jsonb");
+    asked.extend(filter(did.filter.as_ref(), "e", clock, &no_steps));
     match did.occurrence {
         None => {
             let mut scan = existing;
+            scan.from.extend(anchors);
             scan.conditions.extend(asked);
             scan
         }
         Some(occurrence) => {
-            let descending = match occurrence {
-                Occurrence::First => "",
-                Occurrence::Last => " DESC",
-            };
-            let one = existing.select("DISTINCT ON (e.customer_id) e.customer_id, e.occurred_at, e.event_id, e.data");
-            let order = format!("ORDER BY e.customer_id, e.occurred_at{descending}, e.event_id{descending}");
-            let from = format!("(\n{}\n) e", quote::indent(&format!("{one}\n{order}")));
-            Scan { from: vec![from], conditions: asked }
+            let mut candidates = existing;
+            candidates.conditions.extend(filter(did.among.as_ref(), "e", clock, &no_steps));
+            let (one, place) = taken(&candidates, occurrence);
+            let from = format!("(\n{}\n) e", quote::indent(&one));
+            let conditions = place.into_iter().chain(asked).collect();
+            Scan { from: [from].into_iter().chain(anchors).collect(), conditions }
         }
     }
+}
+
+/// A statement that has each customer's one event, and what must still hold of its place.
+fn taken(candidates: &Scan, occurrence: Occurrence) -> (String, Option<String>) {
+    let (descending, number) = match occurrence {
+        Occurrence::First => ("", None),
+        Occurrence::Last => (" DESC", None),
+        Occurrence::Nth(number) => ("", Some(number.value)),
+        Occurrence::NthLast(number) => (" DESC", Some(number.value)),
+    };
+    let order = format!("e.occurred_at{descending}, e.event_id{descending}");
+    let columns = "e.customer_id, e.occurred_at, e.event_id, e.data";
+    let Some(number) = number else {
+        let one = candidates.select(&format!("DISTINCT ON (e.customer_id) {columns}"));
+        return (format!("{one}\nORDER BY e.customer_id, {order}"), None);
+    };
+    let place = format!("row_number() OVER (PARTITION BY e.customer_id ORDER BY {order}) AS place");
+    (candidates.select(&format!("{columns},\n  {place}")), Some(format!("e.place = {number}")))
 }

@@ -89,6 +89,17 @@ fn with_everywhere(text: &str) -> Value {
             {"property": key, "operator": "not_contains", "value": text, "ignore_case": true},
             {"property": key, "operator": "eq", "value": text, "ignore_case": true},
         ], "aggregate": {"fn": "most_frequent", "property": key, "eq": text}},
+        {"did": text, "time": [
+            {"from": {"first": text, "where": test("eq", json!(text))}, "within": "1 day"},
+            {"until": {"profile": key}},
+            {"weekday": "monday"},
+            {"hours": ["22:00", "06:00"]},
+        ]},
+        {"sample": {"percent": [0, 5], "salt": text}},
+        {"did": text, "where": {"element": key, "where": [test("eq", json!(text)),
+            {"element": ".", "where": {"property": ".", "operator": "eq", "value": text}}]}},
+        {"group": key, "any": {"did": text}},
+        {"profile": key, "element": true, "where": test("eq", json!(text))},
         {"did": [text, "other"], "aggregate": {"fn": "sum", "property": key, "gte": 3}},
         {"profile": key, "operator": "neq", "value": text},
         {"cohort": "named"},
@@ -124,7 +135,10 @@ fn all_sql(text: &str) -> Vec<String> {
 
 /// Every `"x"` of a rule becomes the text.
 fn replace(condition: &mut crate::rule::Condition, text: &str) {
-    use crate::rule::{Argument, Condition, EventTypes, Figure, PathStep, Predicate, Property, PropertyTest, Where};
+    use crate::rule::{
+        Anchor, Argument, Condition, ElementTest, EventTypes, Figure, PathStep, Predicate, Property, PropertyTest,
+        Times, Where, Window,
+    };
     use crate::value::Scalar;
     fn string(place: &mut String, text: &str) {
         if place == "x" {
@@ -164,10 +178,18 @@ fn replace(condition: &mut crate::rule::Condition, text: &str) {
             Some(Where::All(predicates)) => predicates,
         };
         for predicate in predicates {
-            if let Predicate::Test(place) = predicate {
-                test(place, text);
+            match predicate {
+                Predicate::Test(place) => test(place, text),
+                Predicate::Element(place) => element(place, text),
+                Predicate::And(_) | Predicate::Or(_) | Predicate::Not(_) => {}
             }
         }
+    }
+    fn element(place: &mut ElementTest, text: &str) {
+        property(&mut place.property, text);
+        let mut inner = Some(place.filter.clone());
+        filter(&mut inner, text);
+        place.filter = inner.expect("what was put in");
     }
     fn types(place: &mut EventTypes, text: &str) {
         match place {
@@ -181,6 +203,19 @@ fn replace(condition: &mut crate::rule::Condition, text: &str) {
         Condition::Did(did) | Condition::DidNot(did) => {
             types(&mut did.events, text);
             filter(&mut did.filter, text);
+            for form in did.time.iter_mut().flat_map(|times| match times {
+                Times::One(form) => std::slice::from_mut(form).iter_mut(),
+                Times::All(forms) => forms.iter_mut(),
+            }) {
+                let (Window::From(anchor, _) | Window::Until(anchor, _)) = form else { continue };
+                match anchor {
+                    Anchor::First(event) | Anchor::Last(event) => {
+                        types(&mut event.events, text);
+                        filter(&mut event.filter, text);
+                    }
+                    Anchor::Profile(path) => property(path, text),
+                }
+            }
             if let Some(aggregate) = &mut did.aggregate {
                 property(&mut aggregate.property, text);
                 if let Figure::MostFrequentIs(place) = &mut aggregate.figure {
@@ -189,7 +224,13 @@ fn replace(condition: &mut crate::rule::Condition, text: &str) {
             }
         }
         Condition::Profile(place) => test(place, text),
+        Condition::ProfileElement(place) => element(place, text),
         Condition::Cohort(_) => {}
+        Condition::Group(group) => {
+            property(&mut group.property, text);
+            replace(&mut group.condition, text);
+        }
+        Condition::Sample(sample) => string(&mut sample.salt, text),
         Condition::Sequence(sequence) => {
             for step in &mut sequence.steps {
                 types(&mut step.events, text);

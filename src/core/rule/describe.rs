@@ -1,8 +1,9 @@
 //! One short English line for a condition or a step, for people who read a plan or the plain SQL.
 
 use super::{
-    Aggregate, Argument, Comparison, Condition, Did, EventTypes, Figure, Occurrence, Predicate, Property, PropertyTest,
-    Step, StepKind, Where, Window, WrittenPath,
+    Aggregate, Anchor, Argument, Comparison, Condition, Did, ElementTest, EventTypes, Figure, Hours, Occurrence,
+    Periods, Predicate, Property, PropertyTest, Step, StepKind, Streak, Times, Where, Window, WrittenPath,
+    weekday_name,
 };
 use crate::value::Scalar;
 
@@ -25,6 +26,10 @@ impl Condition {
                 line.push("profile ");
                 line.test(test);
             }
+            Self::ProfileElement(test) => {
+                line.push("profile: ");
+                line.element(test);
+            }
             Self::Cohort(name) => {
                 line.push("in cohort ");
                 line.quoted(name);
@@ -35,6 +40,19 @@ impl Condition {
                     line.push(" within ");
                     line.push(&within.text);
                 }
+            }
+            Self::Group(group) => {
+                line.push(group.quantifier.name());
+                line.push(" of the customers with the same ");
+                line.property(&group.property);
+            }
+            Self::Sample(sample) => {
+                line.push("sample from ");
+                line.push(sample.from.text());
+                line.push(" to ");
+                line.push(sample.to.text());
+                line.push(" % by ");
+                line.quoted(&sample.salt);
             }
         }
         line.finish()
@@ -104,15 +122,11 @@ impl Line {
     }
 
     fn did(&mut self, verb: &str, did: &Did) {
-        let Did { events, filter, count, time, aggregate, occurrence } = did;
+        let Did { events, filter, count, time, aggregate, occurrence, among, periods } = did;
         self.push(verb);
         self.push(" ");
         self.events(events);
-        match occurrence {
-            Some(Occurrence::First) => self.push(" (the first one)"),
-            Some(Occurrence::Last) => self.push(" (the last one)"),
-            None => {}
-        }
+        self.occurrence(occurrence.as_ref(), among.as_ref());
         self.filter(filter.as_ref());
         if let Some(count) = count {
             self.push(", ");
@@ -130,6 +144,34 @@ impl Line {
             self.push(", ");
             self.aggregate(aggregate);
         }
+        if let Some(Periods { unit, comparison, streak }) = periods {
+            self.push(", a ");
+            self.push(unit.name());
+            self.push(", in ");
+            self.comparison(comparison, |line, number| line.push(&number.value.to_string()), "exactly ");
+            self.push(match streak {
+                None => " of them",
+                Some(Streak::Longest) => " in a row",
+                Some(Streak::Current) => " in a row up to now",
+            });
+        }
+    }
+
+    fn occurrence(&mut self, occurrence: Option<&Occurrence>, among: Option<&Where>) {
+        let number = match occurrence {
+            None => return,
+            Some(Occurrence::First) => "the first one".to_owned(),
+            Some(Occurrence::Last) => "the last one".to_owned(),
+            Some(Occurrence::Nth(number)) => format!("number {}", number.value),
+            Some(Occurrence::NthLast(number)) => format!("number {} from the last", number.value),
+        };
+        self.push(" (");
+        self.push(&number);
+        if among.is_some() {
+            self.push(" of those");
+            self.filter(among);
+        }
+        self.push(")");
     }
 
     fn step(&mut self, step: &Step) {
@@ -180,7 +222,15 @@ impl Line {
                 self.grouped(std::slice::from_ref(inner), "");
             }
             Predicate::Test(test) => self.test(test),
+            Predicate::Element(test) => self.element(test),
         }
+    }
+
+    fn element(&mut self, test: &ElementTest) {
+        self.push("an element of ");
+        self.property(&test.property);
+        self.push(" where ");
+        self.grouped(test.filter.predicates(), " and ");
     }
 
     fn grouped(&mut self, predicates: &[Predicate], between: &str) {
@@ -220,6 +270,10 @@ impl Line {
             Argument::Date(date) => {
                 self.push(" ");
                 self.push(&date.text);
+            }
+            Argument::Units(units) => {
+                self.push(" ");
+                self.push(&units.text);
             }
             Argument::Interval(interval) => {
                 self.push(" ");
@@ -305,11 +359,17 @@ impl Line {
         }
     }
 
-    fn time(&mut self, window: Option<&Window>) {
-        let Some(window) = window else {
-            return;
-        };
-        self.push(", ");
+    fn time(&mut self, times: Option<&Times>) {
+        for form in times.map_or(&[][..], Times::forms) {
+            if self.is_full() {
+                return;
+            }
+            self.push(", ");
+            self.form(form);
+        }
+    }
+
+    fn form(&mut self, window: &Window) {
         let parts: &[&str] = match window {
             Window::InTheLast(interval) => &["in the last ", &interval.text],
             Window::MoreThanAgo(interval) => &["more than ", &interval.text, " ago"],
@@ -318,10 +378,55 @@ impl Line {
             Window::Before(date) => &["before ", &date.text],
             Window::Between(first, last) => &["from ", &first.text, " to ", &last.text],
             Window::This(unit) => &["this ", unit.name()],
-            Window::Previous(unit) => &["the previous ", unit.name()],
+            Window::Previous(units) => &["the previous ", &units.text],
+            Window::Weekday(days) => {
+                self.push("on ");
+                self.joined(days.days(), " or ", |line, day| line.push(weekday_name(*day)));
+                return;
+            }
+            Window::Hours(hours) => &["from ", &Hours::text(hours.from), " to ", &Hours::text(hours.to)],
+            Window::From(anchor, within) => {
+                match within {
+                    Some(within) => {
+                        self.push("within ");
+                        self.push(&within.text);
+                        self.push(" after ");
+                    }
+                    None => self.push("from "),
+                }
+                self.anchor(anchor);
+                return;
+            }
+            Window::Until(anchor, within) => {
+                match within {
+                    Some(within) => {
+                        self.push("within ");
+                        self.push(&within.text);
+                        self.push(" before ");
+                    }
+                    None => self.push("until "),
+                }
+                self.anchor(anchor);
+                return;
+            }
         };
         for part in parts {
             self.push(part);
         }
+    }
+
+    fn anchor(&mut self, anchor: &Anchor) {
+        let (word, event) = match anchor {
+            Anchor::First(event) => ("the first ", event),
+            Anchor::Last(event) => ("the last ", event),
+            Anchor::Profile(property) => {
+                self.push("profile ");
+                self.property(property);
+                return;
+            }
+        };
+        self.push(word);
+        self.events(&event.events);
+        self.filter(event.filter.as_ref());
     }
 }

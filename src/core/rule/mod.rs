@@ -1,6 +1,6 @@
-//! A cohort rule: the types that every other part reads, after [`parse`] has checked them.
+//! A cohort rule: the types that every other part reads, after [`parse()`] has checked them.
 //!
-//! `serde_json::Value` --[`parse`]--> [`Rule`] --[`Rule::to_json`]--> canonical `serde_json::Value`.
+//! `serde_json::Value` --[`parse()`]--> [`Rule`] --[`Rule::to_json`]--> canonical `serde_json::Value`.
 //! A [`Rule`] keeps whatever its JSON said (`did_not` stays `did_not`, a single predicate stays single), so that the
 //! canonical JSON differs from what was given in operator names only.
 
@@ -18,6 +18,8 @@ pub use pattern::{KEPT_PATTERN_BYTES, MOST_PATTERN_BYTES, Pattern, Refused, comp
 pub use schema::json_schema;
 
 use std::cmp::Ordering;
+
+use chrono::Weekday;
 
 use crate::time::{DateValue, Interval};
 use crate::value::{Number, Scalar};
@@ -56,10 +58,53 @@ pub enum Condition {
     DidNot(Did),
     /// A property of the customer's profile; no profile row reads as an empty profile.
     Profile(PropertyTest),
+    /// One element of an array in the profile satisfies all of some predicates.
+    ProfileElement(ElementTest),
     /// Member of another saved cohort, by name.
     Cohort(String),
     /// Steps in order.
     Sequence(Sequence),
+    /// Part of all customers, by the hash of the id.
+    Sample(Sample),
+    /// Something holds in the customer's group.
+    Group(Group),
+}
+
+/// A condition on the customers that share a value of their profiles.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// The property whose scalar value names the group; without `[]`.
+    pub property: Property,
+    /// Of how many of them the condition must hold.
+    pub quantifier: Quantifier,
+    /// The condition.
+    pub condition: Box<Condition>,
+}
+
+/// Of how many customers of a group a condition must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantifier {
+    /// At least one.
+    Any,
+    /// All.
+    All,
+    /// None.
+    None,
+}
+
+impl Quantifier {
+    /// All of them, with the names rules use.
+    pub const ALL: [(&'static str, Self); 3] = [("any", Self::Any), ("all", Self::All), ("none", Self::None)];
+
+    /// The name rules use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::All => "all",
+            Self::None => "none",
+        }
+    }
 }
 
 /// The event types of a `did`, `did_not` or step, as written.
@@ -93,11 +138,15 @@ pub struct Did {
     /// How many matching events; absent: at least one.
     pub count: Option<Comparison<Whole>>,
     /// Which events count, by `occurred_at`.
-    pub time: Option<Window>,
+    pub time: Option<Times>,
     /// A figure over the matching events.
     pub aggregate: Option<Aggregate>,
-    /// Only the customer's first or last event of these types is asked.
+    /// Only one of the customer's events of these types is asked.
     pub occurrence: Option<Occurrence>,
+    /// The events of which `occurrence` takes one.
+    pub among: Option<Where>,
+    /// By calendar units, and how many of these hold.
+    pub periods: Option<Periods>,
 }
 
 impl Did {
@@ -139,6 +188,17 @@ pub enum Predicate {
     Not(Box<Predicate>),
     /// One property.
     Test(PropertyTest),
+    /// One element of an array satisfies all of some predicates.
+    Element(Box<ElementTest>),
+}
+
+/// `{"element": P, "where": …}`: one and the same element of an array satisfies all of these.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ElementTest {
+    /// The array, or through `[]` the arrays.
+    pub property: Property,
+    /// What an element must satisfy; paths start there, and [`Property::ELEMENT`] is the element itself.
+    pub filter: Where,
 }
 
 /// One comparison of one property of an event's data or a profile.
@@ -173,6 +233,8 @@ pub enum Argument {
     Date(DateValue),
     /// `in_the_last in_the_next more_than_ago anniversary_in_the_next anniversary_in_the_last`.
     Interval(Interval),
+    /// `this previous next anniversary_this`.
+    Units(Units),
 }
 
 /// `"c.product_id"`: a property of the event that an earlier step bound as `c`.
@@ -189,8 +251,13 @@ pub struct Reference {
 pub struct Property {
     /// How it was written, for the canonical JSON.
     pub written: WrittenPath,
-    /// Where it leads, outermost first; never empty; starts with a [`PathStep::Key`].
+    /// Where it leads, outermost first; starts with a [`PathStep::Key`], and is empty only of [`Property::ELEMENT`].
     pub steps: Vec<PathStep>,
+}
+
+impl Property {
+    /// The path of an element itself, within its own predicates.
+    pub const ELEMENT: &'static str = ".";
 }
 
 /// The two spellings of a path.
@@ -303,15 +370,73 @@ pub enum Figure {
 }
 
 /// `occurrence`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Occurrence {
     /// The earliest by (`occurred_at`, event id).
     First,
     /// The latest.
     Last,
+    /// `{"nth": 3}`: from 1 to 1,000.
+    Nth(Whole),
+    /// `{"nth": -3}`: the same, counted from the last.
+    NthLast(Whole),
 }
 
-/// `time`: which events count. `I` is the interval, `t` the event's time.
+/// `per` and `periods`: in how many calendar units `count` and `aggregate` hold for that unit's events alone.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Periods {
+    /// The unit.
+    pub unit: CalendarUnit,
+    /// What the number is compared with.
+    pub comparison: Comparison<Whole>,
+    /// What is counted: all periods that hold, or those of one run.
+    pub streak: Option<Streak>,
+}
+
+/// Which run of adjoining periods is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Streak {
+    /// The longest.
+    Longest,
+    /// The one that ends with the unit of `as_of`, or right before it.
+    Current,
+}
+
+impl Streak {
+    /// Both, with the names rules use.
+    pub const ALL: [(&'static str, Self); 2] = [("longest", Self::Longest), ("current", Self::Current)];
+
+    /// The name rules use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Longest => "longest",
+            Self::Current => "current",
+        }
+    }
+}
+
+/// `time`: which events count.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Times {
+    /// Written as an object.
+    One(Window),
+    /// Written as a non-empty list of forms that must all hold.
+    All(Vec<Window>),
+}
+
+impl Times {
+    /// The forms that must all hold.
+    #[must_use]
+    pub fn forms(&self) -> &[Window] {
+        match self {
+            Self::One(window) => std::slice::from_ref(window),
+            Self::All(windows) => windows,
+        }
+    }
+}
+
+/// One form of `time`. `I` is the interval, `t` the event's time.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Window {
     /// `as_of - I < t <= as_of`.
@@ -328,8 +453,101 @@ pub enum Window {
     Between(DateValue, DateValue),
     /// The calendar unit that holds `as_of`.
     This(CalendarUnit),
-    /// The one before.
-    Previous(CalendarUnit),
+    /// So many complete units before it.
+    Previous(Units),
+    /// The local day is one of these.
+    Weekday(Weekdays),
+    /// The local time of day.
+    Hours(Hours),
+    /// `a <= t <= a + I`.
+    From(Anchor, Option<Interval>),
+    /// `a - I <= t <= a`.
+    Until(Anchor, Option<Interval>),
+}
+
+/// An instant of each customer's own.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Anchor {
+    /// That of the first event.
+    First(AnchorEvent),
+    /// That of the last one.
+    Last(AnchorEvent),
+    /// A property of the profile, read as a date.
+    Profile(Property),
+}
+
+/// The events of which an anchor takes one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnchorEvent {
+    /// Which events.
+    pub events: EventTypes,
+    /// Conditions on the event's own data.
+    pub filter: Option<Where>,
+}
+
+/// `weekday`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Weekdays {
+    /// Written as a text.
+    One(Weekday),
+    /// Any of a non-empty list.
+    Many(Vec<Weekday>),
+}
+
+impl Weekdays {
+    /// The days.
+    #[must_use]
+    pub fn days(&self) -> &[Weekday] {
+        match self {
+            Self::One(day) => std::slice::from_ref(day),
+            Self::Many(days) => days,
+        }
+    }
+}
+
+/// The days of the week with the names rules use.
+pub const WEEKDAYS: [(&str, Weekday); 7] = [
+    ("monday", Weekday::Mon),
+    ("tuesday", Weekday::Tue),
+    ("wednesday", Weekday::Wed),
+    ("thursday", Weekday::Thu),
+    ("friday", Weekday::Fri),
+    ("saturday", Weekday::Sat),
+    ("sunday", Weekday::Sun),
+];
+
+/// The name that rules use for a day of the week.
+#[must_use]
+pub fn weekday_name(day: Weekday) -> &'static str {
+    WEEKDAYS[day.num_days_from_monday() as usize].0
+}
+
+/// `hours`: from one minute of the day to another, the latter not included; over midnight if it is not the later one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hours {
+    /// Minutes since midnight.
+    pub from: u16,
+    /// Minutes since midnight, 1,440 for `24:00`.
+    pub to: u16,
+}
+
+impl Hours {
+    /// How rules write a minute of the day.
+    #[must_use]
+    pub fn text(minute: u16) -> String {
+        format!("{:02}:{:02}", minute / 60, minute % 60)
+    }
+}
+
+/// So many calendar units: `"3 months"`, or `"month"` for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Units {
+    /// As written.
+    pub text: String,
+    /// From 1 to 1,000.
+    pub count: u16,
+    /// Which.
+    pub unit: CalendarUnit,
 }
 
 /// A calendar unit in the rule's zone; weeks start on Monday.
@@ -370,6 +588,17 @@ impl CalendarUnit {
     }
 }
 
+/// The customers whose place lies in a range: [`crate::sample`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// The first place, in percent, included.
+    pub from: Number,
+    /// The last, not included.
+    pub to: Number,
+    /// What makes one sample independent of another.
+    pub salt: String,
+}
+
 /// Steps that happened in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sequence {
@@ -390,8 +619,8 @@ pub struct Step {
     pub filter: Option<Where>,
     /// The name that later steps may refer to; on `did` steps only.
     pub name: Option<String>,
-    /// Which events may be the first; on the first step only.
-    pub time: Option<Window>,
+    /// Which events it may take, by `occurred_at`; on `did` steps only.
+    pub time: Option<Times>,
 }
 
 /// Whether a step demands an event or its absence.

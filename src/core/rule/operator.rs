@@ -35,6 +35,10 @@ pub enum Operator {
     MoreThanAgo,
     AnniversaryInTheNext,
     AnniversaryInTheLast,
+    This,
+    Previous,
+    Next,
+    AnniversaryThis,
 }
 
 /// What an operator's `value` must be.
@@ -58,6 +62,12 @@ pub enum Takes {
     Date,
     /// An interval.
     Interval,
+    /// A calendar unit.
+    Unit,
+    /// One or more calendar units.
+    Units,
+    /// A calendar unit that is no longer than a month.
+    ShortUnit,
 }
 
 /// One operator of the language.
@@ -105,6 +115,10 @@ const TABLE: &[Spec] = &[
     spec(Operator::MoreThanAgo, "more_than_ago", &[], Takes::Interval),
     spec(Operator::AnniversaryInTheNext, "anniversary_in_the_next", &["birthday_in_the_next"], Takes::Interval),
     spec(Operator::AnniversaryInTheLast, "anniversary_in_the_last", &[], Takes::Interval),
+    spec(Operator::This, "this", &[], Takes::Unit),
+    spec(Operator::Previous, "previous", &[], Takes::Units),
+    spec(Operator::Next, "next", &[], Takes::Units),
+    spec(Operator::AnniversaryThis, "anniversary_this", &[], Takes::ShortUnit),
 ];
 
 /// Spelled `icontains`, it is `contains` with `ignore_case`; the parser rewrites it.

@@ -3,13 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::operator::{ICONTAINS, Operator, Takes};
-use crate::rule::CalendarUnit;
+use crate::rule::{CalendarUnit, Quantifier, WEEKDAYS};
+use crate::sample::MAX_SALT;
 use crate::time::Interval;
 
 /// What the schema cannot say; also its `$comment`.
 const BEYOND: &str = "A rule that this schema accepts can still be refused: for a regular expression that is not \
      valid or too large; bounds of a between in the wrong order; dates of a between in the wrong order; intervals of \
-     a between_ago of which the first is not the longer; an interval above 1000 years; a number whose exponent is \
+     a between_ago of which the first is not the longer; an interval above 1000 years; percentages of a sample in the wrong order; hours that are alike; a count of 0 beside per; a number whose exponent is \
      beyond 5000 or that is finer than numeric holds; a step name that comes twice; a ref to no earlier step; more than \
      32 nested conditions and predicates; more than 1000 conditions, predicates and steps; more than 1 MiB of text; \
      an unknown cohort.";
@@ -17,7 +18,7 @@ const BEYOND: &str = "A rule that this schema accepts can still be refused: for 
 /// The schema of rules (JSON Schema draft 2020-12), with the server's time zones; without any, every string passes as
 /// a time zone.
 ///
-/// It accepts whatever [`super::parse`] accepts. It also accepts rules that the parser refuses for reasons that a JSON
+/// It accepts whatever [`super::parse()`] accepts. It also accepts rules that the parser refuses for reasons that a JSON
 /// Schema cannot state: the validity of a regular expression, the order of the bounds of `between` and `between_ago`,
 /// intervals above 1,000 years, exponents beyond the limit, step names that come twice or do not exist, depth, totals,
 /// the size of the text, and cohorts that do not exist. Its `$comment` lists them.
@@ -37,16 +38,26 @@ pub fn json_schema(zone_names: &[String]) -> Value {
             "events": {"oneOf": [reference("event"), list(&reference("event"))]},
             "event": {"type": "string", "minLength": 1},
             "where": either_list("predicate"),
-            "predicate": {"oneOf": predicates("predicate", false)},
+            "predicate": {"oneOf": predicates("predicate", "path", false)},
+            "elementWhere": either_list("elementPredicate"),
+            "elementPredicate": {"oneOf": predicates("elementPredicate", "elementPath", false)},
+            "elementPath": {"oneOf": [{"const": "."}, reference("path")]},
             "stepWhere": either_list("stepPredicate"),
-            "stepPredicate": {"oneOf": predicates("stepPredicate", true)},
+            "stepPredicate": {"oneOf": predicates("stepPredicate", "path", true)},
             "path": {"oneOf": [
                 {"type": "string", "pattern": format!("^{DOTTED}$")},
                 list(&json!({"type": "string"})),
             ]},
+            "singlePath": {"oneOf": [
+                {"type": "string", "pattern": format!("^{SINGLE}$")},
+                list(&json!({"type": "string"})),
+            ]},
             "count": count(),
-            "time": time(),
+            "time": either_list("timeForm"),
+            "timeForm": {"oneOf": time_forms()},
+            "anchor": {"oneOf": anchors()},
             "aggregate": {"oneOf": aggregates()},
+            "sample": sample(),
             "steps": {
                 "type": "array", "minItems": 1, "maxItems": MAX_LIST,
                 "prefixItems": [first_step()],
@@ -64,6 +75,9 @@ const MAX_LIST: usize = 100_000;
 
 /// A path with dots: names without dots and brackets, each perhaps with `[]` behind it.
 const DOTTED: &str = r"[^.\[\]]+(?:\[\])*(?:\.[^.\[\]]+(?:\[\])*)*";
+
+/// The same without `[]`.
+const SINGLE: &str = r"[^.\[\]]+(?:\.[^.\[\]]+)*";
 
 fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/$defs/{name}")})
@@ -108,12 +122,16 @@ fn conditions(also: &Value) -> Vec<Value> {
         let options = json!({
             word: reference("events"), "where": reference("where"), "count": reference("count"),
             "time": reference("time"), "aggregate": reference("aggregate"),
-            "occurrence": {"enum": ["first", "last"]},
+            "occurrence": occurrence(), "among": reference("where"), "per": unit(), "periods": periods(),
         });
         let excluded = json!({"not": {
-            "required": ["occurrence"], "anyOf": [{"required": ["count"]}, {"required": ["aggregate"]}],
+            "required": ["occurrence"],
+            "anyOf": [{"required": ["count"]}, {"required": ["aggregate"]}, {"required": ["per"]}],
         }});
-        merged(form(word, options), &excluded)
+        merged(
+            merged(form(word, options), &excluded),
+            &json!({"dependentRequired": {"among": ["occurrence"], "per": ["periods"], "periods": ["per"]}}),
+        )
     };
     let mut forms = vec![
         form("and", json!({"and": reference("conditions")})),
@@ -123,23 +141,31 @@ fn conditions(also: &Value) -> Vec<Value> {
         did("did_not"),
         form("cohort", json!({"cohort": {"type": "string"}})),
         form("sequence", json!({"sequence": reference("steps"), "within": reference("interval")})),
+        form("sample", json!({"sample": reference("sample")})),
     ];
-    forms.extend(tests("profile", false, also));
+    for (quantifier, _) in Quantifier::ALL {
+        let group = json!({"group": reference("singlePath"), quantifier: reference("condition")});
+        forms.push(object(&["group", quantifier], &merged(group, also)));
+    }
+    let element = json!({"profile": reference("path"), "element": {"const": true}, "where": reference("elementWhere")});
+    forms.push(object(&["profile", "element", "where"], &merged(element, also)));
+    forms.extend(tests("profile", "path", false, also));
     forms
 }
 
-fn predicates(this: &str, in_step: bool) -> Vec<Value> {
+fn predicates(this: &str, path: &str, in_step: bool) -> Vec<Value> {
     let mut forms = vec![
         object(&["and"], &json!({"and": list(&reference(this))})),
         object(&["or"], &json!({"or": list(&reference(this))})),
         object(&["not"], &json!({"not": reference(this)})),
+        object(&["element", "where"], &json!({"element": reference(path), "where": reference("elementWhere")})),
     ];
-    forms.extend(tests("property", in_step, &json!({})));
+    forms.extend(tests("property", path, in_step, &json!({})));
     forms
 }
 
 /// The comparisons of one property, a form for each kind of value.
-fn tests(key: &str, in_step: bool, also: &Value) -> Vec<Value> {
+fn tests(key: &str, path: &str, in_step: bool, also: &Value) -> Vec<Value> {
     let mut groups: Vec<(Takes, bool, Vec<&str>)> = Vec::new();
     for operator in Operator::all() {
         let names = std::iter::once(operator.name()).chain(operator.aliases().iter().copied());
@@ -152,7 +178,7 @@ fn tests(key: &str, in_step: bool, also: &Value) -> Vec<Value> {
     let form = |names: &[&str], argument: Option<(&str, Value)>, ignore_case: Option<Value>| {
         let mut required = vec![key, "operator"];
         let mut properties = Map::new();
-        properties.insert(key.to_owned(), reference("path"));
+        properties.insert(key.to_owned(), reference(path));
         properties.insert("operator".to_owned(), json!({"enum": names}));
         if let Some((name, schema)) = argument {
             required.push(name);
@@ -191,6 +217,9 @@ fn argument(takes: Takes) -> Option<Value> {
         Takes::Text | Takes::Pattern => json!({"type": "string"}),
         Takes::Date => reference("date"),
         Takes::Interval => reference("interval"),
+        Takes::Unit => unit(),
+        Takes::Units => units(),
+        Takes::ShortUnit => json!({"enum": ["day", "week", "month"]}),
     })
 }
 
@@ -218,14 +247,71 @@ fn aggregates() -> Vec<Value> {
     ]
 }
 
-fn time() -> Value {
+fn periods() -> Value {
+    let whole = json!({"type": "integer", "minimum": 0, "maximum": i64::MAX});
+    let comparison =
+        |name: &str, number: Value| object(&[name], &json!({name: number, "streak": {"enum": ["longest", "current"]}}));
+    let single = ["eq", "neq", "gt", "gte", "lt", "lte"].map(|name| comparison(name, whole.clone()));
+    let mut forms = single.to_vec();
+    forms.push(comparison("between", pair(&whole)));
+    json!({"oneOf": forms})
+}
+
+fn occurrence() -> Value {
+    let nth = json!({"type": "integer", "oneOf": [
+        {"minimum": 1, "maximum": 1000}, {"minimum": -1000, "maximum": -1},
+    ]});
+    json!({"oneOf": [{"enum": ["first", "last"]}, object(&["nth"], &json!({"nth": nth}))]})
+}
+
+fn sample() -> Value {
+    object(
+        &["percent", "salt"],
+        &json!({
+            "percent": pair(&json!({"type": "number", "minimum": 0, "maximum": 100})),
+            "salt": {"type": "string", "minLength": 1, "maxLength": MAX_SALT},
+        }),
+    )
+}
+
+fn time_forms() -> Vec<Value> {
     let (interval, date) = (reference("interval"), reference("date"));
-    let units: Vec<&str> = CalendarUnit::ALL.iter().map(|(name, _)| *name).collect();
-    one_of_keys(&json!({
+    let weekdays: Vec<&str> = WEEKDAYS.iter().map(|(name, _)| *name).collect();
+    let weekday = json!({"enum": weekdays});
+    let minute = "(?:[01][0-9]|2[0-3]):[0-5][0-9]";
+    let simple = one_of_keys(&json!({
         "in_the_last": interval, "more_than_ago": interval, "between_ago": pair(&interval),
         "since": date, "before": date, "between": pair(&date),
-        "this": {"enum": units}, "previous": {"enum": units},
-    }))
+        "this": unit(), "previous": units(),
+        "weekday": {"oneOf": [weekday, list(&weekday)]},
+        "hours": {
+            "type": "array", "minItems": 2, "maxItems": 2,
+            "prefixItems": [
+                {"type": "string", "pattern": format!("^{minute}$")},
+                {"type": "string", "pattern": format!("^(?:{minute}|24:00)$")},
+            ],
+        },
+    }));
+    let anchored = |word: &str| object(&[word], &json!({word: reference("anchor"), "within": interval}));
+    vec![simple, anchored("from"), anchored("until")]
+}
+
+fn anchors() -> Vec<Value> {
+    let event = |word: &str| object(&[word], &json!({word: reference("events"), "where": reference("where")}));
+    vec![event("first"), event("last"), object(&["profile"], &json!({"profile": reference("singlePath")}))]
+}
+
+/// One calendar unit.
+fn unit() -> Value {
+    let units: Vec<&str> = CalendarUnit::ALL.iter().map(|(name, _)| *name).collect();
+    json!({"enum": units})
+}
+
+/// One or more calendar units.
+fn units() -> Value {
+    let units: Vec<&str> = CalendarUnit::ALL.iter().map(|(name, _)| *name).collect();
+    let any = units.join("|");
+    json!({"type": "string", "pattern": format!("^(?:{any}|0*(?:[1-9][0-9]{{0,2}}|1000) *(?:{any})s?)$")})
 }
 
 fn step_name() -> Value {
@@ -242,7 +328,13 @@ fn first_step() -> Value {
 
 fn later_steps() -> Vec<Value> {
     vec![
-        object(&["did"], &json!({"did": reference("events"), "where": reference("stepWhere"), "as": step_name()})),
+        object(
+            &["did"],
+            &json!({
+                "did": reference("events"), "where": reference("stepWhere"), "as": step_name(),
+                "time": reference("time"),
+            }),
+        ),
         object(&["did_not"], &json!({"did_not": reference("events"), "where": reference("stepWhere")})),
     ]
 }

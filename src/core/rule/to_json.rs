@@ -3,13 +3,15 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Aggregate, Argument, Comparison, Condition, Did, EventTypes, Figure, Occurrence, Predicate, Property, PropertyTest,
-    Rule, Sequence, Step, StepKind, Where, Whole, Window, WrittenPath,
+    Aggregate, Anchor, AnchorEvent, Argument, Comparison, Condition, Did, EventTypes, Figure, Hours, Occurrence,
+    Predicate, Property, PropertyTest, Rule, Sample, Sequence, Step, StepKind, Times, Weekdays, Where, Whole, Window,
+    WrittenPath, weekday_name,
 };
+use crate::time::Interval;
 use crate::value::{Number, Scalar};
 
 impl Rule {
-    /// The rule as it is stored. [`super::parse`] reads it back to an equal rule.
+    /// The rule as it is stored. [`super::parse()`] reads it back to an equal rule.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut object = condition(&self.condition);
@@ -40,13 +42,27 @@ fn condition(from: &Condition) -> Map<String, Value> {
         Condition::Did(from) => did("did", from),
         Condition::DidNot(from) => did("did_not", from),
         Condition::Profile(from) => test("profile", from),
+        Condition::ProfileElement(from) => {
+            let mut object = object("profile", property(&from.property));
+            object.insert("element".into(), json!(true));
+            object.insert("where".into(), where_(&from.filter));
+            object
+        }
         Condition::Cohort(name) => object("cohort", json!(name)),
         Condition::Sequence(from) => sequence(from),
+        Condition::Group(group) => {
+            let mut object = object("group", property(&group.property));
+            object.insert(group.quantifier.name().into(), nested(&group.condition));
+            object
+        }
+        Condition::Sample(Sample { from, to, salt }) => {
+            object("sample", json!({"percent": [number(from), number(to)], "salt": salt}))
+        }
     }
 }
 
 fn did(word: &str, from: &Did) -> Map<String, Value> {
-    let Did { events, filter, count, time, aggregate: figure, occurrence } = from;
+    let Did { events, filter, count, time, aggregate: figure, occurrence, among, periods } = from;
     let mut object = object(word, event_types(events));
     if let Some(filter) = filter {
         object.insert("where".into(), where_(filter));
@@ -55,19 +71,38 @@ fn did(word: &str, from: &Did) -> Map<String, Value> {
         object.insert("count".into(), Value::Object(comparison(count, whole)));
     }
     if let Some(time) = time {
-        object.insert("time".into(), Value::Object(window(time)));
+        object.insert("time".into(), times(time));
     }
     if let Some(figure) = figure {
         object.insert("aggregate".into(), Value::Object(aggregate(figure)));
     }
     if let Some(occurrence) = occurrence {
-        let name = match occurrence {
-            Occurrence::First => "first",
-            Occurrence::Last => "last",
-        };
-        object.insert("occurrence".into(), json!(name));
+        object.insert("occurrence".into(), of_occurrence(occurrence));
+    }
+    if let Some(among) = among {
+        object.insert("among".into(), where_(among));
+    }
+    if let Some(periods) = periods {
+        let mut numbers = comparison(&periods.comparison, whole);
+        if let Some(streak) = periods.streak {
+            numbers.insert("streak".into(), json!(streak.name()));
+        }
+        object.insert("per".into(), json!(periods.unit.name()));
+        object.insert("periods".into(), Value::Object(numbers));
     }
     object
+}
+
+fn of_occurrence(from: &Occurrence) -> Value {
+    match from {
+        Occurrence::First => json!("first"),
+        Occurrence::Last => json!("last"),
+        Occurrence::Nth(number) => json!({"nth": whole(number)}),
+        Occurrence::NthLast(number) => {
+            let text = format!("-{}", whole(number));
+            json!({"nth": text.parse().map(Value::Number).expect("digits follow the JSON grammar")})
+        }
+    }
 }
 
 fn sequence(from: &Sequence) -> Map<String, Value> {
@@ -93,7 +128,7 @@ fn step(from: &Step) -> Value {
         object.insert("as".into(), json!(name));
     }
     if let Some(time) = time {
-        object.insert("time".into(), Value::Object(window(time)));
+        object.insert("time".into(), times(time));
     }
     Value::Object(object)
 }
@@ -118,6 +153,11 @@ fn predicate(from: &Predicate) -> Value {
         Predicate::Or(any) => object("or", list(any, predicate)),
         Predicate::Not(inner) => object("not", predicate(inner)),
         Predicate::Test(from) => test("property", from),
+        Predicate::Element(from) => {
+            let mut object = object("element", property(&from.property));
+            object.insert("where".into(), where_(&from.filter));
+            object
+        }
     })
 }
 
@@ -141,6 +181,7 @@ fn test(key: &str, from: &PropertyTest) -> Map<String, Value> {
         Argument::Text(text) => Some(json!(text)),
         Argument::Date(date) => Some(json!(date.text)),
         Argument::Interval(interval) => Some(json!(interval.text)),
+        Argument::Units(units) => Some(json!(units.text)),
     };
     if let Some(value) = value {
         object.insert("value".into(), value);
@@ -206,6 +247,13 @@ fn aggregate(from: &Aggregate) -> Map<String, Value> {
     object
 }
 
+fn times(from: &Times) -> Value {
+    match from {
+        Times::One(form) => Value::Object(window(form)),
+        Times::All(forms) => list(forms, |form| Value::Object(window(form))),
+    }
+}
+
 fn window(from: &Window) -> Map<String, Value> {
     match from {
         Window::InTheLast(interval) => object("in_the_last", json!(interval.text)),
@@ -215,6 +263,34 @@ fn window(from: &Window) -> Map<String, Value> {
         Window::Before(date) => object("before", json!(date.text)),
         Window::Between(first, last) => object("between", json!([first.text, last.text])),
         Window::This(unit) => object("this", json!(unit.name())),
-        Window::Previous(unit) => object("previous", json!(unit.name())),
+        Window::Previous(units) => object("previous", json!(units.text)),
+        Window::Weekday(Weekdays::One(day)) => object("weekday", json!(weekday_name(*day))),
+        Window::Weekday(Weekdays::Many(days)) => object("weekday", list(days, |day| json!(weekday_name(*day)))),
+        Window::Hours(hours) => object("hours", json!([Hours::text(hours.from), Hours::text(hours.to)])),
+        Window::From(from, within) => anchored("from", from, within.as_ref()),
+        Window::Until(until, within) => anchored("until", until, within.as_ref()),
     }
+}
+
+fn anchored(word: &str, from: &Anchor, within: Option<&Interval>) -> Map<String, Value> {
+    let mut anchored = object(word, anchor(from));
+    if let Some(within) = within {
+        anchored.insert("within".into(), json!(within.text));
+    }
+    anchored
+}
+
+fn anchor(from: &Anchor) -> Value {
+    let event = |word: &str, event: &AnchorEvent| {
+        let mut object = object(word, event_types(&event.events));
+        if let Some(filter) = &event.filter {
+            object.insert("where".into(), where_(filter));
+        }
+        object
+    };
+    Value::Object(match from {
+        Anchor::First(first) => event("first", first),
+        Anchor::Last(last) => event("last", last),
+        Anchor::Profile(path) => object("profile", property(path)),
+    })
 }

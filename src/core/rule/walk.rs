@@ -25,43 +25,64 @@ impl Rule {
 
     /// Puts another cohort's name in place of one; says whether the rule named it.
     pub fn rename_cohort(&mut self, old: &str, new: &str) -> bool {
-        rename(&mut self.condition, old, new)
+        self.condition.rename(old, new)
+    }
+}
+
+impl Condition {
+    /// The conditions right below this one, each with the way there (`.and[0]`).
+    #[must_use]
+    pub fn children(&self) -> Vec<(String, &Self)> {
+        let listed = |word: &str, list: &'_ [Self]| -> Vec<String> {
+            (0..list.len()).map(|place| format!(".{word}[{place}]")).collect()
+        };
+        match self {
+            Self::And(list) => listed("and", list).into_iter().zip(list).collect(),
+            Self::Or(list) => listed("or", list).into_iter().zip(list).collect(),
+            Self::Not(inner) => vec![(".not".to_owned(), inner)],
+            Self::Group(group) => vec![(format!(".{}", group.quantifier.name()), &group.condition)],
+            Self::Did(_)
+            | Self::DidNot(_)
+            | Self::Profile(_)
+            | Self::ProfileElement(_)
+            | Self::Cohort(_)
+            | Self::Sequence(_)
+            | Self::Sample(_) => Vec::new(),
+        }
+    }
+
+    fn children_mut(&mut self) -> Vec<&mut Self> {
+        match self {
+            Self::And(list) | Self::Or(list) => list.iter_mut().collect(),
+            Self::Not(inner) => vec![inner],
+            Self::Group(group) => vec![&mut group.condition],
+            Self::Did(_)
+            | Self::DidNot(_)
+            | Self::Profile(_)
+            | Self::ProfileElement(_)
+            | Self::Cohort(_)
+            | Self::Sequence(_)
+            | Self::Sample(_) => Vec::new(),
+        }
+    }
+
+    fn rename(&mut self, old: &str, new: &str) -> bool {
+        if let Self::Cohort(name) = self {
+            let named = name == old;
+            if named {
+                new.clone_into(name);
+            }
+            return named;
+        }
+        self.children_mut().into_iter().fold(false, |renamed, child| child.rename(old, new) || renamed)
     }
 }
 
 fn collect<'a>(path: String, condition: &'a Condition, found: &mut Vec<(String, &'a Condition)>) {
-    let (word, children) = match condition {
-        Condition::And(all) => ("and", all.as_slice()),
-        Condition::Or(any) => ("or", any.as_slice()),
-        Condition::Not(inner) => {
-            let below = format!("{path}.not");
-            found.push((path, condition));
-            collect(below, inner, found);
-            return;
-        }
-        _ => ("", [].as_slice()),
-    };
-    let prefix = format!("{path}.{word}");
+    let children = condition.children();
+    let below: Vec<_> = children.into_iter().map(|(way, child)| (format!("{path}{way}"), child)).collect();
     found.push((path, condition));
-    for (index, child) in children.iter().enumerate() {
-        collect(format!("{prefix}[{index}]"), child, found);
-    }
-}
-
-fn rename(condition: &mut Condition, old: &str, new: &str) -> bool {
-    match condition {
-        Condition::And(list) | Condition::Or(list) => {
-            let mut renamed = false;
-            for child in list {
-                renamed |= rename(child, old, new);
-            }
-            renamed
-        }
-        Condition::Not(inner) => rename(inner, old, new),
-        Condition::Cohort(name) if name == old => {
-            new.clone_into(name);
-            true
-        }
-        _ => false,
+    for (path, child) in below {
+        collect(path, child, found);
     }
 }

@@ -135,9 +135,14 @@ impl Directory {
 
     /// Hands out the ids of some ordinals, ascending.
     pub(super) fn ids(&self, wanted: &RoaringBitmap, each: &mut dyn FnMut(&str)) -> Fallible<()> {
+        self.ordinals_and_ids(wanted, &mut |_, id| each(id))
+    }
+
+    /// The same with the ordinals.
+    pub(super) fn ordinals_and_ids(&self, wanted: &RoaringBitmap, each: &mut dyn FnMut(u32, &str)) -> Fallible<()> {
         for (header, stream) in &self.parts {
             pgrx::check_for_interrupts!();
-            header.ids(stream, Some(wanted), &mut |_, id| each(id)).map_err(damaged)?;
+            header.ids(stream, Some(wanted), each).map_err(damaged)?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use cohort_core::eval::{self, Answer, Limits, Part, Plan, Source, Stop, Wish};
+use cohort_core::eval::{self, Answer, Ids, Limits, Part, Plan, Source, Stop, Wish};
 use cohort_core::segment::{Corrupt, Header, Key};
 use roaring::RoaringBitmap;
 
@@ -13,7 +13,7 @@ use super::pages::{Interruptible, PageStream, Pages};
 use super::removed::{bury, dead_by_segment};
 use super::store::{self, Kind, Segment};
 use super::{Damaged, REMAKE, cache, damaged, direct, foreign, interrupts, lists, tables, unwritable};
-use crate::pg::errors::Fallible;
+use crate::pg::errors::{Fallible, or_raise};
 use crate::pg::settings;
 
 /// The tail as a segment in memory.
@@ -231,6 +231,8 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
         source.lists.insert(list, ordinals);
     }
     let limits = Limits { memory: memory as u64, check: &interrupts };
+    let ids = Customers { directory: &directory, sealed: state.customers, strangers: &strangers.ids };
+    source.ids = Some(&ids);
     let answer = match answered("the rule's values and sequences", eval::evaluate(plan, &source, ask.wish, limits))? {
         Ok(answer) => answer,
         Err(why) => return Ok(Err(why)),
@@ -297,6 +299,35 @@ fn wanted<'a>(plan: &'a Plan<'_>, everything: bool) -> Wanted<'a> {
     }
 }
 
+/// Who has which ordinal, of segments and tail.
+struct Customers<'a> {
+    directory: &'a Directory,
+    sealed: u32,
+    strangers: &'a [Box<str>],
+}
+
+impl Ids for Customers<'_> {
+    fn each(&self, wanted: &RoaringBitmap, each: &mut dyn FnMut(u32, &str)) {
+        or_raise(self.directory.ordinals_and_ids(wanted, each));
+        for ordinal in wanted.range(self.sealed..) {
+            if let Some(id) = self.strangers.get((ordinal - self.sealed) as usize) {
+                each(ordinal, id);
+            }
+        }
+    }
+}
+
+/// The one customer that is asked about.
+struct One<'a>(&'a str);
+
+impl Ids for One<'_> {
+    fn each(&self, wanted: &RoaringBitmap, each: &mut dyn FnMut(u32, &str)) {
+        if wanted.contains(0) {
+            each(0, self.0);
+        }
+    }
+}
+
 /// Customers of the tail that no segment knows: they get ordinals above the last.
 struct Strangers {
     sealed: u32,
@@ -344,14 +375,16 @@ pub(crate) fn contains(plan: &Plan<'_>, customer: &str) -> Fallible<Result<bool,
         return Ok(Err(too_large("the rows of one customer")));
     };
     let (events, profile) = (Memory::new(events)?, Memory::new(profile)?);
+    let customer = One(customer);
     let mut source = Source { customers: 1, ..Source::default() };
     source.events.push(events.part());
     source.profiles.push(profile.part());
     for list in plan.lists() {
-        if store::on_list(list, customer)? {
+        if store::on_list(list, customer.0)? {
             source.lists.insert(list, [0].into_iter().collect());
         }
     }
+    source.ids = Some(&customer);
     let limits = Limits { memory: memory as u64, check: &interrupts };
     let answer = answered("the rule's values and sequences", eval::evaluate(plan, &source, Wish::default(), limits))?;
     Ok(answer.map(|answer| answer.size > 0))

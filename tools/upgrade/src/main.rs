@@ -4,7 +4,7 @@
 //! upgrade OLD_INSTALL NEW_INSTALL UPGRADE > complete upgrade script
 //! ```
 //!
-//! Statements of the new script that the old one does not have come in their order. Functions and views are replaced. A
+//! Statements of the new script that the old one does not have come in their order. Functions, procedures and views are replaced. A
 //! changed table, index, trigger, type or sequence is left out: the upgrade script alters it by hand. What stands under
 //! the comment `Upgrades repeat this.` comes in any case, what stands under `Upgrades skip this.` never.
 
@@ -58,7 +58,8 @@ fn changes(old: &[Statement], new: &[Statement]) -> String {
         if statement.comment.contains(SKIP) || statement.begins("SET LOCAL search_path") || is_known && !repeats {
             continue;
         }
-        let text = if statement.begins("CREATE FUNCTION") || statement.begins("CREATE VIEW") {
+        let replaced = ["CREATE FUNCTION", "CREATE PROCEDURE", "CREATE VIEW"];
+        let text = if replaced.iter().any(|words| statement.begins(words)) {
             statement.text.replacen("CREATE", "CREATE OR REPLACE", 1)
         } else if statement.made().is_some_and(|made| objects.contains(&made)) {
             continue;

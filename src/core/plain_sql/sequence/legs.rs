@@ -55,6 +55,8 @@ pub(super) fn collect<'a>(predicates: &'a [Predicate], references: &mut Vec<&'a 
         match predicate {
             Predicate::And(list) | Predicate::Or(list) => collect(list, references),
             Predicate::Not(inner) => collect(std::slice::from_ref(inner), references),
+            // Nothing in an element refers to a step.
+            Predicate::Element(_) => {}
             Predicate::Test(test) => {
                 if let Argument::Ref(reference) = &test.argument {
                     references.push(reference);

@@ -9,7 +9,8 @@ mod legs;
 
 use super::clock::Clock;
 use super::predicate::hashable;
-use super::scan::{existing, exists, filter, only, types};
+use super::scan::{Scan, existing, exists, filter, only, types};
+use super::time::{Timing, timing};
 use super::{Context, HELPERS, quote};
 use crate::rule::{Reference, Sequence, Step, StepKind, Where};
 use legs::{Carried, Leg, carried, collect, first_key, legs};
@@ -75,6 +76,11 @@ impl Writer<'_> {
         conditions
     }
 
+    /// What the step's own `time` demands of its event `e`.
+    fn timing(&self, step: &Step) -> Timing {
+        timing(step.time.as_ref(), "e", self.cx, self.clock)
+    }
+
     /// `time + within`.
     fn within(&self, time: &str) -> Option<String> {
         let interval = self.sequence.within.as_ref()?;
@@ -114,9 +120,10 @@ impl Writer<'_> {
             columns.push("jsonb_build_array(e.event_id) AS event_ids".to_owned());
         }
         let mut conditions = existing(&leg.did.events, "e", self.cx);
-        conditions.extend(leg.did.time.iter().flat_map(|window| self.clock.window(window, "e.occurred_at")));
         conditions.extend(self.filter(leg.did, "e"));
-        format!("SELECT {}\nFROM {}.cohort_event e\n{}", select(&columns), self.cx.schema, quote::wheres(&conditions))
+        let mut scan = Scan { from: vec![format!("{}.cohort_event e", self.cx.schema)], conditions };
+        self.timing(leg.did).add_to(&mut scan);
+        scan.select(&select(&columns))
     }
 
     fn next(&self, leg: &Leg, previous: &str, last: bool) -> String {
@@ -136,6 +143,9 @@ impl Writer<'_> {
         if deadline {
             conditions.push("e.occurred_at <= s.deadline".to_owned());
         }
+        let timing = self.timing(leg.did);
+        let anchors: String = timing.from.iter().map(|anchor| format!(",\n  {anchor}")).collect();
+        conditions.extend(timing.conditions);
         conditions.extend(self.filter(leg.did, "e"));
         if !leg.absent.is_empty() {
             let before = "(n.occurred_at, n.event_id) < (e.occurred_at, e.event_id)".to_owned();
@@ -158,7 +168,7 @@ impl Writer<'_> {
         };
         format!(
             "{start}\nFROM {previous} s\nJOIN {}.cohort_event e ON e.customer_id = s.customer_id\n  \
-             AND (e.occurred_at, e.event_id) > (s.occurred_at, s.event_id)\n{}{end}",
+             AND (e.occurred_at, e.event_id) > (s.occurred_at, s.event_id){anchors}\n{}{end}",
             self.cx.schema,
             quote::wheres(&conditions)
         )
@@ -196,7 +206,9 @@ impl Writer<'_> {
         let candidates = row("e", "1", "NULL", &|(value, _)| value.clone());
         let mut conditions = existing(&leg.did.events, "e", self.cx);
         conditions.extend(self.filter(leg.did, "e"));
-        rows.push(format!("SELECT {candidates}\nFROM {table} e\n{}", quote::wheres(&conditions)));
+        let mut scan = Scan { from: vec![format!("{table} e")], conditions };
+        self.timing(leg.did).add_to(&mut scan);
+        rows.push(scan.select(&candidates));
         for step in &leg.absent {
             let absent = row("n", "2", "NULL", &|_| "NULL".to_owned());
             let mut conditions = existing(&step.events, "n", self.cx);

@@ -6,23 +6,73 @@ use super::predicate::TEST_KEYS;
 use super::problem::{Hint, quote};
 use super::{Object, Reader};
 use crate::rule::{
-    Aggregate, Comparison, Condition, Did, EventTypes, Figure, Occurrence, Operator, Property, Where, Whole, Window,
+    Aggregate, Comparison, Condition, Did, EventTypes, Figure, Group, Occurrence, Operator, Periods, Property,
+    Quantifier, Times, Where, Whole,
 };
 use crate::value::Scalar;
 
-const WORDS: [&str; 8] = ["and", "or", "not", "did", "did_not", "profile", "cohort", "sequence"];
-const OPTIONS: [&str; 5] = ["where", "count", "time", "aggregate", "occurrence"];
-const COMPARISONS: [&str; 7] = ["eq", "neq", "gt", "gte", "lt", "lte", "between"];
+/// The word that says what a condition is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    And,
+    Or,
+    Not,
+    Did,
+    DidNot,
+    Profile,
+    Cohort,
+    Sequence,
+    Sample,
+    Group,
+}
+
+impl Word {
+    const ALL: [(&'static str, Self); 10] = [
+        ("and", Self::And),
+        ("or", Self::Or),
+        ("not", Self::Not),
+        ("did", Self::Did),
+        ("did_not", Self::DidNot),
+        ("profile", Self::Profile),
+        ("cohort", Self::Cohort),
+        ("sequence", Self::Sequence),
+        ("sample", Self::Sample),
+        ("group", Self::Group),
+    ];
+
+    fn names() -> Vec<&'static str> {
+        Self::ALL.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// The keys that may stand beside it.
+    fn beside(self) -> &'static [&'static str] {
+        match self {
+            Self::And | Self::Or | Self::Not | Self::Cohort | Self::Sample => &[],
+            Self::Did | Self::DidNot => &OPTIONS,
+            Self::Profile => &TEST_KEYS,
+            Self::Sequence => &["within"],
+            Self::Group => &QUANTIFIERS,
+        }
+    }
+}
+
+const OPTIONS: [&str; 8] = ["where", "count", "time", "aggregate", "occurrence", "among", "per", "periods"];
+pub(super) const COMPARISONS: [&str; 7] = ["eq", "neq", "gt", "gte", "lt", "lte", "between"];
+const QUANTIFIERS: [&str; 3] = ["any", "all", "none"];
 const FIGURES: [&str; 6] = ["sum", "avg", "min", "max", "count_distinct", "most_frequent"];
+const ONE_WORD: &str = "Write exactly one of and, or, not, did, did_not, profile, cohort, sequence, sample, group in one \
+                        object; join several conditions with and.";
 const ONE_COMPARISON: &str = "Write exactly one of eq, neq, gt, gte, lt, lte, between.";
 
 /// The options of a `did`.
 struct Options {
     filter: Option<Where>,
     count: Option<Comparison<Whole>>,
-    time: Option<Window>,
+    time: Option<Times>,
     aggregate: Option<Aggregate>,
     occurrence: Option<Occurrence>,
+    among: Option<Where>,
+    periods: Option<Periods>,
 }
 
 impl<'a> Reader<'a> {
@@ -37,45 +87,50 @@ impl<'a> Reader<'a> {
 
     fn condition_with(&mut self, value: &'a Value, also: &[&'static str]) -> Option<Condition> {
         self.nested(value, "a condition, as an object", |reader, object| {
-            let words: Vec<&'static str> = WORDS.into_iter().filter(|word| object.contains_key(*word)).collect();
-            reader.unknown_keys(object, &allowed(&words, also));
-            reader.exactly_one(
-                object,
-                &WORDS,
-                "the word of the condition",
-                "Write exactly one of and, or, not, did, did_not, profile, cohort, sequence in one object; \
-                 join several conditions with and.",
-            );
+            let present = Word::ALL.into_iter().filter(|(name, _)| object.contains_key(*name));
+            let words: Vec<(&'static str, Word)> = present.collect();
+            let mut keys = allowed(&words, also);
+            if let ([("profile", Word::Profile)], true) = (words.as_slice(), object.contains_key("element")) {
+                keys.retain(|key| !TEST_KEYS.contains(key));
+                keys.extend(["element", "where"]);
+            }
+            reader.unknown_keys(object, &keys);
+            reader.exactly_one(object, &Word::names(), "the word of the condition", ONE_WORD);
             if words.is_empty() {
                 reader.options(object);
                 reader.test(object, None);
                 reader.optional(object, "within", Self::interval);
             }
             let mut condition = None;
-            for word in &words {
-                condition = reader.condition_form(object, word);
+            for (name, word) in &words {
+                condition = reader.condition_form(object, name, *word);
             }
             condition.filter(|_| words.len() == 1)
         })
     }
 
-    fn condition_form(&mut self, object: &'a Object, word: &'static str) -> Option<Condition> {
+    fn condition_form(&mut self, object: &'a Object, name: &'static str, word: Word) -> Option<Condition> {
         match word {
-            "and" => self.required(object, word, Self::conditions).map(Condition::And),
-            "or" => self.required(object, word, Self::conditions).map(Condition::Or),
-            "not" => self.required(object, word, Self::condition).map(|inner| Condition::Not(Box::new(inner))),
-            "did" => self.did(object, word).map(Condition::Did),
-            "did_not" if object.contains_key("did") => {
+            Word::And => self.required(object, name, Self::conditions).map(Condition::And),
+            Word::Or => self.required(object, name, Self::conditions).map(Condition::Or),
+            Word::Not => self.required(object, name, Self::condition).map(|inner| Condition::Not(Box::new(inner))),
+            Word::Did => self.did(object, name).map(Condition::Did),
+            Word::DidNot if object.contains_key("did") => {
                 // Excluded already; the options have been looked at with `did`.
-                self.required(object, word, Self::events);
+                self.required(object, name, Self::events);
                 None
             }
-            "did_not" => self.did(object, word).map(Condition::DidNot),
-            "profile" => self.test(object, Some(word)).map(Condition::Profile),
-            "cohort" => self
-                .required(object, word, |reader, value| reader.string(value, "the name of a cohort"))
-                .map(|name| Condition::Cohort(name.to_owned())),
-            _ => self.sequence(object).map(Condition::Sequence),
+            Word::DidNot => self.did(object, name).map(Condition::DidNot),
+            Word::Profile if object.contains_key("element") => {
+                self.element_of_profile(object, name).map(Condition::ProfileElement)
+            }
+            Word::Profile => self.test(object, Some(name)).map(Condition::Profile),
+            Word::Cohort => self
+                .required(object, name, |reader, value| reader.string(value, "the name of a cohort"))
+                .map(|cohort| Condition::Cohort(cohort.to_owned())),
+            Word::Sequence => self.sequence(object).map(Condition::Sequence),
+            Word::Sample => self.required(object, name, Self::sample).map(Condition::Sample),
+            Word::Group => self.group(object, name).map(Condition::Group),
         }
     }
 
@@ -83,10 +138,28 @@ impl<'a> Reader<'a> {
         self.list(value, "a list of conditions", Self::condition)
     }
 
+    fn group(&mut self, object: &'a Object, name: &'static str) -> Option<Group> {
+        let property = self.required(object, name, Self::single_property);
+        let present = self.exactly_one(
+            object,
+            &QUANTIFIERS,
+            "what must hold in the group",
+            "Write exactly one of any, all, none with a condition.",
+        );
+        let mut group = None;
+        for word in &present {
+            let condition = self.required(object, word, Self::condition);
+            let quantifier = Quantifier::ALL.iter().find(|(name, _)| name == word).map(|(_, quantifier)| *quantifier);
+            group = quantifier.zip(condition);
+        }
+        let (quantifier, condition) = group.filter(|_| present.len() == 1)?;
+        Some(Group { property: property?, quantifier, condition: Box::new(condition) })
+    }
+
     fn did(&mut self, object: &'a Object, word: &'static str) -> Option<Did> {
         let events = self.required(object, word, Self::events);
-        let Options { filter, count, time, aggregate, occurrence } = self.options(object)?;
-        Some(Did { events: events?, filter, count, time, aggregate, occurrence })
+        let Options { filter, count, time, aggregate, occurrence, among, periods } = self.options(object)?;
+        Some(Did { events: events?, filter, count, time, aggregate, occurrence, among, periods })
     }
 
     /// `E`.
@@ -109,9 +182,11 @@ impl<'a> Reader<'a> {
     fn options(&mut self, object: &'a Object) -> Option<Options> {
         let filter = self.optional(object, "where", Self::filter);
         let count = self.optional(object, "count", Self::count);
-        let time = self.optional(object, "time", Self::window);
+        let time = self.optional(object, "time", Self::times);
         let aggregate = self.optional(object, "aggregate", Self::aggregate);
         let occurrence = self.optional(object, "occurrence", Self::occurrence);
+        let among = self.among(object);
+        let periods = self.periods(object, count.as_ref().and_then(Option::as_ref));
         if object.contains_key("occurrence") {
             for other in ["aggregate", "count"].into_iter().filter(|other| object.contains_key(*other)) {
                 self.problem(
@@ -120,19 +195,15 @@ impl<'a> Reader<'a> {
                 );
             }
         }
-        Some(Options { filter: filter?, count: count?, time: time?, aggregate: aggregate?, occurrence: occurrence? })
-    }
-
-    fn occurrence(&mut self, value: &'a Value) -> Option<Occurrence> {
-        match self.string(value, "\"first\" or \"last\"")? {
-            "first" => Some(Occurrence::First),
-            "last" => Some(Occurrence::Last),
-            wrong => {
-                let hint = Hint::Name { wrong, valid: vec!["first", "last"] };
-                self.problem(format!("unknown occurrence {}", quote(wrong)), hint);
-                None
-            }
-        }
+        Some(Options {
+            filter: filter?,
+            count: count?,
+            time: time?,
+            aggregate: aggregate?,
+            occurrence: occurrence?,
+            among: among?,
+            periods: periods?,
+        })
     }
 
     fn count(&mut self, value: &'a Value) -> Option<Comparison<Whole>> {
@@ -143,7 +214,12 @@ impl<'a> Reader<'a> {
 
     /// Reports the keys that are neither these nor comparisons; for an operator's other spelling the hint names the
     /// canonical one.
-    fn comparison_keys(&mut self, object: &'a Object, beside: &[&'static str], comparisons: &[&'static str]) {
+    pub(super) fn comparison_keys(
+        &mut self,
+        object: &'a Object,
+        beside: &[&'static str],
+        comparisons: &[&'static str],
+    ) {
         let allowed = [beside, comparisons].concat();
         for key in object.keys().filter(|key| !allowed.contains(&key.as_str())) {
             let canonical = Operator::from_name(key).map(Operator::name).filter(|name| comparisons.contains(name));
@@ -155,7 +231,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn comparison<N: PartialOrd>(
+    pub(super) fn comparison<N: PartialOrd>(
         &mut self,
         object: &'a Object,
         two: &'static str,
@@ -178,7 +254,8 @@ impl<'a> Reader<'a> {
                 "gt" => read(reader, value).map(Comparison::Gt),
                 "gte" => read(reader, value).map(Comparison::Gte),
                 "lt" => read(reader, value).map(Comparison::Lt),
-                _ => read(reader, value).map(Comparison::Lte),
+                "lte" => read(reader, value).map(Comparison::Lte),
+                other => unreachable!("\"{other}\" is no comparison"),
             });
         }
         comparison.filter(|_| present.len() == 1)
@@ -207,7 +284,8 @@ impl<'a> Reader<'a> {
                     "avg" => Figure::Avg,
                     "min" => Figure::Min,
                     "max" => Figure::Max,
-                    _ => Figure::CountDistinct,
+                    "count_distinct" => Figure::CountDistinct,
+                    other => unreachable!("\"{other}\" is no function"),
                 })
             }
             None => {
@@ -255,21 +333,14 @@ impl<'a> Reader<'a> {
 }
 
 /// The keys of a condition with these words. Without any word it might be anything.
-fn allowed(words: &[&'static str], also: &[&'static str]) -> Vec<&'static str> {
-    let mut keys = words.to_vec();
-    keys.extend(also);
+fn allowed(words: &[(&'static str, Word)], also: &[&'static str]) -> Vec<&'static str> {
+    let mut keys: Vec<&'static str> = words.iter().map(|(name, _)| *name).chain(also.iter().copied()).collect();
     let any = words.is_empty();
     if any {
-        keys.extend(WORDS);
+        keys.extend(Word::names());
     }
-    if any || words.contains(&"did") || words.contains(&"did_not") {
-        keys.extend(OPTIONS);
-    }
-    if any || words.contains(&"profile") {
-        keys.extend(TEST_KEYS);
-    }
-    if any || words.contains(&"sequence") {
-        keys.push("within");
+    for (_, word) in Word::ALL.into_iter().filter(|(_, word)| any || words.iter().any(|(_, other)| other == word)) {
+        keys.extend(word.beside().iter().filter(|key| !keys.contains(key)).copied().collect::<Vec<_>>());
     }
     keys
 }

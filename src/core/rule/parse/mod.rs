@@ -4,12 +4,16 @@
 //! `None`, and its caller goes on with the next part before it gives up. The walk descends through conditions and
 //! predicates only, 32 levels at most, and looks at every value once, so that any JSON is answered in linear time.
 
+mod calendar;
 mod condition;
 mod json;
+mod occurrence;
 mod pattern;
+mod periods;
 mod predicate;
 mod problem;
 mod property;
+mod sample;
 mod sequence;
 mod value;
 mod window;
@@ -60,6 +64,7 @@ fn parse_checking(value: &Value, zones: &dyn Zones, check: &dyn Fn()) -> Result<
         parts: 0,
         patterns: Vec::new(),
         step_names: None,
+        elements: 0,
     };
     let rule = reader.rule(value);
     match rule {
@@ -68,7 +73,7 @@ fn parse_checking(value: &Value, zones: &dyn Zones, check: &dyn Fn()) -> Result<
     }
 }
 
-/// As [`parse`], for the text of a `jsonb` value; nested as deep as `jsonb` allows, it cannot exhaust the stack.
+/// As [`parse()`], for the text of a `jsonb` value; nested as deep as `jsonb` allows, it cannot exhaust the stack.
 ///
 /// # Errors
 /// Every problem of the rule, sorted by place; one at `$` for a text that is too long or no JSON.
@@ -112,6 +117,8 @@ struct Reader<'a> {
     patterns: Vec<(Vec<Segment<'a>>, &'a str, bool)>,
     /// Inside a step of a sequence: the names that `ref` may use there.
     step_names: Option<BTreeSet<&'a str>>,
+    /// How many elements of arrays this place looks into, one within the other.
+    elements: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -279,7 +286,7 @@ fn elsewhere(key: &str) -> Option<&'static str> {
         }
         "as" => "Only a \"did\" step of a sequence has a name.",
         "ref" => "\"ref\" may stand in predicates of sequence steps only; write a \"value\".",
-        "time" => "\"time\" goes with \"did\" and \"did_not\" conditions and with the first step of a sequence.",
+        "time" => "\"time\" goes with \"did\" and \"did_not\" conditions and with \"did\" steps of a sequence.",
         "timezone" | "version" => "Put it at the top of the rule.",
         "within" => "\"within\" goes beside \"sequence\"; elsewhere use {\"time\": {\"in_the_last\": …}}.",
         _ => return None,

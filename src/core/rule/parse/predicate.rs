@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::problem::{Hint, quote};
 use super::{Object, Reader};
 use crate::rule::operator::{ICONTAINS, Operator, Takes};
-use crate::rule::{Argument, Predicate, PropertyTest, Where};
+use crate::rule::{Argument, ElementTest, Predicate, PropertyTest, Where};
 use crate::value::Scalar;
 
-const WORDS: [&str; 4] = ["and", "or", "not", "property"];
+const WORDS: [&str; 5] = ["and", "or", "not", "property", "element"];
 
 /// What stands beside the property in a comparison.
 pub(super) const TEST_KEYS: [&str; 3] = ["operator", "value", "ignore_case"];
@@ -48,6 +48,9 @@ impl<'a> Reader<'a> {
                     allowed.push("ref");
                 }
             }
+            if words.contains(&"element") {
+                allowed.push("where");
+            }
             reader.unknown_keys(object, &allowed);
             if let [first, second, ..] = words.as_slice() {
                 reader.problem(
@@ -68,8 +71,37 @@ impl<'a> Reader<'a> {
             "and" => self.required(object, word, Self::predicates).map(Predicate::And),
             "or" => self.required(object, word, Self::predicates).map(Predicate::Or),
             "not" => self.required(object, word, Self::predicate).map(|inner| Predicate::Not(Box::new(inner))),
-            _ => self.test(object, Some("property")).map(Predicate::Test),
+            "element" => self.element(object, word).map(|test| Predicate::Element(Box::new(test))),
+            "property" => self.test(object, Some(word)).map(Predicate::Test),
+            other => unreachable!("\"{other}\" is no word of a predicate"),
         }
+    }
+
+    /// `{"element": P, "where": …}`, or the same of a profile under another key.
+    pub(super) fn element(&mut self, object: &'a Object, key: &'static str) -> Option<ElementTest> {
+        let property = self.required(object, key, Self::property);
+        // References to other steps do not reach in here.
+        let steps = self.step_names.take();
+        self.elements += 1;
+        let filter = self.required(object, "where", Self::filter);
+        self.elements -= 1;
+        self.step_names = steps;
+        Some(ElementTest { property: property?, filter: filter? })
+    }
+
+    /// `"element": true` of a profile condition.
+    pub(super) fn element_of_profile(&mut self, object: &'a Object, key: &'static str) -> Option<ElementTest> {
+        let flag = self.required(object, "element", |reader, value| {
+            let flag = reader.boolean(value)?;
+            if !flag {
+                reader.problem(
+                    "\"element\" can only be true",
+                    "Write true, or leave the key out and compare the property.",
+                );
+            }
+            flag.then_some(())
+        });
+        self.element(object, key).filter(|_| flag.is_some())
     }
 
     fn predicates(&mut self, value: &'a Value) -> Option<Vec<Predicate>> {
@@ -203,6 +235,9 @@ impl<'a> Reader<'a> {
             Takes::Pattern => self.pattern(value, ignore_case),
             Takes::Date => self.date(value).map(Argument::Date),
             Takes::Interval => self.interval(value).map(Argument::Interval),
+            Takes::Unit => self.one_unit(value).map(Argument::Units),
+            Takes::Units => self.units(value).map(Argument::Units),
+            Takes::ShortUnit => self.short_unit(value).map(Argument::Units),
         }
     }
 
@@ -235,5 +270,8 @@ fn value_hint(operator: Operator) -> &'static str {
         Takes::Pattern => "Add a \"value\": a regular expression.",
         Takes::Date => "Add a \"value\": a date such as \"2026-03-01\".",
         Takes::Interval => "Add a \"value\": an interval such as \"30 days\".",
+        Takes::Unit => "Add a \"value\": one of day, week, month, quarter, year.",
+        Takes::Units => "Add a \"value\": a calendar unit such as \"month\" or \"3 months\".",
+        Takes::ShortUnit => "Add a \"value\": one of day, week, month.",
     }
 }

@@ -14,6 +14,9 @@ const NAMES_CONSIDERED: usize = 50;
 impl<'a> Reader<'a> {
     pub(super) fn property(&mut self, value: &'a Value) -> Option<Property> {
         match value {
+            Value::String(path) if path == Property::ELEMENT && self.elements > 0 => {
+                Some(Property { written: WrittenPath::Dotted(path.clone()), steps: Vec::new() })
+            }
             Value::String(path) => self.dotted(path),
             Value::Array(_) => {
                 let keys = self.list(value, "a list of keys", |reader, key| {

@@ -30,10 +30,7 @@ impl<'a> Reader<'a> {
         let did = object.contains_key("did");
         let mut allowed = vec!["did", "did_not", "where"];
         if did || !object.contains_key("did_not") {
-            allowed.push("as");
-            if first {
-                allowed.push("time");
-            }
+            allowed.extend(["as", "time"]);
         }
         self.unknown_keys(object, &allowed);
         let words =
@@ -44,7 +41,7 @@ impl<'a> Reader<'a> {
         let events = words.iter().fold(None, |_, word| self.required(object, word, Self::events));
         let filter = self.optional(object, "where", Self::filter);
         let name = if allowed.contains(&"as") { self.optional(object, "as", Self::step_name) } else { Some(None) };
-        let time = if allowed.contains(&"time") { self.optional(object, "time", Self::window) } else { Some(None) };
+        let time = if allowed.contains(&"time") { self.optional(object, "time", Self::times) } else { Some(None) };
         let [word] = words.as_slice() else {
             return None;
         };

@@ -8,8 +8,22 @@ use crate::rule::Whole;
 use crate::value::{MAX_EXPONENT, Number, Scalar};
 
 /// The keys that may be left out wherever they are allowed.
-const OPTIONAL: [&str; 10] =
-    ["where", "count", "time", "aggregate", "occurrence", "ignore_case", "within", "as", "version", "timezone"];
+const OPTIONAL: [&str; 14] = [
+    "where",
+    "count",
+    "time",
+    "aggregate",
+    "occurrence",
+    "among",
+    "per",
+    "periods",
+    "streak",
+    "ignore_case",
+    "within",
+    "as",
+    "version",
+    "timezone",
+];
 
 impl<'a> Reader<'a> {
     /// Reports a value of the wrong JSON type.
@@ -81,12 +95,7 @@ impl<'a> Reader<'a> {
         let number = self.number(value)?;
         let found = number.whole().and_then(|whole| i64::try_from(whole).ok()).and_then(|whole| whole.try_into().ok());
         if let Some(value) = found {
-            // Digits behind a point can only be zeros here, unless an exponent moves the point.
-            let decimals = match number.text().split_once('.') {
-                Some((_, zeros)) if !zeros.contains(['e', 'E']) => u16::try_from(zeros.len()).unwrap_or(u16::MAX),
-                _ => 0,
-            };
-            return Some(Whole { value, decimals });
+            return Some(Whole { value, decimals: decimals(&number) });
         }
         self.problem(
             format!("{} is not a whole number from 0 to 9223372036854775807", quote(number.text())),
@@ -180,5 +189,13 @@ impl<'a> Reader<'a> {
             }
         }
         result
+    }
+}
+
+/// How many zeros stand behind the point of a whole number. An exponent may move the point: then there is no telling.
+pub(super) fn decimals(number: &Number) -> u16 {
+    match number.text().split_once('.') {
+        Some((_, zeros)) if !zeros.contains(['e', 'E']) => u16::try_from(zeros.len()).unwrap_or(u16::MAX),
+        _ => 0,
     }
 }

@@ -1,43 +1,102 @@
-//! `time`, intervals and dates.
+//! `time`, intervals and dates; what depends on the calendar or on an anchor is in [`super::calendar`].
 
 use serde_json::Value;
 
 use super::Reader;
 use super::problem::{Hint, quote};
-use crate::rule::{CalendarUnit, Window};
+use crate::rule::{CalendarUnit, Times, Window};
 use crate::time::{DateValue, Interval, Micros, Reading};
 
-const FORMS: [&str; 8] =
-    ["in_the_last", "more_than_ago", "between_ago", "since", "before", "between", "this", "previous"];
+/// The word that says what form a time has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    InTheLast,
+    MoreThanAgo,
+    BetweenAgo,
+    Since,
+    Before,
+    Between,
+    This,
+    Previous,
+    Weekday,
+    Hours,
+    From,
+    Until,
+}
+
+impl Form {
+    const ALL: [(&'static str, Self); 12] = [
+        ("in_the_last", Self::InTheLast),
+        ("more_than_ago", Self::MoreThanAgo),
+        ("between_ago", Self::BetweenAgo),
+        ("since", Self::Since),
+        ("before", Self::Before),
+        ("between", Self::Between),
+        ("this", Self::This),
+        ("previous", Self::Previous),
+        ("weekday", Self::Weekday),
+        ("hours", Self::Hours),
+        ("from", Self::From),
+        ("until", Self::Until),
+    ];
+
+    fn is_anchored(self) -> bool {
+        matches!(self, Self::From | Self::Until)
+    }
+}
+
+const ONE_FORM: &str = "Write exactly one of in_the_last, more_than_ago, between_ago, since, before, between, this, \
+                        previous, weekday, hours, from, until in one object; join several in a list.";
 
 impl<'a> Reader<'a> {
     /// `time`.
-    pub(super) fn window(&mut self, value: &'a Value) -> Option<Window> {
-        let object = self.object(value, "an object such as {\"in_the_last\": \"30 days\"}")?;
-        self.unknown_keys(object, &FORMS);
-        let present = self.exactly_one(
-            object,
-            &FORMS,
-            "the form of the time",
-            "Write exactly one of in_the_last, more_than_ago, between_ago, since, before, between, this, previous.",
-        );
-        let mut window = None;
-        for form in &present {
-            window = self.required(object, form, |reader, value| reader.window_form(form, value));
+    pub(super) fn times(&mut self, value: &'a Value) -> Option<Times> {
+        match value {
+            Value::Array(_) => self.list(value, "a list of forms of time", Self::window).map(Times::All),
+            _ => self.window(value).map(Times::One),
         }
-        window.filter(|_| present.len() == 1)
     }
 
-    fn window_form(&mut self, form: &str, value: &'a Value) -> Option<Window> {
+    fn window(&mut self, value: &'a Value) -> Option<Window> {
+        let object = self.object(value, "an object such as {\"in_the_last\": \"30 days\"}")?;
+        let names: Vec<&'static str> = Form::ALL.iter().map(|(name, _)| *name).collect();
+        let forms: Vec<(&'static str, Form)> =
+            Form::ALL.into_iter().filter(|(name, _)| object.contains_key(*name)).collect();
+        let mut allowed = names.clone();
+        // Without any form it might be one of those that take it.
+        if forms.is_empty() || forms.iter().any(|(_, form)| form.is_anchored()) {
+            allowed.push("within");
+        }
+        self.unknown_keys(object, &allowed);
+        self.exactly_one(object, &names, "the form of the time", ONE_FORM);
+        let within =
+            if allowed.contains(&"within") { self.optional(object, "within", Self::interval) } else { Some(None) };
+        let mut window = None;
+        for (name, form) in &forms {
+            window = self.required(object, name, |reader, value| reader.window_form(*form, value));
+        }
+        let window = match (window.filter(|_| forms.len() == 1)?, within?) {
+            (Window::From(anchor, _), within) => Window::From(anchor, within),
+            (Window::Until(anchor, _), within) => Window::Until(anchor, within),
+            (window, _) => window,
+        };
+        Some(window)
+    }
+
+    fn window_form(&mut self, form: Form, value: &'a Value) -> Option<Window> {
         match form {
-            "in_the_last" => self.interval(value).map(Window::InTheLast),
-            "more_than_ago" => self.interval(value).map(Window::MoreThanAgo),
-            "between_ago" => self.between_ago(value),
-            "since" => self.date(value).map(Window::Since),
-            "before" => self.date(value).map(Window::Before),
-            "between" => self.between_dates(value),
-            "this" => self.calendar_unit(value).map(Window::This),
-            _ => self.calendar_unit(value).map(Window::Previous),
+            Form::InTheLast => self.interval(value).map(Window::InTheLast),
+            Form::MoreThanAgo => self.interval(value).map(Window::MoreThanAgo),
+            Form::BetweenAgo => self.between_ago(value),
+            Form::Since => self.date(value).map(Window::Since),
+            Form::Before => self.date(value).map(Window::Before),
+            Form::Between => self.between_dates(value),
+            Form::This => self.calendar_unit(value).map(Window::This),
+            Form::Previous => self.units(value).map(Window::Previous),
+            Form::Weekday => self.weekdays(value).map(Window::Weekday),
+            Form::Hours => self.hours(value).map(Window::Hours),
+            Form::From => self.anchor(value, "since").map(|anchor| Window::From(anchor, None)),
+            Form::Until => self.anchor(value, "before").map(|anchor| Window::Until(anchor, None)),
         }
     }
 
@@ -92,7 +151,7 @@ impl<'a> Reader<'a> {
         start > end
     }
 
-    fn calendar_unit(&mut self, value: &'a Value) -> Option<CalendarUnit> {
+    pub(super) fn calendar_unit(&mut self, value: &'a Value) -> Option<CalendarUnit> {
         let name = self.string(value, "one of day, week, month, quarter, year")?;
         let unit = CalendarUnit::ALL.iter().find(|(word, _)| *word == name).map(|(_, unit)| *unit);
         if unit.is_none() {

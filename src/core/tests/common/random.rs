@@ -112,9 +112,47 @@ impl Random {
         Map::from_iter([(name.to_owned(), value)])
     }
 
+    fn times(&mut self) -> Value {
+        if self.chance(4) { self.list(3, Self::window) } else { self.window() }
+    }
+
+    fn units(&mut self) -> Value {
+        let unit = self.pick(&["day", "week", "month", "quarter", "year"]);
+        let text = match self.below(4) {
+            0 => unit.to_owned(),
+            1 => format!("{}{unit}s", 1 + self.below(1_000)),
+            2 => format!("0{} {unit}", 1 + self.below(9)),
+            _ => format!("{}  {unit}s", 1 + self.below(20)),
+        };
+        json!(text)
+    }
+
+    fn anchored(&mut self) -> Value {
+        let anchor = match self.below(4) {
+            0 => json!({"first": self.events()}),
+            1 => json!({"last": self.events(), "where": self.filter(&[])}),
+            2 => json!({"profile": ["a[]", "b"]}),
+            _ => json!({"profile": "trial.ends"}),
+        };
+        let mut form = Map::from_iter([(self.pick(&["from", "until"]).to_owned(), anchor)]);
+        if self.chance(2) {
+            form.insert("within".into(), self.interval());
+        }
+        Value::Object(form)
+    }
+
+    fn weekday(&mut self) -> Value {
+        json!(self.pick(&["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]))
+    }
+
     fn window(&mut self) -> Value {
         let unit = self.pick(&["day", "week", "month", "quarter", "year"]);
-        match self.below(8) {
+        match self.below(12) {
+            8 => self.anchored(),
+            9 if self.chance(2) => json!({"weekday": self.weekday()}),
+            9 => json!({"weekday": self.list(3, Self::weekday)}),
+            10 => json!({"hours": [self.pick(&["00:00", "18:30", "23:59"]), self.pick(&["24:00", "06:00"])]}),
+            11 => json!({"previous": self.units()}),
             0 => json!({"in_the_last": self.interval()}),
             1 => json!({"more_than_ago": self.interval()}),
             2 => json!({"between_ago": ["401 years", self.interval()]}),
@@ -155,7 +193,10 @@ impl Random {
             }
             return object;
         }
-        let (operators, value, text) = match self.below(9) {
+        let (operators, value, text) = match self.below(12) {
+            9 => ("this", Some(json!(self.pick(&["day", "quarter"]))), false),
+            10 => ("previous next", Some(self.units()), false),
+            11 => ("anniversary_this", Some(json!(self.pick(&["day", "week", "month"]))), false),
             0 => (SCALAR, Some(self.scalar()), true),
             1 if self.chance(2) => (ORDERED, Some(self.number()), false),
             1 => (ORDERED, Some(json!(self.word())), false),
@@ -178,8 +219,20 @@ impl Random {
         object
     }
 
+    /// Predicates on an element of an array.
+    fn of_element(&mut self, depth: usize) -> Value {
+        let mut predicate = self.predicate(depth, &[]);
+        for key in ["property", "element"] {
+            if predicate.get(key).is_some() && self.chance(3) {
+                predicate[key] = json!(".");
+            }
+        }
+        if self.chance(2) { predicate } else { json!([predicate]) }
+    }
+
     fn predicate(&mut self, depth: usize, names: &[String]) -> Value {
-        match self.below(if depth == 0 { 1 } else { 6 }) {
+        match self.below(if depth == 0 { 1 } else { 7 }) {
+            6 => json!({"element": self.path(), "where": self.of_element(depth - 1)}),
             1 => json!({"and": self.list(3, |random| random.predicate(depth - 1, names))}),
             2 => json!({"or": self.list(3, |random| random.predicate(depth - 1, names))}),
             3 => json!({"not": self.predicate(depth - 1, names)}),
@@ -198,19 +251,43 @@ impl Random {
             object.insert("where".into(), self.filter(&[]));
         }
         if self.chance(3) {
-            object.insert("time".into(), self.window());
+            object.insert("time".into(), self.times());
         }
         if self.chance(4) {
-            object.insert("occurrence".into(), json!(self.pick(&["first", "last"])));
+            object.insert("occurrence".into(), self.occurrence());
+            if self.chance(2) {
+                object.insert("among".into(), self.filter(&[]));
+            }
             return object;
         }
         if self.chance(3) {
             object.insert("count".into(), Value::Object(self.comparison(Self::whole)));
         }
+        if self.chance(4) {
+            object.insert("per".into(), json!(self.pick(&["day", "week", "month", "quarter", "year"])));
+            object.insert("periods".into(), self.periods());
+            // A count of 0 would be an error.
+            if object.contains_key("count") {
+                object.insert("count".into(), json!({"gte": self.whole(1)}));
+            }
+        }
         if self.chance(3) {
             object.insert("aggregate".into(), self.aggregate());
         }
         object
+    }
+
+    fn periods(&mut self) -> Value {
+        let mut periods = self.comparison(Self::whole);
+        if self.chance(2) {
+            periods.insert("streak".into(), json!(self.pick(&["longest", "current"])));
+        }
+        Value::Object(periods)
+    }
+
+    fn occurrence(&mut self) -> Value {
+        let nth = Value::Number(self.pick(&["1", "-1", "1000", "-1000.0", "2e1"]).parse::<Number>().expect("a number"));
+        if self.chance(2) { json!({"nth": nth}) } else { json!(self.pick(&["first", "last"])) }
     }
 
     fn sequence(&mut self) -> Map<String, Value> {
@@ -222,8 +299,8 @@ impl Random {
             if self.chance(2) {
                 step.insert("where".into(), self.filter(&names));
             }
-            if index == 0 && self.chance(2) {
-                step.insert("time".into(), self.window());
+            if did && self.chance(4) {
+                step.insert("time".into(), self.times());
             }
             if did && self.chance(2) {
                 let name = format!("{}{index}", self.pick(&["c", "step ", "é["]));
@@ -239,12 +316,33 @@ impl Random {
         object
     }
 
+    fn group(&mut self, depth: usize) -> Map<String, Value> {
+        let inner = Value::Object(self.condition(depth));
+        Map::from_iter([
+            ("group".to_owned(), json!(self.pick(&["company", "a.b"]))),
+            (self.pick(&["any", "all", "none"]).to_owned(), inner),
+        ])
+    }
+
+    fn sample(&mut self) -> Value {
+        let from = self.below(60);
+        let percent = json!([from, 60.5]);
+        json!({"percent": percent, "salt": self.pick(&["spring", " ", "π\n"])})
+    }
+
     fn condition(&mut self, depth: usize) -> Map<String, Value> {
         let nested = |random: &mut Self| Value::Object(random.condition(depth - 1));
         let one = |word: &str, value| Map::from_iter([(word.to_owned(), value)]);
-        match self.below(if depth == 0 { 7 } else { 10 }) {
+        match self.below(if depth == 0 { 7 } else { 11 }) {
+            10 => self.group(depth - 1),
             0 | 1 => self.sequence(),
-            2 => one("cohort", json!(self.word())),
+            2 if self.chance(2) => one("cohort", json!(self.word())),
+            2 => one("sample", self.sample()),
+            3 if self.chance(4) => Map::from_iter([
+                ("profile".to_owned(), self.path()),
+                ("element".to_owned(), json!(true)),
+                ("where".to_owned(), self.of_element(1)),
+            ]),
             3 => self.test("profile", &[]),
             7 => one("and", self.list(3, nested)),
             8 => one("or", self.list(3, nested)),
@@ -318,9 +416,22 @@ impl Random {
             "did" | "did_not" => self.events(),
             "where" => self.filter(&[]),
             "count" => Value::Object(self.comparison(Self::whole)),
-            "time" => self.window(),
+            "time" => self.times(),
+            "from" | "until" => json!({"first": self.events()}),
+            "first" | "last" => self.events(),
+            "weekday" => self.weekday(),
+            "hours" => json!(["18:00", "24:00"]),
+            "previous" => self.units(),
             "aggregate" => self.aggregate(),
-            "occurrence" => json!("first"),
+            "occurrence" => self.occurrence(),
+            "nth" => self.number(),
+            "per" => json!(self.pick(&["day", "week"])),
+            "periods" => self.periods(),
+            "streak" => json!("current"),
+            "element" => self.path(),
+            "group" => json!("company"),
+            "any" | "all" | "none" => Value::Object(self.condition(1)),
+            "among" => self.filter(&[]),
             "profile" | "property" => self.path(),
             "value" => self.scalar(),
             "ignore_case" => json!(self.chance(2)),
@@ -332,6 +443,9 @@ impl Random {
             "ref" => json!("c0.id"),
             "version" => json!(1),
             "timezone" => json!("UTC"),
+            "sample" => self.sample(),
+            "percent" => json!([self.below(110), self.number()]),
+            "salt" => json!(self.word()),
             _ => self.anything(1),
         }
     }
@@ -365,6 +479,25 @@ impl Random {
             "as",
             "version",
             "timezone",
+            "sample",
+            "among",
+            "nth",
+            "per",
+            "periods",
+            "streak",
+            "element",
+            "group",
+            "any",
+            "all",
+            "from",
+            "until",
+            "first",
+            "last",
+            "weekday",
+            "hours",
+            "previous",
+            "percent",
+            "salt",
             "since",
             "this",
             "in_the_last",
@@ -417,6 +550,7 @@ impl Random {
             "2026-01-01\n",
             "2026-04-31",
             "9999-12-31",
+            ".",
             "a.b",
             "a..b",
             "[]",
@@ -430,6 +564,16 @@ impl Random {
             "(",
             "*",
             "UTC",
+            "24:00",
+            "7:00",
+            "18:60",
+            "saturday",
+            "Sat",
+            "3 months",
+            "1001 days",
+            "0 days",
+            "3 month ",
+            "months",
             "utc",
             "x.y",
             "a\nb",

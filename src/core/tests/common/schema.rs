@@ -9,10 +9,12 @@ use serde_json::Value;
 use super::IanaZones;
 
 /// Parts of the problems that a schema cannot find, as its `$comment` lists them.
-const BEYOND: [&str; 12] = [
+const BEYOND: [&str; 14] = [
     "is not valid: ",                      // patterns
     "the first bound is above the second", // between
-    "nothing lies between",                // between dates
+    "nothing lies between",                // between dates, hours
+    "the first percentage is not below",   // sample
+    "no count of 0 does",                  // per
     "the first interval is not longer",    // between_ago
     "at most 1000 years",                  // intervals
     "too large or too fine",               // numbers

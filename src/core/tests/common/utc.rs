@@ -42,6 +42,10 @@ impl Calendar for Utc {
         at.saturating_add(i64::try_from(interval.nominal()).unwrap_or(i64::MAX))
     }
 
+    fn stretch(&self, _: i64, _: &str) -> (i64, i64) {
+        (0, i64::MAX)
+    }
+
     fn subtract(&self, at: i64, interval: &Interval, _: &str) -> i64 {
         at.saturating_sub(i64::try_from(interval.nominal()).unwrap_or(i64::MAX))
     }

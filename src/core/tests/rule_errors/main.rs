@@ -5,8 +5,10 @@ mod common;
 mod limits;
 mod options;
 mod predicates;
+mod samples;
 mod shape;
 mod time_and_order;
+mod times;
 
 use common::problems;
 

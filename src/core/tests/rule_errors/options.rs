@@ -1,7 +1,7 @@
 //! The options of `did`.
 
 use crate::common::{problems, valid};
-use crate::refused;
+use crate::{hint, refused};
 
 #[test]
 fn counts_are_whole_and_compared_once() {
@@ -100,4 +100,68 @@ fn aggregates_have_one_function_and_one_comparison() {
         &[("$.aggregate", "missing"), (r#"$.aggregate[">"]"#, "unknown key")],
     );
     refused(r#"{"did": "e", "aggregate": "sum"}"#, &[("$.aggregate", "found a string")]);
+}
+
+#[test]
+fn occurrence_counts_from_either_end_among_some() {
+    let with = |occurrence: &str| format!(r#"{{"did": "e", "occurrence": {occurrence}}}"#);
+    for occurrence in [r#"{"nth": 1}"#, r#"{"nth": -1000}"#, r#"{"nth": 3.00}"#, r#""last""#] {
+        valid(&with(occurrence));
+    }
+    valid(r#"{"did": "e", "occurrence": {"nth": 2}, "among": [{"property": "p", "operator": "exists"}]}"#);
+    for nth in ["0", "1001", "-1001", "1.5", "99999999999999999999"] {
+        refused(
+            &with(&format!(r#"{{"nth": {nth}}}"#)),
+            &[("$.occurrence.nth", "is not a whole number from 1 to 1000")],
+        );
+    }
+    refused(&with(r#"{"nth": "2"}"#), &[("$.occurrence.nth", "found a string")]);
+    refused(&with("{}"), &[("$.occurrence", "\"nth\" is missing")]);
+    refused(&with(r#"{"nth": 1, "of": 2}"#), &[("$.occurrence.of", "unknown key")]);
+    refused(&with("2"), &[("$.occurrence", "found a number")]);
+    hint(&with("2"), "Write {\"nth\": 2}.");
+    let among = r#"{"property": "p", "operator": "exists"}"#;
+    refused(&format!(r#"{{"did": "e", "among": {among}}}"#), &[("$", "\"among\" goes with \"occurrence\"")]);
+    refused(
+        r#"{"did": "e", "occurrence": "first", "among": {"propety": "p", "operator": "exists"}}"#,
+        &[("$.among", "missing"), ("$.among.propety", "unknown key")],
+    );
+    refused(
+        &format!(r#"{{"did": "e", "occurrence": {{"nth": 2}}, "among": {among}, "count": {{"gte": 2}}}}"#),
+        &[("$", "cannot be combined")],
+    );
+}
+
+#[test]
+fn periods_have_a_unit_and_a_number() {
+    let with = |options: &str| format!(r#"{{"did": "e", {options}}}"#);
+    for options in [
+        r#""per": "day", "periods": {"gte": 5}"#,
+        r#""per": "quarter", "periods": {"between": [0, 3], "streak": "longest"}, "count": {"neq": 0}"#,
+        r#""per": "week", "periods": {"eq": 0, "streak": "current"}, "aggregate": {"fn": "sum", "property": "p", "gt": 5}"#,
+    ] {
+        valid(&with(options));
+        valid(&with(options).replace("did", "did_not"));
+    }
+    refused(&with(r#""per": "day""#), &[("$", "\"per\" goes with \"periods\"")]);
+    refused(&with(r#""periods": {"gte": 1}"#), &[("$", "\"periods\" goes with \"per\"")]);
+    refused(
+        &with(r#""per": "day", "periods": {"gte": 1}, "occurrence": "first""#),
+        &[("$", "cannot be combined with \"per\""), ("$", "cannot be combined with \"periods\"")],
+    );
+    for count in [r#"{"eq": 0}"#, r#"{"lt": 1}"#, r#"{"lte": 0.0}"#, r#"{"between": [0, 0]}"#] {
+        let options = format!(r#""per": "day", "periods": {{"gte": 1}}, "count": {count}"#);
+        refused(&with(&options), &[("$.count", "no count of 0 does")]);
+    }
+    refused(
+        &with(r#""per": "days", "periods": {"streak": "now"}"#),
+        &[("$.per", "unknown calendar unit"), ("$.periods", "missing"), ("$.periods.streak", "unknown streak \"now\"")],
+    );
+    refused(
+        &with(r#""per": "day", "periods": {"gte": 1.5, "x": 1}"#),
+        &[("$.periods.gte", ""), ("$.periods.x", "unknown key")],
+    );
+    refused(&with(r#""per": "day", "periods": 3"#), &[("$.periods", "found a number")]);
+    hint(&with(r#""per": "days", "periods": {"gte": 1}"#), "Did you mean \"day\"?");
+    hint(&with(r#""per": "day", "period": {"gte": 1}"#), "Did you mean \"periods\" where \"period\" stands?");
 }

@@ -279,3 +279,38 @@ fn paths_follow_their_grammar() {
     }
     refused(r#"{"profile": ["a", 0], "operator": "exists"}"#, &[("$.profile[1]", "found a number")]);
 }
+
+#[test]
+fn elements_have_predicates_of_their_own() {
+    let exists = r#"{"property": "p", "operator": "exists"}"#;
+    for predicate in [
+        format!(r#"{{"element": "items", "where": {exists}}}"#),
+        format!(r#"{{"element": "a[].b", "where": [{exists}, {{"not": {exists}}}]}}"#),
+        r#"{"element": "m", "where": {"element": ".", "where": {"property": ".", "operator": "gt", "value": 1}}}"#
+            .to_owned(),
+    ] {
+        valid(&format!(r#"{{"did": "e", "where": {predicate}}}"#));
+        valid(&format!(r#"{{"did": "e", "where": {{"or": [{predicate}, {{"not": {predicate}}}]}}}}"#));
+    }
+    valid(&format!(r#"{{"profile": "p[]", "element": true, "where": {exists}}}"#));
+    refused_where(r#"{"element": "items"}"#, &[("$", "\"where\" is missing")]);
+    refused_where(r#"{"element": ".", "where": []}"#, &[("$.element", "an empty key"), ("$.where", "empty")]);
+    refused_where(r#"{"property": ".", "operator": "exists"}"#, &[("$.property", "an empty key")]);
+    refused_where(
+        &format!(r#"{{"element": "a", "property": "b", "operator": "exists", "where": {exists}}}"#),
+        &[("$", "exclude each other")],
+    );
+    refused_where(
+        r#"{"element": "a", "where": {"property": "b", "operator": "exsts", "value": 1}, "value": 2}"#,
+        &[("$.value", "unknown key"), ("$.where.operator", "unknown operator")],
+    );
+    refused(
+        &format!(r#"{{"profile": "p", "element": false, "where": {exists}}}"#),
+        &[("$.element", "can only be true")],
+    );
+    refused(r#"{"profile": "p", "element": true}"#, &[("$", "\"where\" is missing")]);
+    refused(
+        &format!(r#"{{"profile": "p", "element": true, "operator": "exists", "where": {exists}}}"#),
+        &[("$.operator", "unknown key")],
+    );
+}
