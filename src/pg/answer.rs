@@ -170,6 +170,7 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
         Condition::Sequence(_) => "events in order",
         Condition::Sample(_) => "ids hashed",
         Condition::Group(_) => "groups counted",
+        Condition::Compare(_) => "figures compared",
     };
     let mut how = format!("index: {what}");
     // Segments are counted that hold events, which say nothing of a profile.

@@ -174,3 +174,8 @@ WHERE event_type = 'purchase' AND item ->> 'sku' = 'kettle' AND (item ->> 'quant
 SELECT customer_id FROM p WHERE profile ? 'company' AND profile ->> 'company' NOT IN (
     SELECT profile ->> 'company' FROM e JOIN p USING (customer_id) WHERE event_type = 'login' AND profile ? 'company'
     AND occurred_at > :at - interval '30 days')
+
+-- ### Spending falls: this quarter less than half of the quarter before
+SELECT customer_id FROM e WHERE event_type = 'purchase' AND occurred_at >= '2025-10-01' GROUP BY customer_id
+HAVING coalesce(sum((data ->> 'price')::numeric) FILTER (WHERE occurred_at >= '2026-01-01'), 0)
+    < 0.5 * coalesce(sum((data ->> 'price')::numeric) FILTER (WHERE occurred_at < '2026-01-01'), 0)

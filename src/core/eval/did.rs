@@ -20,7 +20,7 @@ pub(crate) struct Did<'a> {
     pub(super) offsets: Offsets<'a>,
     pub(super) timed: Timed<'a>,
     pub(super) figures: Option<Figures<'a>>,
-    counters: Vec<u32>,
+    pub(super) counters: Vec<u32>,
     pub(super) budget: &'a Budget<'a>,
     /// Count matching events even where only their existence matters.
     exactly: bool,

@@ -17,6 +17,7 @@ use bigdecimal::num_bigint::BigInt;
 
 use super::bits::Bits;
 use super::codes::each_item;
+use super::compare::Exactly;
 use super::did::Matching;
 use super::limits::{Budget, Stop};
 use super::plan::{AggregatePlan, wanted};
@@ -88,6 +89,21 @@ impl<'a> Figures<'a> {
             Self::Wide(numbers) => Ok(numbers.add(group, pack, ordinals, rows)?),
             Self::Exact(numbers) => numbers.add(group, pack, ordinals, rows),
             Self::Scalars(scalars) => scalars.add(group, pack, ordinals, rows),
+        }
+    }
+
+    /// Hands out the figures: the ordinal, the number, and of how many values it is the average (else 1).
+    pub(super) fn each(&mut self, each: &mut dyn FnMut(u32, Exactly, u64)) {
+        match self {
+            Self::Small(numbers) => numbers.each(each),
+            Self::Wide(numbers) => numbers.each(each),
+            Self::Exact(numbers) => {
+                let average = matches!(numbers.figure, Figure::Avg(_));
+                for (ordinal, (number, count)) in &numbers.of {
+                    each(*ordinal, Exactly::Large(number.clone()), if average { *count } else { 1 });
+                }
+            }
+            Self::Scalars(scalars) => scalars.each_number(each),
         }
     }
 
@@ -329,6 +345,27 @@ impl<'a, T: Width> Numbers<'a, T> {
             Bits::of_values(&self.accumulators, |value| (!nobody && low <= value && value <= high) != outside);
         bits.intersect(&self.touched);
         bits
+    }
+}
+
+impl<T: Width> Numbers<'_, T> {
+    fn each(&self, each: &mut dyn FnMut(u32, Exactly, u64)) {
+        for ordinal in self.touched.iter() {
+            let number = Exactly::Small(self.accumulators[ordinal as usize].into(), self.scale);
+            let of = if matches!(self.figure, Figure::Avg(_)) { self.counts[ordinal as usize].into() } else { 1 };
+            each(ordinal, number, of);
+        }
+    }
+}
+
+impl Scalars<'_> {
+    /// Hands out how many different scalars each customer has.
+    fn each_number(&mut self, each: &mut dyn FnMut(u32, Exactly, u64)) {
+        self.pairs.sort_unstable();
+        for one in self.pairs.chunk_by(|left, right| left >> 32 == right >> 32) {
+            let distinct = one.chunk_by(|left, right| left == right).count();
+            each((one[0] >> 32) as u32, Exactly::Small(distinct as i128, 0), 1);
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod bits;
 mod clock;
 mod codes;
+mod compare;
 mod did;
 mod figure;
 mod group;
@@ -36,6 +37,7 @@ pub use test::anniversary_between;
 
 use crate::segment::{CHUNK, Corrupt};
 use bits::Bits;
+use compare::Compared;
 use did::Did;
 use limits::Budget;
 use plan::{CohortPlan, Node};
@@ -63,6 +65,7 @@ struct Run<'a> {
     dids: Vec<Did<'a>>,
     profiles: Vec<Profile<'a>>,
     sequences: Vec<Sequence<'a>>,
+    compares: Vec<Compared<'a>>,
     /// The customers of groups that hold.
     groups: Vec<RoaringBitmap>,
     /// Of the chunk being evaluated: the members of cohorts, as far as they are known.
@@ -210,6 +213,7 @@ impl<'a> Run<'a> {
             dids: Vec::new(),
             profiles: Vec::new(),
             sequences: Vec::new(),
+            compares: Vec::new(),
             groups: Vec::new(),
             cohorts: Vec::new(),
             universe: None,
@@ -242,6 +246,11 @@ impl<'a> Run<'a> {
             check();
             run.sequences.push(Sequence::new(plan, sequence, source, limits, budget)?);
         }
+        for compare in &plan.compares {
+            check();
+            run.compares.push(Compared::new(plan, compare, source, budget)?);
+        }
+        run.compare_all(budget)?;
         run.group_all(budget)?;
         Ok(run)
     }
@@ -306,6 +315,7 @@ impl<'a> Run<'a> {
                 bits.intersect(wanted);
                 Ok(bits)
             }
+            Node::Compare(compare) => self.compares[*compare].chunk(chunk, wanted),
             Node::Group(group) => {
                 let mut bits = Bits::of_chunk(&self.groups[*group], chunk);
                 bits.intersect(wanted);

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use bigdecimal::BigDecimal;
+
 use super::clock::{Calendar, Clock};
+use super::compare::{AmountPlan, ComparePlan};
 use super::group::GroupPlan;
 use super::limits::{Budget, Stop};
 use super::needs::Needs;
@@ -13,11 +16,11 @@ use super::test::{Patterns, Test, split};
 use super::time::TimePlan;
 use crate::plain_sql::{Source, Unresolved};
 use crate::rule::{
-    Argument, Comparison, Condition, Did, ElementTest, Figure, Occurrence, PathStep, Predicate, Rule, Sequence,
-    StepKind, Times, Where,
+    Amount, Argument, Compare, Comparison, Condition, Did, ElementTest, Figure, Function, Measure, Occurrence,
+    PathStep, Predicate, Rule, Sequence, StepKind, Times, Where,
 };
 use crate::time::Interval;
-use crate::value::Scalar;
+use crate::value::{Number, Scalar};
 
 /// How many cohorts may be reached one through another.
 const DEEPEST: usize = 32;
@@ -31,6 +34,7 @@ pub struct Plan<'a> {
     pub(crate) profiles: Vec<ProfilePlan>,
     pub(crate) sequences: Vec<SequencePlan>,
     pub(crate) samples: Vec<SamplePlan>,
+    pub(crate) compares: Vec<ComparePlan>,
     /// Inner ones before outer ones.
     pub(crate) groups: Vec<GroupPlan>,
     pub(crate) cohorts: Vec<CohortPlan>,
@@ -51,6 +55,7 @@ pub(crate) enum Node {
     Sequence(usize),
     Sample(usize),
     Group(usize),
+    Compare(usize),
     Cohort(usize),
 }
 
@@ -86,6 +91,20 @@ impl DidPlan {
         needs.filter(types, &self.among);
         if let Some(aggregate) = &self.aggregate {
             needs.data(types, aggregate.keys.first());
+        }
+    }
+
+    /// Of a figure: whether it is 0 where there is no value.
+    pub(crate) fn is_zero_without_events(&self) -> bool {
+        match self.aggregate.as_ref().map(|aggregate| &aggregate.figure) {
+            None | Some(Figure::Sum(_) | Figure::CountDistinct(_)) => true,
+            Some(
+                Figure::Avg(_)
+                | Figure::Min(_)
+                | Figure::Max(_)
+                | Figure::MostFrequentIs(_)
+                | Figure::MostFrequentIn(_),
+            ) => false,
         }
     }
 
@@ -254,6 +273,7 @@ impl<'a> Plan<'a> {
             profiles: Vec::new(),
             sequences: Vec::new(),
             samples: Vec::new(),
+            compares: Vec::new(),
             groups: Vec::new(),
             cohorts: Vec::new(),
             named: Vec::new(),
@@ -281,6 +301,16 @@ impl<'a> Plan<'a> {
         self.profiles.iter().for_each(|profile| needs.profile(profile.test.keys.first()));
         self.sequences.iter().for_each(|sequence| sequence.needs(&mut needs));
         self.groups.iter().for_each(|group| needs.profile(group.keys.first()));
+        for compare in &self.compares {
+            compare.over.iter().for_each(|keys| needs.profile(keys.first()));
+            for amount in compare.amounts() {
+                match amount {
+                    AmountPlan::Number(_) => {}
+                    AmountPlan::Profile(keys) => needs.profile(keys.first()),
+                    AmountPlan::Events(did) => did.needs(&mut needs),
+                }
+            }
+        }
         if self.needs_universe() {
             needs.everyone();
         }
@@ -333,7 +363,12 @@ impl<'a> Plan<'a> {
     /// Charges what the rule's values take, and compiles all patterns; may be interrupted before each.
     pub(crate) fn prepare(&self, budget: &Budget<'_>, check: &dyn Fn()) -> Result<(), Stop> {
         let mut patterns = Patterns::default();
-        for did in &self.dids {
+        let amounts = self.compares.iter().flat_map(ComparePlan::amounts);
+        let figures = amounts.filter_map(|amount| match amount {
+            AmountPlan::Events(did) => Some(did),
+            AmountPlan::Number(_) | AmountPlan::Profile(_) => None,
+        });
+        for did in self.dids.iter().chain(figures) {
             for filter in [&did.filter, &did.among].into_iter().chain(did.time.filters()) {
                 patterns.prepare_all(filter, budget, check)?;
             }
@@ -352,7 +387,7 @@ impl<'a> Plan<'a> {
     /// Whether it depends on other customers whether one is a member.
     #[must_use]
     pub fn looks_at_others(&self) -> bool {
-        !self.groups.is_empty()
+        !self.groups.is_empty() || self.compares.iter().any(|compare| compare.over.is_some())
     }
 
     /// The ids of the fixed lists that are looked at.
@@ -398,6 +433,7 @@ impl<'a> Plan<'a> {
                 })
             }
             Node::Profile(profile) => always(self.profiles[*profile].test.negated),
+            Node::Compare(compare) => always(self.compares[*compare].holds_for_unknown()),
             Node::Sample(_) => (true, true),
             // Members of another cohort are in the universe; who is in a group has a profile.
             Node::Sequence(_) | Node::Cohort(_) | Node::Group(_) => always(false),
@@ -425,6 +461,11 @@ impl<'a> Plan<'a> {
                 let plan = self.sequence(sequence, zone);
                 self.sequences.push(plan);
                 Node::Sequence(self.sequences.len() - 1)
+            }
+            Condition::Compare(compare) => {
+                let plan = self.compare(compare, zone);
+                self.compares.push(plan);
+                Node::Compare(self.compares.len() - 1)
             }
             Condition::Group(group) => {
                 let way = format!("{path}.{}", group.quantifier.name());
@@ -476,6 +517,13 @@ impl<'a> Plan<'a> {
             Node::Profile(_) => 3,
             Node::Cohort(_) => 5,
             Node::Sequence(_) => 30,
+            Node::Compare(compare) => {
+                if self.compares[*compare].over.is_some() {
+                    1
+                } else {
+                    24
+                }
+            }
             // It is known by now.
             Node::Group(_) => 1,
             // Ids are read and hashed one by one.
@@ -501,6 +549,36 @@ impl<'a> Plan<'a> {
         };
         self.dids.push(plan);
         Node::Did(self.dids.len() - 1)
+    }
+
+    fn compare(&self, compare: &Compare, zone: &Rc<str>) -> ComparePlan {
+        let one = || BigDecimal::from(1);
+        ComparePlan {
+            left: self.amount(&compare.left, zone),
+            right: self.amount(&compare.right, zone),
+            operator: compare.operator,
+            factor: compare.factor.as_ref().map_or_else(one, |factor| factor.value().clone()),
+            over: compare.over.as_ref().map(|property| split(&property.steps).0),
+        }
+    }
+
+    fn amount(&self, amount: &Amount, zone: &Rc<str>) -> AmountPlan {
+        let clock = self.clock(zone);
+        match amount {
+            Amount::Number(number) => AmountPlan::Number(number.value().clone()),
+            Amount::Profile(property) => AmountPlan::Profile(split(&property.steps).0),
+            Amount::Events(amount) => AmountPlan::Events(DidPlan {
+                types: amount.events.named().map(<[String]>::to_vec),
+                time: time(amount.time.as_ref(), &clock, zone),
+                filter: filter(amount.filter.as_ref(), &clock, &mut |_| Pred::Or(Vec::new())),
+                count: None,
+                aggregate: amount.measure.as_ref().map(measure),
+                occurrence: None,
+                among: Pred::And(Vec::new()),
+                periods: None,
+                zone: Rc::clone(zone),
+            }),
+        }
     }
 
     fn sequence(&self, sequence: &Sequence, zone: &Rc<str>) -> SequencePlan {
@@ -572,6 +650,19 @@ impl<'a> Plan<'a> {
 fn time(times: Option<&Times>, clock: &Clock, zone: &Rc<str>) -> TimePlan {
     let mut of_anchor = |where_: Option<&Where>| filter(where_, clock, &mut |_| Pred::Or(Vec::new()));
     TimePlan::new(times.map_or(&[], Times::forms), clock, zone, &mut of_anchor)
+}
+
+/// A figure's measure as an aggregate, whose comparison is not asked.
+fn measure(measure: &Measure) -> AggregatePlan {
+    let (keys, inside) = split(&measure.property.steps);
+    let figure = Number::parse("0").map(Comparison::Eq).map(match measure.function {
+        Function::Sum => Figure::Sum,
+        Function::Avg => Figure::Avg,
+        Function::Min => Figure::Min,
+        Function::Max => Figure::Max,
+        Function::CountDistinct => Figure::CountDistinct,
+    });
+    AggregatePlan { keys, inside, figure: figure.expect("0 is a number") }
 }
 
 fn element(test: &ElementTest, clock: &Clock) -> Test {

@@ -9,7 +9,7 @@ use super::clock::Clock;
 use super::did::{Found, customers};
 use super::predicate::{element, positive};
 use super::scan::Scan;
-use super::{Context, HELPERS, Source, Unresolved, group, quote, sequence};
+use super::{Context, HELPERS, Source, Unresolved, compare, group, quote, sequence};
 use crate::rule::{Condition, Rule};
 
 /// How many cohorts may be reached one through another.
@@ -84,8 +84,10 @@ pub(super) fn members(place: &Place, clock: &Clock, cx: &Context) -> Result<Stri
 
 /// Whether it depends on other customers whether a condition holds of one.
 pub(super) fn looks_at_others(condition: &Condition, cx: &Context, through: &mut Vec<String>) -> bool {
-    if let Condition::Group(_) = condition {
-        return true;
+    match condition {
+        Condition::Group(_) => return true,
+        Condition::Compare(compare) => return compare.over.is_some(),
+        _ => {}
     }
     if let Condition::Cohort(name) = condition {
         if through.contains(name) {
@@ -151,6 +153,10 @@ impl Chain<'_> {
                 Ok(self.leaf(place, &scan.select("p.customer_id"), false))
             }
             Condition::Cohort(name) => self.cohort(name, &place.path),
+            Condition::Compare(compare) => {
+                let everyone = if compare.over.is_some() { String::new() } else { self.everyone().table };
+                Ok(self.leaf(place, &compare::customers(compare, self.cx, clock, &everyone), false))
+            }
             Condition::Group(group) => {
                 let sets = self.conditions(place, clock)?;
                 let Some(inner) = sets.into_iter().next() else { return Ok(self.everyone()) };

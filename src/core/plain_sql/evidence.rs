@@ -21,6 +21,7 @@ pub struct Evidence {
     ///   `aggregate`;
     /// * of `profile`: the property's `value`, through `[]` a list of the elements' values;
     /// * of `cohort`: its name as `cohort`;
+    /// * of `compare`: the figures `compare` and `to` (null without a value; an average is rounded here);
     /// * of `group`: the `group`, how many `customers` it has and how many of them satisfy the condition, as `members`; null
     ///   without a group;
     /// * of `sample`: the customer's `place`;
@@ -46,6 +47,7 @@ pub fn evidence(rule: &Rule, customer: &str, cx: &Context) -> Result<Vec<Evidenc
                 Condition::Profile(test) => of_profile(&test.property, customer, cx),
                 Condition::ProfileElement(test) => of_profile(&test.property, customer, cx),
                 Condition::Cohort(name) => format!("jsonb_build_object('cohort', {})", typed(name)),
+                Condition::Compare(compare) => super::compare::evidence(compare, customer, cx, &clock),
                 Condition::Group(group) => of_group(group, &place, customer, &clock, cx)?,
                 Condition::Sample(sample) => {
                     object(&[format!("'place', {}", super::sample::place(sample, customer, cx))])

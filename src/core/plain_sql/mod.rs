@@ -8,6 +8,7 @@
 
 mod chain;
 mod clock;
+mod compare;
 mod did;
 mod evidence;
 mod group;

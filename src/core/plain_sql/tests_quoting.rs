@@ -99,6 +99,9 @@ fn with_everywhere(text: &str) -> Value {
         {"did": text, "where": {"element": key, "where": [test("eq", json!(text)),
             {"element": ".", "where": {"property": ".", "operator": "eq", "value": text}}]}},
         {"group": key, "any": {"did": text}},
+        {"compare": {"did": text, "where": test("eq", json!(text)), "aggregate": {"fn": "count_distinct", "property": key}},
+         "operator": "lt", "to": {"did": text}, "over": key},
+        {"compare": {"profile": key}, "operator": "lt", "to": 5},
         {"profile": key, "element": true, "where": test("eq", json!(text))},
         {"did": [text, "other"], "aggregate": {"fn": "sum", "property": key, "gte": 3}},
         {"profile": key, "operator": "neq", "value": text},
@@ -136,8 +139,8 @@ fn all_sql(text: &str) -> Vec<String> {
 /// Every `"x"` of a rule becomes the text.
 fn replace(condition: &mut crate::rule::Condition, text: &str) {
     use crate::rule::{
-        Anchor, Argument, Condition, ElementTest, EventTypes, Figure, PathStep, Predicate, Property, PropertyTest,
-        Times, Where, Window,
+        Amount, Anchor, Argument, Condition, ElementTest, EventTypes, Figure, PathStep, Predicate, Property,
+        PropertyTest, Times, Where, Window,
     };
     use crate::value::Scalar;
     fn string(place: &mut String, text: &str) {
@@ -226,6 +229,20 @@ fn replace(condition: &mut crate::rule::Condition, text: &str) {
         Condition::Profile(place) => test(place, text),
         Condition::ProfileElement(place) => element(place, text),
         Condition::Cohort(_) => {}
+        Condition::Compare(compare) => {
+            for amount in [&mut compare.left, &mut compare.right] {
+                match amount {
+                    Amount::Number(_) => {}
+                    Amount::Profile(path) => property(path, text),
+                    Amount::Events(amount) => {
+                        types(&mut amount.events, text);
+                        filter(&mut amount.filter, text);
+                        amount.measure.iter_mut().for_each(|measure| property(&mut measure.property, text));
+                    }
+                }
+            }
+            compare.over.iter_mut().for_each(|path| property(path, text));
+        }
         Condition::Group(group) => {
             property(&mut group.property, text);
             replace(&mut group.condition, text);

@@ -1,8 +1,8 @@
 //! One short English line for a condition or a step, for people who read a plan or the plain SQL.
 
 use super::{
-    Aggregate, Anchor, Argument, Comparison, Condition, Did, ElementTest, EventTypes, Figure, Hours, Occurrence,
-    Periods, Predicate, Property, PropertyTest, Step, StepKind, Streak, Times, Where, Window, WrittenPath,
+    Aggregate, Amount, Anchor, Argument, Comparison, Condition, Did, ElementTest, EventTypes, Figure, Hours,
+    Occurrence, Periods, Predicate, Property, PropertyTest, Step, StepKind, Streak, Times, Where, Window, WrittenPath,
     weekday_name,
 };
 use crate::value::Scalar;
@@ -39,6 +39,21 @@ impl Condition {
                 if let Some(within) = &sequence.within {
                     line.push(" within ");
                     line.push(&within.text);
+                }
+            }
+            Self::Compare(compare) => {
+                line.amount(&compare.left);
+                line.push(" ");
+                line.push(compare.operator.name());
+                line.push(" ");
+                if let Some(factor) = &compare.factor {
+                    line.push(factor.text());
+                    line.push(" times ");
+                }
+                line.amount(&compare.right);
+                if let Some(over) = &compare.over {
+                    line.push(", over all with the same ");
+                    line.property(over);
                 }
             }
             Self::Group(group) => {
@@ -327,6 +342,30 @@ impl Line {
         };
         self.push(words);
         number(self, compared);
+    }
+
+    fn amount(&mut self, amount: &Amount) {
+        match amount {
+            Amount::Number(number) => self.push(number.text()),
+            Amount::Profile(property) => {
+                self.push("profile ");
+                self.property(property);
+            }
+            Amount::Events(amount) => {
+                match &amount.measure {
+                    None => self.push("number of "),
+                    Some(measure) => {
+                        self.push(measure.function.name());
+                        self.push(" of ");
+                        self.property(&measure.property);
+                        self.push(" of ");
+                    }
+                }
+                self.events(&amount.events);
+                self.filter(amount.filter.as_ref());
+                self.time(amount.time.as_ref());
+            }
+        }
     }
 
     fn aggregate(&mut self, aggregate: &Aggregate) {

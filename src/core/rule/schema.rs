@@ -58,6 +58,10 @@ pub fn json_schema(zone_names: &[String]) -> Value {
             "anchor": {"oneOf": anchors()},
             "aggregate": {"oneOf": aggregates()},
             "sample": sample(),
+            "eventAmount": event_amount(),
+            "amount": {"oneOf": [
+                reference("eventAmount"), object(&["profile"], &json!({"profile": reference("singlePath")})),
+            ]},
             "steps": {
                 "type": "array", "minItems": 1, "maxItems": MAX_LIST,
                 "prefixItems": [first_step()],
@@ -143,6 +147,7 @@ fn conditions(also: &Value) -> Vec<Value> {
         form("sequence", json!({"sequence": reference("steps"), "within": reference("interval")})),
         form("sample", json!({"sample": reference("sample")})),
     ];
+    forms.extend(compares(also));
     for (quantifier, _) in Quantifier::ALL {
         let group = json!({"group": reference("singlePath"), quantifier: reference("condition")});
         forms.push(object(&["group", quantifier], &merged(group, also)));
@@ -245,6 +250,45 @@ fn aggregates() -> Vec<Value> {
         form(json!(["sum", "avg", "min", "max", "count_distinct"]), comparisons(&json!({"type": "number"}))),
         form(json!(["most_frequent"]), json!({"eq": reference("scalar"), "in": reference("scalars")})),
     ]
+}
+
+/// The comparisons of two figures, of which at most one is a number.
+fn compares(also: &Value) -> Vec<Value> {
+    let six = [Operator::Eq, Operator::Neq, Operator::Gt, Operator::Gte, Operator::Lt, Operator::Lte];
+    let names: Vec<&str> = six
+        .iter()
+        .flat_map(|operator| std::iter::once(operator.name()).chain(operator.aliases().iter().copied()))
+        .collect();
+    let number = json!({"type": "number"});
+    let form = |left: Value, right: Value, over: bool| {
+        let mut keys = json!({"compare": left, "operator": {"enum": names}, "to": right, "factor": number});
+        if over {
+            keys["over"] = reference("singlePath");
+        }
+        let mut form = object(&["compare", "operator", "to"], &merged(keys, also));
+        if over {
+            form["required"] = json!(["compare", "operator", "to", "over"]);
+        }
+        form
+    };
+    let (one, events) = (reference("amount"), reference("eventAmount"));
+    vec![
+        form(one.clone(), json!({"oneOf": [number, one]}), false),
+        form(number.clone(), one, false),
+        form(events.clone(), json!({"oneOf": [number, events]}), true),
+        form(number.clone(), events, true),
+    ]
+}
+
+fn event_amount() -> Value {
+    let functions = json!(["sum", "avg", "min", "max", "count_distinct"]);
+    let measure = object(&["fn", "property"], &json!({"fn": {"enum": functions}, "property": reference("path")}));
+    object(
+        &["did"],
+        &json!({
+            "did": reference("events"), "where": reference("where"), "time": reference("time"), "aggregate": measure,
+        }),
+    )
 }
 
 fn periods() -> Value {

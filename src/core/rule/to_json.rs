@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Aggregate, Anchor, AnchorEvent, Argument, Comparison, Condition, Did, EventTypes, Figure, Hours, Occurrence,
-    Predicate, Property, PropertyTest, Rule, Sample, Sequence, Step, StepKind, Times, Weekdays, Where, Whole, Window,
-    WrittenPath, weekday_name,
+    Aggregate, Amount, Anchor, AnchorEvent, Argument, Compare, Comparison, Condition, Did, EventAmount, EventTypes,
+    Figure, Hours, Measure, Occurrence, Predicate, Property, PropertyTest, Rule, Sample, Sequence, Step, StepKind,
+    Times, Weekdays, Where, Whole, Window, WrittenPath, weekday_name,
 };
 use crate::time::Interval;
 use crate::value::{Number, Scalar};
@@ -50,6 +50,7 @@ fn condition(from: &Condition) -> Map<String, Value> {
         }
         Condition::Cohort(name) => object("cohort", json!(name)),
         Condition::Sequence(from) => sequence(from),
+        Condition::Compare(from) => compare(from),
         Condition::Group(group) => {
             let mut object = object("group", property(&group.property));
             object.insert(group.quantifier.name().into(), nested(&group.condition));
@@ -101,6 +102,41 @@ fn of_occurrence(from: &Occurrence) -> Value {
         Occurrence::NthLast(number) => {
             let text = format!("-{}", whole(number));
             json!({"nth": text.parse().map(Value::Number).expect("digits follow the JSON grammar")})
+        }
+    }
+}
+
+fn compare(from: &Compare) -> Map<String, Value> {
+    let Compare { left, operator, right, factor, over } = from;
+    let mut object = object("compare", amount(left));
+    object.insert("operator".into(), json!(operator.name()));
+    object.insert("to".into(), amount(right));
+    if let Some(factor) = factor {
+        object.insert("factor".into(), number(factor));
+    }
+    if let Some(over) = over {
+        object.insert("over".into(), property(over));
+    }
+    object
+}
+
+fn amount(from: &Amount) -> Value {
+    match from {
+        Amount::Number(from) => number(from),
+        Amount::Profile(path) => json!({"profile": property(path)}),
+        Amount::Events(from) => {
+            let EventAmount { events, filter, time, measure } = from.as_ref();
+            let mut object = object("did", event_types(events));
+            if let Some(filter) = filter {
+                object.insert("where".into(), where_(filter));
+            }
+            if let Some(time) = time {
+                object.insert("time".into(), times(time));
+            }
+            if let Some(Measure { function, property: path }) = measure {
+                object.insert("aggregate".into(), json!({"fn": function.name(), "property": property(path)}));
+            }
+            Value::Object(object)
         }
     }
 }

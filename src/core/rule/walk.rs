@@ -47,7 +47,8 @@ impl Condition {
             | Self::ProfileElement(_)
             | Self::Cohort(_)
             | Self::Sequence(_)
-            | Self::Sample(_) => Vec::new(),
+            | Self::Sample(_)
+            | Self::Compare(_) => Vec::new(),
         }
     }
 
@@ -62,7 +63,8 @@ impl Condition {
             | Self::ProfileElement(_)
             | Self::Cohort(_)
             | Self::Sequence(_)
-            | Self::Sample(_) => Vec::new(),
+            | Self::Sample(_)
+            | Self::Compare(_) => Vec::new(),
         }
     }
 

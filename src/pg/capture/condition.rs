@@ -137,10 +137,11 @@ impl Drop for Condition {
 /// # Safety
 /// The relation is open.
 pub(super) unsafe fn is_kept(relation: pg_sys::Relation, capture: i64) -> bool {
-    // SAFETY: as the caller says.
-    [Event::Insert, Event::Update, Event::Delete]
-        .into_iter()
-        .any(|event| unsafe { qual(relation, capture, event) }.is_some_and(|(_, is_kept)| is_kept))
+    let kept = |event| {
+        // SAFETY: as the caller says.
+        unsafe { qual(relation, capture, event) }.is_some_and(|(_, is_kept)| is_kept)
+    };
+    [Event::Insert, Event::Update, Event::Delete].into_iter().any(kept)
 }
 
 /// The text of a capture's condition for an event, null where it has none, and whether that is one that a trigger of its

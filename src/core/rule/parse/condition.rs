@@ -24,10 +24,11 @@ enum Word {
     Sequence,
     Sample,
     Group,
+    Compare,
 }
 
 impl Word {
-    const ALL: [(&'static str, Self); 10] = [
+    const ALL: [(&'static str, Self); 11] = [
         ("and", Self::And),
         ("or", Self::Or),
         ("not", Self::Not),
@@ -38,6 +39,7 @@ impl Word {
         ("sequence", Self::Sequence),
         ("sample", Self::Sample),
         ("group", Self::Group),
+        ("compare", Self::Compare),
     ];
 
     fn names() -> Vec<&'static str> {
@@ -52,6 +54,7 @@ impl Word {
             Self::Profile => &TEST_KEYS,
             Self::Sequence => &["within"],
             Self::Group => &QUANTIFIERS,
+            Self::Compare => &["operator", "to", "factor", "over"],
         }
     }
 }
@@ -60,7 +63,7 @@ const OPTIONS: [&str; 8] = ["where", "count", "time", "aggregate", "occurrence",
 pub(super) const COMPARISONS: [&str; 7] = ["eq", "neq", "gt", "gte", "lt", "lte", "between"];
 const QUANTIFIERS: [&str; 3] = ["any", "all", "none"];
 const FIGURES: [&str; 6] = ["sum", "avg", "min", "max", "count_distinct", "most_frequent"];
-const ONE_WORD: &str = "Write exactly one of and, or, not, did, did_not, profile, cohort, sequence, sample, group in one \
+const ONE_WORD: &str = "Write exactly one of and, or, not, did, did_not, profile, cohort, sequence, sample, group, compare in one \
                         object; join several conditions with and.";
 const ONE_COMPARISON: &str = "Write exactly one of eq, neq, gt, gte, lt, lte, between.";
 
@@ -131,6 +134,7 @@ impl<'a> Reader<'a> {
             Word::Sequence => self.sequence(object).map(Condition::Sequence),
             Word::Sample => self.required(object, name, Self::sample).map(Condition::Sample),
             Word::Group => self.group(object, name).map(Condition::Group),
+            Word::Compare => self.compare(object, name).map(|compare| Condition::Compare(Box::new(compare))),
         }
     }
 

@@ -5,6 +5,7 @@
 //! predicates only, 32 levels at most, and looks at every value once, so that any JSON is answered in linear time.
 
 mod calendar;
+mod compare;
 mod condition;
 mod json;
 mod occurrence;

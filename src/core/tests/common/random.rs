@@ -324,6 +324,39 @@ impl Random {
         ])
     }
 
+    fn amount(&mut self) -> Value {
+        let mut amount = Map::from_iter([("did".to_owned(), self.events())]);
+        if self.chance(2) {
+            amount.insert("where".into(), self.filter(&[]));
+        }
+        if self.chance(3) {
+            amount.insert("time".into(), self.times());
+        }
+        if self.chance(2) {
+            let function = self.pick(&["sum", "avg", "min", "max", "count_distinct"]);
+            amount.insert("aggregate".into(), json!({"fn": function, "property": self.path()}));
+        }
+        Value::Object(amount)
+    }
+
+    fn compare(&mut self) -> Map<String, Value> {
+        let operator = self.pick(&["eq", "!=", "gt", ">=", "less_than", "lte"]);
+        let mut compare = Map::from_iter([
+            ("compare".to_owned(), self.amount()),
+            ("operator".to_owned(), json!(operator)),
+            ("to".to_owned(), if self.chance(2) { self.amount() } else { self.number() }),
+        ]);
+        if self.chance(3) {
+            compare.insert("factor".into(), self.number());
+        }
+        if self.chance(3) {
+            compare.insert("over".into(), json!("company"));
+        } else if self.chance(3) {
+            compare.insert("to".into(), json!({"profile": "limit"}));
+        }
+        compare
+    }
+
     fn sample(&mut self) -> Value {
         let from = self.below(60);
         let percent = json!([from, 60.5]);
@@ -334,6 +367,7 @@ impl Random {
         let nested = |random: &mut Self| Value::Object(random.condition(depth - 1));
         let one = |word: &str, value| Map::from_iter([(word.to_owned(), value)]);
         match self.below(if depth == 0 { 7 } else { 11 }) {
+            4 if self.chance(2) => self.compare(),
             10 => self.group(depth - 1),
             0 | 1 => self.sequence(),
             2 if self.chance(2) => one("cohort", json!(self.word())),
@@ -429,7 +463,9 @@ impl Random {
             "periods" => self.periods(),
             "streak" => json!("current"),
             "element" => self.path(),
-            "group" => json!("company"),
+            "group" | "over" => json!("company"),
+            "compare" | "to" => self.amount(),
+            "factor" => self.number(),
             "any" | "all" | "none" => Value::Object(self.condition(1)),
             "among" => self.filter(&[]),
             "profile" | "property" => self.path(),
@@ -487,6 +523,10 @@ impl Random {
             "streak",
             "element",
             "group",
+            "compare",
+            "to",
+            "over",
+            "factor",
             "any",
             "all",
             "from",

@@ -1,4 +1,4 @@
-//! Samples and groups.
+//! Samples, groups and comparisons of figures.
 
 use crate::common::valid;
 use crate::{hint, refused};
@@ -57,4 +57,46 @@ fn groups_have_one_quantifier() {
     );
     refused(r#"{"any": {"did": "e"}}"#, &[("$", "missing")]);
     hint(r#"{"group": "a", "nome": {"did": "e"}}"#, "Did you mean \"none\" where \"nome\" stands?");
+}
+
+#[test]
+fn figures_are_compared() {
+    let with = |left: &str, right: &str, more: &str| {
+        format!(r#"{{"compare": {left}, "operator": "lt", "to": {right}{more}}}"#)
+    };
+    let sum = r#"{"did": "a", "time": {"this": "month"}, "aggregate": {"fn": "sum", "property": "p[].q"}}"#;
+    for (left, right) in [(sum, r#"{"did": "*"}"#), (sum, "5"), ("-1.5", sum), (r#"{"profile": "a.b"}"#, sum)] {
+        valid(&with(left, right, ""));
+        valid(&with(left, right, r#", "factor": -0.5"#));
+    }
+    valid(&with(sum, r#"{"did": "b"}"#, r#", "over": "company""#));
+    refused(&with("1", "2", ""), &[("$", "both figures are plain numbers")]);
+    refused(&with(sum, r#"{"profile": "a"}"#, r#", "over": "c""#), &[("$.to", "no figure of a group")]);
+    refused(
+        &with(r#"{"profile": "a[]"}"#, "1", r#", "over": "c[]""#),
+        &[("$.compare.profile", "many values"), ("$.over", "many values")],
+    );
+    refused(
+        &with(
+            r#"{"did": "e", "count": {"gte": 1}, "aggregate": {"fn": "most_frequent", "property": "p", "eq": 1}}"#,
+            "\"5\"",
+            "",
+        ),
+        &[
+            ("$.compare.aggregate.eq", "unknown key"),
+            ("$.compare.aggregate.fn", "unknown function \"most_frequent\""),
+            ("$.compare.count", "unknown key"),
+            ("$.to", "found a string"),
+        ],
+    );
+    refused(r#"{"compare": {"did": "e"}}"#, &[("$", "\"operator\" is missing"), ("$", "\"to\" is missing")]);
+    refused(
+        r#"{"compare": {}, "operator": "contains", "to": {"did": "e", "profile": "p"}, "factor": "2"}"#,
+        &[
+            ("$.compare", "missing"),
+            ("$.factor", "found a string"),
+            ("$.operator", "compares no figures"),
+            ("$.to", "exclude each other"),
+        ],
+    );
 }

@@ -87,7 +87,7 @@ fn unknown_keys_are_errors_everywhere() {
     hint(r#"{"did": "e", "wher": []}"#, "Did you mean \"where\"?");
     hint(
         r#"{"did": "e", "zzz": []}"#,
-        "Use one of: did, version, timezone, where, count, time, aggregate, occurrence.",
+        "Use one of: did, version, timezone, where, count, time, aggregate, occurrence, among, per, periods.",
     );
 }
 

@@ -1,0 +1,351 @@
+//! `compare`: figures of each customer, or of each group, held against one another.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use bigdecimal::BigDecimal;
+use bigdecimal::num_bigint::BigInt;
+use roaring::RoaringBitmap;
+
+use super::bits::Bits;
+use super::did::Did;
+use super::figure::{Figures, Scalar};
+use super::limits::{Budget, Stop};
+use super::plan::{DidPlan, Plan};
+use super::profiles::ProfileValues;
+use super::rows::ones;
+use super::source::Source;
+use super::{Run, chunks};
+use crate::rule::Operator;
+use crate::segment::{CHUNK, CHUNK_BITS, CHUNK_MASK, PACK};
+
+/// Bytes that an entry of a map takes besides what it holds, about.
+const ENTRY: usize = 64;
+
+/// What a figure comes to: the quotient of a number and how many values it is of (1 but for averages).
+#[derive(Debug, Clone)]
+pub(crate) struct Total {
+    pub(crate) number: Exactly,
+    pub(crate) of: u64,
+}
+
+/// A number.
+#[derive(Debug, Clone)]
+pub(crate) enum Exactly {
+    /// A mantissa and the digits behind the point.
+    Small(i128, u8),
+    Large(BigDecimal),
+}
+
+impl Exactly {
+    fn exact(&self) -> BigDecimal {
+        match self {
+            Self::Small(mantissa, scale) => BigDecimal::new(BigInt::from(*mantissa), i64::from(*scale)),
+            Self::Large(number) => number.clone(),
+        }
+    }
+}
+
+impl Total {
+    pub(crate) fn whole(number: u64) -> Self {
+        Self { number: Exactly::Small(number.into(), 0), of: 1 }
+    }
+}
+
+/// `compare` made ready.
+pub(crate) struct ComparePlan {
+    pub(crate) left: AmountPlan,
+    pub(crate) right: AmountPlan,
+    pub(crate) operator: Operator,
+    pub(crate) factor: BigDecimal,
+    /// The keys of the property that names the groups.
+    pub(crate) over: Option<Vec<String>>,
+}
+
+/// A figure made ready.
+pub(crate) enum AmountPlan {
+    Number(BigDecimal),
+    Profile(Vec<String>),
+    Events(DidPlan),
+}
+
+impl AmountPlan {
+    /// The figure of whom no event and no profile is known.
+    fn of_nobody(&self) -> Option<Total> {
+        match self {
+            Self::Number(number) => Some(Total { number: Exactly::Large(number.clone()), of: 1 }),
+            Self::Profile(_) => None,
+            Self::Events(did) => did.is_zero_without_events().then(|| Total::whole(0)),
+        }
+    }
+}
+
+impl ComparePlan {
+    pub(crate) fn amounts(&self) -> [&AmountPlan; 2] {
+        [&self.left, &self.right]
+    }
+
+    /// Whether it holds for a customer of whom nothing is known.
+    pub(crate) fn holds_for_unknown(&self) -> bool {
+        self.over.is_none() && self.holds(self.left.of_nobody().as_ref(), self.right.of_nobody().as_ref())
+    }
+
+    /// Whether `left operator factor × right`.
+    fn holds(&self, left: Option<&Total>, right: Option<&Total>) -> bool {
+        let (Some(left), Some(right)) = (left, right) else { return false };
+        // Both sides times both divisors, which are above 0.
+        let order = (left.number.exact() * BigDecimal::from(right.of))
+            .cmp(&(&self.factor * right.number.exact() * BigDecimal::from(left.of)));
+        match self.operator {
+            Operator::Eq => order == Ordering::Equal,
+            Operator::Neq => order != Ordering::Equal,
+            Operator::Gt => order == Ordering::Greater,
+            Operator::Gte => order != Ordering::Less,
+            Operator::Lt => order == Ordering::Less,
+            _ => order != Ordering::Greater,
+        }
+    }
+}
+
+/// A figure bound to a source.
+enum Bound<'a> {
+    Number,
+    Profile(ProfileValues<'a>),
+    Events(Box<Did<'a>>),
+}
+
+impl<'a> Bound<'a> {
+    fn new(
+        plan: &'a Plan<'a>,
+        amount: &'a AmountPlan,
+        source: &'a Source<'a>,
+        budget: &'a Budget<'a>,
+    ) -> Result<Self, Stop> {
+        Ok(match amount {
+            AmountPlan::Number(_) => Self::Number,
+            AmountPlan::Profile(keys) => Self::Profile(ProfileValues::new(keys, &[], source, budget)?),
+            AmountPlan::Events(did) => Self::Events(Box::new(Did::new(plan, did, source, true, budget)?)),
+        })
+    }
+}
+
+/// A comparison bound to a source.
+pub(crate) struct Compared<'a> {
+    plan: &'a ComparePlan,
+    left: Bound<'a>,
+    right: Bound<'a>,
+    /// With `over`: the customers of the groups for which it holds.
+    over: Option<RoaringBitmap>,
+    budget: &'a Budget<'a>,
+}
+
+impl<'a> Compared<'a> {
+    pub(crate) fn new(
+        plan: &'a Plan<'a>,
+        compare: &'a ComparePlan,
+        source: &'a Source<'a>,
+        budget: &'a Budget<'a>,
+    ) -> Result<Self, Stop> {
+        let bound = |amount| Bound::new(plan, amount, source, budget);
+        Ok(Self { plan: compare, left: bound(&compare.left)?, right: bound(&compare.right)?, over: None, budget })
+    }
+
+    /// Those of the wanted customers of a chunk for whom the comparison holds.
+    pub(crate) fn chunk(&mut self, chunk: u16, wanted: &Bits) -> Result<Bits, Stop> {
+        if let Some(over) = &self.over {
+            let mut bits = Bits::of_chunk(over, chunk);
+            bits.intersect(wanted);
+            return Ok(bits);
+        }
+        let left = totals(&mut self.left, &self.plan.left, chunk, wanted)?;
+        let right = totals(&mut self.right, &self.plan.right, chunk, wanted)?;
+        let bytes = ((left.met.len() + right.met.len()) * (size_of::<Total>() + ENTRY)) as u64;
+        self.budget.take(bytes)?;
+        let mut bits = Bits::none();
+        for low in wanted.iter() {
+            if self.plan.holds(left.get(low), right.get(low)) {
+                bits.insert(low);
+            }
+        }
+        self.budget.give(bytes);
+        Ok(bits)
+    }
+}
+
+/// The figures of some customers, or groups.
+struct Totals {
+    met: HashMap<u32, Total>,
+    otherwise: Option<Total>,
+}
+
+impl Totals {
+    fn get(&self, number: u32) -> Option<&Total> {
+        self.met.get(&number).or(self.otherwise.as_ref())
+    }
+}
+
+fn totals(bound: &mut Bound<'_>, plan: &AmountPlan, chunk: u16, wanted: &Bits) -> Result<Totals, Stop> {
+    let mut met = HashMap::new();
+    let otherwise = plan.of_nobody();
+    match bound {
+        Bound::Number => {}
+        Bound::Profile(values) => values.chunk(chunk, Some(wanted), &mut |low, item| {
+            if let Some(number) = item.numeric() {
+                met.insert(low, Total { number: Exactly::Large(number.exact()), of: 1 });
+            }
+        })?,
+        Bound::Events(did) => {
+            did.begin_totals();
+            let slots: Vec<u32> = (0..=CHUNK_MASK).collect();
+            did.add_totals(chunk, wanted, &slots)?;
+            did.each_total(&mut |low, total| drop(met.insert(low, total)))?;
+        }
+    }
+    Ok(Totals { met, otherwise })
+}
+
+impl Did<'_> {
+    /// Begins figures of up to a chunk of customers or groups.
+    fn begin_totals(&mut self) {
+        self.counters.clear();
+        self.counters.resize(CHUNK, 0);
+        if let Some(figures) = &mut self.figures {
+            figures.begin();
+        }
+    }
+
+    /// Adds the matching events of wanted customers of a chunk, each to the slot of its customer.
+    fn add_totals(&mut self, chunk: u16, wanted: &Bits, slots: &[u32]) -> Result<(), Stop> {
+        let some = wanted.fewer_than(CHUNK as u64 / 8).then_some(wanted);
+        self.timed.begin(chunk, some)?;
+        let (timed, counters, figures) = (&mut self.timed, &mut self.counters, &mut self.figures);
+        for (number, matching) in self.groups.iter_mut().enumerate() {
+            let (filter, times) = (&mut matching.filter, &mut matching.times);
+            matching.rows.scan(chunk, some, Some(filter), |pack, ordinals, mut rows| {
+                if !timed.is_window() {
+                    rows = timed.mask(times, pack, ordinals, rows)?;
+                }
+                let mut of_rows = [0_u32; PACK];
+                for place in ones(rows) {
+                    if wanted.contains(ordinals[place]) {
+                        of_rows[place] = slots[ordinals[place] as usize];
+                        counters[of_rows[place] as usize] += 1;
+                    } else {
+                        rows &= !(1 << place);
+                    }
+                }
+                match figures {
+                    Some(figures) if rows != 0 => figures.add(number, pack, &of_rows, rows),
+                    _ => Ok(()),
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Hands out the figures of the slots that have a value.
+    fn each_total(&mut self, each: &mut dyn FnMut(u32, Total)) -> Result<(), Stop> {
+        match &mut self.figures {
+            Some(figures) => figures.totals(each),
+            None => (0..).zip(&self.counters).filter(|(_, events)| **events > 0).for_each(|(slot, events)| {
+                each(slot, Total::whole(u64::from(*events)));
+            }),
+        }
+        Ok(())
+    }
+}
+
+/// The group of each customer who has one.
+struct Groups {
+    /// Ordinals, ascending within a chunk, and the numbers of their groups.
+    of: Vec<(u32, u32)>,
+    count: usize,
+}
+
+impl Groups {
+    fn new(keys: &[String], source: &Source<'_>, budget: &Budget, check: &dyn Fn()) -> Result<Self, Stop> {
+        let mut values = ProfileValues::new(keys, &[], source, budget)?;
+        let mut numbers: HashMap<Scalar, u32> = HashMap::new();
+        let (mut of, mut paid): (Vec<(u32, u32)>, usize) = (Vec::new(), 0);
+        for chunk in 0..chunks(source) {
+            check();
+            let mut bytes = 0;
+            values.chunk(chunk, None, &mut |low, item| {
+                let Some(scalar) = Scalar::of(item) else { return };
+                let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+                let text = scalar.text().len();
+                let number = *numbers.entry(scalar).or_insert_with(|| {
+                    bytes += text + size_of::<Scalar>() + 4 * size_of::<Total>() + ENTRY;
+                    next
+                });
+                of.push((u32::from(chunk) << CHUNK_BITS | low, number));
+            })?;
+            budget.take((bytes + (of.capacity() - paid) * size_of::<(u32, u32)>()) as u64)?;
+            paid = of.capacity();
+        }
+        of.sort_unstable();
+        Ok(Self { of, count: numbers.len() })
+    }
+
+    /// Those of a chunk.
+    fn of_chunk(&self, chunk: u16) -> &[(u32, u32)] {
+        let below = |chunk: u32| self.of.partition_point(|(ordinal, _)| ordinal >> CHUNK_BITS < chunk);
+        &self.of[below(chunk.into())..below(u32::from(chunk) + 1)]
+    }
+}
+
+impl<'a> Run<'a> {
+    /// Finds the customers of all groups whose figures satisfy their comparison.
+    pub(super) fn compare_all(&mut self, budget: &'a Budget<'a>) -> Result<(), Stop> {
+        for place in 0..self.compares.len() {
+            let Some(keys) = &self.compares[place].plan.over else { continue };
+            let groups = Groups::new(keys, self.source, budget, self.check)?;
+            let compared = &mut self.compares[place];
+            let left = of_groups(&mut compared.left, &compared.plan.left, &groups, self.source, self.check)?;
+            let right = of_groups(&mut compared.right, &compared.plan.right, &groups, self.source, self.check)?;
+            let plan = compared.plan;
+            let holds = |(_, group): &&(u32, u32)| plan.holds(left.get(*group), right.get(*group));
+            compared.over = Some(groups.of.iter().filter(holds).map(|(ordinal, _)| *ordinal).collect());
+        }
+        Ok(())
+    }
+}
+
+/// The figures of groups, 65,536 of them at a time.
+fn of_groups(
+    bound: &mut Bound<'_>,
+    plan: &AmountPlan,
+    groups: &Groups,
+    source: &Source<'_>,
+    check: &dyn Fn(),
+) -> Result<Totals, Stop> {
+    let mut totals = Totals { met: HashMap::new(), otherwise: plan.of_nobody() };
+    let Bound::Events(did) = bound else { return Ok(totals) };
+    for first in (0..groups.count).step_by(CHUNK) {
+        did.begin_totals();
+        let mut slots = vec![0_u32; CHUNK];
+        for chunk in 0..chunks(source) {
+            check();
+            let mut wanted = Bits::none();
+            for (ordinal, group) in groups.of_chunk(chunk) {
+                if let Some(slot) = (*group as usize).checked_sub(first).filter(|slot| *slot < CHUNK) {
+                    slots[(ordinal & CHUNK_MASK) as usize] = u32::try_from(slot).unwrap_or(0);
+                    wanted.insert(ordinal & CHUNK_MASK);
+                }
+            }
+            if !wanted.is_empty() {
+                did.add_totals(chunk, &wanted, &slots)?;
+            }
+        }
+        let first = u32::try_from(first).unwrap_or(u32::MAX);
+        did.each_total(&mut |slot, total| drop(totals.met.insert(first + slot, total)))?;
+    }
+    Ok(totals)
+}
+
+impl Figures<'_> {
+    /// Hands out the figures of a chunk: the ordinal and what it comes to.
+    fn totals(&mut self, each: &mut dyn FnMut(u32, Total)) {
+        self.each(&mut |ordinal, number, of| each(ordinal, Total { number, of }));
+    }
+}
