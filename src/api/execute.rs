@@ -133,6 +133,7 @@ impl Run {
 /// Looks at the run that was asked for, and prepares its start where no worker of the server does. A run that did not
 /// arrive is an error.
 #[pg_extern(sql = false)]
+#[expect(clippy::type_complexity, reason = "pgrx finds no type by the name of an alias")]
 fn sync_advance(
     cohort: &str,
     destination: &str,
@@ -205,22 +206,21 @@ fn progress(ended: bool, run: Option<&Run>) -> Progress {
 
 /// Starts the worker of the run that [`sync_advance`] prepared and waits for its end; waits a moment if there is none.
 #[pg_extern(sql = false)]
-fn sync_attend() -> Result<(), ErrorReport> {
+fn sync_attend() {
     let Some(assignment) = PENDING.take() else {
         nap();
-        return Ok(());
+        return;
     };
     let run = assignment.run;
     let Some(child) = runner::launch(assignment) else {
         LAST.set(Some(Last::NotStarted(run)));
-        return Ok(());
+        return;
     };
     let attended = Attended(child);
     while !attended.0.has_ended() {
         nap();
     }
     LAST.set(Some(Last::Ended(run)));
-    Ok(())
 }
 
 /// The worker of a run whose caller waits for it: it ends with the wait.

@@ -96,7 +96,6 @@ impl Clock<'_> {
     /// The first and the last instant of a window, both included, none of it behind `as_of`.
     pub(crate) fn window(&self, window: Option<&Window>) -> (i64, i64) {
         let (first, last) = match window {
-            None => (i64::MIN, i64::MAX),
             Some(Window::InTheLast(interval)) => (self.ago(interval).saturating_add(1), i64::MAX),
             Some(Window::MoreThanAgo(interval)) => (i64::MIN, self.ago(interval)),
             Some(Window::BetweenAgo(longer, shorter)) => (self.ago(longer).saturating_add(1), self.ago(shorter)),
@@ -105,8 +104,10 @@ impl Clock<'_> {
             Some(Window::Between(first, last)) => (self.instant(first.reading), self.last_instant(last.reading)),
             Some(Window::This(unit)) => self.unit_start(*unit, 0).map_or(NEVER, |start| (start, i64::MAX)),
             Some(Window::Previous(units)) => self.units(units, -i32::from(units.count), 0).unwrap_or(NEVER),
-            // The same for nobody: they are asked event by event.
-            Some(Window::Weekday(_) | Window::Hours(_) | Window::From(..) | Window::Until(..)) => (i64::MIN, i64::MAX),
+            // These four are tested event by event.
+            None | Some(Window::Weekday(_) | Window::Hours(_) | Window::From(..) | Window::Until(..)) => {
+                (i64::MIN, i64::MAX)
+            }
         };
         (first, last.min(self.as_of))
     }

@@ -66,7 +66,7 @@ pub(crate) struct ComparePlan {
 pub(crate) enum AmountPlan {
     Number(BigDecimal),
     Profile(Vec<String>),
-    Events(DidPlan),
+    Events(Box<DidPlan>),
 }
 
 impl AmountPlan {
@@ -198,7 +198,7 @@ fn totals(bound: &mut Bound<'_>, plan: &AmountPlan, chunk: u16, wanted: &Bits) -
             did.begin_totals();
             let slots: Vec<u32> = (0..=CHUNK_MASK).collect();
             did.add_totals(chunk, wanted, &slots)?;
-            did.each_total(&mut |low, total| drop(met.insert(low, total)))?;
+            did.each_total(&mut |low, total| drop(met.insert(low, total)));
         }
     }
     Ok(Totals { met, otherwise })
@@ -220,10 +220,10 @@ impl Did<'_> {
         self.timed.begin(chunk, some)?;
         let (timed, counters, figures) = (&mut self.timed, &mut self.counters, &mut self.figures);
         for (number, matching) in self.groups.iter_mut().enumerate() {
-            let (filter, times) = (&mut matching.filter, &mut matching.times);
+            let (filter, instants) = (&mut matching.filter, &mut matching.times);
             matching.rows.scan(chunk, some, Some(filter), |pack, ordinals, mut rows| {
                 if !timed.is_window() {
-                    rows = timed.mask(times, pack, ordinals, rows)?;
+                    rows = timed.mask(instants, pack, ordinals, rows)?;
                 }
                 let mut of_rows = [0_u32; PACK];
                 for place in ones(rows) {
@@ -243,15 +243,14 @@ impl Did<'_> {
         Ok(())
     }
 
-    /// Hands out the figures of the slots that have a value.
-    fn each_total(&mut self, each: &mut dyn FnMut(u32, Total)) -> Result<(), Stop> {
+    /// Passes the figures of the slots that have a value to `each`.
+    fn each_total(&mut self, each: &mut dyn FnMut(u32, Total)) {
         match &mut self.figures {
             Some(figures) => figures.totals(each),
             None => (0..).zip(&self.counters).filter(|(_, events)| **events > 0).for_each(|(slot, events)| {
                 each(slot, Total::whole(u64::from(*events)));
             }),
         }
-        Ok(())
     }
 }
 
@@ -338,7 +337,7 @@ fn of_groups(
             }
         }
         let first = u32::try_from(first).unwrap_or(u32::MAX);
-        did.each_total(&mut |slot, total| drop(totals.met.insert(first + slot, total)))?;
+        did.each_total(&mut |slot, total| drop(totals.met.insert(first + slot, total)));
     }
     Ok(totals)
 }

@@ -90,13 +90,13 @@ impl<'a> Did<'a> {
                     bound.skipped += 1;
                     continue;
                 }
-                let times = Times::new(group, part.stream);
+                let instants = Times::new(group, part.stream);
                 let mut one = None;
                 if did.occurrence.is_some() {
                     let among = Bound::new(&did.among, group, part.stream, &clock)?;
                     one = Some((IdReader::new(part.stream, &group.ids), among));
                 }
-                bound.groups.push(Matching { rows, filter, times, one });
+                bound.groups.push(Matching { rows, filter, times: instants, one });
             }
         }
         if let Some(aggregate) = &did.aggregate {
@@ -155,10 +155,10 @@ impl<'a> Did<'a> {
                 }
                 continue;
             }
-            let (filter, times, events) = (&mut matching.filter, &mut matching.times, &mut self.events);
+            let (filter, instants, events) = (&mut matching.filter, &mut matching.times, &mut self.events);
             matching.rows.scan(chunk, wanted, Some(filter), |pack, ordinals, mut rows| {
                 if let Some(timed) = &mut timed {
-                    rows = timed.mask(times, pack, ordinals, rows)?;
+                    rows = timed.mask(instants, pack, ordinals, rows)?;
                 }
                 *events += u64::from(rows.count_ones());
                 for_each(rows, |place| bits.insert(ordinals[place]));
@@ -181,11 +181,11 @@ impl<'a> Did<'a> {
         }
         let mut timed = (!self.timed.is_window()).then_some(&mut self.timed);
         for (number, matching) in self.groups.iter_mut().enumerate() {
-            let (filter, times, events) = (&mut matching.filter, &mut matching.times, &mut self.events);
+            let (filter, instants, events) = (&mut matching.filter, &mut matching.times, &mut self.events);
             let (counters, figures) = (&mut self.counters, &mut self.figures);
             matching.rows.scan(chunk, wanted, Some(filter), |pack, ordinals, mut rows| {
                 if let Some(timed) = &mut timed {
-                    rows = timed.mask(times, pack, ordinals, rows)?;
+                    rows = timed.mask(instants, pack, ordinals, rows)?;
                 }
                 *events += u64::from(rows.count_ones());
                 if count {

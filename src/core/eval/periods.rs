@@ -101,7 +101,7 @@ fn parts(key: u64) -> (u32, i32) {
 
 /// The keys of a chunk's matching events, given back to the budget when they are done with.
 struct Keys<'b> {
-    keys: Vec<u64>,
+    all: Vec<u64>,
     paid: usize,
     budget: &'b Budget<'b>,
 }
@@ -110,7 +110,7 @@ impl Keys<'_> {
     fn pay(&mut self) -> Result<(), Stop> {
         // Besides the keys themselves, what is made of them: the periods and whether each holds.
         const EACH: usize = 3 * size_of::<u64>();
-        if let Some(more) = self.keys.capacity().checked_sub(self.paid) {
+        if let Some(more) = self.all.capacity().checked_sub(self.paid) {
             self.budget.take((more * EACH) as u64)?;
             self.paid += more;
         }
@@ -133,15 +133,15 @@ impl Did<'_> {
         wanted: &Bits,
         periods: &PeriodsPlan,
     ) -> Result<Bits, Stop> {
-        let mut keys = Keys { keys: Vec::new(), paid: 0, budget: self.budget };
+        let mut keys = Keys { all: Vec::new(), paid: 0, budget: self.budget };
         self.each_key(chunk, some, periods, &mut |_, _, ordinals, rows, of_rows| {
-            keys.keys.extend(ones(rows).map(|place| key(ordinals[place], of_rows[place])));
+            keys.all.extend(ones(rows).map(|place| key(ordinals[place], of_rows[place])));
             keys.pay()
         })?;
-        self.events += keys.keys.len() as u64;
-        keys.keys.sort_unstable();
+        self.events += keys.all.len() as u64;
+        keys.all.sort_unstable();
         let mut met: Vec<(u64, bool)> = keys
-            .keys
+            .all
             .chunk_by(|left, right| left == right)
             .map(|events| (events[0], self.plan.counts(events.len() as u64)))
             .collect();
@@ -202,10 +202,10 @@ impl Did<'_> {
         let (timed, offsets) = (&mut self.timed, &mut self.offsets);
         let mut of_rows = [0_i32; PACK];
         for (group, matching) in self.groups.iter_mut().enumerate() {
-            let (filter, times) = (&mut matching.filter, &mut matching.times);
+            let (filter, instants) = (&mut matching.filter, &mut matching.times);
             matching.rows.scan(chunk, some, Some(filter), |pack, ordinals, mut rows| {
                 if !timed.is_window() {
-                    rows = timed.mask(times, pack, ordinals, rows)?;
+                    rows = timed.mask(instants, pack, ordinals, rows)?;
                 }
                 if let Some(some) = some {
                     for place in ones(rows).filter(|place| !some.contains(ordinals[*place])) {
@@ -215,7 +215,7 @@ impl Did<'_> {
                 if rows == 0 {
                     return Ok(());
                 }
-                let at = times.pack(pack)?;
+                let at = instants.pack(pack)?;
                 for place in ones(rows) {
                     of_rows[place] = number(offsets.local(at[place]).div_euclid(DAY), periods.unit);
                 }

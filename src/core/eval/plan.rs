@@ -365,7 +365,7 @@ impl<'a> Plan<'a> {
         let mut patterns = Patterns::default();
         let amounts = self.compares.iter().flat_map(ComparePlan::amounts);
         let figures = amounts.filter_map(|amount| match amount {
-            AmountPlan::Events(did) => Some(did),
+            AmountPlan::Events(did) => Some(did.as_ref()),
             AmountPlan::Number(_) | AmountPlan::Profile(_) => None,
         });
         for did in self.dids.iter().chain(figures) {
@@ -567,7 +567,7 @@ impl<'a> Plan<'a> {
         match amount {
             Amount::Number(number) => AmountPlan::Number(number.value().clone()),
             Amount::Profile(property) => AmountPlan::Profile(split(&property.steps).0),
-            Amount::Events(amount) => AmountPlan::Events(DidPlan {
+            Amount::Events(amount) => AmountPlan::Events(Box::new(DidPlan {
                 types: amount.events.named().map(<[String]>::to_vec),
                 time: time(amount.time.as_ref(), &clock, zone),
                 filter: filter(amount.filter.as_ref(), &clock, &mut |_| Pred::Or(Vec::new())),
@@ -577,7 +577,7 @@ impl<'a> Plan<'a> {
                 among: Pred::And(Vec::new()),
                 periods: None,
                 zone: Rc::clone(zone),
-            }),
+            })),
         }
     }
 

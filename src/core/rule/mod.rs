@@ -506,6 +506,7 @@ impl Streak {
 
 /// `time`: which events count.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a condition has one of them, and a rule few conditions")]
 pub enum Times {
     /// Written as an object.
     One(Window),

@@ -76,7 +76,11 @@ impl Condition {
             }
             return named;
         }
-        self.children_mut().into_iter().fold(false, |renamed, child| child.rename(old, new) || renamed)
+        let mut renamed = false;
+        for child in self.children_mut() {
+            renamed |= child.rename(old, new);
+        }
+        renamed
     }
 }
 

@@ -144,7 +144,7 @@ impl Writer<'_> {
             conditions.push("e.occurred_at <= s.deadline".to_owned());
         }
         let timing = self.timing(leg.did);
-        let anchors: String = timing.from.iter().map(|anchor| format!(",\n  {anchor}")).collect();
+        let anchors = timing.from.iter().map(|anchor| format!(",\n  {anchor}")).collect::<Vec<_>>().concat();
         conditions.extend(timing.conditions);
         conditions.extend(self.filter(leg.did, "e"));
         if !leg.absent.is_empty() {
