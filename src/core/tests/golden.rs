@@ -3,6 +3,8 @@
 //!
 //! `GOLDEN=write cargo test -p cohort-core --test golden` writes the files of a new format, which must not be there yet.
 
+#![expect(clippy::cast_possible_truncation, reason = "the numbers are small")]
+
 mod common;
 
 use std::collections::HashMap;
@@ -31,7 +33,7 @@ fn folder(format: u8) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/format-{format}"))
 }
 
-/// Numbers that look random and are the same for ever.
+/// A fixed sequence of pseudo-random numbers.
 fn numbers() -> impl FnMut(u64) -> u64 {
     let mut state = 1_u64;
     move |below| {
@@ -189,7 +191,9 @@ fn answers(file: &dyn Fn(&str) -> Vec<u8>) -> String {
                 .values(bytes, |row, path, item| values.push(format!("{row} {path:?} {item:?}\n")))
                 .expect("it can be read");
             values.sort();
-            values.iter().for_each(|value| sum.update(value.as_bytes()));
+            for value in values {
+                sum.update(value.as_bytes());
+            }
             writeln!(text, "group {:?}: {} keys and values {:08x}", entry.name, header.rows(), sum.clone().finalize())
                 .expect("memory");
         }

@@ -349,10 +349,11 @@ impl Random {
         if self.chance(3) {
             compare.insert("factor".into(), self.number());
         }
-        if self.chance(3) {
-            compare.insert("over".into(), json!("company"));
-        } else if self.chance(3) {
-            compare.insert("to".into(), json!({"profile": "limit"}));
+        // A figure of a group cannot be a profile's.
+        match self.below(9) {
+            0..3 => drop(compare.insert("over".into(), json!("company"))),
+            3..5 => drop(compare.insert("to".into(), json!({"profile": "limit"}))),
+            5.. => {}
         }
         compare
     }
@@ -447,28 +448,24 @@ impl Random {
             return self.anything(1);
         }
         match key {
-            "did" | "did_not" => self.events(),
-            "where" => self.filter(&[]),
+            "did" | "did_not" | "first" | "last" => self.events(),
+            "where" | "among" => self.filter(&[]),
             "count" => Value::Object(self.comparison(Self::whole)),
             "time" => self.times(),
             "from" | "until" => json!({"first": self.events()}),
-            "first" | "last" => self.events(),
             "weekday" => self.weekday(),
             "hours" => json!(["18:00", "24:00"]),
             "previous" => self.units(),
             "aggregate" => self.aggregate(),
             "occurrence" => self.occurrence(),
-            "nth" => self.number(),
+            "nth" | "factor" => self.number(),
             "per" => json!(self.pick(&["day", "week"])),
             "periods" => self.periods(),
             "streak" => json!("current"),
-            "element" => self.path(),
+            "element" | "profile" | "property" => self.path(),
             "group" | "over" => json!("company"),
             "compare" | "to" => self.amount(),
-            "factor" => self.number(),
             "any" | "all" | "none" => Value::Object(self.condition(1)),
-            "among" => self.filter(&[]),
-            "profile" | "property" => self.path(),
             "value" => self.scalar(),
             "ignore_case" => json!(self.chance(2)),
             "within" | "in_the_last" => self.interval(),
