@@ -148,6 +148,7 @@ fn too_large(what: &str) -> String {
 }
 
 /// Evaluates a plan over the segments and the tail, as the active snapshot sees them.
+#[expect(clippy::too_many_lines, reason = "the steps of an evaluation, one after the other")]
 pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcome> {
     keep_memory();
     let memory = settings::eval_memory();
