@@ -163,6 +163,8 @@ impl<'a> Compared<'a> {
         self.budget.take(bytes)?;
         let mut bits = Bits::none();
         for low in wanted.iter() {
+            // Products of exact decimals.
+            self.budget.worked(5);
             if self.plan.holds(left.get(low), right.get(low)) {
                 bits.insert(low);
             }

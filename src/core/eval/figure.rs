@@ -192,6 +192,7 @@ fn values_of<'a>(
         for codes in others {
             let mut room = Ok(());
             dictionary.each(stream, codes, &mut |code, item| {
+                budget.worked(3);
                 let mut found = Vec::new();
                 each_item(item, &property.path, &aggregate.keys, &aggregate.inside, &mut |item| {
                     found.extend(item.numeric());
@@ -595,7 +596,8 @@ impl ExactNumbers<'_> {
                 }
             };
             // Digits are added to one another at some ten bytes a nanosecond, and brought to one scale more slowly.
-            budget.worked(1 + after / 64);
+            // An addition of exact decimals takes some microseconds.
+            budget.worked(10 + after / 64);
             let more = after.saturating_sub(before) as u64;
             budget.take(more)?;
             *taken += more;
@@ -622,7 +624,7 @@ impl ExactNumbers<'_> {
         let Some(comparison) = comparison(self.figure) else { return bits };
         let limits = Bounds::new(comparison, 0);
         for (ordinal, (value, count)) in &self.of {
-            self.budget.worked(1 + exact_bytes(value) / 64);
+            self.budget.worked(5 + exact_bytes(value) / 64);
             let holds = match self.figure {
                 Figure::Avg(_) => compare_average(&limits.exact, value, *count),
                 _ => satisfies(&limits.exact, |number| value.cmp(number)),

@@ -286,7 +286,8 @@ impl Random {
     }
 
     fn occurrence(&mut self) -> Value {
-        let nth = Value::Number(self.pick(&["1", "-1", "1000", "-1000.0", "20.00"]).parse::<Number>().expect("a number"));
+        let nth =
+            Value::Number(self.pick(&["1", "-1", "1000", "-1000.0", "20.00"]).parse::<Number>().expect("a number"));
         if self.chance(2) { json!({"nth": nth}) } else { json!(self.pick(&["first", "last"])) }
     }
 
