@@ -441,12 +441,12 @@ CREATE PROCEDURE @extschema@.cohort_sync_execute(cohort text, destination text, 
     INOUT run_id bigint DEFAULT NULL, INOUT state text DEFAULT NULL, INOUT added bigint DEFAULT NULL,
     INOUT removed bigint DEFAULT NULL, INOUT rejected bigint DEFAULT NULL, INOUT remark text DEFAULT NULL)
     LANGUAGE plpgsql
--- No SET clause: with one a procedure cannot commit.
+-- No SET clause: with one a procedure cannot commit. Every name in the body has its schema, and there is no operator.
 AS $$
 #variable_conflict use_column
 DECLARE
-    before bigint;
-    has_ended boolean;
+    before pg_catalog.int8;
+    has_ended pg_catalog.bool;
 BEGIN
     before := kursaha_cohort.sync_request(cohort_sync_execute.cohort, cohort_sync_execute.destination, cohort_sync_execute.force);
     LOOP

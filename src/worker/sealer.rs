@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use pgrx::{FromDatum, pg_guard, pg_sys};
 
-use super::problems::Problems;
+use super::problems::{self, Problems};
 use super::process;
 use super::trouble;
 use crate::pg::board::{self, Entry, Extension, Outcome};
@@ -78,10 +78,11 @@ fn visit(entry: &Entry) -> Outcome {
             }
         }
         trouble::clear("sealer");
-        problems.look();
         if !is_due_again(entry) {
+            problems::tell();
             return if worked { Outcome::Worked } else { Outcome::Idle };
         }
+        problems.look();
     }
 }
 
