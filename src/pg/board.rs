@@ -232,7 +232,8 @@ pub(crate) fn has_launcher() -> bool {
 
 /// Whether the server's workers run what is due in this database.
 pub(crate) fn workers_come() -> bool {
-    let here = |entry: &Entry| entry.no_worker_since().is_none() && entry.extension() != Extension::SwitchedOff;
+    let comes = |entry: &Entry| matches!(entry.extension(), Extension::Present | Extension::Unknown);
+    let here = |entry: &Entry| entry.no_worker_since().is_none() && comes(entry);
     has_launcher() && settings::enabled() && mine().is_none_or(here)
 }
 
