@@ -151,6 +151,6 @@ fn the_largest_texts_are_answered_soon() {
         let start = Instant::now();
         let _ = read(&text);
         let taken = start.elapsed();
-        assert!(taken < Duration::from_secs(60), "{taken:?} for {}", &text[..60]);
+        assert!(taken < Duration::from_mins(1), "{taken:?} for {}", &text[..60]);
     }
 }
