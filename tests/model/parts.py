@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from model import CONDITIONS
+
 PREDICATE_LISTS = ("where", "among")
 
 
@@ -13,29 +15,12 @@ class Part:
     around: tuple = ()  # what a predicate stands in: profile, event, element, row; "step" in a sequence
 
 
-WORDS = (
-    "and",
-    "or",
-    "not",
-    "did",
-    "did_not",
-    "profile",
-    "cohort",
-    "sequence",
-    "sample",
-    "compare",
-    "rank",
-    "customer_in",
-    "group",
-)
-
-
 def parts_of(rule):
     return list(condition(rule, ()))
 
 
 def condition(value, keys):
-    (word,) = [word for word in WORDS if word in value]
+    (word,) = [word for word in CONDITIONS if word in value]
     yield Part(word, keys, value)
     if word in ("and", "or"):
         for place, part in enumerate(value[word]):
