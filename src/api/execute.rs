@@ -4,6 +4,7 @@
 //! The procedure commits between these functions: a worker sees only what is committed.
 
 use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 use cohort_core::sync::Assignment;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -17,10 +18,10 @@ use crate::pg::spi::{self, Snapshot};
 use crate::sync::queue;
 use crate::sync::store::{self, Sync};
 use crate::worker::child::Child;
-use crate::worker::runner;
+use crate::worker::{process, runner};
 
-/// Milliseconds between two looks.
-const NAP: core::ffi::c_long = 250;
+/// The time between two looks.
+const NAP: Duration = Duration::from_millis(250);
 
 thread_local! {
     /// The run whose worker this session starts next. It is kept here and not in SQL, where a caller could name another role.
@@ -64,9 +65,9 @@ fn sync_request(cohort: Option<&str>, destination: Option<&str>, force: Option<b
     let (armed, last): (bool, Option<i64>) = with_owners_rights(|| {
         spi::one(
             Snapshot::Fresh,
-            "SELECT s.home OPERATOR(pg_catalog.=) $2, \
-                 (SELECT pg_catalog.max(r.run_id) FROM kursaha_cohort.sync_run r WHERE r.sync_id OPERATOR(pg_catalog.=) $1) \
-             FROM kursaha_cohort.sync s WHERE s.sync_id OPERATOR(pg_catalog.=) $1",
+            "SELECT s.home = $2, \
+                 (SELECT max(r.run_id) FROM kursaha_cohort.sync_run r WHERE r.sync_id = $1) \
+             FROM kursaha_cohort.sync s WHERE s.sync_id = $1",
             &[sync.id.into(), store::home().into()],
             |row| Ok((row.need(1)?, row.get(2))),
         )
@@ -235,11 +236,6 @@ impl Drop for Attended {
 }
 
 fn nap() {
-    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
-    // SAFETY: this process's latch.
-    unsafe {
-        pg_sys::WaitLatch(pg_sys::MyLatch, events.cast_signed(), NAP, pg_sys::PG_WAIT_EXTENSION);
-        pg_sys::ResetLatch(pg_sys::MyLatch);
-    }
+    process::rest(NAP);
     pgrx::check_for_interrupts!();
 }

@@ -7,7 +7,7 @@ pub(crate) mod child;
 mod database;
 mod launcher;
 mod problems;
-mod process;
+pub(crate) mod process;
 pub(crate) mod runner;
 mod scheduler;
 mod sealer;

@@ -59,14 +59,22 @@ pub(super) fn is_to_leave() -> bool {
     is_to_end() || attempt(Isolation::ReadCommitted, || Ok(locks::is_wanted(database))).unwrap_or(true)
 }
 
-/// Waits for a moment, and rereads the settings' file if it was told to.
-pub(super) fn wait(moment: std::time::Duration) {
+/// Waits until this process is woken, or for a moment at the most.
+pub(crate) fn rest(moment: std::time::Duration) {
     let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
     let timeout = core::ffi::c_long::try_from(moment.as_millis()).unwrap_or(core::ffi::c_long::MAX);
-    // SAFETY: this process's latch and flags.
+    // SAFETY: this process's latch.
     unsafe {
         pg_sys::WaitLatch(pg_sys::MyLatch, events.cast_signed(), timeout, pg_sys::PG_WAIT_EXTENSION);
         pg_sys::ResetLatch(pg_sys::MyLatch);
+    }
+}
+
+/// Waits for a moment, and rereads the settings' file if it was told to.
+pub(super) fn wait(moment: std::time::Duration) {
+    rest(moment);
+    // SAFETY: a flag of this process.
+    unsafe {
         if (&raw const pg_sys::ConfigReloadPending).read_volatile() != 0 {
             pg_sys::ConfigReloadPending = 0;
             crate::pg::settings::reload();
