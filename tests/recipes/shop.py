@@ -25,7 +25,7 @@ class Shop:
             self.events.append((customer, event_type, at, data))
 
     def ago(self, low, high):
-        """A time between so many days ago, now and then exactly on the day."""
+        """A time in a range of days ago, sometimes exactly on the day."""
         days = self.rng.uniform(low, high)
         return AS_OF - timedelta(days=round(days) if self.rng.random() < 0.2 else days)
 

@@ -345,7 +345,7 @@ fn of_groups(
 }
 
 impl Figures<'_> {
-    /// Hands out the figures of a chunk: the ordinal and what it comes to.
+    /// Passes on the figures of a chunk: the ordinal and its total.
     fn totals(&mut self, each: &mut dyn FnMut(u32, Total)) {
         self.each(&mut |ordinal, number, of| each(ordinal, Total { number, of }));
     }

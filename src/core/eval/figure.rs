@@ -92,7 +92,7 @@ impl<'a> Figures<'a> {
         }
     }
 
-    /// Hands out the figures: the ordinal, the number, and of how many values it is the average (else 1).
+    /// Passes on the figures: the ordinal, the number, and of how many values it is the average (else 1).
     pub(super) fn each(&mut self, each: &mut dyn FnMut(u32, Exactly, u64)) {
         match self {
             Self::Small(numbers) => numbers.each(each),
@@ -360,7 +360,7 @@ impl<T: Width> Numbers<'_, T> {
 }
 
 impl Scalars<'_> {
-    /// Hands out how many different scalars each customer has.
+    /// Passes on how many different scalars each customer has.
     fn each_number(&mut self, each: &mut dyn FnMut(u32, Exactly, u64)) {
         self.pairs.sort_unstable();
         for one in self.pairs.chunk_by(|left, right| left >> 32 == right >> 32) {

@@ -45,7 +45,7 @@ impl<'c> Budget<'c> {
         Self { left: Cell::new(limits.memory), check: limits.check, steps: Cell::new(0) }
     }
 
-    /// Notes so many steps of work, each of which takes a microsecond at most; may be interrupted now and then.
+    /// Counts steps of work, each of which takes a microsecond at most, and checks for interrupts once in 10,000 steps.
     pub(crate) fn worked(&self, steps: usize) {
         const OFTEN: usize = 10_000;
         let steps = self.steps.get().saturating_add(steps);

@@ -33,7 +33,7 @@ impl PeriodsPlan {
         }
     }
 
-    /// Whether so many periods satisfy the comparison.
+    /// Whether this number of periods satisfies the comparison.
     pub(crate) fn holds(&self, periods: u64) -> bool {
         holds(&self.comparison, periods)
     }
@@ -190,7 +190,7 @@ impl Did<'_> {
         Ok(())
     }
 
-    /// Hands out the matching rows of wanted customers with the period of each: group, pack, ordinals, rows, periods.
+    /// Passes on the matching rows of wanted customers with the period of each: group, pack, ordinals, rows, periods.
     #[expect(clippy::type_complexity, reason = "what is said of a pack's rows")]
     fn each_key(
         &mut self,

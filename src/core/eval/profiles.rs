@@ -49,7 +49,7 @@ impl<'a> ProfileValues<'a> {
         Ok(Self { keys, inside, parts })
     }
 
-    /// Hands out the values of customers of a chunk with the ordinals within it; several of one customer only through
+    /// Passes on the values of customers of a chunk with the ordinals within it; several of one customer only through
     /// `[]`.
     pub(crate) fn chunk(
         &mut self,

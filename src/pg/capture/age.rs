@@ -87,7 +87,7 @@ pub(super) unsafe fn writer(tuple: pg_sys::HeapTuple, next: u64) -> u64 {
 }
 
 /// Which transactions have ended now, as the text of a `pg_snapshot`. Other than `pg_current_snapshot()` it is taken
-/// anew under every isolation level, it lists subtransactions, and the current transaction counts as running with its own.
+/// again under every isolation level, it lists subtransactions, and the current transaction counts as running with its own.
 pub(crate) fn ended_now() -> String {
     // SAFETY: a snapshot is taken inside a transaction and read at once; the arrays have the counted lengths.
     unsafe {

@@ -145,17 +145,17 @@ impl Intake {
         }
     }
 
-    /// The same for somebody who asks what there is whenever so many rows came in.
+    /// The same in batches of this number of rows: the reader looks at what came in when a batch is full.
     pub(super) fn in_batches(self, batch: usize) -> Self {
         Self { batch, ..self }
     }
 
-    /// What is to be done after a row: now and then, somebody looks at what came in.
+    /// Runs after each row: at intervals the reader looks at what came in.
     fn then(&mut self) -> Then {
         if std::mem::take(&mut self.due) || self.rows >= self.batch { Then::Work } else { Then::Next }
     }
 
-    /// The same for somebody who has so much memory: beyond it, values are not taken in, and [`Intake::fits`] says so.
+    /// The same with a limit of memory: beyond it, values are not taken in, and [`Intake::fits`] says so.
     pub(super) fn within(self, most: usize) -> Self {
         Self { most, ..self }
     }
@@ -229,7 +229,7 @@ impl Intake {
         self.taken(bytes);
     }
 
-    /// Notes a row, whose values came out of so many bytes; of all there are when they are more than it may take.
+    /// Counts a row by the bytes that its values came out of; of all there are when they are more than it may take.
     fn taken(&mut self, bytes: usize) {
         /// Rows whose values have more bytes count as many.
         const LARGE: usize = 1 << 18;
@@ -259,7 +259,7 @@ impl Intake {
     }
 }
 
-/// Whether a value, taken out of where it is stored, has no more than so many bytes. Of small ones nothing is asked.
+/// Whether a value, taken out of where it is stored, has no more bytes than the limit. Small values are not looked at.
 fn is_within(datum: pg_sys::Datum, most: usize) -> bool {
     // SAFETY: the column is a jsonb that lives as long as the row; its size stands in its header.
     most == usize::MAX || unsafe { pg_sys::toast_raw_datum_size(datum) } <= most

@@ -194,7 +194,7 @@ type Buffers = Sparse<LastBuffer, 256>;
 /// Blocks beyond (128 GB) are read without remembering their buffers.
 const MOST_BLOCKS: u32 = 1 << 24;
 
-/// What is to be done after a row.
+/// Runs after each row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Then {
     /// The next row is taken.
@@ -205,7 +205,7 @@ pub(super) enum Then {
     End,
 }
 
-/// Hands out the rows that an index scan finds, until `take` says that it has enough, or `work` that it is not to go on. Rows
+/// Passes on the rows that an index scan finds, until `take` says that it has enough, or `work` that it is not to go on. Rows
 /// that lie in one page of the table are taken together.
 pub(super) fn each_row<C>(
     scan: &mut IndexScan,

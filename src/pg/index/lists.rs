@@ -155,7 +155,7 @@ fn uuid(datum: Option<pg_sys::Datum>) -> Content {
     datum.map_or([0; 16], |datum| unsafe { *datum.cast_mut_ptr::<Content>() })
 }
 
-/// Hands out the bytes of the parts within bounds, in their order, as they were stored, as long as more are wanted.
+/// Passes on the bytes of the parts within bounds, in their order, as they were stored, as long as more are wanted.
 fn each_part(
     internals: pg_sys::Oid,
     list: i64,
@@ -194,7 +194,7 @@ fn content(internals: pg_sys::Oid, list: i64) -> Fallible<Option<Content>> {
     Ok(scan.next().and_then(|row| row.datum(chunk::CONTENT)).map(|datum| uuid(Some(datum))))
 }
 
-/// Hands out the hashes of a list's ids, row by row, as long as more are wanted.
+/// Passes on the hashes of a list's ids, row by row, as long as more are wanted.
 fn each_hashes(
     internals: pg_sys::Oid,
     list: i64,

@@ -187,7 +187,7 @@ impl PageStream {
         Self { pages: Rc::clone(pages), segment, places, most: usize::MAX }
     }
 
-    /// The same for a reader that has so much memory: what is read at once is mostly a frame, but may be a value that is
+    /// The same for a reader with a limit of memory: what is read at once is mostly a frame, but may be a value that is
     /// larger than all others.
     pub(super) fn within(self, memory: usize) -> Self {
         /// What headers and frames may take.

@@ -63,7 +63,7 @@ impl<'a> Reader<'a> {
         let forms: Vec<(&'static str, Form)> =
             Form::ALL.into_iter().filter(|(name, _)| object.contains_key(*name)).collect();
         let mut allowed = names.clone();
-        // Without any form it might be one of those that take it.
+        // An object without any form may stand for a form that takes the key.
         if forms.is_empty() || forms.iter().any(|(_, form)| form.is_anchored()) {
             allowed.push("within");
         }
