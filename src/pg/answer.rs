@@ -171,6 +171,7 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
         Condition::Sample(_) => "ids hashed",
         Condition::Group(_) => "groups counted",
         Condition::Compare(_) => "figures compared",
+        Condition::Rank(_) => "customers ranked",
     };
     let mut how = format!("index: {what}");
     // Segments are counted that hold events, which say nothing of a profile.

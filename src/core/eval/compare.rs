@@ -9,14 +9,16 @@ use roaring::RoaringBitmap;
 
 use super::bits::Bits;
 use super::did::Did;
-use super::figure::{Figures, Scalar};
+use super::figure::Figures;
 use super::limits::{Budget, Stop};
+use super::naming::Naming;
 use super::plan::{DidPlan, Plan};
 use super::profiles::ProfileValues;
 use super::rows::ones;
 use super::source::Source;
 use super::{Run, chunks};
 use crate::rule::Operator;
+use crate::segment::item::Numeric;
 use crate::segment::{CHUNK, CHUNK_BITS, CHUNK_MASK, PACK};
 
 /// Bytes that an entry of a map takes besides what it holds, about.
@@ -46,9 +48,28 @@ impl Exactly {
     }
 }
 
+impl From<Numeric> for Exactly {
+    fn from(number: Numeric) -> Self {
+        match number {
+            Numeric::Small(number) => Self::Small(number.at_scale(number.scale), number.scale),
+            Numeric::Large(number) => Self::Large(number),
+        }
+    }
+}
+
 impl Total {
     pub(crate) fn whole(number: u64) -> Self {
         Self { number: Exactly::Small(number.into(), 0), of: 1 }
+    }
+
+    /// Which is the larger.
+    pub(crate) fn compare(&self, other: &Self) -> Ordering {
+        // Both times both divisors, which are above 0.
+        let times = |total: &Self, of: u64| match of {
+            1 => total.number.exact(),
+            of => total.number.exact() * BigDecimal::from(of),
+        };
+        times(self, other.of).cmp(&times(other, self.of))
     }
 }
 
@@ -108,14 +129,14 @@ impl ComparePlan {
 }
 
 /// A figure bound to a source.
-enum Bound<'a> {
+pub(crate) enum Bound<'a> {
     Number,
     Profile(ProfileValues<'a>),
     Events(Box<Did<'a>>),
 }
 
 impl<'a> Bound<'a> {
-    fn new(
+    pub(crate) fn new(
         plan: &'a Plan<'a>,
         amount: &'a AmountPlan,
         source: &'a Source<'a>,
@@ -126,6 +147,25 @@ impl<'a> Bound<'a> {
             AmountPlan::Profile(keys) => Self::Profile(ProfileValues::new(keys, &[], source, budget)?),
             AmountPlan::Events(did) => Self::Events(Box::new(Did::new(plan, did, source, true, budget)?)),
         })
+    }
+
+    /// Passes on the figures of those wanted customers of a chunk who have one; none for a plain number.
+    pub(crate) fn each(&mut self, chunk: u16, wanted: &Bits, each: &mut dyn FnMut(u32, Total)) -> Result<(), Stop> {
+        match self {
+            Self::Number => Ok(()),
+            Self::Profile(values) => values.chunk(chunk, Some(wanted), &mut |low, item| {
+                if let Some(number) = item.numeric() {
+                    each(low, Total { number: number.into(), of: 1 });
+                }
+            }),
+            Self::Events(did) => {
+                did.begin_totals();
+                let slots: Vec<u32> = (0..=CHUNK_MASK).collect();
+                did.add_totals(chunk, wanted, &slots)?;
+                did.each_total(each);
+                Ok(())
+            }
+        }
     }
 }
 
@@ -188,22 +228,8 @@ impl Totals {
 
 fn totals(bound: &mut Bound<'_>, plan: &AmountPlan, chunk: u16, wanted: &Bits) -> Result<Totals, Stop> {
     let mut met = HashMap::new();
-    let otherwise = plan.of_nobody();
-    match bound {
-        Bound::Number => {}
-        Bound::Profile(values) => values.chunk(chunk, Some(wanted), &mut |low, item| {
-            if let Some(number) = item.numeric() {
-                met.insert(low, Total { number: Exactly::Large(number.exact()), of: 1 });
-            }
-        })?,
-        Bound::Events(did) => {
-            did.begin_totals();
-            let slots: Vec<u32> = (0..=CHUNK_MASK).collect();
-            did.add_totals(chunk, wanted, &slots)?;
-            did.each_total(&mut |low, total| drop(met.insert(low, total)));
-        }
-    }
-    Ok(Totals { met, otherwise })
+    bound.each(chunk, wanted, &mut |low, total| drop(met.insert(low, total)))?;
+    Ok(Totals { met, otherwise: plan.of_nobody() })
 }
 
 impl Did<'_> {
@@ -264,28 +290,22 @@ struct Groups {
 }
 
 impl Groups {
-    fn new(keys: &[String], source: &Source<'_>, budget: &Budget, check: &dyn Fn()) -> Result<Self, Stop> {
-        let mut values = ProfileValues::new(keys, &[], source, budget)?;
-        let mut numbers: HashMap<Scalar, u32> = HashMap::new();
+    fn new<'a>(
+        keys: &'a [String],
+        source: &'a Source<'a>,
+        budget: &'a Budget<'a>,
+        check: &dyn Fn(),
+    ) -> Result<Self, Stop> {
+        let mut naming = Naming::new(keys, source, budget, 4 * size_of::<Total>())?;
         let (mut of, mut paid): (Vec<(u32, u32)>, usize) = (Vec::new(), 0);
         for chunk in 0..chunks(source) {
             check();
-            let mut bytes = 0;
-            values.chunk(chunk, None, &mut |low, item| {
-                let Some(scalar) = Scalar::of(item) else { return };
-                let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-                let text = scalar.text().len();
-                let number = *numbers.entry(scalar).or_insert_with(|| {
-                    bytes += text + size_of::<Scalar>() + 4 * size_of::<Total>() + ENTRY;
-                    next
-                });
-                of.push((u32::from(chunk) << CHUNK_BITS | low, number));
-            })?;
-            budget.take((bytes + (of.capacity() - paid) * size_of::<(u32, u32)>()) as u64)?;
+            naming.chunk(chunk, &mut |low, number| of.push((u32::from(chunk) << CHUNK_BITS | low, number)))?;
+            budget.take(((of.capacity() - paid) * size_of::<(u32, u32)>()) as u64)?;
             paid = of.capacity();
         }
         of.sort_unstable();
-        Ok(Self { of, count: numbers.len() })
+        Ok(Self { of, count: naming.count() })
     }
 
     /// Those of a chunk.

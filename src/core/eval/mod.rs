@@ -12,11 +12,13 @@ mod figure;
 mod group;
 mod json;
 mod limits;
+mod naming;
 mod needs;
 mod occurrence;
 mod periods;
 mod plan;
 mod profiles;
+mod rank;
 mod rows;
 mod sample;
 mod sequence;
@@ -40,7 +42,7 @@ use bits::Bits;
 use compare::Compared;
 use did::Did;
 use limits::Budget;
-use plan::{CohortPlan, Node};
+use plan::{CohortPlan, Node, SetPlan};
 use rows::{Bound, Rows, ones};
 use sequence::Sequence;
 
@@ -66,8 +68,8 @@ struct Run<'a> {
     profiles: Vec<Profile<'a>>,
     sequences: Vec<Sequence<'a>>,
     compares: Vec<Compared<'a>>,
-    /// The customers of groups that hold.
-    groups: Vec<RoaringBitmap>,
+    /// The customers of sets that are found before any chunk is asked.
+    sets: Vec<RoaringBitmap>,
     /// Of the chunk being evaluated: the members of cohorts, as far as they are known.
     cohorts: Vec<Option<Bits>>,
     universe: Option<Bits>,
@@ -214,7 +216,7 @@ impl<'a> Run<'a> {
             profiles: Vec::new(),
             sequences: Vec::new(),
             compares: Vec::new(),
-            groups: Vec::new(),
+            sets: Vec::new(),
             cohorts: Vec::new(),
             universe: None,
             check,
@@ -251,8 +253,21 @@ impl<'a> Run<'a> {
             run.compares.push(Compared::new(plan, compare, source, budget)?);
         }
         run.compare_all(budget)?;
-        run.group_all(budget)?;
+        run.find_sets(budget)?;
         Ok(run)
+    }
+
+    /// Finds the sets of which other customers decide, inner ones first.
+    fn find_sets(&mut self, budget: &'a Budget<'a>) -> Result<(), Stop> {
+        let plan: &'a Plan<'a> = self.plan;
+        for set in &plan.sets {
+            let set = match set {
+                SetPlan::Group(group) => self.group(group, budget)?,
+                SetPlan::Rank(rank) => self.rank(rank, budget)?,
+            };
+            self.sets.push(set);
+        }
+        Ok(())
     }
 
     fn begin(&mut self) {
@@ -316,8 +331,8 @@ impl<'a> Run<'a> {
                 Ok(bits)
             }
             Node::Compare(compare) => self.compares[*compare].chunk(chunk, wanted),
-            Node::Group(group) => {
-                let mut bits = Bits::of_chunk(&self.groups[*group], chunk);
+            Node::Set(set) => {
+                let mut bits = Bits::of_chunk(&self.sets[*set], chunk);
                 bits.intersect(wanted);
                 Ok(bits)
             }

@@ -11,6 +11,7 @@ use super::group::GroupPlan;
 use super::limits::{Budget, Stop};
 use super::needs::Needs;
 use super::periods::PeriodsPlan;
+use super::rank::RankPlan;
 use super::sample::SamplePlan;
 use super::test::{Patterns, Test, split};
 use super::time::TimePlan;
@@ -36,7 +37,7 @@ pub struct Plan<'a> {
     pub(crate) samples: Vec<SamplePlan>,
     pub(crate) compares: Vec<ComparePlan>,
     /// Inner ones before outer ones.
-    pub(crate) groups: Vec<GroupPlan>,
+    pub(crate) sets: Vec<SetPlan>,
     pub(crate) cohorts: Vec<CohortPlan>,
     /// The cohorts that the rule itself names, in its order.
     pub(crate) named: Vec<usize>,
@@ -54,9 +55,15 @@ pub(crate) enum Node {
     Profile(usize),
     Sequence(usize),
     Sample(usize),
-    Group(usize),
+    Set(usize),
     Compare(usize),
     Cohort(usize),
+}
+
+/// A set of customers of which other customers decide.
+pub(crate) enum SetPlan {
+    Group(GroupPlan),
+    Rank(RankPlan),
 }
 
 /// Another cohort.
@@ -274,7 +281,7 @@ impl<'a> Plan<'a> {
             sequences: Vec::new(),
             samples: Vec::new(),
             compares: Vec::new(),
-            groups: Vec::new(),
+            sets: Vec::new(),
             cohorts: Vec::new(),
             named: Vec::new(),
             names: HashMap::new(),
@@ -300,21 +307,38 @@ impl<'a> Plan<'a> {
         self.dids.iter().for_each(|did| did.needs(&mut needs));
         self.profiles.iter().for_each(|profile| needs.profile(profile.test.keys.first()));
         self.sequences.iter().for_each(|sequence| sequence.needs(&mut needs));
-        self.groups.iter().for_each(|group| needs.profile(group.keys.first()));
-        for compare in &self.compares {
-            compare.over.iter().for_each(|keys| needs.profile(keys.first()));
-            for amount in compare.amounts() {
-                match amount {
-                    AmountPlan::Number(_) => {}
-                    AmountPlan::Profile(keys) => needs.profile(keys.first()),
-                    AmountPlan::Events(did) => did.needs(&mut needs),
-                }
+        for keys in self.naming() {
+            needs.profile(keys.first());
+        }
+        for amount in self.amounts() {
+            match amount {
+                AmountPlan::Number(_) => {}
+                AmountPlan::Profile(keys) => needs.profile(keys.first()),
+                AmountPlan::Events(did) => did.needs(&mut needs),
             }
         }
         if self.needs_universe() {
             needs.everyone();
         }
         needs
+    }
+
+    /// The keys of the properties that name groups.
+    fn naming(&self) -> impl Iterator<Item = &Vec<String>> {
+        let of_sets = self.sets.iter().filter_map(|set| match set {
+            SetPlan::Group(group) => Some(&group.keys),
+            SetPlan::Rank(rank) => rank.by.as_ref(),
+        });
+        of_sets.chain(self.compares.iter().filter_map(|compare| compare.over.as_ref()))
+    }
+
+    /// All figures.
+    fn amounts(&self) -> impl Iterator<Item = &AmountPlan> {
+        let of_sets = self.sets.iter().filter_map(|set| match set {
+            SetPlan::Group(_) => None,
+            SetPlan::Rank(rank) => Some(&rank.figure),
+        });
+        of_sets.chain(self.compares.iter().flat_map(ComparePlan::amounts))
     }
 
     /// The event types that are looked at; `None` for all.
@@ -363,8 +387,7 @@ impl<'a> Plan<'a> {
     /// Charges what the rule's values take, and compiles all patterns; may be interrupted before each.
     pub(crate) fn prepare(&self, budget: &Budget<'_>, check: &dyn Fn()) -> Result<(), Stop> {
         let mut patterns = Patterns::default();
-        let amounts = self.compares.iter().flat_map(ComparePlan::amounts);
-        let figures = amounts.filter_map(|amount| match amount {
+        let figures = self.amounts().filter_map(|amount| match amount {
             AmountPlan::Events(did) => Some(did.as_ref()),
             AmountPlan::Number(_) | AmountPlan::Profile(_) => None,
         });
@@ -387,7 +410,7 @@ impl<'a> Plan<'a> {
     /// Whether it depends on other customers whether one is a member.
     #[must_use]
     pub fn looks_at_others(&self) -> bool {
-        !self.groups.is_empty() || self.compares.iter().any(|compare| compare.over.is_some())
+        !self.sets.is_empty() || self.compares.iter().any(|compare| compare.over.is_some())
     }
 
     /// The ids of the fixed lists that are looked at.
@@ -435,8 +458,8 @@ impl<'a> Plan<'a> {
             Node::Profile(profile) => always(self.profiles[*profile].test.negated),
             Node::Compare(compare) => always(self.compares[*compare].holds_for_unknown()),
             Node::Sample(_) => (true, true),
-            // Members of another cohort are in the universe; who is in a group has a profile.
-            Node::Sequence(_) | Node::Cohort(_) | Node::Group(_) => always(false),
+            // Members of another cohort are in the universe; who is in a group has a profile, who is ranked has a figure.
+            Node::Sequence(_) | Node::Cohort(_) | Node::Set(_) => always(false),
         }
     }
 
@@ -471,8 +494,17 @@ impl<'a> Plan<'a> {
                 let way = format!("{path}.{}", group.quantifier.name());
                 let inner = self.node(&way, &group.condition, zone)?;
                 let (keys, _) = split(&group.property.steps);
-                self.groups.push(GroupPlan { keys, quantifier: group.quantifier, inner });
-                Node::Group(self.groups.len() - 1)
+                self.sets.push(SetPlan::Group(GroupPlan { keys, quantifier: group.quantifier, inner }));
+                Node::Set(self.sets.len() - 1)
+            }
+            Condition::Rank(rank) => {
+                let inner = match &rank.of {
+                    Some(of) => Some(self.node(&format!("{path}.of"), of, zone)?),
+                    None => None,
+                };
+                let figure = self.amount(&rank.figure, zone);
+                self.sets.push(SetPlan::Rank(RankPlan::new(rank, figure, inner)));
+                Node::Set(self.sets.len() - 1)
             }
             Condition::Sample(sample) => {
                 self.samples.push(SamplePlan::new(sample));
@@ -525,7 +557,7 @@ impl<'a> Plan<'a> {
                 }
             }
             // It is known by now.
-            Node::Group(_) => 1,
+            Node::Set(_) => 1,
             // Ids are read and hashed one by one.
             Node::Sample(_) => 1_000,
         }

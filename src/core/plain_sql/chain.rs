@@ -9,7 +9,7 @@ use super::clock::Clock;
 use super::did::{Found, customers};
 use super::predicate::{element, positive};
 use super::scan::Scan;
-use super::{Context, HELPERS, Source, Unresolved, compare, group, quote, sequence};
+use super::{Context, HELPERS, Source, Unresolved, compare, group, quote, rank, sequence};
 use crate::rule::{Condition, Rule};
 
 /// How many cohorts may be reached one through another.
@@ -85,7 +85,7 @@ pub(super) fn members(place: &Place, clock: &Clock, cx: &Context) -> Result<Stri
 /// Whether it depends on other customers whether a condition holds of one.
 pub(super) fn looks_at_others(condition: &Condition, cx: &Context, through: &mut Vec<String>) -> bool {
     match condition {
-        Condition::Group(_) => return true,
+        Condition::Group(_) | Condition::Rank(_) => return true,
         Condition::Compare(compare) => return compare.over.is_some(),
         _ => {}
     }
@@ -156,6 +156,10 @@ impl Chain<'_> {
             Condition::Compare(compare) => {
                 let everyone = if compare.over.is_some() { String::new() } else { self.everyone().table };
                 Ok(self.leaf(place, &compare::customers(compare, self.cx, clock, &everyone), false))
+            }
+            Condition::Rank(ranking) => {
+                let of = self.conditions(place, clock)?.into_iter().next().map(|of| of.holds("f.key"));
+                Ok(self.leaf(place, &rank::customers(ranking, of.as_deref(), self.cx, clock), false))
             }
             Condition::Group(group) => {
                 let sets = self.conditions(place, clock)?;

@@ -20,7 +20,7 @@ pub(super) struct Written {
 }
 
 impl Written {
-    fn new(amount: &Amount, over: Option<&str>, cx: &Context, clock: &Clock) -> Self {
+    pub(super) fn new(amount: &Amount, over: Option<&str>, cx: &Context, clock: &Clock) -> Self {
         let mut written = Self { statement: None, otherwise: None, average: false, number: String::new() };
         match amount {
             Amount::Number(number) => written.number = quote::number(number),
@@ -52,6 +52,24 @@ impl Written {
         }
     }
 
+    /// Those with a value, to stand in `FROM`, and what puts them in order.
+    pub(super) fn with_value(&self, alias: &str) -> (String, String) {
+        let statement = self.statement.as_deref().unwrap_or("SELECT NULL::text AS key, NULL::numeric AS total LIMIT 0");
+        let from = subquery(statement, alias);
+        if !self.average {
+            let some = format!("SELECT {alias}.key, {alias}.total\nFROM {from}\nWHERE {alias}.total IS NOT NULL");
+            return (subquery(&some, alias), format!("{alias}.total"));
+        }
+        // Two averages of at most 10^19 numbers each differ by 10^-38 at least, at the scale of the sums, unless they are
+        // equal: 40 digits more, cut off, put them in their exact order, where a quotient would be rounded.
+        let digits = format!("('1e' || max(scale({alias}.total)) OVER () + 40)::numeric");
+        let some = format!(
+            "SELECT {alias}.key, {alias}.total, {alias}.number,\n  div({alias}.total * {digits}, {alias}.number) AS sorted\n\
+             FROM {from}\nWHERE {alias}.total IS NOT NULL"
+        );
+        (subquery(&some, alias), format!("{alias}.sorted"))
+    }
+
     fn join(&self, alias: &str, key: &str) -> String {
         self.statement.as_ref().map_or(String::new(), |statement| {
             format!("\nLEFT JOIN {} ON {alias}.key = {key}", subquery(statement, alias))
@@ -59,7 +77,7 @@ impl Written {
     }
 
     /// What a person is shown: an average is rounded.
-    fn shown(&self, alias: &str) -> String {
+    pub(super) fn shown(&self, alias: &str) -> String {
         let total = self.total(alias);
         if self.average { format!("trim_scale({total} / nullif({alias}.number, 0))") } else { total }
     }

@@ -5,7 +5,7 @@ use super::clock::Clock;
 use super::did::figure_of_one;
 use super::scan::matching;
 use super::{Context, Unresolved, all, clock, path, quote, sequence};
-use crate::rule::{Condition, Did, Group, Property, Rule, Sequence, Times, Window};
+use crate::rule::{Condition, Did, Group, Property, Rank, Rule, Sequence, Times, Window};
 
 /// One condition of a rule, as it is for one customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Evidence {
     /// * of `compare`: the figures `compare` and `to` (null without a value; an average is rounded here);
     /// * of `group`: the `group`, how many `customers` it has and how many of them satisfy the condition, as `members`; null
     ///   without a group;
+    /// * of `rank`: the customer's `figure` (an average is rounded here), the place in the ranking as `rank`, how many
+    ///   `customers` are ranked, and with `by` the `group`; null for a customer who is not ranked;
     /// * of `sample`: the customer's `place`;
     /// * of `sequence`: the `event_ids` of one assignment that satisfies it, null without one;
     /// * SQL null of `and`, `or` and `not`.
@@ -49,6 +51,7 @@ pub fn evidence(rule: &Rule, customer: &str, cx: &Context) -> Result<Vec<Evidenc
                 Condition::Cohort(name) => format!("jsonb_build_object('cohort', {})", typed(name)),
                 Condition::Compare(compare) => super::compare::evidence(compare, customer, cx, &clock),
                 Condition::Group(group) => of_group(group, &place, customer, &clock, cx)?,
+                Condition::Rank(rank) => of_rank(rank, &place, customer, &clock, cx)?,
                 Condition::Sample(sample) => {
                     object(&[format!("'place', {}", super::sample::place(sample, customer, cx))])
                 }
@@ -115,6 +118,15 @@ fn of_group(group: &Group, place: &Place, customer: &str, clock: &Clock, cx: &Co
          WHERE s.value = (SELECT o.value FROM s o WHERE o.customer_id = {customer})\nGROUP BY s.value"
     );
     Ok(scalar(&counts))
+}
+
+fn of_rank(rank: &Rank, place: &Place, customer: &str, clock: &Clock, cx: &Context) -> Result<String, Unresolved> {
+    let whole = Context { only: None, ..*cx };
+    let mut satisfied = None;
+    for of in below(place) {
+        satisfied = Some(format!("f.key IN (\n{}\n)", quote::indent(&members(&of, clock, &whole)?)));
+    }
+    Ok(scalar(&super::rank::evidence(rank, satisfied.as_deref(), customer, &whole, clock)))
 }
 
 fn of_profile(property: &Property, customer: &str, cx: &Context) -> String {

@@ -16,6 +16,7 @@ mod path;
 mod periods;
 mod predicate;
 mod quote;
+mod rank;
 mod sample;
 mod scan;
 mod sequence;

@@ -95,6 +95,11 @@ fn every_kind_of_condition() {
         {"did": "purchase", "count": {"gt": 1},
          "aggregate": {"fn": "most_frequent", "property": "brand", "in": ["a", 1]}},
     ]});
+    golden!("rankings", "timestamptz '2026-11-01 00:00:00+00'", {"or": [
+        {"rank": {"did": "purchase", "aggregate": {"fn": "avg", "property": "price"}}, "order": "least", "top": 1000,
+         "by": "city", "of": {"not": {"did": "refund"}}},
+        {"rank": {"profile": "points"}, "order": "most", "percent": [0, 2.5]},
+    ]});
     golden!("occurrence", "timestamptz '2026-11-01 00:00:00+00'",
         {"did": "*", "occurrence": "last", "time": {"between": ["2026-01-01", "2026-01-31"]},
          "where": {"property": "plan", "operator": "exists"}, "timezone": "Asia/Kolkata"});

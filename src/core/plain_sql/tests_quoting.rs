@@ -201,6 +201,17 @@ fn replace(condition: &mut crate::rule::Condition, text: &str) {
             EventTypes::Many(names) => names.iter_mut().for_each(|name| string(name, text)),
         }
     }
+    fn figure(amount: &mut Amount, text: &str) {
+        match amount {
+            Amount::Number(_) => {}
+            Amount::Profile(path) => property(path, text),
+            Amount::Events(amount) => {
+                types(&mut amount.events, text);
+                filter(&mut amount.filter, text);
+                amount.measure.iter_mut().for_each(|measure| property(&mut measure.property, text));
+            }
+        }
+    }
     match condition {
         Condition::And(list) | Condition::Or(list) => list.iter_mut().for_each(|inner| replace(inner, text)),
         Condition::Not(inner) => replace(inner, text),
@@ -231,18 +242,14 @@ fn replace(condition: &mut crate::rule::Condition, text: &str) {
         Condition::ProfileElement(place) => element(place, text),
         Condition::Cohort(_) => {}
         Condition::Compare(compare) => {
-            for amount in [&mut compare.left, &mut compare.right] {
-                match amount {
-                    Amount::Number(_) => {}
-                    Amount::Profile(path) => property(path, text),
-                    Amount::Events(amount) => {
-                        types(&mut amount.events, text);
-                        filter(&mut amount.filter, text);
-                        amount.measure.iter_mut().for_each(|measure| property(&mut measure.property, text));
-                    }
-                }
-            }
+            figure(&mut compare.left, text);
+            figure(&mut compare.right, text);
             compare.over.iter_mut().for_each(|path| property(path, text));
+        }
+        Condition::Rank(rank) => {
+            figure(&mut rank.figure, text);
+            rank.by.iter_mut().for_each(|path| property(path, text));
+            rank.of.iter_mut().for_each(|of| replace(of, text));
         }
         Condition::Group(group) => {
             property(&mut group.property, text);

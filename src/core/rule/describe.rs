@@ -1,9 +1,9 @@
 //! One short English line for a condition or a step, for people who read a plan or the plain SQL.
 
 use super::{
-    Aggregate, Amount, Anchor, Argument, Comparison, Condition, Did, ElementTest, EventTypes, Figure, Hours,
-    Occurrence, Periods, Predicate, Property, PropertyTest, Step, StepKind, Streak, Times, Where, Window, WrittenPath,
-    weekday_name,
+    Aggregate, Amount, Anchor, Argument, Comparison, Condition, Cut, Did, ElementTest, EventTypes, Figure, Hours,
+    Occurrence, Order, Periods, Predicate, Property, PropertyTest, Rank, Step, StepKind, Streak, Times, Where, Window,
+    WrittenPath, weekday_name,
 };
 use crate::value::Scalar;
 
@@ -56,6 +56,7 @@ impl Condition {
                     line.property(over);
                 }
             }
+            Self::Rank(rank) => line.rank(rank),
             Self::Group(group) => {
                 line.push(group.quantifier.name());
                 line.push(" of the customers with the same ");
@@ -342,6 +343,34 @@ impl Line {
         };
         self.push(words);
         number(self, compared);
+    }
+
+    fn rank(&mut self, rank: &Rank) {
+        let Rank { figure, order, cut, by, of } = rank;
+        match cut {
+            Cut::Top(top) => {
+                self.push("the first ");
+                self.push(&top.value.to_string());
+            }
+            Cut::Percent(from, to) => {
+                self.push(from.text());
+                self.push(" to ");
+                self.push(to.text());
+                self.push(" %");
+            }
+        }
+        if of.is_some() {
+            self.push(" of those of its condition");
+        }
+        self.push(match order {
+            Order::Most => " by the largest ",
+            Order::Least => " by the smallest ",
+        });
+        self.amount(figure);
+        if let Some(by) = by {
+            self.push(", among all with the same ");
+            self.property(by);
+        }
     }
 
     fn amount(&mut self, amount: &Amount) {

@@ -8,6 +8,7 @@ mod describe;
 mod operator;
 mod parse;
 mod pattern;
+mod rank;
 mod schema;
 mod to_json;
 mod walk;
@@ -15,6 +16,7 @@ mod walk;
 pub use operator::{Operator, Takes};
 pub use parse::{MAX_TEXT, Problem, parse, parse_text, parse_text_checking};
 pub use pattern::{KEPT_PATTERN_BYTES, MOST_PATTERN_BYTES, Pattern, Refused, compile_pattern, keep_patterns_within};
+pub use rank::{Cut, Order, Rank};
 pub use schema::json_schema;
 
 use std::cmp::Ordering;
@@ -70,6 +72,8 @@ pub enum Condition {
     Group(Group),
     /// Two figures are held against one another.
     Compare(Box<Compare>),
+    /// The first of a ranking.
+    Rank(Box<Rank>),
 }
 
 /// `left operator factor × right`, of each customer, or of each group.

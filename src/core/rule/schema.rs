@@ -3,14 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::operator::{ICONTAINS, Operator, Takes};
-use crate::rule::{CalendarUnit, Quantifier, WEEKDAYS};
+use crate::rule::{CalendarUnit, Order, Quantifier, WEEKDAYS};
 use crate::sample::MAX_SALT;
 use crate::time::Interval;
 
 /// What the schema cannot say; also its `$comment`.
 const BEYOND: &str = "A rule that this schema accepts can still be refused: for a regular expression that is not \
      valid or too large; bounds of a between in the wrong order; dates of a between in the wrong order; intervals of \
-     a between_ago of which the first is not the longer; an interval above 1000 years; percentages of a sample in the wrong order; hours that are alike; a count of 0 beside per; a number whose exponent is \
+     a between_ago of which the first is not the longer; an interval above 1000 years; percentages in the wrong order; hours that are alike; a count of 0 beside per; a number whose exponent is \
      beyond 5000 or that is finer than numeric holds; a step name that comes twice; a ref to no earlier step; more than \
      32 nested conditions and predicates; more than 1000 conditions, predicates and steps; more than 1 MiB of text; \
      an unknown cohort.";
@@ -148,6 +148,7 @@ fn conditions(also: &Value) -> Vec<Value> {
         form("sample", json!({"sample": reference("sample")})),
     ];
     forms.extend(compares(also));
+    forms.extend(ranks(also));
     for (quantifier, _) in Quantifier::ALL {
         let group = json!({"group": reference("singlePath"), quantifier: reference("condition")});
         forms.push(object(&["group", quantifier], &merged(group, also)));
@@ -280,6 +281,19 @@ fn compares(also: &Value) -> Vec<Value> {
     ]
 }
 
+/// The rankings: cut by number, or by share.
+fn ranks(also: &Value) -> [Value; 2] {
+    let form = |cut: &str, schema: Value| {
+        let orders: Vec<&str> = Order::ALL.iter().map(|(name, _)| *name).collect();
+        let keys = json!({
+            "rank": reference("amount"), "order": {"enum": orders}, cut: schema,
+            "by": reference("singlePath"), "of": reference("condition"),
+        });
+        object(&["rank", "order", cut], &merged(keys, also))
+    };
+    [form("top", json!({"type": "integer", "minimum": 1, "maximum": 1_000_000_000})), form("percent", percent())]
+}
+
 fn event_amount() -> Value {
     let functions = json!(["sum", "avg", "min", "max", "count_distinct"]);
     let measure = object(&["fn", "property"], &json!({"fn": {"enum": functions}, "property": reference("path")}));
@@ -308,11 +322,15 @@ fn occurrence() -> Value {
     json!({"oneOf": [{"enum": ["first", "last"]}, object(&["nth"], &json!({"nth": nth}))]})
 }
 
+fn percent() -> Value {
+    pair(&json!({"type": "number", "minimum": 0, "maximum": 100}))
+}
+
 fn sample() -> Value {
     object(
         &["percent", "salt"],
         &json!({
-            "percent": pair(&json!({"type": "number", "minimum": 0, "maximum": 100})),
+            "percent": percent(),
             "salt": {"type": "string", "minLength": 1, "maxLength": MAX_SALT},
         }),
     )

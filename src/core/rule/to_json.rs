@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Aggregate, Amount, Anchor, AnchorEvent, Argument, Compare, Comparison, Condition, Did, EventAmount, EventTypes,
-    Figure, Hours, Measure, Occurrence, Predicate, Property, PropertyTest, Rule, Sample, Sequence, Step, StepKind,
-    Times, Weekdays, Where, Whole, Window, WrittenPath, weekday_name,
+    Aggregate, Amount, Anchor, AnchorEvent, Argument, Compare, Comparison, Condition, Cut, Did, EventAmount,
+    EventTypes, Figure, Hours, Measure, Occurrence, Predicate, Property, PropertyTest, Rank, Rule, Sample, Sequence,
+    Step, StepKind, Times, Weekdays, Where, Whole, Window, WrittenPath, weekday_name,
 };
 use crate::time::Interval;
 use crate::value::{Number, Scalar};
@@ -51,6 +51,7 @@ fn condition(from: &Condition) -> Map<String, Value> {
         Condition::Cohort(name) => object("cohort", json!(name)),
         Condition::Sequence(from) => sequence(from),
         Condition::Compare(from) => compare(from),
+        Condition::Rank(from) => rank(from),
         Condition::Group(group) => {
             let mut object = object("group", property(&group.property));
             object.insert(group.quantifier.name().into(), nested(&group.condition));
@@ -116,6 +117,23 @@ fn compare(from: &Compare) -> Map<String, Value> {
     }
     if let Some(over) = over {
         object.insert("over".into(), property(over));
+    }
+    object
+}
+
+fn rank(from: &Rank) -> Map<String, Value> {
+    let Rank { figure, order, cut, by, of } = from;
+    let mut object = object("rank", amount(figure));
+    object.insert("order".into(), json!(order.name()));
+    match cut {
+        Cut::Top(top) => object.insert("top".into(), whole(top)),
+        Cut::Percent(from, to) => object.insert("percent".into(), json!([number(from), number(to)])),
+    };
+    if let Some(by) = by {
+        object.insert("by".into(), property(by));
+    }
+    if let Some(of) = of {
+        object.insert("of".into(), Value::Object(condition(of)));
     }
     object
 }

@@ -41,6 +41,7 @@ impl Condition {
             Self::Or(list) => listed("or", list).into_iter().zip(list).collect(),
             Self::Not(inner) => vec![(".not".to_owned(), inner)],
             Self::Group(group) => vec![(format!(".{}", group.quantifier.name()), &group.condition)],
+            Self::Rank(rank) => rank.of.iter().map(|of| (".of".to_owned(), of.as_ref())).collect(),
             Self::Did(_)
             | Self::DidNot(_)
             | Self::Profile(_)
@@ -57,6 +58,7 @@ impl Condition {
             Self::And(list) | Self::Or(list) => list.iter_mut().collect(),
             Self::Not(inner) => vec![inner],
             Self::Group(group) => vec![&mut group.condition],
+            Self::Rank(rank) => rank.of.iter_mut().map(AsMut::as_mut).collect(),
             Self::Did(_)
             | Self::DidNot(_)
             | Self::Profile(_)

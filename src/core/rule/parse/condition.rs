@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::predicate::TEST_KEYS;
 use super::problem::{Hint, quote};
+use super::rank::RANK_KEYS;
 use super::{Object, Reader};
 use crate::rule::{
     Aggregate, Comparison, Condition, Did, EventTypes, Figure, Group, Occurrence, Operator, Periods, Property,
@@ -25,10 +26,11 @@ enum Word {
     Sample,
     Group,
     Compare,
+    Rank,
 }
 
 impl Word {
-    const ALL: [(&'static str, Self); 11] = [
+    const ALL: [(&'static str, Self); 12] = [
         ("and", Self::And),
         ("or", Self::Or),
         ("not", Self::Not),
@@ -40,6 +42,7 @@ impl Word {
         ("sample", Self::Sample),
         ("group", Self::Group),
         ("compare", Self::Compare),
+        ("rank", Self::Rank),
     ];
 
     fn names() -> Vec<&'static str> {
@@ -55,6 +58,7 @@ impl Word {
             Self::Sequence => &["within"],
             Self::Group => &QUANTIFIERS,
             Self::Compare => &["operator", "to", "factor", "over"],
+            Self::Rank => &RANK_KEYS,
         }
     }
 }
@@ -63,7 +67,7 @@ const OPTIONS: [&str; 8] = ["where", "count", "time", "aggregate", "occurrence",
 pub(super) const COMPARISONS: [&str; 7] = ["eq", "neq", "gt", "gte", "lt", "lte", "between"];
 const QUANTIFIERS: [&str; 3] = ["any", "all", "none"];
 const FIGURES: [&str; 6] = ["sum", "avg", "min", "max", "count_distinct", "most_frequent"];
-const ONE_WORD: &str = "Write exactly one of and, or, not, did, did_not, profile, cohort, sequence, sample, group, compare in one \
+const ONE_WORD: &str = "Write exactly one of and, or, not, did, did_not, profile, cohort, sequence, sample, group, compare, rank in one \
                         object; join several conditions with and.";
 const ONE_COMPARISON: &str = "Write exactly one of eq, neq, gt, gte, lt, lte, between.";
 
@@ -84,7 +88,7 @@ impl<'a> Reader<'a> {
         self.condition_with(value, &["version", "timezone"])
     }
 
-    fn condition(&mut self, value: &'a Value) -> Option<Condition> {
+    pub(super) fn condition(&mut self, value: &'a Value) -> Option<Condition> {
         self.condition_with(value, &[])
     }
 
@@ -135,6 +139,7 @@ impl<'a> Reader<'a> {
             Word::Sample => self.required(object, name, Self::sample).map(Condition::Sample),
             Word::Group => self.group(object, name).map(Condition::Group),
             Word::Compare => self.compare(object, name).map(|compare| Condition::Compare(Box::new(compare))),
+            Word::Rank => self.rank(object, name).map(|rank| Condition::Rank(Box::new(rank))),
         }
     }
 

@@ -14,6 +14,7 @@ mod periods;
 mod predicate;
 mod problem;
 mod property;
+mod rank;
 mod sample;
 mod sequence;
 mod value;

@@ -8,7 +8,7 @@ use crate::rule::Whole;
 use crate::value::{MAX_EXPONENT, Number, Scalar};
 
 /// The keys that may be left out wherever they are allowed.
-const OPTIONAL: [&str; 14] = [
+const OPTIONAL: [&str; 16] = [
     "where",
     "count",
     "time",
@@ -21,6 +21,8 @@ const OPTIONAL: [&str; 14] = [
     "ignore_case",
     "within",
     "as",
+    "by",
+    "of",
     "version",
     "timezone",
 ];

@@ -359,6 +359,25 @@ impl Random {
         compare
     }
 
+    fn rank(&mut self, depth: usize) -> Map<String, Value> {
+        let mut rank = Map::from_iter([
+            ("rank".to_owned(), if self.chance(4) { json!({"profile": "age"}) } else { self.amount() }),
+            ("order".to_owned(), json!(self.pick(&["most", "least"]))),
+        ]);
+        if self.chance(2) {
+            rank.insert("top".into(), self.whole(1));
+        } else {
+            rank.insert("percent".into(), json!([self.below(60), 60.5]));
+        }
+        if self.chance(2) {
+            rank.insert("by".into(), json!(self.pick(&["company", "a.b"])));
+        }
+        if self.chance(2) {
+            rank.insert("of".into(), Value::Object(self.condition(depth)));
+        }
+        rank
+    }
+
     fn sample(&mut self) -> Value {
         let from = self.below(60);
         let percent = json!([from, 60.5]);
@@ -368,9 +387,10 @@ impl Random {
     fn condition(&mut self, depth: usize) -> Map<String, Value> {
         let nested = |random: &mut Self| Value::Object(random.condition(depth - 1));
         let one = |word: &str, value| Map::from_iter([(word.to_owned(), value)]);
-        match self.below(if depth == 0 { 7 } else { 11 }) {
+        match self.below(if depth == 0 { 7 } else { 12 }) {
             4 if self.chance(2) => self.compare(),
             10 => self.group(depth - 1),
+            11 => self.rank(depth - 1),
             0 | 1 => self.sequence(),
             2 if self.chance(2) => one("cohort", json!(self.word())),
             2 => one("sample", self.sample()),
@@ -464,15 +484,16 @@ impl Random {
             "periods" => self.periods(),
             "streak" => json!("current"),
             "element" | "profile" | "property" => self.path(),
-            "group" | "over" => json!("company"),
-            "compare" | "to" => self.amount(),
-            "any" | "all" | "none" => Value::Object(self.condition(1)),
+            "group" | "over" | "by" => json!("company"),
+            "compare" | "to" | "rank" => self.amount(),
+            "order" => json!(self.pick(&["most", "least"])),
+            "any" | "all" | "none" | "of" => Value::Object(self.condition(1)),
             "value" => self.scalar(),
             "ignore_case" => json!(self.chance(2)),
             "within" | "in_the_last" => self.interval(),
             "and" | "or" => json!([self.rule()]),
             "not" => self.rule(),
-            "eq" | "gte" => self.whole(0),
+            "eq" | "gte" | "top" => self.whole(0),
             "as" => json!("c9"),
             "ref" => json!("c0.id"),
             "version" => json!(1),
@@ -525,6 +546,11 @@ impl Random {
             "to",
             "over",
             "factor",
+            "rank",
+            "order",
+            "top",
+            "by",
+            "of",
             "any",
             "all",
             "from",

@@ -100,3 +100,37 @@ fn figures_are_compared() {
         ],
     );
 }
+
+#[test]
+fn rankings_are_cut_once() {
+    let with = |more: &str| format!(r#"{{"rank": {{"did": "purchase"}}, "order": "most"{more}}}"#);
+    for cut in [r#", "top": 1"#, r#", "top": 1e9"#, r#", "percent": [0, 20]"#, r#", "percent": [79.5, 100]"#] {
+        valid(&with(cut));
+        valid(&with(&format!(r#"{cut}, "by": ["a.b"], "of": {{"profile": "c", "operator": "exists"}}"#)));
+    }
+    valid(r#"{"not": {"rank": {"profile": "a.b"}, "order": "least", "top": 5.0, "of": {"cohort": "x"}}}"#);
+    refused(&with(""), &[("$", "how many are in is missing")]);
+    refused(&with(r#", "top": 5, "percent": [0, 20]"#), &[("$", "exclude each other")]);
+    refused(
+        r#"{"rank": 5, "order": "up", "top": 0, "by": "a[]", "of": {"did": ""}, "where": 1}"#,
+        &[
+            ("$.by", "many values"),
+            ("$.of.did", "empty"),
+            ("$.order", "unknown order \"up\""),
+            ("$.rank", "a plain number ranks nobody"),
+            ("$.top", "0 is not a number of customers"),
+            ("$.where", "unknown key"),
+        ],
+    );
+    refused(
+        r#"{"rank": {"did": "e", "count": {"gte": 1}}, "percent": [20, 10]}"#,
+        &[("$", "\"order\" is missing"), ("$.percent", "not below"), ("$.rank.count", "unknown key")],
+    );
+    refused(&with(r#", "top": 1000000001"#), &[("$.top", "1000000001 is not a number of customers")]);
+    refused(&with(r#", "top": 1.5, "by": null"#), &[("$.by", "null"), ("$.top", "not a whole number")]);
+    hint(&with(r#", "top": "10%""#), "For a share write \"percent\": [0, 10] in place of \"top\".");
+    hint(&with(r#", "top": "ten""#), "Write a whole number, as in \"top\": 1000.");
+    hint(r#"{"rank": {"did": "e"}, "order": "desc", "top": 5}"#, "\"most\" has the largest figure first.");
+    hint(r#"{"rank": {"did": "e"}, "order": "moast", "top": 5}"#, "Did you mean \"most\"?");
+    hint(r#"{"rank": {"did": "e"}, "order": "most", "tip": 5}"#, "Did you mean \"top\" where \"tip\" stands?");
+}
