@@ -69,6 +69,9 @@ SELECT cohort_count('abandoned carts', as_of => '2025-03-03 00:00+00');
 SELECT cohort_contains('vip', 'asha');
 SELECT cohort_contains('vip', 42);
 
+-- cohort_of
+SELECT * FROM cohort_of('asha');
+
 -- cohort_preview
 SELECT * FROM cohort_preview('{"did": "purchase"}', sample => 3);
 
@@ -95,6 +98,12 @@ SELECT * FROM cohort_groups('{"did": "purchase"}'::jsonb, 'city');
 
 -- cohort_overlap
 SELECT * FROM cohort_overlap(ARRAY['abandoned carts', 'vip']);
+
+-- cohort_export
+SELECT cohort_export('vip');
+
+-- cohort_apply
+SELECT * FROM cohort_apply('{"cohorts": [{"name": "vip", "customer_ids": ["asha", "chitra"]}]}', dry_run => true);
 
 -- cohort_refresh
 SELECT size, entered, exited FROM cohort_refresh('abandoned carts');

@@ -4,6 +4,7 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION @extschema@.cohort_run(text, timestamptz) IS 'The customer ids of a saved cohort''s members at an instant (default now()), in no particular order';
 COMMENT ON FUNCTION @extschema@.cohort_count(text, timestamptz) IS 'How many members a saved cohort has at an instant';
 COMMENT ON FUNCTION @extschema@.cohort_contains(text, text, timestamptz) IS 'Whether one customer is in a saved cohort at an instant; reads that customer''s rows only';
+COMMENT ON FUNCTION @extschema@.cohort_of(text, timestamptz) IS 'The names of the saved cohorts that one customer is in at an instant, in byte order; reads that customer''s rows once, however many cohorts there are';
 COMMENT ON FUNCTION @extschema@.cohort_evaluate(jsonb, timestamptz) IS 'The customer ids that an unsaved rule selects at an instant';
 COMMENT ON FUNCTION @extschema@.cohort_preview(jsonb, integer, timestamptz) IS 'What an unsaved rule would select: how many, of how many, and the first few ids in byte order';
 COMMENT ON FUNCTION @extschema@.cohort_overlap(text[], timestamptz) IS 'For every combination of some cohorts, how many customers are in all of them, and how many of those in none of the others';
@@ -22,6 +23,8 @@ COMMENT ON FUNCTION @extschema@.cohort_update(text, jsonb) IS 'Gives a saved coh
 COMMENT ON FUNCTION @extschema@.cohort_rename(text, text) IS 'Renames a cohort and rewrites the rules that name it';
 COMMENT ON FUNCTION @extschema@.cohort_drop(text) IS 'Removes a cohort with its versions, refreshes and memberships, unless another cohort names it or it is synced';
 COMMENT ON FUNCTION @extschema@.cohort_import(text, text[]) IS 'Saves a fixed list of customer ids under a name, or sets the ids of one anew';
+COMMENT ON FUNCTION @extschema@.cohort_export(text) IS 'The definitions of cohorts and syncs, as a document that cohort_apply takes: all, or one cohort with its syncs and the cohorts that it names';
+COMMENT ON FUNCTION @extschema@.cohort_apply(jsonb, boolean, boolean) IS 'Creates and updates what a document says; prune drops what the caller owns and the document lacks, dry_run changes nothing. Says what was done, and how many members each cohort gains and loses';
 COMMENT ON FUNCTION @extschema@.cohort_refresh(text) IS 'Evaluates a saved cohort now and stores who is in, who entered and who exited';
 COMMENT ON FUNCTION @extschema@.cohort_members(text) IS 'The members that the last cohort_refresh stored, and since when';
 COMMENT ON FUNCTION @extschema@.cohort_history(text) IS 'The refreshes of a cohort, newest first';

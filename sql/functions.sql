@@ -2,6 +2,20 @@
 -- declaration, then run scripts/sql --write.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
+CREATE FUNCTION @extschema@."cohort_apply"(
+    "definitions" jsonb,
+    "dry_run" bool DEFAULT false,
+    "prune" bool DEFAULT false
+) RETURNS TABLE (
+    "name" TEXT,
+    "action" TEXT,
+    "gained" bigint,
+    "lost" bigint
+)
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_apply_wrapper';
+
 CREATE FUNCTION @extschema@."cohort_changes"(
     "name" TEXT,
     "since" timestamp with time zone DEFAULT '-infinity'
@@ -140,6 +154,13 @@ STABLE PARALLEL RESTRICTED
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_explain_rule_wrapper';
 
+CREATE FUNCTION @extschema@."cohort_export"(
+    "name" TEXT DEFAULT NULL
+) RETURNS jsonb
+STABLE PARALLEL RESTRICTED
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_export_wrapper';
+
 CREATE FUNCTION @extschema@."cohort_grant"(
     "privilege_set" TEXT,
     "role" TEXT
@@ -203,6 +224,16 @@ CREATE FUNCTION @extschema@."cohort_members"(
 STABLE PARALLEL SAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_members_wrapper';
+
+CREATE FUNCTION @extschema@."cohort_of"(
+    "customer_id" TEXT,
+    "as_of" timestamp with time zone DEFAULT NULL
+) RETURNS TABLE (
+    "cohort" TEXT
+)
+STABLE PARALLEL SAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_of_wrapper';
 
 CREATE FUNCTION @extschema@."cohort_overlap"(
     "names" TEXT[],

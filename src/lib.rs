@@ -2,6 +2,7 @@
 //! says what lives where.
 
 mod api;
+mod definitions;
 mod pg;
 mod sync;
 mod wire;

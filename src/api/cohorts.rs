@@ -1,142 +1,19 @@
 //! Saving cohorts: create, update, rename, drop, import.
 
-use std::collections::{HashMap, HashSet};
-
-use cohort_core::plain_sql;
-use cohort_core::rule::Rule;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::pg::databases::{current_user, with_owners_rights, write};
-use crate::pg::errors::{Fallible, SqlState, failure, invalid};
+use crate::pg::databases::write;
+use crate::pg::errors::{SqlState, failure, invalid};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::notices;
-use crate::pg::spi::{self, Snapshot};
-use crate::pg::stamp;
-use crate::pg::store::{self, Cohort, MAX_CHAIN, Question};
+use crate::pg::save::{
+    add, check_free, check_list, check_name, check_references, keep_references, keep_version, set_ids,
+};
+use crate::pg::spi::Snapshot;
+use crate::pg::store::{self, Question};
 use crate::pg::time;
-use crate::pg::{index, lists};
 use crate::sync;
-
-/// The most ids of a fixed list in one call.
-const MAX_LIST: usize = 10_000_000;
-
-fn check_name(name: &str) -> Fallible<()> {
-    stamp::check_length("cohort name", name)?;
-    if name.trim_start().starts_with('{') {
-        return Err(invalid("a cohort name must not begin with \"{\"")
-            .set_hint("cohort_explain, cohort_sql and cohort_why take a text that begins so for a rule."));
-    }
-    Ok(())
-}
-
-fn check_free(name: &str) -> Fallible<()> {
-    match store::find(Snapshot::Fresh, name)? {
-        None => Ok(()),
-        Some(_) => Err(failure(SqlState::ERRCODE_UNIQUE_VIOLATION, format!("cohort \"{name}\" exists already"))
-            .set_hint("cohort_update changes its rule, cohort_drop removes it.")),
-    }
-}
-
-/// Adds a cohort of the current user; gives its id. Without a rule it is a fixed list.
-fn add(name: &str, description: Option<&str>, rule: Option<&Rule>) -> Fallible<i64> {
-    let owner = current_user();
-    with_owners_rights(|| {
-        spi::one(
-            Snapshot::Fresh,
-            "INSERT INTO kursaha_cohort.cohort (name, description, rule, owner) \
-             VALUES ($1, $2, $3, kursaha_cohort.owner_of($4)) RETURNING cohort_id",
-            &[name.into(), description.into(), rule.map(|rule| Jsonb::from(&rule.to_json())).into(), owner.into()],
-            |row| row.need(1),
-        )
-    })
-}
-
-/// Stores what a cohort's rule names. `id` is the cohort's own.
-fn keep_references(id: i64, rule: Option<&Rule>) -> Fallible<()> {
-    write("DELETE FROM kursaha_cohort.reference WHERE cohort_id = $1", &[id.into()])?;
-    let Some(rule) = rule else { return Ok(()) };
-    write(
-        "INSERT INTO kursaha_cohort.reference (cohort_id, referenced_id) \
-         SELECT $1, c.cohort_id FROM kursaha_cohort.cohort c WHERE c.name = ANY ($2)",
-        &[id.into(), store::named_by(rule).into()],
-    )?;
-    Ok(())
-}
-
-/// Keeps the version that was just set.
-fn keep_version(id: i64) -> Fallible<()> {
-    write(
-        "INSERT INTO kursaha_cohort.cohort_version (cohort_id, version, rule, list_size, changed_by) \
-         SELECT c.cohort_id, c.version, c.rule, CASE WHEN c.rule IS NULL THEN \
-             (SELECT sum(cardinality(l.customer_ids)) FROM kursaha_cohort.list_chunk l WHERE l.cohort_id = c.cohort_id) END, pg_get_userbyid($2) \
-         FROM kursaha_cohort.cohort c WHERE c.cohort_id = $1",
-        &[id.into(), current_user().into()],
-    )?;
-    Ok(())
-}
-
-/// Refuses a rule that names what does not exist, names its own cohort again, or makes a chain too long, counted from
-/// the outermost cohort that names this one.
-fn check_references(rule: &Rule, own: Option<&Cohort>) -> Fallible<()> {
-    let question = Question::new(Snapshot::Fresh, rule.clone(), "now()".to_owned())?;
-    question.ask(None, plain_sql::members)?;
-    let Some(own) = own else { return Ok(()) };
-    let mut named: HashMap<i64, Vec<i64>> = HashMap::new();
-    let mut naming: HashMap<i64, Vec<i64>> = HashMap::new();
-    for (from, to) in store::references()? {
-        if from != own.id {
-            named.entry(from).or_default().push(to);
-            naming.entry(to).or_default().push(from);
-        }
-    }
-    let mut below = 0;
-    for name in store::named_by(rule) {
-        let target = store::get(Snapshot::Fresh, &name)?;
-        if target.id == own.id || reaches(target.id, own.id, &named) {
-            let places = rule.cohort_names();
-            let place = places.iter().find(|(_, found)| *found == name).map_or("$", |(path, _)| path.as_str());
-            return Err(invalid(format!("invalid cohort rule at {place}: cohort \"{}\" would name itself", own.name))
-                .set_hint("Name only cohorts that do not name this one, directly or through others."));
-        }
-        below = below.max(1 + longest(target.id, &named, &mut HashMap::new()));
-    }
-    let above = longest(own.id, &naming, &mut HashMap::new());
-    if above + below > MAX_CHAIN {
-        let place = rule.cohort_names().first().map_or_else(|| "$".to_owned(), |(path, _)| path.clone());
-        return Err(invalid(format!(
-            "invalid cohort rule at {place}: more than {MAX_CHAIN} cohorts would be reached one through another"
-        ))
-        .set_detail(format!("{above} cohorts name this one in a row, and it would reach {below}."))
-        .set_hint("Write the conditions of a deeper cohort into a shallower one."));
-    }
-    Ok(())
-}
-
-fn reaches(from: i64, to: i64, edges: &HashMap<i64, Vec<i64>>) -> bool {
-    let mut seen = HashSet::new();
-    let mut open = vec![from];
-    while let Some(id) = open.pop() {
-        if id == to {
-            return true;
-        }
-        if seen.insert(id) {
-            open.extend(edges.get(&id).into_iter().flatten());
-        }
-    }
-    false
-}
-
-/// The most steps that a way from a cohort has. The graph has no cycle and its ways at most [`MAX_CHAIN`] steps, so the
-/// recursion is that deep.
-fn longest(from: i64, edges: &HashMap<i64, Vec<i64>>, known: &mut HashMap<i64, usize>) -> usize {
-    if let Some(length) = known.get(&from) {
-        return *length;
-    }
-    let length = edges.get(&from).into_iter().flatten().map(|next| 1 + longest(*next, edges, known)).max().unwrap_or(0);
-    known.insert(from, length);
-    length
-}
 
 /// Saves a rule under a name and gives the cohort's id.
 #[pg_extern(volatile, parallel_unsafe)]
@@ -253,19 +130,11 @@ fn cohort_drop(name: Option<&str>) -> Result<(), ErrorReport> {
 fn cohort_import(name: Option<&str>, customer_ids: Option<Vec<Option<String>>>) -> Result<Option<i64>, ErrorReport> {
     let (Some(name), Some(ids)) = (name, customer_ids) else { return Ok(None) };
     check_name(name)?;
-    if ids.len() > MAX_LIST {
-        return Err(invalid(format!("a fixed list takes at most {MAX_LIST} ids at once, not {}", ids.len())));
-    }
     let mut list = Vec::with_capacity(ids.len());
     for (index, id) in ids.into_iter().enumerate() {
-        let place = index + 1;
-        let Some(id) = id else { return Err(invalid(format!("customer_ids[{place}] is null"))) };
-        if let Err(error) = stamp::check_customer_id(&id) {
-            return Err(invalid(format!("customer_ids[{place}]: {}", error.message()))
-                .set_hint("Leave this id out of the list."));
-        }
-        list.push(id);
+        list.push(id.ok_or_else(|| invalid(format!("customer_ids[{}] is null", index + 1)))?);
     }
+    check_list(&list, |index| format!("customer_ids[{}]", index + 1))?;
     store::lock_definitions()?;
     let id = match store::find(Snapshot::Fresh, name)? {
         None => add(name, None, None)?,
@@ -287,10 +156,7 @@ fn cohort_import(name: Option<&str>, customer_ids: Option<Vec<Option<String>>>) 
     };
     list.sort_unstable();
     list.dedup();
-    with_owners_rights(|| {
-        lists::set(id, &list)?;
-        index::keep_list(id)
-    })?;
+    set_ids(id, &list)?;
     keep_version(id)?;
     Ok(Some(id))
 }

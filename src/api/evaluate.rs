@@ -61,6 +61,18 @@ fn cohort_contains(
     answer::contains(&question_of_cohort(name, as_of)?, customer).map(Some)
 }
 
+/// The saved cohorts that one customer is in at an instant, by name; reads that customer's rows once.
+#[pg_extern(stable, parallel_safe)]
+fn cohort_of(
+    customer_id: Option<&str>,
+    as_of: default!(AsOf, "NULL"),
+) -> Result<TableIterator<'static, (name!(cohort, String),)>, ErrorReport> {
+    let Some(customer) = customer_id else { return Ok(TableIterator::empty()) };
+    let names = store::all_names(Snapshot::Callers)?;
+    let found = answer::holding(&names, customer, time::as_of(as_of)?)?;
+    Ok(TableIterator::new(found.into_iter().map(|name| (name,))))
+}
+
 /// The customer ids that an unsaved rule selects at an instant.
 #[pg_extern(stable, parallel_safe)]
 fn cohort_evaluate(

@@ -2,6 +2,7 @@
 
 mod admin;
 mod cohorts;
+mod definitions;
 mod destinations;
 mod evaluate;
 mod execute;

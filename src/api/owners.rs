@@ -4,11 +4,11 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use super::syncs::may_own_sync;
 use crate::pg::databases::write;
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::store::{self as cohorts, not_owner, operates};
+use crate::sync::setup::may_own_sync;
 use crate::sync::store;
 
 /// What one must be able to do with a role to give something to it: to act as it.

@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod address;
+pub mod definitions;
 pub mod destination;
 pub mod eval;
 pub mod plain_sql;

@@ -98,6 +98,40 @@ pub(crate) fn contains(question: &Question, customer: &str) -> Fallible<bool> {
     spi::one(Snapshot::Callers, &format!("SELECT EXISTS (\n{sql}\n)"), &[customer.into()], |row| row.need(1))
 }
 
+/// Which of some saved cohorts hold one customer, in their order. The customer's rows are read once.
+pub(crate) fn holding(names: &[String], customer: &str, as_of: cohort_core::time::Micros) -> Fallible<Vec<String>> {
+    let (mut alone, mut others): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut found = BTreeSet::new();
+    if index::refusal()?.is_none() {
+        for name in names {
+            // What looks at other customers is known of all or of none.
+            let question = Question::of_cohort(Snapshot::Callers, name, as_of)?;
+            let looks = question.planned(&ServerCalendar, question.instant(), |plan| Ok(plan.looks_at_others()))?;
+            if looks { others.push(name.clone()) } else { alone.push(name.clone()) }
+        }
+        let question = all_of(&alone, as_of)?;
+        match question.planned(&ServerCalendar, question.instant(), |plan| index::cohorts_of(plan, customer))? {
+            Ok(held) => found.extend(alone.iter().zip(held).filter(|(_, held)| *held).map(|(name, _)| name.clone())),
+            Err(_) => others.append(&mut alone),
+        }
+    } else {
+        others = names.to_vec();
+    }
+    for name in others {
+        if contains(&Question::of_cohort(Snapshot::Callers, &name, as_of)?, customer)? {
+            found.insert(name);
+        }
+    }
+    Ok(names.iter().filter(|name| found.contains(*name)).cloned().collect())
+}
+
+/// One question that names all of some cohorts.
+fn all_of(names: &[String], as_of: cohort_core::time::Micros) -> Fallible<Question> {
+    let all = names.iter().map(|name| Condition::Cohort(name.clone())).collect();
+    let whole = Rule { version: None, timezone: None, condition: Condition::Or(all) };
+    Question::of_rule(Snapshot::Callers, whole, as_of)
+}
+
 /// Whether a customer is in the universe, as far as the current user sees it.
 pub(crate) fn is_known(question: &Question, customer: &str) -> Fallible<bool> {
     let sql = question.universe_of("$1");
@@ -201,9 +235,7 @@ pub(crate) fn overlap(names: &[String], as_of: cohort_core::time::Micros) -> Fal
         return Ok(None);
     }
     // One rule that names them all keeps the ordinals the same: each cohort is asked as a part of it.
-    let all: Vec<Condition> = names.iter().map(|name| Condition::Cohort(name.clone())).collect();
-    let whole = Rule { version: None, timezone: None, condition: Condition::Or(all) };
-    let question = Question::of_rule(Snapshot::Callers, whole, as_of)?;
+    let question = all_of(names, as_of)?;
     let at = time::to_postgres(as_of);
     let ask = Ask { cohorts: true, ..Ask::default() };
     let found = question.planned(&ServerCalendar, at, |plan| index::evaluate(plan, at, ask))?;

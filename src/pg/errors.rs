@@ -60,10 +60,16 @@ pub(crate) fn invalid(message: impl Into<String>) -> ErrorReport {
 /// The error of an invalid rule: the first problem is the message, the rest are the DETAIL.
 #[track_caller]
 pub(crate) fn invalid_rule(problems: &[Problem]) -> ErrorReport {
+    invalid_at("cohort rule", problems)
+}
+
+/// The error of an invalid document, likewise.
+#[track_caller]
+pub(crate) fn invalid_at(what: &str, problems: &[Problem]) -> ErrorReport {
     let Some((first, rest)) = problems.split_first() else {
-        return invalid("invalid cohort rule");
+        return invalid(format!("invalid {what}"));
     };
-    let mut report = invalid(format!("invalid cohort rule at {}: {}", first.path, first.problem));
+    let mut report = invalid(format!("invalid {what} at {}: {}", first.path, first.problem));
     if let Some(hint) = &first.hint {
         report = report.set_hint(hint.clone());
     }

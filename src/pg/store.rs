@@ -151,6 +151,11 @@ pub(crate) fn lock_definitions() -> Fallible<()> {
 }
 
 /// All names, in byte order.
+pub(crate) fn all_names(snapshot: Snapshot) -> Fallible<Vec<String>> {
+    spi::run(snapshot, "SELECT name FROM kursaha_cohort.cohort ORDER BY name COLLATE \"C\"", &[], |row| row.need(1))
+}
+
+/// Names of which the nearest to a wrong one is looked for.
 pub(crate) fn names(snapshot: Snapshot) -> Fallible<Vec<String>> {
     spi::run(snapshot, "SELECT name FROM kursaha_cohort.cohort ORDER BY name COLLATE \"C\" LIMIT 10000", &[], |row| {
         row.need(1)
@@ -167,8 +172,8 @@ pub(crate) fn referrers(id: i64) -> Fallible<Vec<Cohort>> {
 }
 
 /// Every pair of a cohort and one that its rule names.
-pub(crate) fn references() -> Fallible<Vec<(i64, i64)>> {
-    spi::run(Snapshot::Fresh, "SELECT cohort_id, referenced_id FROM kursaha_cohort.reference", &[], |row| {
+pub(crate) fn references(snapshot: Snapshot) -> Fallible<Vec<(i64, i64)>> {
+    spi::run(snapshot, "SELECT cohort_id, referenced_id FROM kursaha_cohort.reference", &[], |row| {
         Ok((row.need(1)?, row.need(2)?))
     })
 }

@@ -101,6 +101,20 @@ pub(crate) fn subtransaction<T>(work: impl FnOnce() -> Fallible<T>) -> Result<T,
     }
 }
 
+/// Runs something in a subtransaction and undoes it; what it gave and its errors come out.
+pub(crate) fn rehearsal<T>(work: impl FnOnce() -> Fallible<T>) -> Fallible<T> {
+    let mut given = None;
+    let undone: Result<(), Trouble> = subtransaction(|| {
+        given = Some(work()?);
+        Err(failure(SqlState::ERRCODE_SUCCESSFUL_COMPLETION, "undone"))
+    });
+    match (given, undone) {
+        (Some(given), _) => Ok(given),
+        (None, Err(trouble)) => Err(trouble.into_report()),
+        (None, Ok(())) => Err(failure(SqlState::ERRCODE_INTERNAL_ERROR, "a rehearsal ended without an outcome")),
+    }
+}
+
 impl Trouble {
     /// Whether it is not about what was done, but about the statement or the server.
     fn ends_the_statement(&self) -> bool {

@@ -5,6 +5,7 @@ mod plan;
 pub(crate) mod queue;
 pub(crate) mod run;
 mod send;
+pub(crate) mod setup;
 mod spool;
 pub(crate) mod store;
 mod table;

@@ -247,6 +247,12 @@ pub(crate) fn syncs_of(cohort: Option<i64>, destination: Option<i64>) -> Fallibl
     spi::run(Snapshot::Fresh, &sql, &[cohort.into(), destination.into()], Sync::read)
 }
 
+/// All syncs, by the names of their cohorts and destinations.
+pub(crate) fn all_syncs() -> Fallible<Vec<Sync>> {
+    let sql = format!("SELECT {SYNC} ORDER BY c.name COLLATE \"C\", d.name COLLATE \"C\"");
+    spi::run(Snapshot::Fresh, &sql, &[], Sync::read)
+}
+
 /// Changes one sync: the part of an UPDATE after SET, whose `$1` is the sync's id; tells the listeners.
 pub(crate) fn set_sync(sync: i64, assignments: &str, args: Vec<pgrx::datum::DatumWithOid<'_>>) -> Fallible<()> {
     with_owners_rights(|| {

@@ -360,6 +360,23 @@ impl Strangers {
 
 /// Whether a plan selects one customer, or why plain SQL must find it: reads that customer's rows only.
 pub(crate) fn contains(plan: &Plan<'_>, customer: &str) -> Fallible<Result<bool, String>> {
+    of_customer(plan, customer, |source, limits| Ok(eval::evaluate(plan, source, Wish::default(), limits)?.size > 0))
+}
+
+/// For each cohort that a rule names, in the order in which it names them, whether one customer is in it: reads that
+/// customer's rows once.
+pub(crate) fn cohorts_of(plan: &Plan<'_>, customer: &str) -> Fallible<Result<Vec<bool>, String>> {
+    of_customer(plan, customer, |source, limits| {
+        Ok(eval::cohorts(plan, source, limits)?.iter().map(|members| !members.is_empty()).collect())
+    })
+}
+
+/// Asks something about one customer, whose rows alone are read; or why plain SQL must find it.
+fn of_customer<T>(
+    plan: &Plan<'_>,
+    customer: &str,
+    ask: impl FnOnce(&Source<'_>, Limits<'_>) -> Result<T, Stop>,
+) -> Fallible<Result<T, String>> {
     let memory = settings::eval_memory();
     let tables = tables()?;
     let wanted = wanted(plan, false);
@@ -387,6 +404,5 @@ pub(crate) fn contains(plan: &Plan<'_>, customer: &str) -> Fallible<Result<bool,
     }
     source.ids = Some(&customer);
     let limits = Limits { memory: memory as u64, check: &interrupts };
-    let answer = answered("the rule's values and sequences", eval::evaluate(plan, &source, Wish::default(), limits))?;
-    Ok(answer.map(|answer| answer.size > 0))
+    answered("the rule's values and sequences", ask(&source, limits))
 }

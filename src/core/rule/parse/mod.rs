@@ -102,6 +102,14 @@ pub fn parse_text_checking(text: &str, zones: &dyn Zones, check: &dyn Fn()) -> R
     parse_checking(&value, zones, check)
 }
 
+/// Reads the text of a `jsonb` value. What is nested deeper than any rule is read as `null`.
+///
+/// # Errors
+/// What is wrong with a text that is no JSON.
+pub fn read_json(text: &str) -> Result<Value, String> {
+    json::read(text)
+}
+
 /// The state of one walk.
 struct Reader<'a> {
     zones: &'a dyn Zones,

@@ -1,0 +1,205 @@
+//! JSON -> [`Definitions`], with every problem of the document in one pass.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use super::{Cohort, Definitions, Members, Sync};
+use crate::rule::{self, Problem};
+use crate::text::nearest;
+use crate::time::Zones;
+
+type Object = Map<String, Value>;
+
+/// Checks a document and reads it. `check` may cancel by unwinding.
+///
+/// # Errors
+/// Every problem, with its place.
+pub fn parse(text: &str, zones: &dyn Zones, check: &dyn Fn()) -> Result<Definitions, Vec<Problem>> {
+    let mut reader = Reader { zones, check, problems: Vec::new() };
+    match rule::read_json(text) {
+        Ok(Value::Object(object)) => {
+            let found = reader.document(&object);
+            if reader.problems.is_empty() {
+                return Ok(found);
+            }
+        }
+        Ok(_) | Err(_) => {
+            reader.problem("$", "must be an object", "Pass what cohort_export gave: {\"cohorts\": […], …}.");
+        }
+    }
+    Err(reader.problems)
+}
+
+struct Reader<'a> {
+    zones: &'a dyn Zones,
+    check: &'a dyn Fn(),
+    problems: Vec<Problem>,
+}
+
+/// Whether a text must be there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Text {
+    Required,
+    Optional,
+}
+
+impl Reader<'_> {
+    fn problem(&mut self, path: &str, problem: impl Into<String>, hint: impl Into<String>) {
+        self.problems.push(Problem { path: path.to_owned(), problem: problem.into(), hint: Some(hint.into()) });
+    }
+
+    fn document(&mut self, object: &Object) -> Definitions {
+        self.keys("$", object, &["version", "cohorts", "syncs"]);
+        if let Some(version) = object.get("version")
+            && version.as_f64() != Some(1.0)
+        {
+            self.problem("$.version", "must be 1", "This version of kursaha_cohort reads definitions of version 1.");
+        }
+        Definitions {
+            cohorts: self.items(object, "cohorts", Self::cohort, |cohort| cohort.name.clone()),
+            syncs: self.items(object, "syncs", Self::sync, |sync| {
+                format!("{} to {}", Value::from(sync.cohort.as_str()), Value::from(sync.destination.as_str()))
+            }),
+        }
+    }
+
+    /// The items of a list, of which no two may be the same by `identity`.
+    fn items<T>(
+        &mut self,
+        object: &Object,
+        key: &str,
+        mut read: impl FnMut(&mut Self, &str, &Object) -> Option<T>,
+        identity: impl Fn(&T) -> String,
+    ) -> Option<Vec<T>> {
+        let Value::Array(values) = object.get(key)? else {
+            self.problem(&format!("$.{key}"), "must be a list", "Write a list of objects; an empty one is allowed.");
+            return None;
+        };
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        let mut found = Vec::with_capacity(values.len());
+        for (place, value) in values.iter().enumerate() {
+            (self.check)();
+            let path = format!("$.{key}[{place}]");
+            let Value::Object(item) = value else {
+                self.problem(&path, "must be an object", "cohort_export shows the form.");
+                continue;
+            };
+            let Some(item) = read(self, &path, item) else { continue };
+            match seen.entry(identity(&item)) {
+                std::collections::hash_map::Entry::Occupied(first) => {
+                    let first = format!("$.{key}[{}]", first.get());
+                    self.problem(&path, format!("is the same as {first}"), "Leave one of the two out.");
+                }
+                std::collections::hash_map::Entry::Vacant(place_of) => {
+                    place_of.insert(place);
+                    found.push(item);
+                }
+            }
+        }
+        Some(found)
+    }
+
+    /// Refuses keys that mean nothing.
+    fn keys(&mut self, path: &str, object: &Object, known: &[&str]) {
+        for key in object.keys().filter(|key| !known.contains(&key.as_str())) {
+            let hint = match nearest(key, known.iter().copied()) {
+                Some(near) => format!("Did you mean \"{near}\"?"),
+                None => format!("Use one of: {}.", known.join(", ")),
+            };
+            let shown: String = key.chars().take(100).collect();
+            self.problem(&format!("{path}.{shown}"), "unknown key", hint);
+        }
+    }
+
+    fn text(&mut self, path: &str, object: &Object, key: &str, need: Text) -> Option<String> {
+        let path = format!("{path}.{key}");
+        match object.get(key) {
+            Some(Value::String(text)) if !text.is_empty() || need == Text::Optional => Some(text.clone()),
+            None | Some(Value::Null) if need == Text::Optional => None,
+            None => {
+                self.problem(&path, "is missing", "Write a text.");
+                None
+            }
+            Some(_) => {
+                let what = if need == Text::Required { "must be a text that is not empty" } else { "must be a text" };
+                self.problem(&path, what, "Write a text.");
+                None
+            }
+        }
+    }
+
+    fn cohort(&mut self, path: &str, object: &Object) -> Option<Cohort> {
+        self.keys(path, object, &["name", "description", "rule", "customer_ids"]);
+        let name = self.text(path, object, "name", Text::Required);
+        let description = self.text(path, object, "description", Text::Optional);
+        let members = match (object.get("rule"), object.get("customer_ids")) {
+            (Some(rule), None) => self.rule(&format!("{path}.rule"), rule),
+            (None, Some(ids)) => self.list(&format!("{path}.customer_ids"), ids),
+            (Some(_), Some(_)) => {
+                let hint = "A cohort is either a rule or a fixed list.";
+                self.problem(path, "has both \"rule\" and \"customer_ids\"", hint);
+                None
+            }
+            (None, None) => {
+                let hint = "Write \"rule\", or \"customer_ids\" for a fixed list.";
+                self.problem(path, "has neither \"rule\" nor \"customer_ids\"", hint);
+                None
+            }
+        };
+        Some(Cohort { name: name?, description, members: members? })
+    }
+
+    fn rule(&mut self, path: &str, value: &Value) -> Option<Members> {
+        match rule::parse_text_checking(&value.to_string(), self.zones, self.check) {
+            Ok(rule) => Some(Members::Rule(Box::new(rule))),
+            Err(problems) => {
+                self.problems.extend(problems.into_iter().map(|found| Problem {
+                    path: format!("{path}{}", found.path.strip_prefix('$').unwrap_or(&found.path)),
+                    ..found
+                }));
+                None
+            }
+        }
+    }
+
+    fn list(&mut self, path: &str, value: &Value) -> Option<Members> {
+        const HINT: &str = "Write a list of customer ids, or null to leave the list's ids as they are.";
+        let values = match value {
+            Value::Null => return Some(Members::List(None)),
+            Value::Array(values) => values,
+            _ => {
+                self.problem(path, "must be a list or null", HINT);
+                return None;
+            }
+        };
+        let mut ids = Vec::with_capacity(values.len());
+        for (place, value) in values.iter().enumerate() {
+            let Value::String(id) = value else {
+                self.problem(&format!("{path}[{place}]"), "must be a text", HINT);
+                continue;
+            };
+            ids.push(id.clone());
+        }
+        let whole = ids.len() == values.len();
+        ids.sort_unstable();
+        ids.dedup();
+        whole.then_some(Members::List(Some(ids)))
+    }
+
+    fn sync(&mut self, path: &str, object: &Object) -> Option<Sync> {
+        self.keys(path, object, &["cohort", "destination", "frequency", "at", "timezone"]);
+        let cohort = self.text(path, object, "cohort", Text::Required);
+        let destination = self.text(path, object, "destination", Text::Required);
+        let frequency = self.text(path, object, "frequency", Text::Required);
+        let at = self.text(path, object, "at", Text::Optional);
+        let timezone = self.text(path, object, "timezone", Text::Optional);
+        Some(Sync {
+            cohort: cohort?,
+            destination: destination?,
+            frequency: frequency?,
+            at,
+            timezone: timezone.unwrap_or_else(|| "UTC".to_owned()),
+        })
+    }
+}
