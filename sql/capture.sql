@@ -124,6 +124,36 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.begin_leaves(kursaha_cohort.capture) IS 'Remembers which rows a capture''s tables hold before their triggers see any';
 
+-- Afterwards it is not known which partition came before the others. Place -1 tells these rows from recorded ones.
+CREATE FUNCTION kursaha_cohort.restored_leaves() RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO kursaha_cohort.capture_leaf (capture_id, relation, unrecorded, place)
+    SELECT c.capture_id, leaf, '', -1
+    FROM kursaha_cohort.capture c JOIN pg_class p ON p.oid = c.source AND p.relkind = 'p', kursaha_cohort.capture_leaves(c.source) leaf
+    WHERE c.on_insert AND c.event_type IS NOT NULL
+      AND NOT EXISTS (SELECT FROM kursaha_cohort.capture_leaf l WHERE l.capture_id = c.capture_id);
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.restored_leaves() IS 'Remembers which partitions a restored capture has, so that only partitions attached later are backfilled';
+
+CREATE FUNCTION kursaha_cohort.capture_restored() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF current_setting('check_function_bodies') = 'off' AND current_setting('row_security') = 'off' THEN
+        PERFORM kursaha_cohort.restored_leaves();
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.capture_restored() IS 'Calls restored_leaves when a dump is restored';
+CREATE TRIGGER capture_restored AFTER INSERT ON kursaha_cohort.capture
+    FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.capture_restored();
+ALTER TABLE kursaha_cohort.capture ENABLE ALWAYS TRIGGER capture_restored;
+COMMENT ON TRIGGER capture_restored ON kursaha_cohort.capture IS 'Remembers the partitions of restored captures';
+
 CREATE FUNCTION kursaha_cohort.capture_events(
     "on" text, OUT on_insert boolean, OUT on_update boolean, OUT on_delete boolean, OUT update_columns name[]
 )
@@ -460,7 +490,7 @@ BEGIN
         RAISE NOTICE '% is captured as "%" on updates or deletes only: no row that it holds is such an event', source, event_type;
         RETURN 0;
     END IF;
-    IF NOT EXISTS (SELECT FROM kursaha_cohort.capture_leaf l WHERE l.capture_id = capture.capture_id) THEN
+    IF NOT EXISTS (SELECT FROM kursaha_cohort.capture_leaf l WHERE l.capture_id = capture.capture_id AND l.place >= 0) THEN
         RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
             MESSAGE = format('which rows of %s are older than its capture as "%s" is not known', source, event_type),
             DETAIL = 'The capture came from a dump, in which rows have no age.',

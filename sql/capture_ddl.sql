@@ -100,9 +100,6 @@ DECLARE
     changed oid[];
     capture kursaha_cohort.capture;
 BEGIN
-    IF NOT EXISTS (SELECT FROM kursaha_cohort.capture) THEN
-        RETURN;
-    END IF;
     -- A change of a parent reaches its children, one of a partition its parents.
     WITH RECURSIVE altered AS (
         SELECT DISTINCT o.objid AS oid FROM pg_event_trigger_ddl_commands() o WHERE o.classid = 'pg_class'::regclass
@@ -112,11 +109,15 @@ BEGIN
         SELECT oid FROM altered UNION SELECT i.inhparent FROM above JOIN pg_inherits i ON i.inhrelid = above.oid
     )
     SELECT array_agg(oid) INTO changed FROM (SELECT oid FROM below UNION SELECT oid FROM above) o;
-    IF NOT EXISTS (SELECT FROM kursaha_cohort.capture c WHERE c.source::oid = ANY (changed)) THEN
+    -- A restore of data alone may load a captured table before the list of captures.
+    PERFORM kursaha_cohort.keep_capture_triggers(changed);
+    -- While that list's own triggers are disabled, it holds the numbers of another database.
+    IF NOT EXISTS (SELECT FROM kursaha_cohort.capture c WHERE c.source::oid = ANY (changed))
+       OR NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = 'kursaha_cohort.capture'::regclass
+                      AND t.tgname = 'number_columns' AND t.tgenabled <> 'D') THEN
         RETURN;
     END IF;
     PERFORM kursaha_cohort.follow_columns(changed);
-    PERFORM kursaha_cohort.keep_capture_triggers(changed);
     FOR capture IN SELECT c.* FROM kursaha_cohort.capture c JOIN pg_class p ON p.oid = c.source AND p.relkind = 'p'
                    WHERE c.source::oid = ANY (changed) AND c.on_insert AND c.event_type IS NOT NULL LOOP
         PERFORM kursaha_cohort.follow_partitions(capture, CASE TG_TAG WHEN 'CREATE TABLE' THEN changed END);

@@ -19,7 +19,7 @@ WITH counted AS (
           FROM kursaha_cohort.capture_count c WHERE c.outcome NOT IN ('recorded', 'backfilled') GROUP BY 1, 2) r
     GROUP BY r.capture_id
 ), leaves AS (
-    SELECT l.capture_id, bool_or(l.unrecorded <> '') AS open,
+    SELECT l.capture_id, CASE WHEN bool_and(l.place < 0) THEN NULL ELSE bool_or(l.unrecorded <> '') END AS open,
         sum(CASE WHEN l.unrecorded = '' THEN 0
                  ELSE greatest(pg_relation_size(l.relation::regclass) / current_setting('block_size')::bigint - (l.place >> 16), 0)
             END)::bigint AS blocks_left

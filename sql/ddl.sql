@@ -129,6 +129,7 @@ BEGIN
     END LOOP;
     IF own.name = 'capture' AND changed THEN
         PERFORM kursaha_cohort.renumber_columns(NULL);
+        PERFORM kursaha_cohort.restored_leaves();
     END IF;
     IF own.name NOT IN ('cohort_event', 'cohort_customer') THEN
         RETURN;

@@ -218,7 +218,7 @@ COMMENT ON COLUMN kursaha_cohort.capture_leaf.capture_id IS 'The capture; one th
 COMMENT ON COLUMN kursaha_cohort.capture_leaf.relation IS 'The table';
 COMMENT ON COLUMN kursaha_cohort.capture_leaf.unrecorded IS 'Ranges of transactions whose rows no trigger recorded, each as two snapshots, after/until';
 COMMENT ON COLUMN kursaha_cohort.capture_leaf.ended IS 'The snapshot at which the capture was released or the partition detached; NULL: it is captured';
-COMMENT ON COLUMN kursaha_cohort.capture_leaf.place IS 'Rows before this place are backfilled: the block''s number times 65,536 plus the row''s';
+COMMENT ON COLUMN kursaha_cohort.capture_leaf.place IS 'Rows before this place are backfilled: the block''s number times 65,536 plus the row''s; -1: a restored partition, whose rows have no age';
 COMMENT ON COLUMN kursaha_cohort.capture_leaf.file IS 'The file in which place is; another one has its rows at other places';
 
 CREATE TABLE kursaha_cohort.kept_row (
