@@ -120,6 +120,16 @@ impl Header {
         Ok((header, layout))
     }
 
+    /// About how many bytes of memory it takes: what is read takes twice what is stored.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let entries = self.groups.iter().map(|entry| {
+            let open = entry.group.get().map_or(0, |_| 2 * entry.place.length as usize);
+            size_of::<Entry>() + entry.name.len() + open
+        });
+        size_of::<Self>() + entries.sum::<usize>() + self.removed.len() * size_of::<ChunkSet>()
+    }
+
     /// Compares all bytes with their checksums, and lists of rows with the columns that they were made from.
     ///
     /// # Errors

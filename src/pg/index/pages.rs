@@ -32,8 +32,9 @@ thread_local! {
     static PLACES: RefCell<HashMap<(pg_sys::Oid, i64), Places>> = RefCell::new(HashMap::new());
 }
 
-/// The most segments whose places are remembered: up to 40 kB each for a million events.
+/// The most segments whose places are remembered, and the most bytes these take: up to 40 kB each for a million events.
 const MOST_SEGMENTS: usize = 1_024;
+const MOST_BYTES: usize = 16 << 20;
 
 /// The open table of pages, under the snapshot that was active when it was opened.
 pub(super) struct Pages {
@@ -68,8 +69,12 @@ impl Pages {
     /// Where the pages of a segment were found.
     fn places(&self, segment: i64) -> Places {
         PLACES.with_borrow_mut(|places| {
-            if places.len() >= MOST_SEGMENTS && !places.contains_key(&(self.table, segment)) {
-                places.clear();
+            if !places.contains_key(&(self.table, segment)) {
+                // A segment that is being read counts as nothing: it is one of many.
+                let bytes = |known: &Places| known.try_borrow().map_or(0, |known| known.memory());
+                if places.len() >= MOST_SEGMENTS || places.values().map(bytes).sum::<usize>() > MOST_BYTES {
+                    places.clear();
+                }
             }
             Rc::clone(places.entry((self.table, segment)).or_default())
         })

@@ -53,6 +53,13 @@ struct Mask {
     rows: RoaringBitmap,
 }
 
+impl Mask {
+    /// About how many bytes of memory it takes.
+    fn memory(&self) -> usize {
+        size_of::<Self>() + self.entries.capacity() * 2 * size_of::<i64>() + self.rows.serialized_size()
+    }
+}
+
 /// What this backend found out about entries of the log. Neither an entry nor a segment ever changes, and their ids
 /// never come again; so what some entries take out of a segment is good for every snapshot that sees both.
 #[derive(Default)]
@@ -61,6 +68,8 @@ struct Known {
     masks: HashMap<(pg_sys::Oid, i64, String), Mask>,
     /// The entries that any mask knows.
     entries: HashSet<i64>,
+    /// Whether it grew since its size was compared with the limit.
+    has_grown: bool,
 }
 
 thread_local! {
@@ -135,6 +144,7 @@ pub(super) fn bury(
         let rows = find(group, (segment, stream), &wanted, gone, directory)?;
         KNOWN.with_borrow_mut(|known| {
             known.entries.extend(&new);
+            known.has_grown = true;
             let mask = known.mask(opened, event_type);
             mask.rows |= rows;
             mask.entries.extend(new);
@@ -166,8 +176,15 @@ impl Known {
     fn limit(&mut self) {
         const MASKS: usize = 4_096;
         const ENTRIES: usize = 200_000;
-        if self.masks.len() > MASKS || self.entries.len() > ENTRIES {
-            *self = Self::default();
+        const BYTES: usize = 32 << 20;
+        if self.has_grown {
+            self.has_grown = false;
+            if self.masks.len() > MASKS
+                || self.entries.len() > ENTRIES
+                || self.masks.values().map(Mask::memory).sum::<usize>() > BYTES
+            {
+                *self = Self::default();
+            }
         }
     }
 

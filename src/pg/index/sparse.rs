@@ -18,6 +18,12 @@ impl<T: Copy + Default, const PART: usize> Sparse<T, PART> {
         part.map_or_else(T::default, |part| part[place % PART])
     }
 
+    /// How many bytes of memory it takes.
+    pub(super) fn memory(&self) -> usize {
+        let parts = self.parts.iter().flatten().count();
+        self.parts.len() * size_of::<usize>() + parts * PART * size_of::<T>()
+    }
+
     /// A place to write to.
     pub(super) fn slot(&mut self, place: usize) -> &mut T {
         let part = place / PART;
