@@ -16,6 +16,7 @@ use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::BigInt;
 
 use super::bits::Bits;
+use super::by_code::ByCode;
 use super::codes::each_item;
 use super::compare::Exactly;
 use super::did::Matching;
@@ -125,14 +126,14 @@ struct Values<'a> {
     mantissas: Mantissas,
     digits: u8,
     /// Codes outside `mantissas`: strings that are numbers, numbers that do not fit, arrays.
-    others: HashMap<u32, Vec<Numeric>>,
+    others: ByCode<Numeric>,
     /// The most values of one row.
     elements: usize,
 }
 
 impl Values<'_> {
     fn scale(&self) -> u8 {
-        let others = self.others.values().flatten().map(|value| match value {
+        let others = self.others.values().map(|value| match value {
             Numeric::Small(number) => number.scale,
             Numeric::Large(_) => 0,
         });
@@ -141,7 +142,7 @@ impl Values<'_> {
     }
 
     fn large(&self) -> bool {
-        self.others.values().flatten().any(|value| matches!(value, Numeric::Large(_)))
+        self.others.values().any(|value| matches!(value, Numeric::Large(_)))
     }
 
     /// The largest magnitude at a scale.
@@ -149,7 +150,7 @@ impl Values<'_> {
         let shift = 10_i128.checked_pow(u32::from(scale.saturating_sub(self.digits)))?;
         let (first, last) = self.mantissas.ends().unwrap_or_default();
         let mut most = i128::from(first).abs().max(i128::from(last).abs()).checked_mul(shift)?;
-        for value in self.others.values().flatten() {
+        for value in self.others.values() {
             if let Numeric::Small(number) = value {
                 most = most.max(number.at_scale(scale).abs());
             }
@@ -173,7 +174,7 @@ fn values_of<'a>(
             first: dictionary.numbers().start,
             mantissas: Mantissas::List(Vec::new()),
             digits: dictionary.scale(),
-            others: HashMap::new(),
+            others: ByCode::default(),
             elements: 1,
         };
         let mut others = Vec::new();
@@ -190,18 +191,25 @@ fn values_of<'a>(
             others.push(dictionary.jsons());
         }
         for codes in others {
+            budget.take(ByCode::<Numeric>::bytes(&codes))?;
+            values.others.begin(&codes);
             let mut room = Ok(());
-            dictionary.each(stream, codes, &mut |code, item| {
+            dictionary.each(stream, codes, &mut |_, item| {
                 budget.worked(3);
-                let mut found = Vec::new();
-                each_item(item, &property.path, &aggregate.keys, &aggregate.inside, &mut |item| {
-                    found.extend(item.numeric());
-                });
-                if !found.is_empty() && room.is_ok() {
-                    let digits: usize = found.iter().map(numeric_bytes).sum();
-                    room = budget.take((found.len() * 2 * size_of::<Numeric>() + digits + ENTRY) as u64);
+                let bytes = values.others.add(|numbers| {
+                    let before = numbers.len();
+                    if room.is_ok() {
+                        each_item(item, &property.path, &aggregate.keys, &aggregate.inside, &mut |item| {
+                            numbers.extend(item.numeric());
+                        });
+                    }
+                    let found = &numbers[before..];
                     values.elements = values.elements.max(found.len());
-                    values.others.insert(code, found);
+                    found.iter().map(|number| 2 * size_of::<Numeric>() + numeric_bytes(number)).sum::<usize>()
+                });
+                if room.is_ok() {
+                    // Beyond 2^32 values they are too many as well.
+                    room = bytes.ok_or(Stop::TooLarge).and_then(|bytes| budget.take(bytes as u64));
                 }
             })?;
             room?;
@@ -227,7 +235,7 @@ struct Scaled<'a, T> {
     /// The code of the first number.
     first: u32,
     numbers: ScaledNumbers<T>,
-    others: HashMap<u32, Vec<T>>,
+    others: ByCode<T>,
 }
 
 /// Numbers by their place among the codes of numbers.
@@ -267,14 +275,10 @@ impl<'a, T: Width> Numbers<'a, T> {
                     ScaledNumbers::List(list.into_iter().map(|mantissa| narrow(i128::from(mantissa) * shift)).collect())
                 }
             };
-            let others = column.others.into_iter().map(|(code, values)| {
-                let values = values.into_iter().map(|value| match value {
-                    Numeric::Small(number) => narrow(number.at_scale(scale)),
-                    Numeric::Large(_) => narrow(0), // told apart before: these are exact numbers' work
-                });
-                (code, values.collect())
+            let others = column.others.map(|value| match value {
+                Numeric::Small(number) => narrow(number.at_scale(scale)),
+                Numeric::Large(_) => narrow(0), // told apart before: these are exact numbers' work
             });
-            let others = others.collect();
             Scaled { reader: column.reader, first: column.first, numbers, others }
         };
         Self {
@@ -382,12 +386,8 @@ fn each_value<T: Width>(
     for Scaled { reader, first, numbers, others } in columns {
         reader.small(pack, &mut codes)?;
         let other = |place: usize, each: &mut dyn FnMut(u32, T)| {
-            if !others.is_empty()
-                && let Some(more) = others.get(&codes[place])
-            {
-                for value in more {
-                    each(ordinals[place], *value);
-                }
+            for value in others.get(codes[place]) {
+                each(ordinals[place], *value);
             }
         };
         match numbers {
@@ -609,8 +609,8 @@ impl ExactNumbers<'_> {
             for place in ones(rows) {
                 if let Some(mantissa) = column.mantissas.get(codes[place].wrapping_sub(column.first)) {
                     put(ordinals[place], BigDecimal::new(BigInt::from(mantissa), i64::from(column.digits)))?;
-                } else if let Some(more) = column.others.get(&codes[place]) {
-                    for value in more {
+                } else {
+                    for value in column.others.get(codes[place]) {
                         put(ordinals[place], value.exact())?;
                     }
                 }

@@ -4,6 +4,7 @@
 //! counters and sets fit in the processor's cache, and memory does not grow with the number of customers.
 
 mod bits;
+mod by_code;
 mod clock;
 mod codes;
 mod compare;
