@@ -29,7 +29,7 @@ def picture(results):
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
         'font-family="sans-serif" font-size="12">',
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
-        f'<text x="12" y="22" font-size="15" font-weight="bold">{results["events"]:,} events: milliseconds a question '
+        f'<text x="12" y="22" font-size="15" font-weight="bold">{results["events"]:,} events: milliseconds per query '
         "(logarithmic; shorter is better)</text>",
     ]
     for number, (name, colour) in enumerate(COLOURS.items()):
@@ -70,21 +70,23 @@ def main():
     duckdb, chdb = version("duckdb"), version("chdb")
     page = f"""# The benchmark
 
-`make bench` makes the events (seeded), loads the extension and its peers, checks that all find the same numbers, and
-measures. What follows is one run on a shared machine of two cores: ratios are what holds. The peers have an integer
-customer, enumerated types, typed columns, and rows sorted by type, customer and time; plain SQL has two covering indexes
-on such a table. DuckDB {duckdb} and ClickHouse (chdb {chdb}) use both cores, each in a process of its own that stands still while
-another one is measured; the extension uses one backend of PostgreSQL with 5 GB of shared buffers, its library preloaded. Every question is asked once
-before it counts; quick ones up to a hundred times, slow ones fewer than seven. *new* is a backend's first evaluation, *tail*
-the time with unsealed events, *MB* what the backend's memory grew by so far.
+`make bench` generates the events from a fixed seed, loads them into the extension and the other databases, checks that all return the same
+counts, and measures the times. The table below is one run on a shared machine with two cores; the ratios are more stable than the times.
+
+* DuckDB {duckdb} and ClickHouse (chdb {chdb}) use both cores, each in a separate process that is stopped while another one is measured.
+* In DuckDB and ClickHouse the customer is an integer, event types are enumerated, properties are typed columns, and rows are sorted by
+  type, customer and time. Plain SQL uses such a table with two covering indexes.
+* The extension uses one backend of PostgreSQL with 5 GB of shared buffers; its library is preloaded.
+* Every query runs once before it is measured. Fast queries run up to a hundred times, slow ones fewer than seven times.
+* *new* is the first evaluation of a backend, *tail* the time with unsealed events, *MB* the growth of the backend's memory so far.
 
 ```
 {table.getvalue().strip()}
 ```
 
-![the same as bars](benchmark.svg)
+![bar chart of the same times](benchmark.svg)
 """
-    # What people wrote about the figures stays.
+    # The text below the table is written by hand: keep it.
     target = Path(sys.argv[2])
     _, found, words = (target.read_text() if target.exists() else "").partition("\n## ")
     target.write_text(page + found + words)
