@@ -85,7 +85,7 @@ function Shell({ session, signOut }: { session: Session; signOut: () => void }) 
   return (
     <SharedContext.Provider value={shared}>
       <a class="skip" href="#main" onClick={event => { event.preventDefault(); main.current?.focus(); }}>{t.skip}</a>
-      <div class="top">
+      <header class="top">
         <div class="top-in">
           <button class="button square menu-button" type="button" aria-label={t.menu} aria-expanded={open} onClick={() => setOpen(!open)}><Icon name="menu" /></button>
           <Link class="brand" to="/">{t.brand}</Link>
@@ -100,7 +100,7 @@ function Shell({ session, signOut }: { session: Session; signOut: () => void }) 
             ]} />
           </div>
         </div>
-      </div>
+      </header>
       <main id="main" ref={main} tabIndex={-1}><Page key={place} parts={route.parts} query={route.query} /></main>
       <div role="status" aria-live="polite">{toast && (
         <div class="toast"><span>{toast.text}</span>{toast.undo && <button type="button" onClick={() => { toast.undo?.(); setToast(null); }}>{toast.undoText ?? common.undo}</button>}</div>

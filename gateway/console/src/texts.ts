@@ -66,8 +66,8 @@ export const builder = {
   noJson: "This is no JSON. The rule keeps what it was.", partAsJson: "This part as JSON", asJson: "as JSON:", also: (key: string) => `also ${key}`,
   where: "where", has: "has", ago: "ago", from: "From", to: "To", toWord: "to", length: "How long", unit: "Unit", date: "Date", number: "Number", oneOf: "one of",
   allOf: "all of", anyOf: "any of", noneOf: "not", howTheseCombine: "How these combine", anyCase: "in any case",
-  addWhere: "+ where", addEither: "+ either … or", addElement: "+ one item of a list", addOr: "+ or", addAnd: "+ and", removeWhere: "Remove this where",
-  addReference: "+ another property", addRows: "+ from a table", useValue: "use a value", otherProperty: "Other property", whose: "Whose property", table: "table", column: "column",
+  addWhere: "+ where", moreForWhere: "More for this where", foldCase: "Take upper and lower case as one", minCase: "Tell upper and lower case apart", removeIt: "Remove", addEither: "And: either … or", addElement: "And: one item of a list", byElement: "Ask one item of a list", addOr: "+ or", addAnd: "+ and", removeWhere: "Remove this where",
+  addReference: "Compare with another property", addRows: "Take the values from a table", useValue: "Compare with a value", otherProperty: "Other property", whose: "Whose property", table: "table", column: "column",
   theEvents: "the event’s", theCustomers: "the customer’s", theElements: "its own", theRows: "the row’s", stepOf: (step: string) => `${step}’s`,
   time: "time", when: "When", addTime: "+ time", removeTime: "Remove this time", within: "within", addWithin: "+ within", removeWithin: "Remove within", weekdays: "Days of the week",
   afterTheir: "after their", beforeTheir: "before their", anchor: "Which moment", first: "first", last: "last", dateOfProfile: "date in the profile",
@@ -83,7 +83,7 @@ export const builder = {
   inAll: (unit: string) => `${unit}s in all`, inARow: (unit: string) => `${unit}s in a row`, inARowNow: (unit: string) => `${unit}s in a row until now`,
   afterAtLeast: "after at least", addAfter: "+ after at least", removeAfter: "Remove after", addTimes: "+ several times", howOften: "How often", removeTimes: "Once only",
   called: "called", stepName: "Name of this step", addName: "+ name", removeName: "Remove the name", removePart: (key: string) => `Remove ${key}`,
-  inOrder: "did in this order", firstWord: "first", then: "then", step: (n: number) => `Step ${n}`, removeStep: (n: number) => `Remove step ${n}`,
+  inOrder: "did in this order", firstWord: "first", then: "then", step: (n: number) => `Step ${n}`, removeStep: (n: number) => `Remove step ${n}`, removeThisStep: "remove step",
   allWithin: "all within", addAllWithin: "+ all within", addStep: "+ step", addNoStep: "+ but no …",
   compare: "compare", oneFigure: "Figure", otherFigure: "Other figure", numberOf: "number of", of: "of", profileNumber: "number in the profile", factor: "Factor", addFactor: "+ a factor", removeFactor: "Remove the factor",
   addOver: "+ over a household or company", overAll: "taken over all of the same", removeOver: "Each customer alone",
@@ -137,7 +137,7 @@ export const signIn = {
 };
 
 export const shell = {
-  skip: "Skip to the content", brand: "Cohorts", pages: { cohorts: "Cohorts", customers: "Customers", events: "Events", syncs: "Syncs", destinations: "Destinations", operation: "Operation" }, find: "Cohort or id ( / )", findLabel: "Find a cohort or a customer",
+  skip: "Skip to the content", brand: "Kursaha", pages: { cohorts: "Cohorts", customers: "Customers", events: "Events", syncs: "Syncs", destinations: "Destinations", operation: "Operation" }, find: "Cohort or id ( / )", findLabel: "Find a cohort or a customer",
   menu: "Menu", theme: "Dark or light", account: (role: string) => `${role}: account`, signOut: "Sign out", keys: "Keys", letters: (on: boolean) => (on ? "Switch single letters off" : "Switch single letters on"), notFound: "There is no such page", toCohorts: "To the cohorts", main: "Main",
   customer: (id: string) => `Customer “${id}”`, keyList: [
     ["/", "find"], ["n", "new cohort"], ["Ctrl Enter", "Run"], ["Ctrl S", "Save"], ["Ctrl Z, Ctrl Shift Z", "undo, redo"], ["?", "this list"], ["d", "on “…”: duplicate"], ["g", "on “…”: put in a group"], ["o", "on “…”: turn into its opposite"],

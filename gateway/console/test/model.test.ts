@@ -162,7 +162,7 @@ test("a hint of the database becomes a button that mends", () => {
   };
   unchanged(mend('{"did": "a", "where": {"property": "p", "operator": "gtt", "value": 1}}', "$.where.operator", 'unknown operator "gtt"', 'Did you mean "gt"?') ?? null, parse('{"did": "a", "where": {"property": "p", "operator": "gt", "value": 1}}'), "operator");
   unchanged(mend('{"dd": "a"}', "$.dd", 'unknown key "dd"', 'Did you mean "did"?') ?? null, parse('{"did": "a"}'), "key");
-  unchanged(mend('{"did": "a", "time": {"in_the_last": "3 weks"}}', "$.time.in_the_last", '"3 weks" is no interval: unknown unit "weks"', 'Did you mean "weeks"?') ?? null, parse('{"did": "a", "time": {"in_the_last": "3 weeks"}}'), "a word of a value");
+  unchanged(mend('{"did": "a", "time": {"in_the_last": "3 weks"}}', "$.time.in_the_last", '"3 weks" is not an interval: unknown unit "weks"', "Write whole numbers with units.") ?? null, parse('{"did": "a", "time": {"in_the_last": "3 weeks"}}'), "a word of a value");
   assert.equal(mend('{"did": 3}', "$.did", "an event type is a string", "Write a string."), undefined);
 });
 

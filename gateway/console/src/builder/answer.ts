@@ -41,7 +41,7 @@ export function useAnswer(draft: Json, typing: boolean, sql: boolean) {
     let retry: ReturnType<typeof setTimeout> | undefined;
     const late = setTimeout(() => setSlow(true), (typing ? TYPING : 0) + 300);
     const timer = setTimeout(() => {
-      post<Preview>("/v1/preview", { rule, sample: 0, ...(sql ? { sql: true } : {}) }, abort.signal).then(
+      post<Preview>("/v1/preview", { rule, sample: 0, sql }, abort.signal).then(
         answer => {
           const problems = answer.problems.map(problem => ({ ...problem, place: draftPlace(rule, readPlace(problem.path)) }));
           if (answer.valid) remember(sizes.current, rule, text, answer);

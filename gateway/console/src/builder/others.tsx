@@ -5,10 +5,11 @@ import { groupKey } from "../rule/kinds";
 import { keepId, type Place } from "../rule/place";
 import { eventList } from "../rule/values";
 import { Icon } from "../parts/icons";
+import { Menu } from "../parts/parts";
 import { Adder, EventBox, JsonBox, LengthBox, NameBox, Pick, PropertyBox, TextBox, Word } from "./boxes";
 import { profileScope, useEdit, type Scope } from "./edit";
 import { Parts } from "./did";
-import { Comparison, Rows, Where } from "./predicates";
+import { Comparison, comparisonItems, Rows, Where } from "./predicates";
 
 interface Props { value: JsonObject; place: Place; no: preact.ComponentChildren }
 
@@ -19,7 +20,10 @@ export function Profile({ value, place, no }: Props) {
       {no}<Word>{t.has}</Word>
       <PropertyBox place={[...place, "profile"]} value={value.profile} scope={profileScope} />
       <Comparison value={value} place={place} scope={profileScope} property={value.profile} />
-      <Adder text={t.addElement} onAdd={() => change(place, keepId(value, { profile: value.profile ?? "", element: true, where: { property: ".", operator: "eq", value: "" } }))} />
+      <Menu label={t.moreForWhere} class="kebab" left button={<Icon name="more" />} items={[
+        ...comparisonItems(value, place, profileScope, change),
+        { text: t.byElement, act: () => change(place, keepId(value, { profile: value.profile ?? "", element: true, where: { property: ".", operator: "eq", value: "" } })) },
+      ]} />
     </div>
   );
 }
@@ -88,7 +92,7 @@ export function Sequence({ value, place, no }: Props) {
       <div class="sentence">{no}<Word>{t.inOrder}</Word></div>
       {steps.map((step, i) => {
         const here = [...at, i];
-        const takeOut = steps.length > 1 && <button class="kebab" type="button" aria-label={t.removeStep(i + 1)} onClick={() => set(steps.filter((_, k) => k !== i))}><Icon name="cross" /></button>;
+        const takeOut = steps.length > 1 && <button class="linkish" type="button" aria-label={t.removeStep(i + 1)} onClick={() => set(steps.filter((_, k) => k !== i))}>{t.removeThisStep}</button>;
         const key = isObject(step) ? ("did" in step ? "did" : "did_not" in step ? "did_not" : undefined) : undefined;
         if (!isObject(step) || !key) return <div class="sub" key={i}><div class="sentence"><Word>{t.then}</Word>{takeOut}</div><JsonBox label={t.partAsJson} place={here} value={step} /></div>;
         const earlier = steps.slice(0, i).flatMap(each => (isObject(each) && typeof each.as === "string" ? [each.as] : []));

@@ -5,9 +5,11 @@ import { entries, predicateKind } from "../rule/kinds";
 import { findOperator, OPERATORS, SHORT_UNITS, UNITS, type Operator } from "../rule/operators";
 import { keepId, type Place } from "../rule/place";
 import { showPath, withEntries } from "../rule/values";
+import type { Property } from "../api";
 import { Icon } from "../parts/icons";
+import { Menu, type MenuItem } from "../parts/parts";
 import { Adder, JsonBox, LengthBox, NameBox, PATH, Pick, PropertyBox, TextBox, ValueBox, ValuesBox, Word } from "./boxes";
-import { offeredProperties, rowScope, useEdit, type Scope } from "./edit";
+import { offeredProperties, rowScope, useEdit, type Edit, type Scope } from "./edit";
 
 const GROUPS = [["and", t.allOf], ["or", t.anyOf], ["not", t.noneOf]] as const;
 const THEMES = ["any", "number", "text", "list", "date"] as const;
@@ -29,23 +31,26 @@ export function Where({ value, place, scope, word = t.where }: { value: Json | u
         <Predicate
           key={row.place[0] ?? 0} value={row.value} place={[...place, ...row.place]} scope={scope} word={i === 0 ? word : t.and}
           onRemove={() => set(rows.filter((_, k) => k !== i).map(each => each.value))}
-          end={i === rows.length - 1 && (
-            <>
-              <Adder text={t.addWhere} onAdd={() => add(newPredicate(scope, offeredProperties(vocabulary, scope)))} />
-              <Adder text={t.addEither} onAdd={() => add({ or: [newPredicate(scope, offeredProperties(vocabulary, scope))] })} />
-              {scope.of !== "row" && <Adder text={t.addElement} onAdd={() => add({ element: "items", where: [{ property: ".", operator: "eq", value: "" }] })} />}
-            </>
-          )}
+          items={[
+            { text: t.addEither, act: () => add({ or: [newPredicate(scope, offeredProperties(vocabulary, scope))] }) },
+            { text: t.addElement, act: () => add({ element: firstArray(offeredProperties(vocabulary, scope)), where: [{ property: ".", operator: "eq", value: "" }] }) },
+          ]}
+          end={i === rows.length - 1 && <Adder text={t.addWhere} onAdd={() => add(newPredicate(scope, offeredProperties(vocabulary, scope)))} />}
         />
       ))}
     </>
   );
 }
 
-function Predicate({ value, place, scope, word, onRemove, end }: { value: Json; place: Place; scope: Scope; word: string; onRemove: () => void; end?: preact.ComponentChildren }) {
+function firstArray(properties: readonly Property[]): Json {
+  return properties.find(each => each.types.includes("array"))?.property ?? "items";
+}
+
+function Predicate({ value, place, scope, word, onRemove, items = [], end }: { value: Json; place: Place; scope: Scope; word: string; onRemove: () => void; items?: MenuItem[]; end?: preact.ComponentChildren }) {
   const { change, vocabulary } = useEdit();
   const kind = predicateKind(value);
-  const takeOut = <button class="kebab" type="button" aria-label={t.removeWhere} onClick={onRemove}><Icon name="cross" /></button>;
+  const own = kind === "property" && isObject(value) ? comparisonItems(value, place, scope, change) : [];
+  const takeOut = <Menu label={t.moreForWhere} class="kebab" left button={<Icon name="more" />} items={[...own, ...items, { text: t.removeIt, act: onRemove }]} />;
   if (kind === "json" || !isObject(value)) {
     return <div class="sub"><div class="sentence"><Word>{word}</Word>{takeOut}{end}</div><JsonBox label={t.partAsJson} place={place} value={value} /></div>;
   }
@@ -119,6 +124,24 @@ function converted(value: JsonObject, operator: Operator): JsonObject {
   return keepId(value, next);
 }
 
+/** What can be done to a comparison besides changing its boxes. */
+export function comparisonItems(value: JsonObject, place: Place, scope: Scope, change: Edit["change"]): MenuItem[] {
+  const operator = findOperator(value.operator);
+  const without = (...keys: string[]) => Object.fromEntries(Object.entries(value).filter(([key]) => !keys.includes(key))) as JsonObject;
+  const set = (next: JsonObject) => change(place, keepId(value, next));
+  const items: MenuItem[] = [];
+  if (value.ref !== undefined || value.rows !== undefined) items.push({ text: t.useValue, act: () => set({ ...without("ref", "rows"), value: operator?.takes === "list" ? [] : "" }) });
+  else {
+    if (operator?.refers) items.push({ text: t.addReference, act: () => set({ ...without("value"), ref: { profile: "profile.", row: "row.", events: "event.", element: "element." }[scope.of] }) });
+    if (operator?.rows && scope.of !== "row") items.push({ text: t.addRows, act: () => set({ ...without("value"), rows: { table: "", column: "" } }) });
+  }
+  if (operator?.folds) {
+    const folds = value.ignore_case === true || value.operator === "icontains";
+    items.push({ text: folds ? t.minCase : t.foldCase, act: () => set(folds ? { ...without("ignore_case"), operator: operator.name } : { ...value, operator: operator.name, ignore_case: true }) });
+  }
+  return items;
+}
+
 /** The operator and what it is held against: a value, another property, or rows of a table. */
 export function Comparison({ value, place, scope, property }: { value: JsonObject; place: Place; scope: Scope; property: Json | undefined }) {
   const { change } = useEdit();
@@ -128,34 +151,14 @@ export function Comparison({ value, place, scope, property }: { value: JsonObjec
     const next = OPERATORS.find(each => each.name === name);
     if (next) change(place, converted(value, next));
   };
-  const drop = (key: "ref" | "rows") => {
-    const next = { ...value };
-    delete next[key];
-    change(place, keepId(value, { ...next, value: operator?.takes === "list" ? [] : "" }));
-  };
-  const refer = (key: "ref" | "rows", to: Json) => {
-    const next = { ...value };
-    delete next.value;
-    change(place, keepId(value, { ...next, [key]: to }));
-  };
   const compared = value.ref !== undefined || value.rows !== undefined;
   return (
     <>
       <Pick label={t.comparison} place={at("operator")} value={operator?.name ?? textOfOperator(value.operator)} options={OPERATOR_OPTIONS} onPick={pick} />
-      {value.ref !== undefined && <><Reference value={value.ref} place={at("ref")} scope={scope} /><Adder text={t.useValue} onAdd={() => drop("ref")} /></>}
-      {value.rows !== undefined && <Adder text={t.useValue} onAdd={() => drop("rows")} />}
+      {value.ref !== undefined && <Reference value={value.ref} place={at("ref")} scope={scope} />}
       {!compared && operator && <Operand operator={operator} value={value.value} place={at("value")} scope={scope} property={property} />}
       {operator?.name === "more_than_ago" && <Word>{t.ago}</Word>}
-      {!compared && operator?.refers && <Adder text={t.addReference} onAdd={() => refer("ref", scope.of === "profile" ? "profile." : scope.of === "row" ? "row." : "event.")} />}
-      {!compared && operator?.rows && scope.of !== "row" && <Adder text={t.addRows} onAdd={() => refer("rows", { table: "", column: "" })} />}
-      {operator?.folds && (typeof value.value === "string" || Array.isArray(value.value)) && (
-        <label class="tick"><input type="checkbox" checked={value.ignore_case === true || value.operator === "icontains"} onChange={event => {
-          const next: JsonObject = { ...value, operator: operator.name };
-          if (event.currentTarget.checked) next.ignore_case = true;
-          else delete next.ignore_case;
-          change(place, keepId(value, next));
-        }} />{t.anyCase}</label>
-      )}
+      {(value.ignore_case === true || value.operator === "icontains") && <Word>{t.anyCase}</Word>}
       {isObject(value.rows) && <div class="nested"><Rows value={value.rows} place={at("rows")} /></div>}
     </>
   );

@@ -6,7 +6,7 @@ import { isObject, print, type Json, type JsonObject } from "../rule/json";
 import { useLoad, useShared, useTitle } from "../state";
 import { ago, common, count, day, figure, operation as t, took } from "../texts";
 
-interface Operation { version: string; index: JsonObject | null; workers: JsonObject[] | null; progress: JsonObject[] | null; problems: JsonObject[] | null; retention: JsonObject[] | null; captures: JsonObject[] | null }
+interface Operation { version: { library: string; extension: string; segment_format: number }; index: JsonObject | null; workers: JsonObject[] | null; progress: JsonObject[] | null; problems: JsonObject[] | null; retention: JsonObject[] | null; captures: JsonObject[] | null }
 interface Key { label: string; role: string; created_at: string; created_by: string; last_used_at: string | null; expires_at: string | null; usable: boolean }
 
 function bytes(n: number): string {
@@ -29,7 +29,7 @@ export function OperationPage() {
   const seal = () => post<{ events: number; took_ms: number }>("/v1/operation/seal").then(done => { say({ text: t.sealed(count(done.events), took(done.took_ms)) }); loaded.reload(); }, (failed: Refusal) => say({ text: failed.message }));
   return (
     <>
-      <div class="page-head"><div><h1>{t.title}</h1>{loaded.data && <p>{t.version(loaded.data.version)}</p>}</div><div class="row"><button class="button" type="button" onClick={loaded.reload}>{t.lookAgain}</button>{session.may.operate && <button class="button" type="button" onClick={() => void seal()}>{t.seal}</button>}</div></div>
+      <div class="page-head"><div><h1>{t.title}</h1>{loaded.data && <p>{t.version(loaded.data.version.extension)}</p>}</div><div class="row"><button class="button" type="button" onClick={loaded.reload}>{t.lookAgain}</button>{session.may.operate && <button class="button" type="button" onClick={() => void seal()}>{t.seal}</button>}</div></div>
       <Await of={loaded}>{data => (
         <div class="column">
           {(data.problems ?? []).length > 0 && <div class="stack">{data.problems?.map((problem, i) => <Note key={i} tone="warn" title={shown("", problem.what ?? null)}>{[problem.detail, problem.remedy].filter(each => typeof each === "string").join(" ")}</Note>)}</div>}

@@ -58,7 +58,7 @@ export function SizeChart({ spans }: { spans: readonly Span[] }) {
             <path d={points.length === 1 ? `M0 ${160 - (160 * (points[0]?.value ?? 0)) / top}L1000 ${160 - (160 * (points[0]?.value ?? 0)) / top}` : line(points, 1000, 160, 0, top)} />
           </svg>
         </div>
-        <div class="scale" aria-hidden="true"><span style={{ top: "12px" }}>{change(flow)}</span><span style={{ top: "56px" }}>0</span><span style={{ top: "100px" }}>{change(-flow)}</span></div>
+        <div class="scale low" aria-hidden="true"><span style={{ top: "6px" }}>{change(flow)}</span><span style={{ top: "44px" }}>0</span><span style={{ top: "82px" }}>{change(-flow)}</span></div>
         <div class="plot low">
           <svg viewBox="0 0 1000 88" preserveAspectRatio="none" aria-hidden="true">
             {spans.map(each => (
