@@ -8,11 +8,11 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE FUNCTION kursaha_cohort.goes_with_extension(class oid, object oid) RETURNS void
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'goes_with_extension_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.goes_with_extension(oid, oid) IS 'Has DROP EXTENSION drop an object that is no member of the extension';
+COMMENT ON FUNCTION kursaha_cohort.goes_with_extension(oid, oid) IS 'Makes DROP EXTENSION drop an object that is not a member of the extension';
 
 CREATE FUNCTION kursaha_cohort.goes_with(class oid, object oid, other_class oid, other oid) RETURNS void
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'goes_with_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.goes_with(oid, oid, oid, oid) IS 'Has an object be dropped with another one, in place of standing in its way';
+COMMENT ON FUNCTION kursaha_cohort.goes_with(oid, oid, oid, oid) IS 'Makes an object depend on another one automatically, so that it is dropped together with it';
 
 -- A serial column goes with its sequence, on which the default of the kept column depends.
 CREATE FUNCTION kursaha_cohort.let_sequences_go(kept oid) RETURNS void
@@ -24,7 +24,7 @@ AS $$
     WHERE f.adrelid = kept AND d.deptype = 'n' AND NOT EXISTS (SELECT FROM pg_depend o
         WHERE (o.classid, o.objid, o.refclassid, o.refobjid, o.deptype) = (d.classid, d.objid, d.refclassid, d.refobjid, 'a'))
 $$;
-COMMENT ON FUNCTION kursaha_cohort.let_sequences_go(oid) IS 'Lets a sequence be dropped although a column that is kept for dumps has its default from it';
+COMMENT ON FUNCTION kursaha_cohort.let_sequences_go(oid) IS 'Removes the dependency of a column that is recorded for dumps on a sequence, so that the sequence can be dropped';
 
 -- A name of its own, so that whoever looks for an index or a trigger by its name finds one. Where there is no room the name
 -- is the same: what is in another schema, or on another table, may have it.
@@ -34,7 +34,7 @@ AS $$
     SELECT CASE WHEN NOT is_kept THEN regexp_replace(given::text, '^kept_', '')
                 WHEN octet_length(given::text) <= 58 THEN 'kept_' || given ELSE given::text END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.kept_name(name, boolean) IS 'What an index, constraint or trigger is called where it is kept for dumps, or on the table itself';
+COMMENT ON FUNCTION kursaha_cohort.kept_name(name, boolean) IS 'The name of an index, constraint or trigger on the table that records additions, or on the original table';
 
 -- How rows are stored, and how numbers of an identity column go on.
 CREATE FUNCTION kursaha_cohort.copy_storage(own kursaha_cohort.own_relation, source oid, target oid) RETURNS void
@@ -76,7 +76,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.copy_storage(kursaha_cohort.own_relation, oid, oid) IS 'Stores the rows of one relation as those of another: storage, statistics, parameters; and sets the sequences of added identity columns behind their values';
+COMMENT ON FUNCTION kursaha_cohort.copy_storage(kursaha_cohort.own_relation, oid, oid) IS 'Copies column storage, statistics targets and storage parameters from one relation to another, and advances the sequences of added identity columns past their values';
 
 CREATE FUNCTION kursaha_cohort.copy_comments(own kursaha_cohort.own_relation, source oid, target oid) RETURNS void
     LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp
@@ -111,7 +111,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.copy_comments(kursaha_cohort.own_relation, oid, oid) IS 'Comments the parts that users added to one relation as those of another';
+COMMENT ON FUNCTION kursaha_cohort.copy_comments(kursaha_cohort.own_relation, oid, oid) IS 'Copies the comments on added columns, indexes, constraints and triggers from one relation to another';
 
 CREATE FUNCTION kursaha_cohort.copy_additions(own kursaha_cohort.own_relation, source oid, target oid) RETURNS void
     LANGUAGE plpgsql STRICT SET search_path = pg_catalog, pg_temp
@@ -203,7 +203,7 @@ BEGIN
     PERFORM kursaha_cohort.copy_comments(own, source, target);
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.copy_additions(kursaha_cohort.own_relation, oid, oid) IS 'Makes on one relation what users added to another: columns, defaults, constraints, indexes, triggers, storage and comments';
+COMMENT ON FUNCTION kursaha_cohort.copy_additions(kursaha_cohort.own_relation, oid, oid) IS 'Copies the additions of users from one relation to another: columns, defaults, constraints, indexes, triggers, storage and comments';
 
 -- The table and the type that keep the additions to a table, made again from what the table has now. A restore makes them
 -- itself, in sessions that are known by two settings of every script of pg_dump.
@@ -267,7 +267,7 @@ BEGIN
     END;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.keep_additions(kursaha_cohort.own_relation) IS 'Keeps for dumps what users added to cohort_event or cohort_customer';
+COMMENT ON FUNCTION kursaha_cohort.keep_additions(kursaha_cohort.own_relation) IS 'Records the additions of users to cohort_event or cohort_customer for dumps';
 
 CREATE FUNCTION kursaha_cohort.additions_made() RETURNS event_trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -313,7 +313,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.additions_made() IS 'Keeps additions to cohort_event and cohort_customer for dumps, and makes them when a dump is restored';
+COMMENT ON FUNCTION kursaha_cohort.additions_made() IS 'Records additions to cohort_event and cohort_customer for dumps, and creates them when a dump is restored';
 
 -- pg_restore --clean drops what a dump holds: the kept parts before what they need, such as a type or a table that is referred
 -- to. Then the parts of the table itself must not stand in the way.
@@ -362,19 +362,19 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.additions_dropped() IS 'Drops additions to cohort_event and cohort_customer when pg_restore drops what is kept of them';
+COMMENT ON FUNCTION kursaha_cohort.additions_dropped() IS 'Drops additions to cohort_event and cohort_customer when pg_restore drops the objects that record them';
 
 CREATE EVENT TRIGGER cohort_table_cleaned ON sql_drop
     EXECUTE FUNCTION kursaha_cohort.additions_dropped();
 ALTER EVENT TRIGGER cohort_table_cleaned ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cohort_table_cleaned IS 'Lets pg_restore --clean drop what additions to the extension''s tables need';
+COMMENT ON EVENT TRIGGER cohort_table_cleaned IS 'Allows pg_restore --clean to drop objects that additions to the extension''s tables depend on';
 
 -- Fires after cohort_table_altered, by its name.
 CREATE EVENT TRIGGER cohort_table_extended ON ddl_command_end
     WHEN TAG IN ('ALTER TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER', 'DROP TRIGGER', 'CREATE INDEX', 'ALTER INDEX', 'DROP INDEX', 'CREATE TYPE', 'COMMENT')
     EXECUTE FUNCTION kursaha_cohort.additions_made();
 ALTER EVENT TRIGGER cohort_table_extended ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cohort_table_extended IS 'Keeps additions to the extension''s tables for dumps';
+COMMENT ON EVENT TRIGGER cohort_table_extended IS 'Records additions to the extension''s tables for dumps';
 
 -- Every relation is there.
 -- Upgrades repeat this.

@@ -19,7 +19,7 @@ BEGIN
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.number_columns() IS 'Finds the numbers of a capture''s columns by their names';
+COMMENT ON FUNCTION kursaha_cohort.number_columns() IS 'Sets the column numbers of a capture from the column names';
 
 -- A restored table has other numbers than the one of the dump.
 CREATE FUNCTION kursaha_cohort.renumber_columns(changed oid[]) RETURNS void
@@ -43,43 +43,43 @@ BEGIN
           IS DISTINCT FROM (n.customer, n.occurred, n.data, n.updates);
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.renumber_columns(oid[]) IS 'Sets the numbers of the columns of the captures of some tables, or of all, by their names';
+COMMENT ON FUNCTION kursaha_cohort.renumber_columns(oid[]) IS 'Sets the column numbers of the captures of the given tables, or of all, from the column names';
 
 CREATE TRIGGER number_columns BEFORE INSERT ON kursaha_cohort.capture
     FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.number_columns();
 ALTER TABLE kursaha_cohort.capture ENABLE ALWAYS TRIGGER number_columns;
-COMMENT ON TRIGGER number_columns ON kursaha_cohort.capture IS 'Finds the numbers of the columns, also of restored captures';
+COMMENT ON TRIGGER number_columns ON kursaha_cohort.capture IS 'Sets the column numbers, also of restored captures';
 
 CREATE FUNCTION kursaha_cohort.captures_changed() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_captures_changed';
-COMMENT ON FUNCTION kursaha_cohort.captures_changed() IS 'Tells all backends to read captures again';
+COMMENT ON FUNCTION kursaha_cohort.captures_changed() IS 'Invalidates the captures that backends have cached';
 
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kursaha_cohort.capture
     FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.captures_changed();
 ALTER TABLE kursaha_cohort.capture ENABLE ALWAYS TRIGGER changed;
-COMMENT ON TRIGGER changed ON kursaha_cohort.capture IS 'Tells all backends to read captures again';
+COMMENT ON TRIGGER changed ON kursaha_cohort.capture IS 'Invalidates the captures that backends have cached';
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kursaha_cohort.capture_leaf
     FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.captures_changed();
 ALTER TABLE kursaha_cohort.capture_leaf ENABLE ALWAYS TRIGGER changed;
-COMMENT ON TRIGGER changed ON kursaha_cohort.capture_leaf IS 'Tells all backends to read captures again';
+COMMENT ON TRIGGER changed ON kursaha_cohort.capture_leaf IS 'Invalidates the captures that backends have cached';
 
 -- The rights of whoever writes the application's table: casts, domains and triggers that others made run as for any
 -- trigger. Only the insert into cohort_event is below the privilege check.
 CREATE FUNCTION kursaha_cohort.capture_row() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_capture_row';
-COMMENT ON FUNCTION kursaha_cohort.capture_row() IS 'Records a changed row of an application table as an event or profile; what cannot be one is skipped and counted';
+COMMENT ON FUNCTION kursaha_cohort.capture_row() IS 'Records a changed row of an application table as an event or profile; a row that cannot be recorded is skipped and counted';
 
 CREATE FUNCTION kursaha_cohort.ended_now() RETURNS text
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'ended_now_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.ended_now() IS 'Which transactions have ended at this moment, as a pg_snapshot that counts this transaction as running';
+COMMENT ON FUNCTION kursaha_cohort.ended_now() IS 'The transactions that have ended now, as a pg_snapshot in which the current transaction is still running';
 
 CREATE FUNCTION kursaha_cohort.cohort_keep_rows(capture_id bigint, relation oid, own boolean) RETURNS bigint
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'keep_rows_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.cohort_keep_rows(bigint, oid, boolean) IS 'Keeps rows for a backfill: those that this transaction wrote, or all that are unrecorded; returns how many';
+COMMENT ON FUNCTION kursaha_cohort.cohort_keep_rows(bigint, oid, boolean) IS 'Saves rows for a backfill: the rows that this transaction wrote, or all unrecorded rows; returns the number of rows';
 
 CREATE FUNCTION kursaha_cohort.cohort_backfill_rows(capture_id bigint, at_most bigint) RETURNS bigint
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'backfill_rows_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.cohort_backfill_rows(bigint, bigint) IS 'Records rows older than their capture, at most a number; returns how many';
+COMMENT ON FUNCTION kursaha_cohort.cohort_backfill_rows(bigint, bigint) IS 'Records rows older than their capture, up to a number of rows; returns the number of recorded rows';
 
 CREATE FUNCTION kursaha_cohort.capture_leaves(source regclass) RETURNS SETOF oid
     LANGUAGE plpgsql STABLE PARALLEL SAFE STRICT SET search_path = pg_catalog, pg_temp
@@ -90,7 +90,7 @@ BEGIN
               WHERE t.isleaf AND c.relkind = 'r';
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.capture_leaves(regclass) IS 'The tables that hold the rows of a table: itself, or its partitions';
+COMMENT ON FUNCTION kursaha_cohort.capture_leaves(regclass) IS 'The tables that contain the rows of a table: the table itself, or its partitions';
 
 -- Called while a lock keeps writers out, after the triggers exist.
 CREATE FUNCTION kursaha_cohort.begin_leaves(capture kursaha_cohort.capture) RETURNS void
@@ -122,7 +122,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.begin_leaves(kursaha_cohort.capture) IS 'Remembers which rows a capture''s tables hold before their triggers see any';
+COMMENT ON FUNCTION kursaha_cohort.begin_leaves(kursaha_cohort.capture) IS 'Records which rows the tables of a capture contained before the triggers were created';
 
 -- Afterwards it is not known which partition came before the others. Place -1 tells these rows from recorded ones.
 CREATE FUNCTION kursaha_cohort.restored_leaves() RETURNS void
@@ -136,7 +136,7 @@ BEGIN
       AND NOT EXISTS (SELECT FROM kursaha_cohort.capture_leaf l WHERE l.capture_id = c.capture_id);
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.restored_leaves() IS 'Remembers which partitions a restored capture has, so that only partitions attached later are backfilled';
+COMMENT ON FUNCTION kursaha_cohort.restored_leaves() IS 'Records the partitions of a restored capture, so that only partitions attached later are backfilled';
 
 CREATE FUNCTION kursaha_cohort.capture_restored() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -152,7 +152,7 @@ COMMENT ON FUNCTION kursaha_cohort.capture_restored() IS 'Calls restored_leaves 
 CREATE TRIGGER capture_restored AFTER INSERT ON kursaha_cohort.capture
     FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.capture_restored();
 ALTER TABLE kursaha_cohort.capture ENABLE ALWAYS TRIGGER capture_restored;
-COMMENT ON TRIGGER capture_restored ON kursaha_cohort.capture IS 'Remembers the partitions of restored captures';
+COMMENT ON TRIGGER capture_restored ON kursaha_cohort.capture IS 'Records the partitions of restored captures';
 
 CREATE FUNCTION kursaha_cohort.capture_events(
     "on" text, OUT on_insert boolean, OUT on_update boolean, OUT on_delete boolean, OUT update_columns name[]
@@ -199,7 +199,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.capture_events(text) IS 'Reads the argument "on" of cohort_capture';
+COMMENT ON FUNCTION kursaha_cohort.capture_events(text) IS 'Parses the argument "on" of cohort_capture';
 
 CREATE FUNCTION kursaha_cohort.check_source(source regclass) RETURNS void
     LANGUAGE plpgsql STABLE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -216,7 +216,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.check_source(regclass) IS 'Raises an error when a relation cannot be captured';
+COMMENT ON FUNCTION kursaha_cohort.check_source(regclass) IS 'Raises an error if a relation cannot be captured';
 
 CREATE FUNCTION kursaha_cohort.check_capture_columns(
     source regclass, customer_column name, occurred_at_column name, data_columns name[], update_columns name[]
@@ -254,7 +254,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.check_capture_columns(regclass, name, name, name[], name[]) IS 'Raises an error when a table has not the columns that a capture is to read';
+COMMENT ON FUNCTION kursaha_cohort.check_capture_columns(regclass, name, name, name[], name[]) IS 'Raises an error if a table does not have the columns of a capture';
 
 -- The triggers of a capture. Their names order them: arrival sees a row that moved between partitions before capture does.
 -- The condition stands in triggers of its own, which never fire: in the WHEN clause of one that does, an error of it would
@@ -317,7 +317,7 @@ BEGIN
     END;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.check_condition(regclass, text, text) IS 'Raises an error when a text is not one SQL condition on a table''s rows';
+COMMENT ON FUNCTION kursaha_cohort.check_condition(regclass, text, text) IS 'Raises an error if a text is not a single SQL condition on the rows of a table';
 
 CREATE FUNCTION kursaha_cohort.begin_capture(
     source regclass, event_type text, customer_column name, occurred_at_column name, data_columns name[],
@@ -408,7 +408,7 @@ BEGIN
                                         when_condition, "on", timezone, backfill_within);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_capture(regclass, text, name, name, name[], text, text, text, interval) IS 'Records every row inserted into a table as an event from now on, and what else "on" names: update, update of COLUMN, delete. Rows that cannot be events are skipped and counted. when_condition is SQL on NEW and OLD; timezone is where times without a zone are read. Returns the capture''s id';
+COMMENT ON FUNCTION @extschema@.cohort_capture(regclass, text, name, name, name[], text, text, text, interval) IS 'Starts recording the rows of a table as events: inserted rows, and the other commands in "on" (update, update of COLUMN, delete). Rows that cannot be stored as events are skipped and counted. when_condition is an SQL condition on NEW and OLD; timezone is the zone of times without a zone. Returns the id of the capture';
 
 CREATE FUNCTION kursaha_cohort.find_capture(source regclass, event_type text) RETURNS kursaha_cohort.capture
     LANGUAGE plpgsql STABLE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -431,7 +431,7 @@ BEGIN
     RETURN found_one;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.find_capture(regclass, text) IS 'The capture of a table as an event type, or an error that lists those there are';
+COMMENT ON FUNCTION kursaha_cohort.find_capture(regclass, text) IS 'The capture of a table as an event type, or an error that lists the existing captures';
 
 CREATE FUNCTION kursaha_cohort.drop_capture_triggers(capture kursaha_cohort.capture) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -471,7 +471,7 @@ BEGIN
     DELETE FROM kursaha_cohort.capture c WHERE c.capture_id = capture.capture_id;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_release(regclass, text) IS 'Ends a capture; the events recorded stay';
+COMMENT ON FUNCTION @extschema@.cohort_release(regclass, text) IS 'Ends a capture; the recorded events stay';
 
 CREATE FUNCTION @extschema@.cohort_backfill(source regclass, event_type text, at_most bigint DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -509,7 +509,7 @@ BEGIN
     RETURN recorded;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_backfill(regclass, text, bigint) IS 'Records the rows that a table held before its capture, once each, as they were then; returns how many. at_most makes a batch: call it again until it returns 0';
+COMMENT ON FUNCTION @extschema@.cohort_backfill(regclass, text, bigint) IS 'Records each row that a table contained before its capture once, as it was then; returns the number of rows. at_most limits the rows of a call: repeat it until it returns 0';
 
 CREATE FUNCTION kursaha_cohort.fold_capture_counts() RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -524,7 +524,7 @@ BEGIN
     SELECT g.capture_id, g.outcome, g.state, sum(g.rows), max(g.last_at) FROM gone g GROUP BY 1, 2, 3;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.fold_capture_counts() IS 'Adds up the counts of captures, without waiting for anybody';
+COMMENT ON FUNCTION kursaha_cohort.fold_capture_counts() IS 'Adds up the counters of captures, without waiting for locks';
 
 -- Profiles -------------------------------------------------------------------------------------------------------------
 
@@ -543,7 +543,7 @@ BEGIN
     RETURN kursaha_cohort.begin_capture(source, NULL, customer_column, NULL, data_columns, when_condition, "on", timezone, NULL);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_capture_profile(regclass, name, name[], text, text, text) IS 'Merges every row inserted into or updated in a table into the profile of its customer from now on: a column that is NULL is removed from the profile. With delete in "on", a deleted row takes its properties out, and a profile without any goes. Returns the capture''s id';
+COMMENT ON FUNCTION @extschema@.cohort_capture_profile(regclass, name, name[], text, text, text) IS 'Starts merging inserted and updated rows of a table into the profiles of their customers: a column that is NULL is removed from the profile. With delete in "on", a deleted row removes its properties from the profile, and a profile without properties is deleted. Returns the id of the capture';
 
 CREATE FUNCTION kursaha_cohort.find_profile_capture(source regclass) RETURNS kursaha_cohort.capture
     LANGUAGE plpgsql STABLE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -589,4 +589,4 @@ BEGIN
     RETURN merged;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_backfill_profile(regclass) IS 'Merges all rows that a table holds into profiles; returns how many. Once more changes nothing, unless a profile was changed otherwise';
+COMMENT ON FUNCTION @extschema@.cohort_backfill_profile(regclass) IS 'Merges all rows of a table into profiles; returns the number of rows. A second call changes nothing, unless a profile was changed by other means';

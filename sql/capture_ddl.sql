@@ -4,12 +4,12 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE FUNCTION kursaha_cohort.before_alter() RETURNS event_trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_before_alter';
-COMMENT ON FUNCTION kursaha_cohort.before_alter() IS 'Keeps the rows that a backfill is yet to record, before ALTER TABLE writes them again';
+COMMENT ON FUNCTION kursaha_cohort.before_alter() IS 'Saves rows that a backfill has not recorded yet, before ALTER TABLE rewrites them';
 
 CREATE EVENT TRIGGER cohort_capture_rewrite ON ddl_command_start WHEN TAG IN ('ALTER TABLE')
     EXECUTE FUNCTION kursaha_cohort.before_alter();
 ALTER EVENT TRIGGER cohort_capture_rewrite ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cohort_capture_rewrite IS 'Keeps the rows that a backfill is yet to record, before ALTER TABLE writes them again';
+COMMENT ON EVENT TRIGGER cohort_capture_rewrite IS 'Saves rows that a backfill has not recorded yet, before ALTER TABLE rewrites them';
 
 -- What became of the columns that a capture numbered.
 CREATE FUNCTION kursaha_cohort.follow_columns(changed oid[]) RETURNS void
@@ -51,7 +51,7 @@ BEGIN
     PERFORM kursaha_cohort.renumber_columns(changed);
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.follow_columns(oid[]) IS 'Keeps captures in step with renamed and dropped columns of tables';
+COMMENT ON FUNCTION kursaha_cohort.follow_columns(oid[]) IS 'Updates captures after columns of their tables are renamed or dropped';
 
 -- Whoever owns the table may enable its triggers in the ordinary way, as pg_restore --disable-triggers does.
 CREATE FUNCTION kursaha_cohort.keep_capture_triggers(changed oid[]) RETURNS void
@@ -69,7 +69,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.keep_capture_triggers(oid[]) IS 'Has the triggers of captures fire in sessions that replicate, too, after somebody enabled them';
+COMMENT ON FUNCTION kursaha_cohort.keep_capture_triggers(oid[]) IS 'Sets capture triggers to ENABLE ALWAYS again after a user enabled them';
 
 CREATE FUNCTION kursaha_cohort.follow_partitions(capture kursaha_cohort.capture, made oid[]) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -91,7 +91,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.follow_partitions(kursaha_cohort.capture, oid[]) IS 'Remembers which rows attached partitions bring along, and since when detached ones are not captured';
+COMMENT ON FUNCTION kursaha_cohort.follow_partitions(kursaha_cohort.capture, oid[]) IS 'Records the rows of attached partitions, and when partitions were detached';
 
 CREATE FUNCTION kursaha_cohort.follow_tables() RETURNS event_trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -128,12 +128,12 @@ EXCEPTION WHEN OTHERS THEN
         HINT = 'The view cohort_capture_status shows which columns they read; cohort_release and cohort_capture set one up again.';
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.follow_tables() IS 'Keeps captures in step with renamed and dropped columns, and with partitions';
+COMMENT ON FUNCTION kursaha_cohort.follow_tables() IS 'Updates captures after columns are renamed or dropped, and partitions attached or detached';
 
 CREATE EVENT TRIGGER cohort_capture_ddl ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE')
     EXECUTE FUNCTION kursaha_cohort.follow_tables();
 ALTER EVENT TRIGGER cohort_capture_ddl ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cohort_capture_ddl IS 'Keeps captures in step with renamed and dropped columns, and with partitions';
+COMMENT ON EVENT TRIGGER cohort_capture_ddl IS 'Updates captures after columns are renamed or dropped, and partitions attached or detached';
 
 CREATE FUNCTION kursaha_cohort.forget_dropped_sources() RETURNS event_trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -171,8 +171,8 @@ EXCEPTION WHEN OTHERS THEN
         HINT = 'DELETE FROM kursaha_cohort.capture where the source is gone.';
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.forget_dropped_sources() IS 'Ends the captures of dropped tables, and warns of columns that captures have lost';
+COMMENT ON FUNCTION kursaha_cohort.forget_dropped_sources() IS 'Ends the captures of dropped tables, and warns about dropped columns of captures';
 
 CREATE EVENT TRIGGER cohort_capture_drop ON sql_drop EXECUTE FUNCTION kursaha_cohort.forget_dropped_sources();
 ALTER EVENT TRIGGER cohort_capture_drop ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cohort_capture_drop IS 'Ends the captures of dropped tables, and warns of columns that captures have lost';
+COMMENT ON EVENT TRIGGER cohort_capture_drop IS 'Ends the captures of dropped tables, and warns about dropped columns of captures';

@@ -88,22 +88,22 @@ LEFT JOIN LATERAL (
          'skipped_rows says why.')
     ) AS v (n, holds, stops, problem, hint) WHERE v.holds ORDER BY v.n LIMIT 1
 ) p ON true;
-COMMENT ON VIEW @extschema@.cohort_capture_status IS 'The captured tables: what is recorded, what was skipped and why, what is wrong, and how far the backfill is';
+COMMENT ON VIEW @extschema@.cohort_capture_status IS 'The captured tables: recorded and skipped rows, problems with their remedies, and the progress of the backfill';
 COMMENT ON COLUMN @extschema@.cohort_capture_status.source IS 'The application table';
-COMMENT ON COLUMN @extschema@.cohort_capture_status.event_type IS 'The type of the events its rows become; NULL: they become profiles';
-COMMENT ON COLUMN @extschema@.cohort_capture_status."on" IS 'Which changes of rows are recorded';
+COMMENT ON COLUMN @extschema@.cohort_capture_status.event_type IS 'The event type of its rows; NULL: the rows are stored as profiles';
+COMMENT ON COLUMN @extschema@.cohort_capture_status."on" IS 'The commands that are recorded';
 COMMENT ON COLUMN @extschema@.cohort_capture_status.customer_column IS 'The column that holds the customer id';
 COMMENT ON COLUMN @extschema@.cohort_capture_status.occurred_at_column IS 'The column that holds the time; NULL: the time of the write';
 COMMENT ON COLUMN @extschema@.cohort_capture_status.data_columns IS 'The columns that become properties; NULL: all';
-COMMENT ON COLUMN @extschema@.cohort_capture_status.timezone IS 'The zone in which times without one are read';
+COMMENT ON COLUMN @extschema@.cohort_capture_status.timezone IS 'The time zone of times without a zone';
 COMMENT ON COLUMN @extschema@.cohort_capture_status.state IS 'recording; recording, with a problem; or broken';
-COMMENT ON COLUMN @extschema@.cohort_capture_status.problem IS 'What is wrong; NULL: nothing';
-COMMENT ON COLUMN @extschema@.cohort_capture_status.hint IS 'What to do about it';
-COMMENT ON COLUMN @extschema@.cohort_capture_status.recorded IS 'Rows that the triggers recorded';
-COMMENT ON COLUMN @extschema@.cohort_capture_status.skipped IS 'Rows that could not be recorded';
-COMMENT ON COLUMN @extschema@.cohort_capture_status.skipped_rows IS 'The number of skipped rows by reason; no value of a row is in it';
-COMMENT ON COLUMN @extschema@.cohort_capture_status.last_skipped_at IS 'When a row was skipped last';
-COMMENT ON COLUMN @extschema@.cohort_capture_status.backfill IS 'Whether rows older than the capture are left: possible, done, too late, or unknown after a restore';
-COMMENT ON COLUMN @extschema@.cohort_capture_status.backfilled IS 'Rows that cohort_backfill recorded';
+COMMENT ON COLUMN @extschema@.cohort_capture_status.problem IS 'The problem; NULL: none';
+COMMENT ON COLUMN @extschema@.cohort_capture_status.hint IS 'The remedy';
+COMMENT ON COLUMN @extschema@.cohort_capture_status.recorded IS 'Number of rows recorded by the triggers';
+COMMENT ON COLUMN @extschema@.cohort_capture_status.skipped IS 'Number of rows that could not be recorded';
+COMMENT ON COLUMN @extschema@.cohort_capture_status.skipped_rows IS 'The number of skipped rows by reason, without values of rows';
+COMMENT ON COLUMN @extschema@.cohort_capture_status.last_skipped_at IS 'The time when a row was last skipped';
+COMMENT ON COLUMN @extschema@.cohort_capture_status.backfill IS 'State of the backfill of rows older than the capture: possible, done, too late, or unknown after a restore';
+COMMENT ON COLUMN @extschema@.cohort_capture_status.backfilled IS 'Number of rows recorded by cohort_backfill';
 COMMENT ON COLUMN @extschema@.cohort_capture_status.backfill_blocks_left IS 'Blocks of the table that a backfill has not read yet';
-COMMENT ON COLUMN @extschema@.cohort_capture_status.backfill_until IS 'Until when cohort_backfill may record them';
+COMMENT ON COLUMN @extschema@.cohort_capture_status.backfill_until IS 'The time until which cohort_backfill can record them';

@@ -32,11 +32,11 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.cohorts_deleted() IS 'Removes all that belongs to deleted cohorts; refuses if another cohort names one';
+COMMENT ON FUNCTION kursaha_cohort.cohorts_deleted() IS 'Deletes all data of deleted cohorts; raises an error if the rule of another cohort refers to one of them';
 
 CREATE TRIGGER deleted AFTER DELETE ON kursaha_cohort.cohort REFERENCING OLD TABLE AS gone
     FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.cohorts_deleted();
-COMMENT ON TRIGGER deleted ON kursaha_cohort.cohort IS 'Removes all that belongs to deleted cohorts';
+COMMENT ON TRIGGER deleted ON kursaha_cohort.cohort IS 'Deletes all data of deleted cohorts';
 
 CREATE FUNCTION kursaha_cohort.refreshes_deleted() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -46,11 +46,11 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.refreshes_deleted() IS 'Removes the membership changes of deleted refreshes';
+COMMENT ON FUNCTION kursaha_cohort.refreshes_deleted() IS 'Deletes the membership changes of deleted refreshes';
 
 CREATE TRIGGER deleted AFTER DELETE ON kursaha_cohort.refresh REFERENCING OLD TABLE AS gone
     FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.refreshes_deleted();
-COMMENT ON TRIGGER deleted ON kursaha_cohort.refresh IS 'Removes the membership changes of deleted refreshes';
+COMMENT ON TRIGGER deleted ON kursaha_cohort.refresh IS 'Deletes the membership changes of deleted refreshes';
 
 CREATE FUNCTION kursaha_cohort.captures_deleted() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -71,8 +71,8 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.captures_deleted() IS 'Removes what is kept for deleted captures';
+COMMENT ON FUNCTION kursaha_cohort.captures_deleted() IS 'Deletes the saved rows of deleted captures';
 
 CREATE TRIGGER deleted AFTER DELETE ON kursaha_cohort.capture REFERENCING OLD TABLE AS gone
     FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.captures_deleted();
-COMMENT ON TRIGGER deleted ON kursaha_cohort.capture IS 'Removes what is kept for deleted captures';
+COMMENT ON TRIGGER deleted ON kursaha_cohort.capture IS 'Deletes the saved rows of deleted captures';

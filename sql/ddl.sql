@@ -12,12 +12,12 @@ CREATE TABLE kursaha_cohort.own_relation (
     triggers jsonb NOT NULL,
     parts name[] NOT NULL
 );
-COMMENT ON TABLE kursaha_cohort.own_relation IS 'The extension''s tables and views as it made them, by which DDL on them is known';
+COMMENT ON TABLE kursaha_cohort.own_relation IS 'The tables and views of the extension as they were created, to detect DDL on them';
 COMMENT ON COLUMN kursaha_cohort.own_relation.relation IS 'The table or view';
-COMMENT ON COLUMN kursaha_cohort.own_relation.name IS 'Its name, which it keeps';
+COMMENT ON COLUMN kursaha_cohort.own_relation.name IS 'Its name, which must not change';
 COMMENT ON COLUMN kursaha_cohort.own_relation.is_public IS 'Whether it is in the schema that CREATE EXTENSION chose, and not in kursaha_cohort';
 COMMENT ON COLUMN kursaha_cohort.own_relation.columns IS 'Its columns: number, name and type';
-COMMENT ON COLUMN kursaha_cohort.own_relation.triggers IS 'Its triggers'' functions, and in which sessions each fires: A, O or R, as in pg_trigger.tgenabled';
+COMMENT ON COLUMN kursaha_cohort.own_relation.triggers IS 'The functions of its triggers, with the value of pg_trigger.tgenabled (A, O or R) of each';
 COMMENT ON COLUMN kursaha_cohort.own_relation.parts IS 'Its indexes and constraints';
 
 CREATE FUNCTION kursaha_cohort.columns_of(relation oid) RETURNS text[]
@@ -93,7 +93,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.check_own_relation(kursaha_cohort.own_relation) IS 'Refuses DDL that took a name, a column or the durability from one of the extension''s relations';
+COMMENT ON FUNCTION kursaha_cohort.check_own_relation(kursaha_cohort.own_relation) IS 'Raises an error for DDL that renamed a relation of the extension, changed a required column, or made the relation unlogged';
 
 -- ENABLE TRIGGER leaves a trigger that fires in every session as one that does not in replicas': it is set again.
 CREATE FUNCTION kursaha_cohort.keep_triggers(own kursaha_cohort.own_relation) RETURNS void
@@ -160,7 +160,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.keep_triggers(kursaha_cohort.own_relation) IS 'Keeps the extension''s triggers as it made them after DDL, and takes all rows out of the index where they do not follow changes';
+COMMENT ON FUNCTION kursaha_cohort.keep_triggers(kursaha_cohort.own_relation) IS 'Restores the extension''s triggers after DDL, and empties the index if they did not see changes';
 
 CREATE FUNCTION kursaha_cohort.table_altered() RETURNS event_trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -194,13 +194,13 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.table_altered() IS 'Refuses DDL that the extension''s tables do not survive, and keeps their triggers';
+COMMENT ON FUNCTION kursaha_cohort.table_altered() IS 'Refuses DDL that would break the extension''s tables, and restores their triggers';
 
 CREATE EVENT TRIGGER cohort_table_altered ON ddl_command_end
     WHEN TAG IN ('ALTER TABLE', 'ALTER VIEW', 'ALTER TRIGGER', 'CREATE TRIGGER', 'DROP TRIGGER', 'ALTER SEQUENCE')
     EXECUTE FUNCTION kursaha_cohort.table_altered();
 ALTER EVENT TRIGGER cohort_table_altered ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cohort_table_altered IS 'Keeps the extension''s tables and their triggers as it needs them';
+COMMENT ON EVENT TRIGGER cohort_table_altered IS 'Protects the extension''s tables and their triggers from DDL';
 
 -- ALTER TABLE that computes a column anew, or makes the table unlogged, changes what was sealed without any row trigger.
 CREATE FUNCTION kursaha_cohort.table_rewritten() RETURNS event_trigger
@@ -224,12 +224,12 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.table_rewritten() IS 'Takes all rows out of the index when ALTER TABLE computes a column of cohort_event or cohort_customer anew, or makes them unlogged or logged';
+COMMENT ON FUNCTION kursaha_cohort.table_rewritten() IS 'Empties the index when ALTER TABLE rewrites a column of cohort_event or cohort_customer, or makes the table unlogged or logged';
 
 CREATE EVENT TRIGGER cohort_table_rewritten ON table_rewrite
     EXECUTE FUNCTION kursaha_cohort.table_rewritten();
 ALTER EVENT TRIGGER cohort_table_rewritten ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cohort_table_rewritten IS 'Takes rows out of the index whose columns are computed anew';
+COMMENT ON EVENT TRIGGER cohort_table_rewritten IS 'Empties the index when ALTER TABLE rewrites its tables';
 
 -- pg_dump writes the privileges of the extension's objects as what differs from those that CREATE EXTENSION gave, and
 -- REASSIGN OWNED leaves the former owner's name in these: without that role the dump could not be restored.
@@ -265,7 +265,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.follow_owner() IS 'Sets the present owner of the extension in the privileges that its objects had at first, after REASSIGN OWNED';
+COMMENT ON FUNCTION kursaha_cohort.follow_owner() IS 'Replaces the owner in the initial privileges of the extension''s objects by the current owner, after REASSIGN OWNED';
 
 CREATE FUNCTION kursaha_cohort.owner_changed() RETURNS event_trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -278,18 +278,18 @@ EXCEPTION WHEN OTHERS THEN
         HINT = 'Keep that role, or restore dumps with --no-privileges.';
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.owner_changed() IS 'Calls follow_owner where a role is about to go';
+COMMENT ON FUNCTION kursaha_cohort.owner_changed() IS 'Calls follow_owner before a role is dropped';
 
 -- REASSIGN OWNED fires no event trigger, DROP OWNED, which comes after it, does. Where it is left out the worker follows.
 CREATE EVENT TRIGGER cohort_owner_changed ON ddl_command_end WHEN TAG IN ('DROP OWNED')
     EXECUTE FUNCTION kursaha_cohort.owner_changed();
 ALTER EVENT TRIGGER cohort_owner_changed ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cohort_owner_changed IS 'Lets dumps be restored after the owner of the extension is another role';
+COMMENT ON EVENT TRIGGER cohort_owner_changed IS 'Keeps dumps restorable after a change of the extension''s owner';
 
 CREATE TRIGGER not_replicated BEFORE INSERT OR UPDATE OR DELETE ON kursaha_cohort.own_relation
     FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.not_replicated();
 ALTER TABLE kursaha_cohort.own_relation ENABLE REPLICA TRIGGER not_replicated;
-COMMENT ON TRIGGER not_replicated ON kursaha_cohort.own_relation IS 'Each server has relations of its own';
+COMMENT ON TRIGGER not_replicated ON kursaha_cohort.own_relation IS 'Discards replicated rows: each server has its own relations';
 
 -- A publication of all tables takes updates and deletes only of tables whose rows it can name.
 -- Upgrades repeat this.
@@ -326,4 +326,4 @@ BEGIN ATOMIC
     WHERE e.extname = 'kursaha_cohort'
     ON CONFLICT (relation) DO UPDATE SET triggers = EXCLUDED.triggers;
 END;
-COMMENT ON FUNCTION kursaha_cohort.note_relations() IS 'Notes the extension''s tables and views as they are';
+COMMENT ON FUNCTION kursaha_cohort.note_relations() IS 'Records the current state of the extension''s tables and views';

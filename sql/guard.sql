@@ -28,9 +28,9 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.refuse_triggers() IS 'Refuses triggers on internal tables to everyone but superusers';
+COMMENT ON FUNCTION kursaha_cohort.refuse_triggers() IS 'Raises an error if a role that is not a superuser creates a trigger on an internal table';
 
 CREATE EVENT TRIGGER cohort_guard ON ddl_command_end WHEN TAG IN ('CREATE TRIGGER')
     EXECUTE FUNCTION kursaha_cohort.refuse_triggers();
 ALTER EVENT TRIGGER cohort_guard ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cohort_guard IS 'Refuses triggers on internal tables, which are written with the rights of the extension''s owner';
+COMMENT ON EVENT TRIGGER cohort_guard IS 'Prevents triggers on internal tables, which are written with the rights of the extension''s owner';

@@ -14,19 +14,19 @@ CREATE TABLE kursaha_cohort.index_state (
     sum integer NOT NULL DEFAULT 0
 );
 INSERT INTO kursaha_cohort.index_state DEFAULT VALUES;
-COMMENT ON TABLE kursaha_cohort.index_state IS 'The state of the index: one row. Sealing, merging and clearing update it, so that they come one after the other';
-COMMENT ON COLUMN kursaha_cohort.index_state.only_row IS 'True: there is one row';
-COMMENT ON COLUMN kursaha_cohort.index_state.watermark IS 'Rows stamped below are in segments, rows from it on are the tail';
-COMMENT ON COLUMN kursaha_cohort.index_state.customers IS 'How many ordinals are given out';
-COMMENT ON COLUMN kursaha_cohort.index_state.hash_key IS 'Key of the hashes by which segments find a customer';
-COMMENT ON COLUMN kursaha_cohort.index_state.removed IS 'Whether events or profiles were ever taken out, so that an ordinal may belong to nobody';
-COMMENT ON COLUMN kursaha_cohort.index_state.erasures IS 'Counts the times that customers lost their ordinals: what backends remember of ordinals is void then';
-COMMENT ON COLUMN kursaha_cohort.index_state.changes IS 'Counts what changed the index';
-COMMENT ON COLUMN kursaha_cohort.index_state.sealed_at IS 'When it was last sealed';
-COMMENT ON COLUMN kursaha_cohort.index_state.sum IS 'CRC-32 of the state and of the table segment, which kursaha_cohort.index_sum() computes; where it is another, the index is damaged';
+COMMENT ON TABLE kursaha_cohort.index_state IS 'The state of the index: one row. Sealing, merging and clearing update it and are thereby serialized';
+COMMENT ON COLUMN kursaha_cohort.index_state.only_row IS 'Always true; ensures that the table has one row';
+COMMENT ON COLUMN kursaha_cohort.index_state.watermark IS 'Rows with a lower stamp are in segments, all others in the tail';
+COMMENT ON COLUMN kursaha_cohort.index_state.customers IS 'Number of assigned ordinals';
+COMMENT ON COLUMN kursaha_cohort.index_state.hash_key IS 'Secret key of the hashes by which segments look up a customer';
+COMMENT ON COLUMN kursaha_cohort.index_state.removed IS 'Whether events or profiles were ever removed, so that an ordinal may belong to no customer';
+COMMENT ON COLUMN kursaha_cohort.index_state.erasures IS 'Number of erasures of ordinals; a change invalidates the ordinals that backends have cached';
+COMMENT ON COLUMN kursaha_cohort.index_state.changes IS 'Number of changes of the index';
+COMMENT ON COLUMN kursaha_cohort.index_state.sealed_at IS 'Time of the last sealing';
+COMMENT ON COLUMN kursaha_cohort.index_state.sum IS 'CRC-32 of the state and of the table segment, as kursaha_cohort.index_sum() computes it; if it differs, the index is damaged';
 
 CREATE SEQUENCE kursaha_cohort.segment_id AS bigint;
-COMMENT ON SEQUENCE kursaha_cohort.segment_id IS 'Ids of segments; none comes twice, whatever is rolled back, because backends remember headers by them';
+COMMENT ON SEQUENCE kursaha_cohort.segment_id IS 'Ids of segments; never reused, even after a rollback, because backends cache headers by id';
 
 CREATE TABLE kursaha_cohort.segment (
     segment_id bigint PRIMARY KEY,
@@ -40,14 +40,14 @@ CREATE TABLE kursaha_cohort.segment (
     first_at timestamptz,
     last_at timestamptz
 );
-COMMENT ON TABLE kursaha_cohort.segment IS 'The segments of the index; docs/SEGMENT.md describes their bytes';
+COMMENT ON TABLE kursaha_cohort.segment IS 'The segments of the index; docs/SEGMENT.md describes their format';
 COMMENT ON COLUMN kursaha_cohort.segment.segment_id IS 'Identity';
-COMMENT ON COLUMN kursaha_cohort.segment.kind IS 'What it holds: events, profiles or customers (who has which ordinal)';
+COMMENT ON COLUMN kursaha_cohort.segment.kind IS 'Its content: events, profiles or customers (the map from customer to ordinal)';
 COMMENT ON COLUMN kursaha_cohort.segment.position IS 'Newer segments have higher positions';
-COMMENT ON COLUMN kursaha_cohort.segment.stamp_from IS 'Its rows are stamped from this transaction on';
-COMMENT ON COLUMN kursaha_cohort.segment.stamp_to IS 'Its rows are stamped below this transaction';
-COMMENT ON COLUMN kursaha_cohort.segment.rows IS 'How many rows it has, dead ones included';
-COMMENT ON COLUMN kursaha_cohort.segment.dead IS 'How many of them are gone';
+COMMENT ON COLUMN kursaha_cohort.segment.stamp_from IS 'Lowest stamp of its rows';
+COMMENT ON COLUMN kursaha_cohort.segment.stamp_to IS 'Upper bound of the stamps of its rows, exclusive';
+COMMENT ON COLUMN kursaha_cohort.segment.rows IS 'Number of rows, dead rows included';
+COMMENT ON COLUMN kursaha_cohort.segment.dead IS 'Number of dead rows';
 COMMENT ON COLUMN kursaha_cohort.segment.bytes IS 'Its size';
 COMMENT ON COLUMN kursaha_cohort.segment.first_at IS 'The time of its earliest event';
 COMMENT ON COLUMN kursaha_cohort.segment.last_at IS 'The time of its latest event';
@@ -55,7 +55,7 @@ COMMENT ON COLUMN kursaha_cohort.segment.last_at IS 'The time of its latest even
 -- What changes the state or the segments writes the new sum in the same transaction.
 CREATE FUNCTION kursaha_cohort.index_sum() RETURNS integer
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'index_sum_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.index_sum() IS 'CRC-32 of index_state and segment as this transaction has left them: what index_state.sum ought to be; NULL where they make no sense';
+COMMENT ON FUNCTION kursaha_cohort.index_sum() IS 'CRC-32 of index_state and segment as the current transaction sees them, the expected value of index_state.sum; NULL if they are invalid';
 
 CREATE TABLE kursaha_cohort.segment_page (
     segment_id bigint NOT NULL,
@@ -68,10 +68,10 @@ ALTER TABLE kursaha_cohort.segment_page ALTER bytes SET STORAGE PLAIN;
 -- Where each segment begins, in one small index: a session that opens all segments would read a page of the other for each.
 CREATE INDEX segment_page_first ON kursaha_cohort.segment_page (segment_id) WHERE page = 0;
 COMMENT ON INDEX kursaha_cohort.segment_page_first IS 'The first page of each segment';
-COMMENT ON TABLE kursaha_cohort.segment_page IS 'The bytes of segments, 8,000 a row, each with a checksum';
+COMMENT ON TABLE kursaha_cohort.segment_page IS 'The bytes of segments, 8,000 in a row, with a checksum in each row';
 COMMENT ON COLUMN kursaha_cohort.segment_page.segment_id IS 'The segment';
 COMMENT ON COLUMN kursaha_cohort.segment_page.page IS 'Counted from 0';
-COMMENT ON COLUMN kursaha_cohort.segment_page.bytes IS 'The bytes, then four of checksum';
+COMMENT ON COLUMN kursaha_cohort.segment_page.bytes IS 'The bytes, followed by a checksum of four bytes';
 
 CREATE TABLE kursaha_cohort.segment_dead (
     segment_id bigint NOT NULL,
@@ -79,16 +79,16 @@ CREATE TABLE kursaha_cohort.segment_dead (
     rows bytea NOT NULL,
     PRIMARY KEY (segment_id, event_type)
 );
-COMMENT ON TABLE kursaha_cohort.segment_dead IS 'Rows of segments whose events were updated or deleted since; merging drops them';
+COMMENT ON TABLE kursaha_cohort.segment_dead IS 'Dead rows: rows of segments whose events were updated or deleted; merging removes them';
 COMMENT ON COLUMN kursaha_cohort.segment_dead.segment_id IS 'The segment';
 COMMENT ON COLUMN kursaha_cohort.segment_dead.event_type IS 'The group of the segment';
-COMMENT ON COLUMN kursaha_cohort.segment_dead.rows IS 'The rows, a roaring bitmap in its portable form, then four bytes of checksum';
+COMMENT ON COLUMN kursaha_cohort.segment_dead.rows IS 'The row numbers as a roaring bitmap in portable format, followed by a checksum of four bytes';
 
 CREATE TABLE kursaha_cohort.forgotten (
     customer_id text NOT NULL
 );
-COMMENT ON TABLE kursaha_cohort.forgotten IS 'Customers that cohort_forget erased since the last sealing, which writes their segments anew and empties this';
-COMMENT ON COLUMN kursaha_cohort.forgotten.customer_id IS 'Who';
+COMMENT ON TABLE kursaha_cohort.forgotten IS 'Customers who were erased by cohort_forget since the last sealing. Sealing rewrites their segments and empties this table';
+COMMENT ON COLUMN kursaha_cohort.forgotten.customer_id IS 'The customer id';
 
 CREATE TABLE kursaha_cohort.list_index (
     cohort_id bigint PRIMARY KEY,
@@ -99,14 +99,14 @@ CREATE TABLE kursaha_cohort.list_index (
     known bigint NOT NULL,
     unknown bigint NOT NULL
 );
-COMMENT ON TABLE kursaha_cohort.list_index IS 'Fixed lists whose ids are in the index as ordinals, and what they were made of; where that has changed, the ids themselves are looked up';
+COMMENT ON TABLE kursaha_cohort.list_index IS 'Fixed lists that are stored in the index as ordinals, and the state from which they were built; if that state has changed, the ids are looked up one by one';
 COMMENT ON COLUMN kursaha_cohort.list_index.cohort_id IS 'The fixed list';
-COMMENT ON COLUMN kursaha_cohort.list_index.content IS 'The list''s content then';
-COMMENT ON COLUMN kursaha_cohort.list_index.hash_key IS 'The index''s hash_key then';
-COMMENT ON COLUMN kursaha_cohort.list_index.erasures IS 'The index''s erasures then';
-COMMENT ON COLUMN kursaha_cohort.list_index.customers IS 'How many ordinals were given out then';
-COMMENT ON COLUMN kursaha_cohort.list_index.known IS 'How many of the list''s ids had an ordinal';
-COMMENT ON COLUMN kursaha_cohort.list_index.unknown IS 'How many had none';
+COMMENT ON COLUMN kursaha_cohort.list_index.content IS 'list_chunk.content when the bitmap was built';
+COMMENT ON COLUMN kursaha_cohort.list_index.hash_key IS 'index_state.hash_key when the bitmap was built';
+COMMENT ON COLUMN kursaha_cohort.list_index.erasures IS 'index_state.erasures when the bitmap was built';
+COMMENT ON COLUMN kursaha_cohort.list_index.customers IS 'Number of assigned ordinals when the bitmap was built';
+COMMENT ON COLUMN kursaha_cohort.list_index.known IS 'Number of ids of the list with an ordinal';
+COMMENT ON COLUMN kursaha_cohort.list_index.unknown IS 'Number of ids of the list without an ordinal';
 
 CREATE TABLE kursaha_cohort.list_part (
     cohort_id bigint NOT NULL,
@@ -116,17 +116,17 @@ CREATE TABLE kursaha_cohort.list_part (
     PRIMARY KEY (cohort_id, part)
 );
 ALTER TABLE kursaha_cohort.list_part ALTER bytes SET STORAGE EXTERNAL;
-COMMENT ON TABLE kursaha_cohort.list_part IS 'What list_index speaks of: the ordinals, and the hashes of the ids that have none';
+COMMENT ON TABLE kursaha_cohort.list_part IS 'The bitmaps of list_index: the ordinals, and the hashes of ids without an ordinal';
 COMMENT ON COLUMN kursaha_cohort.list_part.cohort_id IS 'The fixed list';
-COMMENT ON COLUMN kursaha_cohort.list_part.part IS 'From 0 on: a chunk of 65,536 ordinals; below: a part of the hashes';
-COMMENT ON COLUMN kursaha_cohort.list_part.bytes IS 'The ordinals as a roaring bitmap in its portable form; the hashes, 12 bytes each';
+COMMENT ON COLUMN kursaha_cohort.list_part.part IS 'From 0 on: a chunk of 65,536 ordinals; below 0: a part of the hashes';
+COMMENT ON COLUMN kursaha_cohort.list_part.bytes IS 'The ordinals as a roaring bitmap in portable format, or the hashes of 12 bytes each';
 COMMENT ON COLUMN kursaha_cohort.list_part.checksum IS 'The CRC-32 of cohort_id, part and bytes';
 
 -- Where all tables of a database are replicated, the subscriber keeps the index and the logs of its own: what arrives
 -- from another server's index is dropped.
 CREATE FUNCTION kursaha_cohort.not_replicated() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_not_replicated';
-COMMENT ON FUNCTION kursaha_cohort.not_replicated() IS 'Drops rows that replication brings: each server has an index of its own';
+COMMENT ON FUNCTION kursaha_cohort.not_replicated() IS 'Discards replicated rows: each server has its own index';
 
 -- Not inserts into forgotten: whom the publisher forgot the subscriber erases from its own index.
 DO $$
@@ -148,4 +148,4 @@ $$;
 
 CREATE FUNCTION kursaha_cohort.index_problem(OUT problem text, OUT remedy text) RETURNS SETOF record
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'index_problem_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.index_problem() IS 'What keeps the index from being used for anyone, and the remedy; no row when nothing does';
+COMMENT ON FUNCTION kursaha_cohort.index_problem() IS 'The reason why the index cannot be used by anyone, and the remedy; no row if there is none';

@@ -4,20 +4,20 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE FUNCTION kursaha_cohort.plan_question(request internal) RETURNS internal
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'plan_question_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.plan_question(internal) IS 'The planner''s support function of cohort_run, cohort_evaluate and cohort_members: estimates their rows';
+COMMENT ON FUNCTION kursaha_cohort.plan_question(internal) IS 'Planner support function of cohort_run, cohort_evaluate and cohort_members: estimates the number of rows';
 
 -- The planner calls these in place of cohort_run and cohort_evaluate where a query wants few of the members.
 CREATE FUNCTION kursaha_cohort.members_of_cohort(name text, as_of timestamptz, among text[], most bigint)
     RETURNS TABLE (customer_id text)
     LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE COST 10000 ROWS 10
     AS 'MODULE_PATHNAME', 'members_of_cohort_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.members_of_cohort(text, timestamptz, text[], bigint) IS 'The members of a saved cohort that are among some ids, or any of them up to a number; what is NULL does not restrict';
+COMMENT ON FUNCTION kursaha_cohort.members_of_cohort(text, timestamptz, text[], bigint) IS 'The members of a saved cohort among the given ids, up to the given number; an argument that is NULL does not restrict';
 
 CREATE FUNCTION kursaha_cohort.members_of_rule(rule jsonb, as_of timestamptz, among text[], most bigint)
     RETURNS TABLE (customer_id text)
     LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL SAFE COST 10000 ROWS 10
     AS 'MODULE_PATHNAME', 'members_of_rule_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.members_of_rule(jsonb, timestamptz, text[], bigint) IS 'The members that an unsaved rule selects and that are among some ids, or any of them up to a number; what is NULL does not restrict';
+COMMENT ON FUNCTION kursaha_cohort.members_of_rule(jsonb, timestamptz, text[], bigint) IS 'The members of a rule among the given ids, up to the given number; an argument that is NULL does not restrict';
 
 -- In units of cpu_operator_cost: a question about one customer takes some 0.1 to 0.4 ms, one about all of them a few ms,
 -- a statement of plain SQL or a refresh more.
@@ -46,14 +46,14 @@ CREATE FUNCTION @extschema@.cohort_contains(name text, customer_id uuid, as_of t
 BEGIN ATOMIC
     SELECT @extschema@.cohort_contains(name, customer_id::text, as_of);
 END;
-COMMENT ON FUNCTION @extschema@.cohort_contains(text, uuid, timestamptz) IS 'Whether one customer, whose id is a uuid, is in a saved cohort at an instant; reads that customer''s rows only';
+COMMENT ON FUNCTION @extschema@.cohort_contains(text, uuid, timestamptz) IS 'Returns whether a customer with a uuid as id is a member of a saved cohort at an instant; reads only the rows of that customer';
 
 CREATE FUNCTION @extschema@.cohort_contains(name text, customer_id bigint, as_of timestamptz DEFAULT NULL) RETURNS boolean
     LANGUAGE sql STABLE CALLED ON NULL INPUT PARALLEL SAFE COST 10000
 BEGIN ATOMIC
     SELECT @extschema@.cohort_contains(name, customer_id::text, as_of);
 END;
-COMMENT ON FUNCTION @extschema@.cohort_contains(text, bigint, timestamptz) IS 'Whether one customer, whose id is a number, is in a saved cohort at an instant; reads that customer''s rows only';
+COMMENT ON FUNCTION @extschema@.cohort_contains(text, bigint, timestamptz) IS 'Returns whether a customer with a number as id is a member of a saved cohort at an instant; reads only the rows of that customer';
 
 CREATE FUNCTION @extschema@.cohort_why(
     name text, customer_id uuid, as_of timestamptz DEFAULT NULL,
@@ -64,7 +64,7 @@ BEGIN ATOMIC
     SELECT w.path, w.condition, w.holds, w.evidence
     FROM @extschema@.cohort_why(name, customer_id::text, as_of) w;
 END;
-COMMENT ON FUNCTION @extschema@.cohort_why(text, uuid, timestamptz) IS 'For each condition of a cohort, whether one customer, whose id is a uuid, satisfies it, and by which events or values';
+COMMENT ON FUNCTION @extschema@.cohort_why(text, uuid, timestamptz) IS 'Returns for each condition of a cohort whether a customer with a uuid as id satisfies it, and the events or values that decide it';
 
 CREATE FUNCTION @extschema@.cohort_why(
     name text, customer_id bigint, as_of timestamptz DEFAULT NULL,
@@ -75,7 +75,7 @@ BEGIN ATOMIC
     SELECT w.path, w.condition, w.holds, w.evidence
     FROM @extschema@.cohort_why(name, customer_id::text, as_of) w;
 END;
-COMMENT ON FUNCTION @extschema@.cohort_why(text, bigint, timestamptz) IS 'For each condition of a cohort, whether one customer, whose id is a number, satisfies it, and by which events or values';
+COMMENT ON FUNCTION @extschema@.cohort_why(text, bigint, timestamptz) IS 'Returns for each condition of a cohort whether a customer with a number as id satisfies it, and the events or values that decide it';
 
 CREATE FUNCTION @extschema@.cohort_track(
     customer_id uuid, event_type text, data jsonb DEFAULT '{}', occurred_at timestamptz DEFAULT now(),
@@ -85,7 +85,7 @@ CREATE FUNCTION @extschema@.cohort_track(
 BEGIN ATOMIC
     SELECT @extschema@.cohort_track(customer_id::text, event_type, data, occurred_at, event_key);
 END;
-COMMENT ON FUNCTION @extschema@.cohort_track(uuid, text, jsonb, timestamptz, text) IS 'Stores one event of a customer whose id is a uuid and returns its event_id; otherwise as with an id that is a text';
+COMMENT ON FUNCTION @extschema@.cohort_track(uuid, text, jsonb, timestamptz, text) IS 'Stores one event of a customer with a uuid as id, and returns its event_id; like the function with a text as id';
 
 CREATE FUNCTION @extschema@.cohort_track(
     customer_id bigint, event_type text, data jsonb DEFAULT '{}', occurred_at timestamptz DEFAULT now(),
@@ -95,32 +95,32 @@ CREATE FUNCTION @extschema@.cohort_track(
 BEGIN ATOMIC
     SELECT @extschema@.cohort_track(customer_id::text, event_type, data, occurred_at, event_key);
 END;
-COMMENT ON FUNCTION @extschema@.cohort_track(bigint, text, jsonb, timestamptz, text) IS 'Stores one event of a customer whose id is a number and returns its event_id; otherwise as with an id that is a text';
+COMMENT ON FUNCTION @extschema@.cohort_track(bigint, text, jsonb, timestamptz, text) IS 'Stores one event of a customer with a number as id, and returns its event_id; like the function with a text as id';
 
 CREATE FUNCTION @extschema@.cohort_identify(customer_id uuid, profile jsonb) RETURNS void
     LANGUAGE sql VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
 BEGIN ATOMIC
     SELECT @extschema@.cohort_identify(customer_id::text, profile);
 END;
-COMMENT ON FUNCTION @extschema@.cohort_identify(uuid, jsonb) IS 'Creates or merges the profile of a customer whose id is a uuid; a key set to null is removed';
+COMMENT ON FUNCTION @extschema@.cohort_identify(uuid, jsonb) IS 'Creates or merges the profile of a customer with a uuid as id; a key set to null is removed';
 
 CREATE FUNCTION @extschema@.cohort_identify(customer_id bigint, profile jsonb) RETURNS void
     LANGUAGE sql VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
 BEGIN ATOMIC
     SELECT @extschema@.cohort_identify(customer_id::text, profile);
 END;
-COMMENT ON FUNCTION @extschema@.cohort_identify(bigint, jsonb) IS 'Creates or merges the profile of a customer whose id is a number; a key set to null is removed';
+COMMENT ON FUNCTION @extschema@.cohort_identify(bigint, jsonb) IS 'Creates or merges the profile of a customer with a number as id; a key set to null is removed';
 
 CREATE FUNCTION @extschema@.cohort_forget(customer_id uuid, OUT events bigint, OUT profiles bigint, OUT syncs bigint)
     LANGUAGE sql VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
 BEGIN ATOMIC
     SELECT f.events, f.profiles, f.syncs FROM @extschema@.cohort_forget(customer_id::text) f;
 END;
-COMMENT ON FUNCTION @extschema@.cohort_forget(uuid) IS 'Erases a customer whose id is a uuid, as with an id that is a text';
+COMMENT ON FUNCTION @extschema@.cohort_forget(uuid) IS 'Erases a customer with a uuid as id, like the function with a text as id';
 
 CREATE FUNCTION @extschema@.cohort_forget(customer_id bigint, OUT events bigint, OUT profiles bigint, OUT syncs bigint)
     LANGUAGE sql VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
 BEGIN ATOMIC
     SELECT f.events, f.profiles, f.syncs FROM @extschema@.cohort_forget(customer_id::text) f;
 END;
-COMMENT ON FUNCTION @extschema@.cohort_forget(bigint) IS 'Erases a customer whose id is a number, as with an id that is a text';
+COMMENT ON FUNCTION @extschema@.cohort_forget(bigint) IS 'Erases a customer with a number as id, like the function with a text as id';

@@ -7,21 +7,21 @@ FROM kursaha_cohort.worker_problem() w
 -- Where the library is not preloaded that is a choice, unless syncs wait for it.
 WHERE kursaha_cohort.is_preloaded()
    OR EXISTS (SELECT FROM kursaha_cohort.sync s WHERE s.state = 'active' AND s.home = kursaha_cohort.home());
-COMMENT ON VIEW kursaha_cohort.problem_of_workers IS 'Why no background worker comes to this database';
-COMMENT ON COLUMN kursaha_cohort.problem_of_workers.what IS 'What is wrong';
-COMMENT ON COLUMN kursaha_cohort.problem_of_workers.since IS 'Since when';
-COMMENT ON COLUMN kursaha_cohort.problem_of_workers.detail IS 'More about it';
-COMMENT ON COLUMN kursaha_cohort.problem_of_workers.remedy IS 'What to do about it';
+COMMENT ON VIEW kursaha_cohort.problem_of_workers IS 'Reasons why no background worker serves this database';
+COMMENT ON COLUMN kursaha_cohort.problem_of_workers.what IS 'The problem';
+COMMENT ON COLUMN kursaha_cohort.problem_of_workers.since IS 'The time since when';
+COMMENT ON COLUMN kursaha_cohort.problem_of_workers.detail IS 'Details';
+COMMENT ON COLUMN kursaha_cohort.problem_of_workers.remedy IS 'The remedy';
 
 CREATE VIEW kursaha_cohort.problem_of_errors AS
 SELECT pg_catalog.format('the %s fails: %s', e.worker, e.message) AS what, e.since,
     pg_catalog.format('%s times, the last at %s', e.times, e.last_at) AS detail, e.remedy
 FROM kursaha_cohort.worker_error e;
-COMMENT ON VIEW kursaha_cohort.problem_of_errors IS 'Errors that keep a background worker from its work';
-COMMENT ON COLUMN kursaha_cohort.problem_of_errors.what IS 'What is wrong';
-COMMENT ON COLUMN kursaha_cohort.problem_of_errors.since IS 'Since when';
-COMMENT ON COLUMN kursaha_cohort.problem_of_errors.detail IS 'More about it';
-COMMENT ON COLUMN kursaha_cohort.problem_of_errors.remedy IS 'What to do about it';
+COMMENT ON VIEW kursaha_cohort.problem_of_errors IS 'Errors of background workers';
+COMMENT ON COLUMN kursaha_cohort.problem_of_errors.what IS 'The problem';
+COMMENT ON COLUMN kursaha_cohort.problem_of_errors.since IS 'The time since when';
+COMMENT ON COLUMN kursaha_cohort.problem_of_errors.detail IS 'Details';
+COMMENT ON COLUMN kursaha_cohort.problem_of_errors.remedy IS 'The remedy';
 
 CREATE VIEW kursaha_cohort.problem_of_tail AS
 SELECT pg_catalog.format('%s events are not sealed', t.events) AS what, w.since,
@@ -38,11 +38,11 @@ WHERE t.events > 0 AND CASE WHEN kursaha_cohort.is_preloaded()
     THEN w.since < pg_catalog.clock_timestamp() - interval '1 minute' - 3 * pg_catalog.current_setting('kursaha_cohort.seal_interval')::interval
     ELSE t.events > 2 * pg_catalog.current_setting('kursaha_cohort.seal_rows')::bigint
         AND coalesce(w.since < pg_catalog.clock_timestamp() - interval '10 minutes', true) END;
-COMMENT ON VIEW kursaha_cohort.problem_of_tail IS 'Events that should be sealed by now';
-COMMENT ON COLUMN kursaha_cohort.problem_of_tail.what IS 'What is wrong';
-COMMENT ON COLUMN kursaha_cohort.problem_of_tail.since IS 'Since when';
-COMMENT ON COLUMN kursaha_cohort.problem_of_tail.detail IS 'More about it';
-COMMENT ON COLUMN kursaha_cohort.problem_of_tail.remedy IS 'What to do about it';
+COMMENT ON VIEW kursaha_cohort.problem_of_tail IS 'Events that are overdue for sealing';
+COMMENT ON COLUMN kursaha_cohort.problem_of_tail.what IS 'The problem';
+COMMENT ON COLUMN kursaha_cohort.problem_of_tail.since IS 'The time since when';
+COMMENT ON COLUMN kursaha_cohort.problem_of_tail.detail IS 'Details';
+COMMENT ON COLUMN kursaha_cohort.problem_of_tail.remedy IS 'The remedy';
 
 CREATE VIEW kursaha_cohort.problem_of_syncs AS
 SELECT pg_catalog.format('the sync of "%s" to "%s" %s', c.name, d.name,
@@ -65,11 +65,11 @@ LEFT JOIN LATERAL (SELECT l.* FROM kursaha_cohort.sync_run l WHERE l.sync_id = s
                    ORDER BY l.run_id DESC LIMIT 1) l ON true
 WHERE s.state <> 'paused'
   AND (s.home <> kursaha_cohort.home() OR s.state <> 'active' OR s.failures > 0 OR r.run_id IS NOT NULL);
-COMMENT ON VIEW kursaha_cohort.problem_of_syncs IS 'Syncs that do not do their work: held, failed, waiting for someone, set up elsewhere';
-COMMENT ON COLUMN kursaha_cohort.problem_of_syncs.what IS 'What is wrong';
-COMMENT ON COLUMN kursaha_cohort.problem_of_syncs.since IS 'Since when';
-COMMENT ON COLUMN kursaha_cohort.problem_of_syncs.detail IS 'More about it';
-COMMENT ON COLUMN kursaha_cohort.problem_of_syncs.remedy IS 'What to do about it';
+COMMENT ON VIEW kursaha_cohort.problem_of_syncs IS 'Syncs that do not run: held, failed, in need of attention, or disarmed';
+COMMENT ON COLUMN kursaha_cohort.problem_of_syncs.what IS 'The problem';
+COMMENT ON COLUMN kursaha_cohort.problem_of_syncs.since IS 'The time since when';
+COMMENT ON COLUMN kursaha_cohort.problem_of_syncs.detail IS 'Details';
+COMMENT ON COLUMN kursaha_cohort.problem_of_syncs.remedy IS 'The remedy';
 
 CREATE VIEW kursaha_cohort.problem_of_version AS
 SELECT pg_catalog.format('the library is of version %s, the extension of version %s', v.library, e.extversion) AS what,
@@ -77,39 +77,39 @@ SELECT pg_catalog.format('the library is of version %s, the extension of version
     'ALTER EXTENSION kursaha_cohort UPDATE; where the library is the older one, restart the server.' AS remedy
 FROM pg_catalog.pg_extension e, kursaha_cohort.library_version() v (library)
 WHERE e.extname = 'kursaha_cohort' AND e.extversion <> v.library;
-COMMENT ON VIEW kursaha_cohort.problem_of_version IS 'A library and an extension that do not fit together';
-COMMENT ON COLUMN kursaha_cohort.problem_of_version.what IS 'What is wrong';
-COMMENT ON COLUMN kursaha_cohort.problem_of_version.since IS 'Since when';
-COMMENT ON COLUMN kursaha_cohort.problem_of_version.detail IS 'More about it';
-COMMENT ON COLUMN kursaha_cohort.problem_of_version.remedy IS 'What to do about it';
+COMMENT ON VIEW kursaha_cohort.problem_of_version IS 'Different versions of library and extension';
+COMMENT ON COLUMN kursaha_cohort.problem_of_version.what IS 'The problem';
+COMMENT ON COLUMN kursaha_cohort.problem_of_version.since IS 'The time since when';
+COMMENT ON COLUMN kursaha_cohort.problem_of_version.detail IS 'Details';
+COMMENT ON COLUMN kursaha_cohort.problem_of_version.remedy IS 'The remedy';
 
 CREATE VIEW kursaha_cohort.problem_of_index AS
 SELECT pg_catalog.format('the index is not used, plain SQL answers: %s', p.problem) AS what, NULL::timestamptz AS since,
     'Nothing is sealed meanwhile. Answers are exact, and slower.' AS detail, p.remedy
 FROM kursaha_cohort.index_problem() p;
-COMMENT ON VIEW kursaha_cohort.problem_of_index IS 'DDL on cohort_event or cohort_customer that keeps the index from being used';
-COMMENT ON COLUMN kursaha_cohort.problem_of_index.what IS 'What is wrong';
-COMMENT ON COLUMN kursaha_cohort.problem_of_index.since IS 'Since when';
-COMMENT ON COLUMN kursaha_cohort.problem_of_index.detail IS 'More about it';
-COMMENT ON COLUMN kursaha_cohort.problem_of_index.remedy IS 'What to do about it';
+COMMENT ON VIEW kursaha_cohort.problem_of_index IS 'DDL on cohort_event or cohort_customer because of which the index cannot be used';
+COMMENT ON COLUMN kursaha_cohort.problem_of_index.what IS 'The problem';
+COMMENT ON COLUMN kursaha_cohort.problem_of_index.since IS 'The time since when';
+COMMENT ON COLUMN kursaha_cohort.problem_of_index.detail IS 'Details';
+COMMENT ON COLUMN kursaha_cohort.problem_of_index.remedy IS 'The remedy';
 
 CREATE VIEW kursaha_cohort.problem_of_captures AS
 SELECT pg_catalog.format('the capture of %s as %s is %s', c.source, coalesce(quote_literal(c.event_type), 'profiles'), c.state) AS what,
     c.last_skipped_at AS since, c.problem AS detail, c.hint AS remedy
 FROM @extschema@.cohort_capture_status c WHERE c.problem IS NOT NULL;
-COMMENT ON VIEW kursaha_cohort.problem_of_captures IS 'Captures that do not record, or not all';
-COMMENT ON COLUMN kursaha_cohort.problem_of_captures.what IS 'What is wrong';
-COMMENT ON COLUMN kursaha_cohort.problem_of_captures.since IS 'When a row was skipped last';
-COMMENT ON COLUMN kursaha_cohort.problem_of_captures.detail IS 'More about it';
-COMMENT ON COLUMN kursaha_cohort.problem_of_captures.remedy IS 'What to do about it';
+COMMENT ON VIEW kursaha_cohort.problem_of_captures IS 'Captures that record no rows, or skip rows';
+COMMENT ON COLUMN kursaha_cohort.problem_of_captures.what IS 'The problem';
+COMMENT ON COLUMN kursaha_cohort.problem_of_captures.since IS 'The time when a row was last skipped';
+COMMENT ON COLUMN kursaha_cohort.problem_of_captures.detail IS 'Details';
+COMMENT ON COLUMN kursaha_cohort.problem_of_captures.remedy IS 'The remedy';
 
 CREATE TABLE kursaha_cohort.problem_told (
     problem text PRIMARY KEY,
     since timestamptz NOT NULL DEFAULT now()
 );
-COMMENT ON TABLE kursaha_cohort.problem_told IS 'Problems of which the server''s log has a warning, until they are over';
-COMMENT ON COLUMN kursaha_cohort.problem_told.problem IS 'What is wrong, as the view of the problem says it';
-COMMENT ON COLUMN kursaha_cohort.problem_told.since IS 'When the warning was written';
+COMMENT ON TABLE kursaha_cohort.problem_told IS 'Current problems that have been written to the server log';
+COMMENT ON COLUMN kursaha_cohort.problem_told.problem IS 'The problem, as in cohort_problem';
+COMMENT ON COLUMN kursaha_cohort.problem_told.since IS 'Time of the warning';
 
 -- To add a problem: a view of these four columns above, and a line here.
 CREATE VIEW @extschema@.cohort_problem AS
@@ -120,8 +120,8 @@ UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem
 UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_index p
 UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_captures p
 UNION ALL SELECT p.what, p.since, p.detail, p.remedy FROM kursaha_cohort.problem_of_version p;
-COMMENT ON VIEW @extschema@.cohort_problem IS 'What is wrong in this database, since when, and what to do about it; no row where all is well';
-COMMENT ON COLUMN @extschema@.cohort_problem.what IS 'What is wrong';
-COMMENT ON COLUMN @extschema@.cohort_problem.since IS 'Since when, where that is known';
-COMMENT ON COLUMN @extschema@.cohort_problem.detail IS 'More about it';
-COMMENT ON COLUMN @extschema@.cohort_problem.remedy IS 'What to do about it';
+COMMENT ON VIEW @extschema@.cohort_problem IS 'The problems in this database, with start and remedy; no row if there is none';
+COMMENT ON COLUMN @extschema@.cohort_problem.what IS 'The problem';
+COMMENT ON COLUMN @extschema@.cohort_problem.since IS 'The time since when the problem exists, if known';
+COMMENT ON COLUMN @extschema@.cohort_problem.detail IS 'Details';
+COMMENT ON COLUMN @extschema@.cohort_problem.remedy IS 'The remedy';

@@ -25,23 +25,23 @@ BEGIN
     RETURN deleted;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.delete_old_events(text, text[], timestamptz, bigint, bigint) IS 'Deletes the events of a type, or with * of every type but some others, that lie before a time and in some pages of the table; returns how many';
+COMMENT ON FUNCTION kursaha_cohort.delete_old_events(text, text[], timestamptz, bigint, bigint) IS 'Deletes the events of a type, or with * of all types except the given ones, that occurred before a time and are in a range of pages; returns the number of deleted events';
 
 CREATE TRIGGER note AFTER INSERT OR UPDATE OF keep ON kursaha_cohort.retention
     FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.note_rows();
-COMMENT ON TRIGGER note ON kursaha_cohort.retention IS 'Tells the workers that a policy was set';
+COMMENT ON TRIGGER note ON kursaha_cohort.retention IS 'Notifies the workers that a policy was set';
 
 CREATE VIEW @extschema@.cohort_retention AS
 SELECT nullif(r.event_type, '*') AS event_type, r.keep, r.owner::text AS owner, now() - r.keep AS keeps_from, r.deleted,
     r.next_page > 0 AS under_way, r.passed_at, r.last_error, r.failed_at
 FROM kursaha_cohort.retention r;
-COMMENT ON VIEW @extschema@.cohort_retention IS 'How long events are kept';
-COMMENT ON COLUMN @extschema@.cohort_retention.event_type IS 'The type; null: every type without a policy of its own';
-COMMENT ON COLUMN @extschema@.cohort_retention.keep IS 'How long its events are kept after they occurred';
-COMMENT ON COLUMN @extschema@.cohort_retention.owner IS 'The role that set the policy, with whose rights the worker deletes';
+COMMENT ON VIEW @extschema@.cohort_retention IS 'The retention policies of events';
+COMMENT ON COLUMN @extschema@.cohort_retention.event_type IS 'The event type; null: all types without their own policy';
+COMMENT ON COLUMN @extschema@.cohort_retention.keep IS 'How long events are kept after they occurred';
+COMMENT ON COLUMN @extschema@.cohort_retention.owner IS 'The role that set the policy; the worker deletes with its rights';
 COMMENT ON COLUMN @extschema@.cohort_retention.keeps_from IS 'Events before this time are deleted';
-COMMENT ON COLUMN @extschema@.cohort_retention.deleted IS 'How many events were deleted';
-COMMENT ON COLUMN @extschema@.cohort_retention.under_way IS 'Whether a pass through the table has begun and not ended';
-COMMENT ON COLUMN @extschema@.cohort_retention.passed_at IS 'When the last pass ended';
-COMMENT ON COLUMN @extschema@.cohort_retention.last_error IS 'Why the last batch failed, until one succeeds; it is tried again after an hour';
-COMMENT ON COLUMN @extschema@.cohort_retention.failed_at IS 'When it failed';
+COMMENT ON COLUMN @extschema@.cohort_retention.deleted IS 'Number of deleted events';
+COMMENT ON COLUMN @extschema@.cohort_retention.under_way IS 'Whether a pass through the table is in progress';
+COMMENT ON COLUMN @extschema@.cohort_retention.passed_at IS 'End of the last pass';
+COMMENT ON COLUMN @extschema@.cohort_retention.last_error IS 'Error of the last batch, until a batch succeeds; the policy is retried after an hour';
+COMMENT ON COLUMN @extschema@.cohort_retention.failed_at IS 'Time of the error';

@@ -5,7 +5,7 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 CREATE FUNCTION kursaha_cohort.table_written() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$ SELECT '@extschema@.cohort_event' $$;
-COMMENT ON FUNCTION kursaha_cohort.table_written() IS 'How the bodies of functions call cohort_event, schema included';
+COMMENT ON FUNCTION kursaha_cohort.table_written() IS 'The qualified name of cohort_event in the bodies of functions';
 
 CREATE FUNCTION kursaha_cohort.schema_renamed() RETURNS event_trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -51,9 +51,9 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.schema_renamed() IS 'Replaces the name of the extension''s schema in the bodies of its functions when it is renamed';
+COMMENT ON FUNCTION kursaha_cohort.schema_renamed() IS 'Updates the bodies of functions after the extension''s schema was renamed';
 
 CREATE EVENT TRIGGER cohort_table_schema ON ddl_command_end WHEN TAG IN ('ALTER SCHEMA')
     EXECUTE FUNCTION kursaha_cohort.schema_renamed();
 ALTER EVENT TRIGGER cohort_table_schema ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cohort_table_schema IS 'Follows the renaming of the extension''s schema';
+COMMENT ON EVENT TRIGGER cohort_table_schema IS 'Updates functions after the extension''s schema was renamed';

@@ -15,7 +15,7 @@ BEGIN ATOMIC
         WHERE e.event_type = t.event_type AND e.stamp >= (SELECT s.watermark FROM kursaha_cohort.index_state s)
     ) of_type;
 END;
-COMMENT ON FUNCTION kursaha_cohort.tail_size() IS 'How many events are not sealed, and how many of them wait for a transaction to end';
+COMMENT ON FUNCTION kursaha_cohort.tail_size() IS 'The number of unsealed events, and the number of those that wait for a running transaction';
 
 CREATE FUNCTION kursaha_cohort.holder(OUT holder text, OUT since timestamptz)
     LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
@@ -33,7 +33,7 @@ AS $$
     FROM oldest JOIN pg_prepared_xacts p ON p.transaction::text = oldest.xid
     LIMIT 1
 $$;
-COMMENT ON FUNCTION kursaha_cohort.holder() IS 'The oldest transaction that runs and writes, in any database of the server: what is written after its beginning is sealed after its end';
+COMMENT ON FUNCTION kursaha_cohort.holder() IS 'The oldest running transaction with a transaction id, in any database of the server; rows written after its start are sealed after its end';
 
 CREATE VIEW @extschema@.cohort_index_status AS
 WITH state AS (
@@ -58,32 +58,32 @@ FROM state, segments, tail
 LEFT JOIN kursaha_cohort.worker_error error ON error.worker = 'sealer'
 -- Without preloading someone else seals.
 LEFT JOIN kursaha_cohort.worker_problem() problem ON kursaha_cohort.is_preloaded();
-COMMENT ON VIEW @extschema@.cohort_index_status IS 'The bitmap index: what it holds, how many events are not sealed, and what keeps them from it';
-COMMENT ON COLUMN @extschema@.cohort_index_status.segments IS 'Segments of events, profiles and customers';
-COMMENT ON COLUMN @extschema@.cohort_index_status.events IS 'Events in segments, without those that are gone';
-COMMENT ON COLUMN @extschema@.cohort_index_status.dead IS 'Events in segments that are gone; merging drops them';
+COMMENT ON VIEW @extschema@.cohort_index_status IS 'The bitmap index: its content, the number of unsealed events, and the reason why they are not sealed';
+COMMENT ON COLUMN @extschema@.cohort_index_status.segments IS 'Number of segments of events, profiles and customers';
+COMMENT ON COLUMN @extschema@.cohort_index_status.events IS 'Number of events in segments, without dead rows';
+COMMENT ON COLUMN @extschema@.cohort_index_status.dead IS 'Number of dead rows of event segments; merging removes them';
 COMMENT ON COLUMN @extschema@.cohort_index_status.bytes IS 'Size of all segments';
-COMMENT ON COLUMN @extschema@.cohort_index_status.tail IS 'Events that are not sealed: rules read them one by one';
-COMMENT ON COLUMN @extschema@.cohort_index_status.removals IS 'Updates and deletes that are not sealed';
-COMMENT ON COLUMN @extschema@.cohort_index_status.customers IS 'Customers with an ordinal';
-COMMENT ON COLUMN @extschema@.cohort_index_status.watermark IS 'Rows written by transactions below are in segments';
-COMMENT ON COLUMN @extschema@.cohort_index_status.sealed_at IS 'When it was last sealed';
-COMMENT ON COLUMN @extschema@.cohort_index_status.last_error IS 'What keeps the workers from sealing here; null while nothing does';
-COMMENT ON COLUMN @extschema@.cohort_index_status.error_since IS 'Since when';
-COMMENT ON COLUMN @extschema@.cohort_index_status.remedy IS 'What to do about it';
-COMMENT ON COLUMN @extschema@.cohort_index_status.held_back_by IS 'The oldest transaction that runs and writes, in any database, where events of the tail wait for its end; who may not read pg_stat_activity sees none of others';
+COMMENT ON COLUMN @extschema@.cohort_index_status.tail IS 'Number of unsealed events';
+COMMENT ON COLUMN @extschema@.cohort_index_status.removals IS 'Number of unsealed updates and deletes';
+COMMENT ON COLUMN @extschema@.cohort_index_status.customers IS 'Number of customers with an ordinal';
+COMMENT ON COLUMN @extschema@.cohort_index_status.watermark IS 'Rows written by transactions with a lower id are in segments';
+COMMENT ON COLUMN @extschema@.cohort_index_status.sealed_at IS 'Time of the last sealing';
+COMMENT ON COLUMN @extschema@.cohort_index_status.last_error IS 'The last error of sealing by a worker in this database; null if there is none';
+COMMENT ON COLUMN @extschema@.cohort_index_status.error_since IS 'The time since when';
+COMMENT ON COLUMN @extschema@.cohort_index_status.remedy IS 'The remedy';
+COMMENT ON COLUMN @extschema@.cohort_index_status.held_back_by IS 'The oldest running transaction, in any database, for whose end events of the tail wait; other roles'' transactions are shown only to members of pg_read_all_stats';
 
 CREATE VIEW @extschema@.cohort_worker_status AS
 SELECT a.backend_type AS worker, a.pid, a.datname AS database, a.backend_start AS started_at, a.state, a.query AS activity
 FROM pg_stat_activity a
 WHERE a.backend_type LIKE 'kursaha\_cohort %';
-COMMENT ON VIEW @extschema@.cohort_worker_status IS 'The background workers that run now: all but the launcher come and go; no row unless kursaha_cohort is among shared_preload_libraries. Members of pg_read_all_stats see all of it';
-COMMENT ON COLUMN @extschema@.cohort_worker_status.worker IS 'What it does: launcher, sealer, scheduler or sync';
-COMMENT ON COLUMN @extschema@.cohort_worker_status.pid IS 'Its process';
-COMMENT ON COLUMN @extschema@.cohort_worker_status.database IS 'Its database; none for the launcher';
-COMMENT ON COLUMN @extschema@.cohort_worker_status.started_at IS 'When it started';
-COMMENT ON COLUMN @extschema@.cohort_worker_status.state IS 'Whether it is at work';
-COMMENT ON COLUMN @extschema@.cohort_worker_status.activity IS 'What it does';
+COMMENT ON VIEW @extschema@.cohort_worker_status IS 'The running background workers; only the launcher runs permanently. No row unless kursaha_cohort is in shared_preload_libraries. Members of pg_read_all_stats see all columns';
+COMMENT ON COLUMN @extschema@.cohort_worker_status.worker IS 'Its kind: launcher, sealer, scheduler or sync';
+COMMENT ON COLUMN @extschema@.cohort_worker_status.pid IS 'Process id';
+COMMENT ON COLUMN @extschema@.cohort_worker_status.database IS 'Its database; NULL for the launcher';
+COMMENT ON COLUMN @extschema@.cohort_worker_status.started_at IS 'Start time';
+COMMENT ON COLUMN @extschema@.cohort_worker_status.state IS 'Whether it is active';
+COMMENT ON COLUMN @extschema@.cohort_worker_status.activity IS 'Its current task';
 
 -- The counters are those of COPY; src/pg/progress.rs says where ours stand.
 CREATE VIEW @extschema@.cohort_progress AS
@@ -94,22 +94,22 @@ FROM pg_stat_get_progress_info('COPY') p
 LEFT JOIN pg_database d ON d.oid = p.datid
 WHERE p.relid = 'kursaha_cohort.segment_page'::regclass AND p.param11 BETWEEN 1 AND 5
   AND d.datname = current_database();
-COMMENT ON VIEW @extschema@.cohort_progress IS 'Sealing, merging, checking, deleting of old events and backfilling that run now, here';
-COMMENT ON COLUMN @extschema@.cohort_progress.pid IS 'The process at work';
+COMMENT ON VIEW @extschema@.cohort_progress IS 'Progress of sealing, merging, checking, deleting of old events and backfilling in this database';
+COMMENT ON COLUMN @extschema@.cohort_progress.pid IS 'Process id';
 COMMENT ON COLUMN @extschema@.cohort_progress.database IS 'Its database';
-COMMENT ON COLUMN @extschema@.cohort_progress.phase IS 'What it does: sealing, merging, checking, deleting events that are older than they are kept, or backfilling captured tables';
-COMMENT ON COLUMN @extschema@.cohort_progress.done IS 'Rows done; of deleting, pages of cohort_event gone through';
-COMMENT ON COLUMN @extschema@.cohort_progress.total IS 'Rows, or pages, in all, about; null when that is not known';
+COMMENT ON COLUMN @extschema@.cohort_progress.phase IS 'Its task: sealing, merging, checking, deleting expired events, or backfilling captured tables';
+COMMENT ON COLUMN @extschema@.cohort_progress.done IS 'Number of processed rows; for deleting, number of scanned pages of cohort_event';
+COMMENT ON COLUMN @extschema@.cohort_progress.total IS 'Approximate total number of rows or pages; null if unknown';
 
 -- What there is to name in rules.
 CREATE FUNCTION kursaha_cohort.indexed_properties() RETURNS TABLE (event_type text, property text, types text[], events bigint)
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'indexed_properties_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.indexed_properties() IS 'The properties of sealed events; none for whom the index may not answer';
+COMMENT ON FUNCTION kursaha_cohort.indexed_properties() IS 'The properties of sealed events; no row for roles whose evaluations cannot use the index';
 
 CREATE VIEW @extschema@.cohort_property AS
 SELECT p.event_type, p.property, p.types, p.events FROM kursaha_cohort.indexed_properties() p;
-COMMENT ON VIEW @extschema@.cohort_property IS 'The properties of sealed events, by event type, for pick lists: as segments hold them, so that events of the last seconds may be missing, and what was deleted since is counted until it is merged. Empty for whom row-level security restricts';
+COMMENT ON VIEW @extschema@.cohort_property IS 'The properties of sealed events by event type, for example for pick lists. Unsealed events are missing, and deleted events are counted until their segments are merged. Empty for roles that are restricted by row-level security';
 COMMENT ON COLUMN @extschema@.cohort_property.event_type IS 'The type of the events';
 COMMENT ON COLUMN @extschema@.cohort_property.property IS 'The property; keys of nested objects are joined by dots';
 COMMENT ON COLUMN @extschema@.cohort_property.types IS 'The types of its values: boolean, number, string, and array for arrays and empty objects';
-COMMENT ON COLUMN @extschema@.cohort_property.events IS 'How many events have it';
+COMMENT ON COLUMN @extschema@.cohort_property.events IS 'Number of events with the property';

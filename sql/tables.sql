@@ -37,20 +37,20 @@ $$;
 CREATE TYPE kursaha_cohort.owner;
 CREATE FUNCTION kursaha_cohort.owner_in(cstring) RETURNS kursaha_cohort.owner
     LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'kursaha_owner_in';
-COMMENT ON FUNCTION kursaha_cohort.owner_in(cstring) IS 'The role of a name; of a name that is no role''s, nobody, and the name';
+COMMENT ON FUNCTION kursaha_cohort.owner_in(cstring) IS 'The owner for the name of a role; for any other name, an owner without a role that keeps the name';
 CREATE FUNCTION kursaha_cohort.owner_out(kursaha_cohort.owner) RETURNS cstring
     LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'kursaha_owner_out';
-COMMENT ON FUNCTION kursaha_cohort.owner_out(kursaha_cohort.owner) IS 'The role''s name as it is now; of a dropped role "pg_dropped " and what it was called';
+COMMENT ON FUNCTION kursaha_cohort.owner_out(kursaha_cohort.owner) IS 'The current name of the role; for a dropped role "pg_dropped " followed by its former name';
 CREATE TYPE kursaha_cohort.owner (
     INPUT = kursaha_cohort.owner_in, OUTPUT = kursaha_cohort.owner_out, INTERNALLENGTH = 68, ALIGNMENT = int4, STORAGE = plain
 );
-COMMENT ON TYPE kursaha_cohort.owner IS 'A role, by its OID: a rename keeps what it owns, a later role of its name does not inherit it';
+COMMENT ON TYPE kursaha_cohort.owner IS 'A role, stored as OID: after a rename the role keeps its objects, and a later role of the same name does not inherit them';
 CREATE FUNCTION kursaha_cohort.owner_of(role oid) RETURNS kursaha_cohort.owner
     LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'kursaha_owner_of';
-COMMENT ON FUNCTION kursaha_cohort.owner_of(oid) IS 'A role as an owner';
+COMMENT ON FUNCTION kursaha_cohort.owner_of(oid) IS 'The owner for the OID of a role';
 CREATE FUNCTION kursaha_cohort.owner_role(owner kursaha_cohort.owner) RETURNS oid
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'kursaha_owner_role';
-COMMENT ON FUNCTION kursaha_cohort.owner_role(kursaha_cohort.owner) IS 'The OID of the role; 0 where the name was no role''s';
+COMMENT ON FUNCTION kursaha_cohort.owner_role(kursaha_cohort.owner) IS 'The OID of the role; 0 if the owner has no role';
 
 -- Events and customers ------------------------------------------------------------------------------------------------
 
@@ -66,13 +66,13 @@ CREATE TABLE @extschema@.cohort_event (
 CREATE INDEX cohort_event_type_stamp ON @extschema@.cohort_event (event_type, stamp);
 -- By customer: cohort_contains, cohort_why, cohort_forget.
 CREATE INDEX cohort_event_customer ON @extschema@.cohort_event (customer_id, occurred_at);
-COMMENT ON TABLE @extschema@.cohort_event IS 'What customers did: one row an event. An ordinary table: INSERT, COPY, UPDATE, DELETE and triggers work, and cohorts see the result at once';
+COMMENT ON TABLE @extschema@.cohort_event IS 'Events of customers, one row for each event. An ordinary table: INSERT, COPY, UPDATE, DELETE and triggers work, and cohorts see the result at once';
 COMMENT ON COLUMN @extschema@.cohort_event.event_id IS 'Identity; breaks ties between events of the same time';
-COMMENT ON COLUMN @extschema@.cohort_event.customer_id IS 'Who: case-sensitive, 1 to 255 characters, not "None"';
-COMMENT ON COLUMN @extschema@.cohort_event.event_type IS 'What: case-sensitive, 1 to 255 characters, not "*"';
-COMMENT ON COLUMN @extschema@.cohort_event.occurred_at IS 'When; a rule sees events up to its as_of';
-COMMENT ON COLUMN @extschema@.cohort_event.data IS 'Properties of the event: a JSON object; of anything else every property is missing';
-COMMENT ON COLUMN @extschema@.cohort_event.stamp IS 'Set by a trigger, whatever a statement gives: the 64-bit id of the top-level transaction that wrote this version of the row';
+COMMENT ON COLUMN @extschema@.cohort_event.customer_id IS 'The customer id: case-sensitive, 1 to 255 characters, not "None"';
+COMMENT ON COLUMN @extschema@.cohort_event.event_type IS 'The event type: case-sensitive, 1 to 255 characters, not "*"';
+COMMENT ON COLUMN @extschema@.cohort_event.occurred_at IS 'The time of the event; a rule reads events up to its as_of';
+COMMENT ON COLUMN @extschema@.cohort_event.data IS 'Properties of the event: a JSON object; any other JSON value has no properties';
+COMMENT ON COLUMN @extschema@.cohort_event.stamp IS 'The 64-bit id of the top-level transaction that wrote this version of the row; always set by a trigger';
 COMMENT ON INDEX @extschema@.cohort_event_type_stamp IS 'Events by type, then by the transaction that wrote them';
 COMMENT ON INDEX @extschema@.cohort_event_customer IS 'Events of one customer in time order';
 
@@ -86,20 +86,20 @@ CREATE TABLE @extschema@.cohort_customer (
 -- Profiles that are new to the index.
 CREATE INDEX cohort_customer_stamp ON @extschema@.cohort_customer (stamp);
 COMMENT ON INDEX @extschema@.cohort_customer_stamp IS 'Profiles by the transaction that wrote them';
-COMMENT ON TABLE @extschema@.cohort_customer IS 'Customer profiles: one row a customer. An ordinary table, like cohort_event';
-COMMENT ON COLUMN @extschema@.cohort_customer.customer_id IS 'Who: case-sensitive, 1 to 255 characters, not "None"';
-COMMENT ON COLUMN @extschema@.cohort_customer.profile IS 'Properties of the customer: a JSON object; of anything else every property is missing';
-COMMENT ON COLUMN @extschema@.cohort_customer.created_at IS 'When the row was made';
-COMMENT ON COLUMN @extschema@.cohort_customer.updated_at IS 'When the row was last changed; an UPDATE that leaves it alone moves it to now()';
-COMMENT ON COLUMN @extschema@.cohort_customer.stamp IS 'Set by a trigger, whatever a statement gives: the 64-bit id of the top-level transaction that wrote this version of the row';
+COMMENT ON TABLE @extschema@.cohort_customer IS 'Customer profiles, one row for each customer. An ordinary table, like cohort_event';
+COMMENT ON COLUMN @extschema@.cohort_customer.customer_id IS 'The customer id: case-sensitive, 1 to 255 characters, not "None"';
+COMMENT ON COLUMN @extschema@.cohort_customer.profile IS 'Properties of the customer: a JSON object; any other JSON value has no properties';
+COMMENT ON COLUMN @extschema@.cohort_customer.created_at IS 'Creation time of the row';
+COMMENT ON COLUMN @extschema@.cohort_customer.updated_at IS 'Time of the last change of the row; an UPDATE that does not set it sets it to now()';
+COMMENT ON COLUMN @extschema@.cohort_customer.stamp IS 'The 64-bit id of the top-level transaction that wrote this version of the row; always set by a trigger';
 
 CREATE TABLE kursaha_cohort.event_type (
     event_type text PRIMARY KEY,
     description text
 );
-COMMENT ON TABLE kursaha_cohort.event_type IS 'Descriptions that users gave to event types; the view cohort_event_type adds the shipped types and those that occur';
+COMMENT ON TABLE kursaha_cohort.event_type IS 'Descriptions of event types by users; the view cohort_event_type adds the built-in types and the types of stored events';
 COMMENT ON COLUMN kursaha_cohort.event_type.event_type IS 'The type, as in cohort_event';
-COMMENT ON COLUMN kursaha_cohort.event_type.description IS 'What such an event says, for people';
+COMMENT ON COLUMN kursaha_cohort.event_type.description IS 'A description of the event type for users';
 
 CREATE TABLE kursaha_cohort.event_key (
     event_key text COLLATE "C" PRIMARY KEY,
@@ -107,10 +107,10 @@ CREATE TABLE kursaha_cohort.event_key (
     first_seen timestamptz NOT NULL
 );
 CREATE INDEX event_key_event_id ON kursaha_cohort.event_key (event_id);
-COMMENT ON TABLE kursaha_cohort.event_key IS 'Keys of events tracked in the last 7 days, by which a repeat is known; older ones are removed as new ones come';
-COMMENT ON COLUMN kursaha_cohort.event_key.event_key IS 'The key that the application gave';
+COMMENT ON TABLE kursaha_cohort.event_key IS 'Keys of events stored in the last 7 days, to detect repeats; older keys are removed when new keys are stored';
+COMMENT ON COLUMN kursaha_cohort.event_key.event_key IS 'The key given by the application';
 COMMENT ON COLUMN kursaha_cohort.event_key.event_id IS 'The event stored for it';
-COMMENT ON COLUMN kursaha_cohort.event_key.first_seen IS 'When it was stored';
+COMMENT ON COLUMN kursaha_cohort.event_key.first_seen IS 'Time when it was stored';
 COMMENT ON INDEX kursaha_cohort.event_key_event_id IS 'Keys by event, for cohort_forget; the oldest first, for their removal';
 
 -- What the index needs to know about rows that are gone -----------------------------------------------------------------
@@ -123,16 +123,16 @@ CREATE TABLE kursaha_cohort.event_removed (
 );
 -- In line and as they are: every question reads the types.
 ALTER TABLE kursaha_cohort.event_removed ALTER event_type SET STORAGE PLAIN, ALTER bytes SET STORAGE PLAIN;
-COMMENT ON TABLE kursaha_cohort.event_removed IS 'The log of event rows that an UPDATE or DELETE took away, written in the same transaction; rows of the writing transaction itself are not logged';
-COMMENT ON COLUMN kursaha_cohort.event_removed.removal_id IS 'Drawn at random; backends remember by it what the entry takes out of which segment';
+COMMENT ON TABLE kursaha_cohort.event_removed IS 'The removal log of events: rows that an UPDATE or DELETE removed, written in the same transaction; rows written by that transaction itself are not logged';
+COMMENT ON COLUMN kursaha_cohort.event_removed.removal_id IS 'A random id by which backends cache the dead rows of each segment';
 COMMENT ON COLUMN kursaha_cohort.event_removed.event_type IS 'The event_type of the rows';
-COMMENT ON COLUMN kursaha_cohort.event_removed.entries IS 'How many rows there are';
+COMMENT ON COLUMN kursaha_cohort.event_removed.entries IS 'Number of rows';
 COMMENT ON COLUMN kursaha_cohort.event_removed.bytes IS 'The event_id, stamp and customer_id of each, packed (src/core/segment/removals.rs)';
 
 CREATE TABLE kursaha_cohort.customer_removed (
     customer_id text NOT NULL
 );
-COMMENT ON TABLE kursaha_cohort.customer_removed IS 'The log of profile rows that a DELETE, or an UPDATE of the customer_id, took away';
+COMMENT ON TABLE kursaha_cohort.customer_removed IS 'The removal log of profiles: rows that a DELETE, or an UPDATE of the customer_id, removed';
 COMMENT ON COLUMN kursaha_cohort.customer_removed.customer_id IS 'The row''s customer_id';
 
 -- How long events are kept -----------------------------------------------------------------------------------------------
@@ -148,14 +148,14 @@ CREATE TABLE kursaha_cohort.retention (
     failed_at timestamptz
 );
 COMMENT ON TABLE kursaha_cohort.retention IS 'Retention policies; the view cohort_retention shows them';
-COMMENT ON COLUMN kursaha_cohort.retention.event_type IS 'The event type; * for every type without a policy of its own';
+COMMENT ON COLUMN kursaha_cohort.retention.event_type IS 'The event type; * for all types without their own policy';
 COMMENT ON COLUMN kursaha_cohort.retention.keep IS 'How long its events are kept';
 COMMENT ON COLUMN kursaha_cohort.retention.owner IS 'The role that set it';
-COMMENT ON COLUMN kursaha_cohort.retention.next_page IS 'The page of cohort_event at which the pass goes on; 0: none is under way';
-COMMENT ON COLUMN kursaha_cohort.retention.passed_at IS 'When the last pass ended';
-COMMENT ON COLUMN kursaha_cohort.retention.deleted IS 'How many events were deleted';
-COMMENT ON COLUMN kursaha_cohort.retention.last_error IS 'Why the last batch failed';
-COMMENT ON COLUMN kursaha_cohort.retention.failed_at IS 'When it failed';
+COMMENT ON COLUMN kursaha_cohort.retention.next_page IS 'The page of cohort_event at which the pass continues; 0: no pass is in progress';
+COMMENT ON COLUMN kursaha_cohort.retention.passed_at IS 'End of the last pass';
+COMMENT ON COLUMN kursaha_cohort.retention.deleted IS 'Number of deleted events';
+COMMENT ON COLUMN kursaha_cohort.retention.last_error IS 'Error of the last batch';
+COMMENT ON COLUMN kursaha_cohort.retention.failed_at IS 'Time of the error';
 
 -- Application tables whose rows become events ---------------------------------------------------------------------------
 
@@ -183,16 +183,16 @@ CREATE TABLE kursaha_cohort.capture (
     CHECK (cardinality(data_columns) = cardinality(data_keys))
 );
 CREATE UNIQUE INDEX capture_profile ON kursaha_cohort.capture (source) WHERE event_type IS NULL;
-COMMENT ON INDEX kursaha_cohort.capture_profile IS 'A table becomes profiles once';
-COMMENT ON TABLE kursaha_cohort.capture IS 'Application tables that cohort_capture and cohort_capture_profile watch; the view cohort_capture_status shows them';
+COMMENT ON INDEX kursaha_cohort.capture_profile IS 'Ensures that a table is captured as profiles once';
+COMMENT ON TABLE kursaha_cohort.capture IS 'Captures of application tables; the view cohort_capture_status shows them';
 COMMENT ON COLUMN kursaha_cohort.capture.capture_id IS 'Identity; the argument of the triggers on the application table';
 COMMENT ON COLUMN kursaha_cohort.capture.source IS 'The application table';
-COMMENT ON COLUMN kursaha_cohort.capture.event_type IS 'The type of the events its rows become; NULL: they become profiles';
+COMMENT ON COLUMN kursaha_cohort.capture.event_type IS 'The event type of its rows; NULL: the rows are stored as profiles';
 COMMENT ON COLUMN kursaha_cohort.capture.customer_column IS 'The column that holds the customer id';
 COMMENT ON COLUMN kursaha_cohort.capture.occurred_at_column IS 'The column that holds the time; NULL: the time of the write';
 COMMENT ON COLUMN kursaha_cohort.capture.data_columns IS 'The columns that become properties; NULL: all that the table has';
 COMMENT ON COLUMN kursaha_cohort.capture.data_keys IS 'The property names of data_columns: the column names when the capture began, so that a renamed column keeps its property';
-COMMENT ON COLUMN kursaha_cohort.capture.customer_attnum IS 'Number of customer_column, by which a rename is known; a trigger finds it by the name, since a restore renumbers';
+COMMENT ON COLUMN kursaha_cohort.capture.customer_attnum IS 'Number of customer_column, to detect a rename; a trigger sets it from the name, because a restore changes column numbers';
 COMMENT ON COLUMN kursaha_cohort.capture.occurred_at_attnum IS 'Number of occurred_at_column';
 COMMENT ON COLUMN kursaha_cohort.capture.data_attnums IS 'Numbers of data_columns';
 COMMENT ON COLUMN kursaha_cohort.capture.on_insert IS 'Whether inserted rows are recorded';
@@ -200,9 +200,9 @@ COMMENT ON COLUMN kursaha_cohort.capture.on_update IS 'Whether updated rows are 
 COMMENT ON COLUMN kursaha_cohort.capture.on_delete IS 'Whether deleted rows are recorded';
 COMMENT ON COLUMN kursaha_cohort.capture.update_columns IS 'The columns of which an update must change one; NULL: any update is recorded';
 COMMENT ON COLUMN kursaha_cohort.capture.update_attnums IS 'Numbers of update_columns';
-COMMENT ON COLUMN kursaha_cohort.capture.timezone IS 'The zone in which times without one are read, and times are written as properties';
-COMMENT ON COLUMN kursaha_cohort.capture.backfill_until IS 'Until when rows that were there before are kept for cohort_backfill when they change';
-COMMENT ON COLUMN kursaha_cohort.capture.source_name IS 'The table''s name when the capture began: another table of that name now has taken its place';
+COMMENT ON COLUMN kursaha_cohort.capture.timezone IS 'The time zone of times without a zone, and of times that are written as properties';
+COMMENT ON COLUMN kursaha_cohort.capture.backfill_until IS 'The time until which changed rows older than the capture are saved for cohort_backfill';
+COMMENT ON COLUMN kursaha_cohort.capture.source_name IS 'The name of the table when the capture started, to detect a table that was replaced by another one of the same name';
 
 CREATE TABLE kursaha_cohort.capture_leaf (
     capture_id bigint NOT NULL,
@@ -213,13 +213,13 @@ CREATE TABLE kursaha_cohort.capture_leaf (
     file oid,
     PRIMARY KEY (capture_id, relation)
 );
-COMMENT ON TABLE kursaha_cohort.capture_leaf IS 'The tables that hold the rows of a capture, itself or its partitions, and which of their rows a backfill is to record; of use in this database only and not part of a dump';
-COMMENT ON COLUMN kursaha_cohort.capture_leaf.capture_id IS 'The capture; one that was released keeps its number';
+COMMENT ON TABLE kursaha_cohort.capture_leaf IS 'The tables of a capture (the table itself, or its partitions), and the rows that a backfill must record; valid in this database only and not dumped';
+COMMENT ON COLUMN kursaha_cohort.capture_leaf.capture_id IS 'The capture; a released capture keeps its id';
 COMMENT ON COLUMN kursaha_cohort.capture_leaf.relation IS 'The table';
-COMMENT ON COLUMN kursaha_cohort.capture_leaf.unrecorded IS 'Ranges of transactions whose rows no trigger recorded, each as two snapshots, after/until';
+COMMENT ON COLUMN kursaha_cohort.capture_leaf.unrecorded IS 'Ranges of transactions whose rows no trigger recorded, each as two snapshots: after/until';
 COMMENT ON COLUMN kursaha_cohort.capture_leaf.ended IS 'The snapshot at which the capture was released or the partition detached; NULL: it is captured';
-COMMENT ON COLUMN kursaha_cohort.capture_leaf.place IS 'Rows before this place are backfilled: the block''s number times 65,536 plus the row''s; -1: a restored partition, whose rows have no age';
-COMMENT ON COLUMN kursaha_cohort.capture_leaf.file IS 'The file in which place is; another one has its rows at other places';
+COMMENT ON COLUMN kursaha_cohort.capture_leaf.place IS 'Rows before this position are backfilled: block number times 65,536 plus item number; -1: a restored partition, the age of whose rows is unknown';
+COMMENT ON COLUMN kursaha_cohort.capture_leaf.file IS 'The file node for which place is valid';
 
 CREATE TABLE kursaha_cohort.kept_row (
     capture_id bigint NOT NULL,
@@ -233,15 +233,15 @@ CREATE TABLE kursaha_cohort.kept_row (
 );
 CREATE INDEX kept_row_place ON kursaha_cohort.kept_row (capture_id, relation, place);
 CREATE INDEX kept_row_customer ON kursaha_cohort.kept_row (customer_id);
-COMMENT ON TABLE kursaha_cohort.kept_row IS 'Rows older than their capture that were changed before cohort_backfill recorded them, as they were; and marks of rows that a batch recorded';
+COMMENT ON TABLE kursaha_cohort.kept_row IS 'Previous versions of rows older than their capture that were changed before cohort_backfill recorded them, and marks of rows that a batch recorded';
 COMMENT ON COLUMN kursaha_cohort.kept_row.capture_id IS 'The capture';
-COMMENT ON COLUMN kursaha_cohort.kept_row.relation IS 'The table that held the row';
-COMMENT ON COLUMN kursaha_cohort.kept_row.place IS 'Where the row was in it';
+COMMENT ON COLUMN kursaha_cohort.kept_row.relation IS 'The table of the row';
+COMMENT ON COLUMN kursaha_cohort.kept_row.place IS 'The position of the row in the table';
 COMMENT ON COLUMN kursaha_cohort.kept_row.writer IS 'The transaction that wrote that version of the row';
 COMMENT ON COLUMN kursaha_cohort.kept_row.customer_id IS 'The event''s customer';
-COMMENT ON COLUMN kursaha_cohort.kept_row.occurred_at IS 'The event''s time; NULL: that of the backfill';
+COMMENT ON COLUMN kursaha_cohort.kept_row.occurred_at IS 'The event''s time; NULL: the time of the backfill';
 COMMENT ON COLUMN kursaha_cohort.kept_row.data IS 'The event''s data';
-COMMENT ON COLUMN kursaha_cohort.kept_row.mark IS 'A checksum of a row that a batch recorded, by which it is known where VACUUM FULL moved it; NULL: the row is yet to be recorded';
+COMMENT ON COLUMN kursaha_cohort.kept_row.mark IS 'A checksum of a row that a batch recorded, to recognise it after VACUUM FULL moved it; NULL: the row is not recorded yet';
 COMMENT ON INDEX kursaha_cohort.kept_row_place IS 'Kept rows in the order of a backfill';
 COMMENT ON INDEX kursaha_cohort.kept_row_customer IS 'Kept rows by customer, for cohort_forget';
 
@@ -259,8 +259,8 @@ CREATE TABLE kursaha_cohort.released_capture (
     event_type text NOT NULL,
     UNIQUE (source, event_type)
 );
-COMMENT ON TABLE kursaha_cohort.released_capture IS 'Captures that were released: captured again, a table gets its number back, and no row is recorded twice';
-COMMENT ON COLUMN kursaha_cohort.released_capture.capture_id IS 'The number it had';
+COMMENT ON TABLE kursaha_cohort.released_capture IS 'Released captures; a table that is captured again gets the same capture id, so that no row is recorded twice';
+COMMENT ON COLUMN kursaha_cohort.released_capture.capture_id IS 'The capture id';
 COMMENT ON COLUMN kursaha_cohort.released_capture.source IS 'The application table';
 COMMENT ON COLUMN kursaha_cohort.released_capture.event_type IS 'The type of its events';
 
@@ -271,12 +271,12 @@ CREATE TABLE kursaha_cohort.capture_count (
     rows bigint NOT NULL,
     last_at timestamptz NOT NULL
 );
-COMMENT ON TABLE kursaha_cohort.capture_count IS 'How many rows of captures were recorded and skipped: a row for each transaction and outcome until fold_capture_counts adds them up';
+COMMENT ON TABLE kursaha_cohort.capture_count IS 'Counters of recorded and skipped rows of captures: a row for each transaction and outcome until fold_capture_counts adds them up';
 COMMENT ON COLUMN kursaha_cohort.capture_count.capture_id IS 'The capture';
-COMMENT ON COLUMN kursaha_cohort.capture_count.outcome IS 'recorded, backfilled, or why rows were skipped';
-COMMENT ON COLUMN kursaha_cohort.capture_count.state IS 'The SQLSTATE of the error that kept the rows out, if one did';
+COMMENT ON COLUMN kursaha_cohort.capture_count.outcome IS 'recorded, backfilled, or the reason for which rows were skipped';
+COMMENT ON COLUMN kursaha_cohort.capture_count.state IS 'The SQLSTATE of the error because of which rows were skipped, if any';
 COMMENT ON COLUMN kursaha_cohort.capture_count.rows IS 'How many';
-COMMENT ON COLUMN kursaha_cohort.capture_count.last_at IS 'When last';
+COMMENT ON COLUMN kursaha_cohort.capture_count.last_at IS 'Time of the last such row';
 
 -- Cohorts ---------------------------------------------------------------------------------------------------------------
 
@@ -295,14 +295,14 @@ CREATE TABLE kursaha_cohort.cohort (
 COMMENT ON TABLE kursaha_cohort.cohort IS 'Saved cohorts; the view cohort_definition shows them';
 COMMENT ON COLUMN kursaha_cohort.cohort.cohort_id IS 'Identity';
 COMMENT ON COLUMN kursaha_cohort.cohort.name IS 'The name: 1 to 255 characters, not beginning with {';
-COMMENT ON COLUMN kursaha_cohort.cohort.description IS 'What it is for, in words';
+COMMENT ON COLUMN kursaha_cohort.cohort.description IS 'A description of its purpose';
 COMMENT ON COLUMN kursaha_cohort.cohort.rule IS 'The rule, canonical; NULL for a fixed list';
-COMMENT ON COLUMN kursaha_cohort.cohort.version IS 'How often the rule or list was set, from 1';
+COMMENT ON COLUMN kursaha_cohort.cohort.version IS 'Version of the rule or list, starting at 1';
 COMMENT ON COLUMN kursaha_cohort.cohort.owner IS 'The role that may change, refresh and drop it';
-COMMENT ON COLUMN kursaha_cohort.cohort.created_at IS 'When it was saved first';
-COMMENT ON COLUMN kursaha_cohort.cohort.updated_at IS 'When the rule, list or name last changed';
+COMMENT ON COLUMN kursaha_cohort.cohort.created_at IS 'Time when it was first saved';
+COMMENT ON COLUMN kursaha_cohort.cohort.updated_at IS 'Time of the last change of rule, list or name';
 COMMENT ON COLUMN kursaha_cohort.cohort.size IS 'Members at the last refresh';
-COMMENT ON COLUMN kursaha_cohort.cohort.refreshed_at IS 'When it was last refreshed';
+COMMENT ON COLUMN kursaha_cohort.cohort.refreshed_at IS 'Time of the last refresh';
 
 CREATE TABLE kursaha_cohort.cohort_version (
     cohort_id bigint NOT NULL,
@@ -317,9 +317,9 @@ COMMENT ON TABLE kursaha_cohort.cohort_version IS 'Every version of every cohort
 COMMENT ON COLUMN kursaha_cohort.cohort_version.cohort_id IS 'The cohort';
 COMMENT ON COLUMN kursaha_cohort.cohort_version.version IS 'Counted from 1';
 COMMENT ON COLUMN kursaha_cohort.cohort_version.rule IS 'The rule as it was then; NULL for a fixed list';
-COMMENT ON COLUMN kursaha_cohort.cohort_version.list_size IS 'How many ids the fixed list had; NULL for a rule';
-COMMENT ON COLUMN kursaha_cohort.cohort_version.changed_by IS 'Who set it';
-COMMENT ON COLUMN kursaha_cohort.cohort_version.changed_at IS 'When it was set';
+COMMENT ON COLUMN kursaha_cohort.cohort_version.list_size IS 'Number of ids of the fixed list; NULL for a rule';
+COMMENT ON COLUMN kursaha_cohort.cohort_version.changed_by IS 'The role that set it';
+COMMENT ON COLUMN kursaha_cohort.cohort_version.changed_at IS 'Time when it was set';
 
 CREATE TABLE kursaha_cohort.reference (
     cohort_id bigint NOT NULL,
@@ -327,10 +327,10 @@ CREATE TABLE kursaha_cohort.reference (
     PRIMARY KEY (cohort_id, referenced_id)
 );
 CREATE INDEX reference_referenced ON kursaha_cohort.reference (referenced_id);
-COMMENT ON TABLE kursaha_cohort.reference IS 'Which cohort''s rule names which other cohort';
-COMMENT ON COLUMN kursaha_cohort.reference.cohort_id IS 'The cohort whose rule names';
-COMMENT ON COLUMN kursaha_cohort.reference.referenced_id IS 'The cohort that is named';
-COMMENT ON INDEX kursaha_cohort.reference_referenced IS 'Who names a cohort';
+COMMENT ON TABLE kursaha_cohort.reference IS 'References of rules to other cohorts';
+COMMENT ON COLUMN kursaha_cohort.reference.cohort_id IS 'The cohort whose rule contains the reference';
+COMMENT ON COLUMN kursaha_cohort.reference.referenced_id IS 'The cohort to which the rule refers';
+COMMENT ON INDEX kursaha_cohort.reference_referenced IS 'References to a cohort';
 
 -- A list of a million ids is some 2,000 rows: imported in a second, and changed where it changes.
 CREATE TABLE kursaha_cohort.list_chunk (
@@ -343,9 +343,9 @@ CREATE TABLE kursaha_cohort.list_chunk (
 ) WITH (toast_tuple_target = 8160);
 COMMENT ON TABLE kursaha_cohort.list_chunk IS 'The customer ids of fixed lists, in byte order, cut into rows of up to 6 kB; the view list_member has a row for each id';
 COMMENT ON COLUMN kursaha_cohort.list_chunk.cohort_id IS 'The fixed list';
-COMMENT ON COLUMN kursaha_cohort.list_chunk.from_id IS 'The row holds the list''s ids from here on; empty in a list''s first row, which is always there';
-COMMENT ON COLUMN kursaha_cohort.list_chunk.last_id IS 'No id of the row is greater';
-COMMENT ON COLUMN kursaha_cohort.list_chunk.content IS 'In a list''s first row: another one whenever the ids have changed, so that a bitmap of other ids is known as such';
+COMMENT ON COLUMN kursaha_cohort.list_chunk.from_id IS 'Lower bound of the ids in the row; empty in the first row of a list, which always exists';
+COMMENT ON COLUMN kursaha_cohort.list_chunk.last_id IS 'Upper bound of the ids in the row';
+COMMENT ON COLUMN kursaha_cohort.list_chunk.content IS 'In the first row of a list: a value that changes with the ids, to detect an outdated bitmap';
 COMMENT ON COLUMN kursaha_cohort.list_chunk.customer_ids IS 'The ids, ascending';
 
 CREATE VIEW kursaha_cohort.list_member AS
@@ -353,9 +353,9 @@ SELECT l.cohort_id, m.customer_id, l.from_id, l.last_id
 FROM kursaha_cohort.list_chunk l CROSS JOIN LATERAL unnest(l.customer_ids) m (customer_id);
 COMMENT ON VIEW kursaha_cohort.list_member IS 'The customer ids of fixed lists';
 COMMENT ON COLUMN kursaha_cohort.list_member.cohort_id IS 'The fixed list';
-COMMENT ON COLUMN kursaha_cohort.list_member.customer_id IS 'An id in it; it counts while the customer is in the universe';
-COMMENT ON COLUMN kursaha_cohort.list_member.from_id IS 'The id is not less than this one, by which its row is found';
-COMMENT ON COLUMN kursaha_cohort.list_member.last_id IS 'The id is not greater than this one';
+COMMENT ON COLUMN kursaha_cohort.list_member.customer_id IS 'A customer id of the list; the customer is a member while in the universe';
+COMMENT ON COLUMN kursaha_cohort.list_member.from_id IS 'Lower bound of the ids in the row of list_chunk';
+COMMENT ON COLUMN kursaha_cohort.list_member.last_id IS 'Upper bound of the ids in the row of list_chunk';
 
 CREATE TABLE kursaha_cohort.member (
     cohort_id bigint NOT NULL,
@@ -363,10 +363,10 @@ CREATE TABLE kursaha_cohort.member (
     entered_at timestamptz NOT NULL,
     PRIMARY KEY (cohort_id, customer_id)
 );
-COMMENT ON TABLE kursaha_cohort.member IS 'Memberships as the last cohort_refresh found them';
+COMMENT ON TABLE kursaha_cohort.member IS 'Memberships as stored by the last cohort_refresh';
 COMMENT ON COLUMN kursaha_cohort.member.cohort_id IS 'The cohort';
 COMMENT ON COLUMN kursaha_cohort.member.customer_id IS 'The member';
-COMMENT ON COLUMN kursaha_cohort.member.entered_at IS 'The time of the refresh that found the customer in, and not before';
+COMMENT ON COLUMN kursaha_cohort.member.entered_at IS 'The time of the refresh at which the customer became a member';
 
 CREATE TABLE kursaha_cohort.refresh (
     refresh_id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
@@ -384,10 +384,10 @@ COMMENT ON COLUMN kursaha_cohort.refresh.refresh_id IS 'Identity';
 COMMENT ON COLUMN kursaha_cohort.refresh.cohort_id IS 'The cohort';
 COMMENT ON COLUMN kursaha_cohort.refresh.version IS 'The version of its rule that was evaluated';
 COMMENT ON COLUMN kursaha_cohort.refresh.refreshed_at IS 'The as_of of the evaluation';
-COMMENT ON COLUMN kursaha_cohort.refresh.size IS 'Members found';
-COMMENT ON COLUMN kursaha_cohort.refresh.entered IS 'Members that were not in before';
-COMMENT ON COLUMN kursaha_cohort.refresh.exited IS 'Members before that are in no more';
-COMMENT ON COLUMN kursaha_cohort.refresh.took IS 'How long it took';
+COMMENT ON COLUMN kursaha_cohort.refresh.size IS 'Number of members';
+COMMENT ON COLUMN kursaha_cohort.refresh.entered IS 'Number of customers who became members';
+COMMENT ON COLUMN kursaha_cohort.refresh.exited IS 'Number of customers who are no longer members';
+COMMENT ON COLUMN kursaha_cohort.refresh.took IS 'Duration';
 COMMENT ON INDEX kursaha_cohort.refresh_cohort IS 'Refreshes of one cohort in time order';
 
 CREATE TABLE kursaha_cohort.membership_change (
@@ -397,9 +397,9 @@ CREATE TABLE kursaha_cohort.membership_change (
     PRIMARY KEY (refresh_id, customer_id)
 );
 CREATE INDEX membership_change_customer ON kursaha_cohort.membership_change (customer_id);
-COMMENT ON TABLE kursaha_cohort.membership_change IS 'Who entered and who exited at each refresh; cohort_changes reads it';
+COMMENT ON TABLE kursaha_cohort.membership_change IS 'The customers who entered or exited at each refresh; cohort_changes reads it';
 COMMENT ON COLUMN kursaha_cohort.membership_change.refresh_id IS 'The refresh';
-COMMENT ON COLUMN kursaha_cohort.membership_change.customer_id IS 'Who';
+COMMENT ON COLUMN kursaha_cohort.membership_change.customer_id IS 'The customer id';
 COMMENT ON COLUMN kursaha_cohort.membership_change.entered IS 'True: entered; false: exited';
 COMMENT ON INDEX kursaha_cohort.membership_change_customer IS 'Changes by customer, for cohort_forget';
 
@@ -410,7 +410,7 @@ BEGIN ATOMIC
         (SELECT r.oid FROM pg_roles r WHERE r.oid = kursaha_cohort.owner_role(owner)),
         (SELECT e.extowner FROM pg_extension e WHERE e.extname = 'kursaha_cohort')), 'USAGE');
 END;
-COMMENT ON FUNCTION kursaha_cohort.owns(kursaha_cohort.owner) IS 'Whether the current user is a role, or a member of it; what a dropped role owned belongs to the extension''s owner';
+COMMENT ON FUNCTION kursaha_cohort.owns(kursaha_cohort.owner) IS 'Returns whether the current user is a member of the owning role; objects of a dropped role belong to the extension''s owner';
 
 -- A row, no advisory lock: a snapshot older than the last change of a definition fails on the row (40001), where an
 -- advisory lock would let it go on and overlook that change.
@@ -419,9 +419,9 @@ CREATE TABLE kursaha_cohort.definition_lock (
     holder xid8 NOT NULL DEFAULT '0'
 );
 INSERT INTO kursaha_cohort.definition_lock DEFAULT VALUES;
-COMMENT ON TABLE kursaha_cohort.definition_lock IS 'One row, which every change of a cohort''s definition updates first, so that one such change comes after the other';
-COMMENT ON COLUMN kursaha_cohort.definition_lock.here IS 'True: there is one row';
-COMMENT ON COLUMN kursaha_cohort.definition_lock.holder IS 'The top-level transaction that changes definitions, or did last';
+COMMENT ON TABLE kursaha_cohort.definition_lock IS 'One row, which every change of a cohort''s definition updates first, so that such changes are serialized';
+COMMENT ON COLUMN kursaha_cohort.definition_lock.here IS 'Always true; ensures that the table has one row';
+COMMENT ON COLUMN kursaha_cohort.definition_lock.holder IS 'The top-level transaction that last changed definitions';
 
 -- What pg_dump keeps ------------------------------------------------------------------------------------------------------
 -- Not the logs of removed rows: they speak about an index that is rebuilt after a restore. Nor definition_lock, whose

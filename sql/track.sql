@@ -14,7 +14,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.need_object(text, jsonb) IS 'Raises an error when a JSON value is no object';
+COMMENT ON FUNCTION kursaha_cohort.need_object(text, jsonb) IS 'Raises an error if a JSON value is not an object';
 
 CREATE FUNCTION @extschema@.cohort_track(
     customer_id text, event_type text, data jsonb DEFAULT '{}', occurred_at timestamptz DEFAULT now(),
@@ -108,19 +108,19 @@ BEGIN
     RETURN pruned;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.prune_event_keys(bigint) IS 'Removes those of the oldest event keys that are older than 7 days; returns how many';
+COMMENT ON FUNCTION kursaha_cohort.prune_event_keys(bigint) IS 'Deletes event keys that are older than 7 days, up to the given number; returns the number of deleted keys';
 
 -- The entries of an events request, read where they lie (src/pg/signals.rs).
 CREATE FUNCTION kursaha_cohort.signal_check(payload jsonb, OUT entries bigint, OUT keyed bigint) RETURNS SETOF record
     LANGUAGE c IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT ROWS 1 AS 'MODULE_PATHNAME', 'signal_check_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.signal_check(jsonb) IS 'How many entries a Kursaha events request has, and how many of them have a key; an error names every bad one';
+COMMENT ON FUNCTION kursaha_cohort.signal_check(jsonb) IS 'Returns the number of entries of a Kursaha events request, and the number of entries with a key; raises an error that lists every invalid entry';
 
 CREATE FUNCTION kursaha_cohort.signal_rows(
     payload jsonb, OUT customer_id text, OUT event_type text, OUT occurred_at timestamptz, OUT data jsonb,
     OUT event_key text
 ) RETURNS SETOF record
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 1000 AS 'MODULE_PATHNAME', 'signal_rows_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.signal_rows(jsonb) IS 'The entries of a Kursaha events request that signal_check found good, in their order';
+COMMENT ON FUNCTION kursaha_cohort.signal_rows(jsonb) IS 'The entries of a Kursaha events request that signal_check accepted, in their order';
 
 CREATE FUNCTION @extschema@.cohort_track_batch(payload jsonb, OUT stored bigint, OUT duplicates bigint)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -163,7 +163,7 @@ BEGIN
     PERFORM kursaha_cohort.prune_event_keys(2 * keyed);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_track_batch(jsonb) IS 'Stores the events of a Kursaha events request, all or nothing; each bad entry is named in the error. Entries with an eventKey seen in the last 7 days are counted as duplicates';
+COMMENT ON FUNCTION @extschema@.cohort_track_batch(jsonb) IS 'Stores the events of a Kursaha events request, all or none; the error lists each invalid entry. Entries with an eventKey of the last 7 days are counted as duplicates';
 
 CREATE FUNCTION @extschema@.cohort_identify(customer_id text, profile jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -196,7 +196,7 @@ COMMENT ON FUNCTION @extschema@.cohort_identify(text, jsonb) IS 'Creates a profi
 
 CREATE FUNCTION kursaha_cohort.customer_id_problem(written jsonb) RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT AS 'MODULE_PATHNAME', 'customer_id_problem_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.customer_id_problem(jsonb) IS 'What is wrong with a customer id in a payload; NULL when nothing is';
+COMMENT ON FUNCTION kursaha_cohort.customer_id_problem(jsonb) IS 'The problem of a customer id in a payload; NULL if it is valid';
 
 CREATE FUNCTION @extschema@.cohort_identify(payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -257,4 +257,4 @@ BEGIN
     syncs := kursaha_cohort.cohort_forget_member(cohort_forget.customer_id);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_forget(text) IS 'Erases a person: events, profile, event keys, list entries and stored memberships, at the next sealing what the index holds, and at the next run of each sync what its destination has; returns what was erased and how many syncs have told of them';
+COMMENT ON FUNCTION @extschema@.cohort_forget(text) IS 'Erases a customer: events, profile, event keys, list entries and stored memberships now, the data in the index at the next sealing, and the data at destinations at the next run of each sync. Returns the numbers of erased rows and of syncs that have sent the customer';

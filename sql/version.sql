@@ -19,7 +19,7 @@ CREATE FUNCTION kursaha_cohort.cohort_grant_again(privilege_set text, role text)
 BEGIN ATOMIC
     SELECT @extschema@.cohort_grant(privilege_set, role);
 END;
-COMMENT ON FUNCTION kursaha_cohort.cohort_grant_again(text, text) IS 'Grants a privilege set to a role that has it, with what the set has in a new version';
+COMMENT ON FUNCTION kursaha_cohort.cohort_grant_again(text, text) IS 'Grants a privilege set again to a role that has it, to include the privileges of a new version';
 
 -- A privilege set holds objects of the new version, too: a role that has one gets them. Not by the upgrade script: what is
 -- granted there is taken for a part of the extension, and no dump holds it.
@@ -62,7 +62,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.upgraded() IS 'Gives roles with a privilege set what the set has in a new version';
+COMMENT ON FUNCTION kursaha_cohort.upgraded() IS 'Extends the privileges of roles with a privilege set after an upgrade';
 
 CREATE EVENT TRIGGER cohort_upgraded ON ddl_command_end WHEN TAG IN ('ALTER EXTENSION')
     EXECUTE FUNCTION kursaha_cohort.upgraded();

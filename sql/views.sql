@@ -25,9 +25,9 @@ FROM (SELECT event_type FROM used WHERE event_type IS NOT NULL
       UNION SELECT event_type FROM kursaha_cohort.event_type) known
 LEFT JOIN shipped USING (event_type)
 LEFT JOIN kursaha_cohort.event_type given USING (event_type);
-COMMENT ON VIEW @extschema@.cohort_event_type IS 'Every event type that ships, occurs or was described; INSERT and UPDATE describe a type';
+COMMENT ON VIEW @extschema@.cohort_event_type IS 'All event types: built-in, stored and described ones; INSERT and UPDATE set the description of a type';
 COMMENT ON COLUMN @extschema@.cohort_event_type.event_type IS 'The type, as in cohort_event';
-COMMENT ON COLUMN @extschema@.cohort_event_type.description IS 'What such an event says, for people';
+COMMENT ON COLUMN @extschema@.cohort_event_type.description IS 'A description of the event type for users';
 
 -- Invoker's rights: writing needs the privilege on the view and on the table behind it (set "ingest").
 CREATE FUNCTION kursaha_cohort.describe_event_type() RETURNS trigger
@@ -52,11 +52,11 @@ BEGIN
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.describe_event_type() IS 'Keeps the descriptions that are written through cohort_event_type';
+COMMENT ON FUNCTION kursaha_cohort.describe_event_type() IS 'Stores descriptions that are written through cohort_event_type';
 
 CREATE TRIGGER describe INSTEAD OF INSERT OR UPDATE OR DELETE ON @extschema@.cohort_event_type
     FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.describe_event_type();
-COMMENT ON TRIGGER describe ON @extschema@.cohort_event_type IS 'Keeps the descriptions';
+COMMENT ON TRIGGER describe ON @extschema@.cohort_event_type IS 'Stores descriptions';
 
 CREATE VIEW @extschema@.cohort_definition AS
 SELECT c.cohort_id, c.name, CASE WHEN c.rule IS NULL THEN 'list' ELSE 'rule' END AS kind, c.description, c.rule,
@@ -66,22 +66,22 @@ COMMENT ON VIEW @extschema@.cohort_definition IS 'The saved cohorts';
 COMMENT ON COLUMN @extschema@.cohort_definition.cohort_id IS 'Identity';
 COMMENT ON COLUMN @extschema@.cohort_definition.name IS 'The name';
 COMMENT ON COLUMN @extschema@.cohort_definition.kind IS '"rule", or "list" for a fixed list of customer ids';
-COMMENT ON COLUMN @extschema@.cohort_definition.description IS 'What it is for, in words';
+COMMENT ON COLUMN @extschema@.cohort_definition.description IS 'A description of its purpose';
 COMMENT ON COLUMN @extschema@.cohort_definition.rule IS 'The rule in canonical form; NULL for a fixed list';
-COMMENT ON COLUMN @extschema@.cohort_definition.version IS 'How often the rule or list was set, from 1';
+COMMENT ON COLUMN @extschema@.cohort_definition.version IS 'Version of the rule or list, starting at 1';
 COMMENT ON COLUMN @extschema@.cohort_definition.owner IS 'The role that may change, refresh and drop it';
-COMMENT ON COLUMN @extschema@.cohort_definition.created_at IS 'When it was saved first';
-COMMENT ON COLUMN @extschema@.cohort_definition.updated_at IS 'When the rule, list or name last changed';
+COMMENT ON COLUMN @extschema@.cohort_definition.created_at IS 'Time when it was first saved';
+COMMENT ON COLUMN @extschema@.cohort_definition.updated_at IS 'Time of the last change of rule, list or name';
 COMMENT ON COLUMN @extschema@.cohort_definition.size IS 'Members at the last refresh';
-COMMENT ON COLUMN @extschema@.cohort_definition.refreshed_at IS 'When it was last refreshed';
+COMMENT ON COLUMN @extschema@.cohort_definition.refreshed_at IS 'Time of the last refresh';
 
 CREATE VIEW @extschema@.cohort_definition_version AS
 SELECT c.name, v.version, v.rule, v.list_size, v.changed_by, v.changed_at
 FROM kursaha_cohort.cohort_version v JOIN kursaha_cohort.cohort c USING (cohort_id);
-COMMENT ON VIEW @extschema@.cohort_definition_version IS 'Every version of every cohort: what it said, who set it and when';
-COMMENT ON COLUMN @extschema@.cohort_definition_version.name IS 'The cohort''s name now';
+COMMENT ON VIEW @extschema@.cohort_definition_version IS 'All versions of all cohorts: rule, author and time';
+COMMENT ON COLUMN @extschema@.cohort_definition_version.name IS 'The current name of the cohort';
 COMMENT ON COLUMN @extschema@.cohort_definition_version.version IS 'Counted from 1';
 COMMENT ON COLUMN @extschema@.cohort_definition_version.rule IS 'The rule as it was then; NULL for a fixed list';
-COMMENT ON COLUMN @extschema@.cohort_definition_version.list_size IS 'How many ids the fixed list had; NULL for a rule';
-COMMENT ON COLUMN @extschema@.cohort_definition_version.changed_by IS 'Who set it';
-COMMENT ON COLUMN @extschema@.cohort_definition_version.changed_at IS 'When it was set';
+COMMENT ON COLUMN @extschema@.cohort_definition_version.list_size IS 'Number of ids of the fixed list; NULL for a rule';
+COMMENT ON COLUMN @extschema@.cohort_definition_version.changed_by IS 'The role that set it';
+COMMENT ON COLUMN @extschema@.cohort_definition_version.changed_at IS 'Time when it was set';

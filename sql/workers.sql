@@ -9,21 +9,21 @@ CREATE TABLE kursaha_cohort.worker_error (
     last_at timestamptz NOT NULL DEFAULT now(),
     times bigint NOT NULL DEFAULT 1
 );
-COMMENT ON TABLE kursaha_cohort.worker_error IS 'What keeps a worker from its work: one row a worker, until it succeeds. The view cohort_problem shows it';
+COMMENT ON TABLE kursaha_cohort.worker_error IS 'Errors of workers: one row for each worker until it succeeds. The view cohort_problem shows them';
 COMMENT ON COLUMN kursaha_cohort.worker_error.worker IS 'sealer or scheduler';
 COMMENT ON COLUMN kursaha_cohort.worker_error.message IS 'The last error';
-COMMENT ON COLUMN kursaha_cohort.worker_error.remedy IS 'What to do about it';
-COMMENT ON COLUMN kursaha_cohort.worker_error.since IS 'When this error came first';
-COMMENT ON COLUMN kursaha_cohort.worker_error.last_at IS 'When it came last';
-COMMENT ON COLUMN kursaha_cohort.worker_error.times IS 'How often it came';
+COMMENT ON COLUMN kursaha_cohort.worker_error.remedy IS 'The remedy';
+COMMENT ON COLUMN kursaha_cohort.worker_error.since IS 'Time of the first occurrence of the error';
+COMMENT ON COLUMN kursaha_cohort.worker_error.last_at IS 'Time of the last occurrence';
+COMMENT ON COLUMN kursaha_cohort.worker_error.times IS 'Number of occurrences';
 
 CREATE FUNCTION kursaha_cohort.note_rows() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_note_rows';
-COMMENT ON FUNCTION kursaha_cohort.note_rows() IS 'Tells the workers, at commit, that there is something to seal';
+COMMENT ON FUNCTION kursaha_cohort.note_rows() IS 'Notifies the workers at commit that there are rows to seal';
 
 CREATE FUNCTION kursaha_cohort.note_asked() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_note_asked';
-COMMENT ON FUNCTION kursaha_cohort.note_asked() IS 'Tells the workers, at commit, that a sync changed';
+COMMENT ON FUNCTION kursaha_cohort.note_asked() IS 'Notifies the workers at commit that a sync changed';
 
 -- Written rows, and the log of removed events, are told of by the triggers that write them; these are the other logs.
 DO $$
@@ -41,7 +41,7 @@ $$;
 
 CREATE FUNCTION kursaha_cohort.is_preloaded() RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'is_preloaded_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.is_preloaded() IS 'Whether the library is among shared_preload_libraries, so that workers run';
+COMMENT ON FUNCTION kursaha_cohort.is_preloaded() IS 'Returns whether the library is in shared_preload_libraries, so that workers run';
 
 CREATE FUNCTION kursaha_cohort.sync_enabled() RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'sync_enabled_wrapper';
@@ -49,8 +49,8 @@ COMMENT ON FUNCTION kursaha_cohort.sync_enabled() IS 'The setting kursaha_cohort
 
 CREATE FUNCTION kursaha_cohort.unsealed_since() RETURNS timestamptz
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'unsealed_since_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.unsealed_since() IS 'When the first event was committed that no worker has sealed yet; null where none is known of';
+COMMENT ON FUNCTION kursaha_cohort.unsealed_since() IS 'Commit time of the oldest event that no worker has sealed; null if none is known';
 
 CREATE FUNCTION kursaha_cohort.worker_problem() RETURNS TABLE (what text, since timestamptz, remedy text)
     LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 1 AS 'MODULE_PATHNAME', 'worker_problem_wrapper';
-COMMENT ON FUNCTION kursaha_cohort.worker_problem() IS 'Why no background worker comes to this database, or none does its work; no row where all is well';
+COMMENT ON FUNCTION kursaha_cohort.worker_problem() IS 'The reason why no background worker serves this database, or why none works; no row if there is no problem';

@@ -39,7 +39,7 @@ static SEAL_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5_000);
 
 /// Sealers at a time, on the server.
 static MAX_SEALERS: GucSetting<i32> = GucSetting::<i32>::new(2);
-/// Whether syncs run.
+/// Syncs run.
 static SYNC_ENABLED: GucSetting<bool> = GucSetting::<bool>::new(true);
 /// Runs of syncs at a time, in a database.
 static MAX_SYNC_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(4);
@@ -68,8 +68,8 @@ pub(crate) fn register() {
 fn register_index() {
     GucRegistry::define_int_guc(
         c"kursaha_cohort.history_retention",
-        c"How long refreshes and their entered and exited customers are kept.",
-        c"Older ones are removed by the next refresh of the same cohort.",
+        c"How long refreshes, with the customers who entered and exited, are kept.",
+        c"The next refresh of the same cohort deletes older ones.",
         &HISTORY_RETENTION,
         1,
         i32::MAX,
@@ -78,18 +78,18 @@ fn register_index() {
     );
     GucRegistry::define_enum_guc(
         c"kursaha_cohort.engine",
-        c"What answers rules: the bitmap index, or plain SQL.",
-        c"Both give the same members; plain SQL is what the index is checked by.",
+        c"The engine that evaluates rules: the bitmap index, or plain SQL.",
+        c"Both return the same members; plain SQL is the reference implementation.",
         &ENGINE,
         GucContext::Userset,
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
         c"kursaha_cohort.eval_memory",
-        c"The most memory that the index may take for the rows and values that an evaluation looks at.",
-        c"Unsealed events and profiles, the values that figures and references look at, the events and states of sequences, \
-          patterns, lists of values and fixed lists. Plain SQL answers where it would not be enough; cohort_explain says so. \
-          Who the members are and removals that are not sealed come on top.",
+        c"Memory limit for one evaluation by the index. Evaluations that would need more use plain SQL.",
+        c"Charged are unsealed events and profiles, the values that aggregates and references read, the events and states of \
+          sequences, patterns, lists of values and fixed lists. cohort_explain shows when plain SQL was used. The bitmaps of \
+          members and unsealed removals are not charged.",
         &EVAL_MEMORY,
         64,
         i32::MAX,
@@ -98,17 +98,17 @@ fn register_index() {
     );
     GucRegistry::define_bool_guc(
         c"kursaha_cohort.enabled",
-        c"Whether background workers seal, merge and start syncs.",
-        c"They run when kursaha_cohort is among shared_preload_libraries. Off in the configuration file, for all databases; off by \
-          ALTER DATABASE, for one.",
+        c"Background workers seal, merge and start syncs.",
+        c"Workers run if kursaha_cohort is in shared_preload_libraries. Switch them off for all databases in the configuration \
+          file, or for one database with ALTER DATABASE.",
         &ENABLED,
         GucContext::Suset,
         GucFlags::default(),
     );
     GucRegistry::define_int_guc(
         c"kursaha_cohort.max_sealers",
-        c"The most databases that are sealed at a time.",
-        c"Each takes a background worker while it is sealed: see max_worker_processes.",
+        c"Maximum number of databases that are sealed at the same time.",
+        c"Each of them uses one background worker of max_worker_processes.",
         &MAX_SEALERS,
         1,
         64,
@@ -117,8 +117,8 @@ fn register_index() {
     );
     GucRegistry::define_int_guc(
         c"kursaha_cohort.seal_rows",
-        c"How many unsealed events make the background worker seal at once.",
-        c"Rules read unsealed events one by one: exact, and slower the more there are.",
+        c"Number of unsealed events at which a worker seals at once.",
+        c"Evaluations read unsealed events row by row: the result is exact, but the time grows with their number.",
         &SEAL_ROWS,
         1,
         i32::MAX,
@@ -127,8 +127,8 @@ fn register_index() {
     );
     GucRegistry::define_int_guc(
         c"kursaha_cohort.seal_interval",
-        c"How long events stay unsealed when they are few.",
-        c"The background worker seals after this time whatever there is.",
+        c"Longest time until a smaller number of unsealed rows is sealed.",
+        c"After this time a worker seals all rows of ended transactions.",
         &SEAL_INTERVAL,
         100,
         i32::MAX,
@@ -138,22 +138,22 @@ fn register_index() {
     let sizes = [
         (
             c"kursaha_cohort.seal_batch",
-            c"The most events of a segment that sealing makes.",
-            c"A first sealing, which takes in all that is there, makes segments of kursaha_cohort.segment_rows at once.",
+            c"Maximum number of events in a segment written by sealing.",
+            c"The first sealing of existing rows writes segments of up to kursaha_cohort.segment_rows events.",
             &SEAL_BATCH,
             1 << 24,
         ),
         (
             c"kursaha_cohort.segment_rows",
-            c"The most events of a segment that merging makes.",
-            c"Larger ones need more memory while they are made: about 100 bytes an event.",
+            c"Maximum number of events in a segment written by merging.",
+            c"Writing a segment takes about 100 bytes of memory per event.",
             &SEGMENT_ROWS,
             1 << 24,
         ),
         (
             c"kursaha_cohort.max_indexed_paths",
-            c"The most property paths of one event type that get a column of their own in a segment.",
-            c"Values of further paths are kept together; rules on them are exact and slower.",
+            c"Number of property paths per event type that have their own column in a segment.",
+            c"Values of all other paths are stored together; rules on them are exact but slower.",
             &MAX_INDEXED_PATHS,
             4096,
         ),
@@ -163,8 +163,8 @@ fn register_index() {
     }
     GucRegistry::define_int_guc(
         c"kursaha_cohort.segment_size",
-        c"How large a segment becomes before the next one is begun.",
-        c"Where properties are long texts, or nearly all different, segments reach it before they have segment_rows events.",
+        c"Size at which a segment is closed and the next one starts.",
+        c"Segments with long texts or mostly distinct values reach this size before segment_rows events.",
         &SEGMENT_SIZE,
         64,
         // Places in a segment's texts have 32 bits.
@@ -179,28 +179,28 @@ fn register_syncs() {
     let times = [
         (
             c"kursaha_cohort.connect_timeout",
-            c"How long a destination may take to be reached.",
+            c"Time limit for name resolution and connection to a destination.",
             &CONNECT_TIMEOUT,
             600_000,
             GucFlags::UNIT_MS,
         ),
         (
             c"kursaha_cohort.request_timeout",
-            c"How long a destination may take to answer a request.",
+            c"Time limit for a request to a destination.",
             &REQUEST_TIMEOUT,
             3_600_000,
             GucFlags::UNIT_MS,
         ),
         (
             c"kursaha_cohort.retry_base",
-            c"How long a run waits after its first failed attempt; every further wait is twice as long, up to an hour.",
+            c"Delay of the first retry of a run; the delay doubles with each further retry, up to an hour.",
             &RETRY_BASE,
             3_600_000,
             GucFlags::UNIT_MS,
         ),
         (
             c"kursaha_cohort.min_sync_interval",
-            c"The shortest interval of a sync.",
+            c"Shortest interval of a schedule.",
             &MIN_SYNC_INTERVAL,
             86_400,
             GucFlags::UNIT_S,
@@ -211,8 +211,8 @@ fn register_syncs() {
     }
     GucRegistry::define_int_guc(
         c"kursaha_cohort.max_sync_workers",
-        c"The most runs of syncs at a time in one database.",
-        c"Each needs a background worker: see max_worker_processes.",
+        c"Maximum number of concurrent runs of syncs in one database.",
+        c"Each run uses one background worker of max_worker_processes.",
         &MAX_SYNC_WORKERS,
         0,
         1_000,
@@ -221,9 +221,9 @@ fn register_syncs() {
     );
     GucRegistry::define_bool_guc(
         c"kursaha_cohort.sync_enabled",
-        c"Whether syncs run.",
-        c"Off, runs under way stop after their batch and go on when it is on again, and events are sealed as ever. Off in the \
-          configuration file, for all databases; off by ALTER DATABASE, for one.",
+        c"Syncs run.",
+        c"If off, current runs stop after their batch and continue when it is on again; sealing continues. Switch it off for all \
+          databases in the configuration file, or for one database with ALTER DATABASE.",
         &SYNC_ENABLED,
         GucContext::Suset,
         GucFlags::default(),
@@ -232,7 +232,7 @@ fn register_syncs() {
     unsafe {
         GucRegistry::define_string_guc_with_hooks(
             c"kursaha_cohort.allowed_hosts",
-            c"Hosts that destinations may be on: names, *.names, or *, each with an optional :port, with commas between.",
+            c"Allowed hosts of destinations: a comma-separated list of names, *.names, or *, each with an optional :port.",
             c"Empty: the API hosts of the built-in kinds.",
             &ALLOWED_HOSTS,
             GucContext::Suset,
@@ -245,13 +245,13 @@ fn register_syncs() {
     let texts = [
         (
             c"kursaha_cohort.secrets_dir",
-            c"The directory of the files that secrets name.",
-            c"A relative one is below the data directory.",
+            c"Directory of the secret files.",
+            c"A relative path is relative to the data directory.",
             &SECRETS_DIR,
         ),
         (
             c"kursaha_cohort.ca_file",
-            c"Certificates, in PEM form, that are trusted in place of the built-in ones.",
+            c"File with trusted certificates in PEM format, which replace the built-in ones.",
             c"",
             &CA_FILE,
         ),
@@ -261,16 +261,16 @@ fn register_syncs() {
     }
     GucRegistry::define_bool_guc(
         c"kursaha_cohort.allow_private_networks",
-        c"Whether destinations may have addresses that are not public.",
-        c"For tests.",
+        c"Allows destinations with non-public addresses.",
+        c"A receiver in your own network needs it.",
         &ALLOW_PRIVATE_NETWORKS,
         GucContext::Suset,
         GucFlags::default(),
     );
     GucRegistry::define_bool_guc(
         c"kursaha_cohort.allow_superuser_syncs",
-        c"Whether a superuser may own a sync.",
-        c"Its runs would evaluate the cohort with a superuser's rights.",
+        c"Allows superusers to own syncs.",
+        c"Runs of such a sync evaluate the cohort with superuser rights.",
         &ALLOW_SUPERUSER_SYNCS,
         GucContext::Suset,
         GucFlags::default(),
@@ -294,7 +294,7 @@ unsafe extern "C-unwind" fn check_hosts(
         let detail = CString::new(format!("\"{entry}\" is no host.")).unwrap_or_default();
         pg_sys::GUC_check_errdetail_string = pg_sys::pstrdup(detail.as_ptr());
         let hint =
-            c"An entry is a name, *.name, *, or an address ([2001:db8::1]), and may end with a :port from 1 to 65535.";
+            c"An entry is a name, *.name, *, or an address ([2001:db8::1]), with an optional :port from 1 to 65535.";
         pg_sys::GUC_check_errhint_string = pg_sys::pstrdup(hint.as_ptr());
         false
     }
@@ -323,12 +323,12 @@ fn text(setting: &GucSetting<Option<CString>>) -> String {
     setting.get().map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// The most runs of syncs at a time in one database.
+/// Maximum number of concurrent runs of syncs in one database.
 pub(crate) fn max_sync_workers() -> usize {
     usize::try_from(MAX_SYNC_WORKERS.get()).unwrap_or(1)
 }
 
-/// How long a destination may take to be reached.
+/// Time limit for name resolution and connection to a destination.
 pub(crate) fn connect_timeout() -> Duration {
     Duration::from_millis(u64::try_from(CONNECT_TIMEOUT.get()).unwrap_or(1))
 }
@@ -353,17 +353,17 @@ pub(crate) fn allowed_hosts() -> String {
     text(&ALLOWED_HOSTS)
 }
 
-/// Whether destinations may have addresses that are not public.
+/// Allows destinations with non-public addresses.
 pub(crate) fn allow_private_networks() -> bool {
     ALLOW_PRIVATE_NETWORKS.get()
 }
 
-/// Whether a superuser may own a sync.
+/// Allows superusers to own syncs.
 pub(crate) fn allow_superuser_syncs() -> bool {
     ALLOW_SUPERUSER_SYNCS.get()
 }
 
-/// The directory of the files that secrets name.
+/// Directory of the secret files.
 pub(crate) fn secrets_dir() -> String {
     text(&SECRETS_DIR)
 }
@@ -383,12 +383,12 @@ pub(crate) fn eval_memory() -> usize {
     usize::try_from(EVAL_MEMORY.get()).unwrap_or(0).saturating_mul(1024)
 }
 
-/// The most events of a segment that sealing makes.
+/// Maximum number of events in a segment written by sealing.
 pub(crate) fn seal_batch() -> usize {
     usize::try_from(SEAL_BATCH.get()).unwrap_or(1)
 }
 
-/// The most events of a segment that merging makes.
+/// Maximum number of events in a segment written by merging.
 pub(crate) fn segment_rows() -> usize {
     usize::try_from(SEGMENT_ROWS.get()).unwrap_or(1)
 }
@@ -413,12 +413,12 @@ pub(crate) fn enabled() -> bool {
     ENABLED.get()
 }
 
-/// Whether syncs run.
+/// Syncs run.
 pub(crate) fn sync_enabled() -> bool {
     SYNC_ENABLED.get()
 }
 
-/// The most databases that are sealed at a time.
+/// Maximum number of databases that are sealed at the same time.
 pub(crate) fn max_sealers() -> usize {
     usize::try_from(MAX_SEALERS.get()).unwrap_or(1)
 }
