@@ -26,6 +26,7 @@ COMMENT ON FUNCTION @extschema@.cohort_import(text, text[]) IS 'Saves a fixed li
 COMMENT ON FUNCTION @extschema@.cohort_export(text) IS 'Returns the definitions of cohorts and syncs as a document for cohort_apply: all, or one cohort with its syncs and the cohorts to which it refers';
 COMMENT ON FUNCTION @extschema@.cohort_apply(jsonb, boolean, boolean) IS 'Creates and updates the cohorts and syncs of a document. prune drops those of the caller that are not in the document; dry_run changes nothing. Returns the actions, and the number of members that each cohort gains and loses';
 COMMENT ON FUNCTION @extschema@.cohort_refresh(text) IS 'Evaluates a saved cohort now, and stores its members and the customers who entered and exited';
+COMMENT ON FUNCTION @extschema@.cohort_refresh(text, timestamptz) IS 'Evaluates a saved cohort at an instant, which is not before its last refresh, and stores its members and the customers who entered and exited';
 COMMENT ON FUNCTION @extschema@.cohort_members(text) IS 'Returns the members that the last cohort_refresh stored, and when each entered';
 COMMENT ON FUNCTION @extschema@.cohort_history(text) IS 'Returns the refreshes of a cohort, newest first';
 COMMENT ON FUNCTION @extschema@.cohort_changes(text, timestamptz) IS 'Returns the customers who entered or exited at the refreshes of a cohort after an instant, oldest first';

@@ -272,6 +272,19 @@ VOLATILE PARALLEL UNSAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_refresh_wrapper';
 
+CREATE FUNCTION @extschema@."cohort_refresh"(
+    "name" TEXT,
+    "as_of" timestamp with time zone
+) RETURNS TABLE (
+    "size" bigint,
+    "entered" bigint,
+    "exited" bigint,
+    "took" interval
+)
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_refresh_at_wrapper';
+
 CREATE FUNCTION @extschema@."cohort_reindex"() RETURNS TABLE (
     "events" bigint,
     "profiles" bigint,

@@ -6,7 +6,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
 use crate::pg::databases::{with_owners_rights, write};
-use crate::pg::errors::Fallible;
+use crate::pg::errors::{Fallible, invalid};
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::store::{self, Cohort, Question};
 use crate::pg::{answer, settings, time};
@@ -20,41 +20,78 @@ fn cohort_refresh(
     ErrorReport,
 > {
     let Some(name) = name else { return Ok(TableIterator::empty()) };
+    Ok(TableIterator::once(refresh(name, None)?))
+}
+
+/// Evaluates a saved cohort at an instant and stores who is in, as of that instant.
+#[pg_extern(name = "cohort_refresh", volatile, parallel_unsafe)]
+fn cohort_refresh_at(
+    name: Option<&str>,
+    as_of: Option<TimestampWithTimeZone>,
+) -> Result<
+    TableIterator<'static, (name!(size, i64), name!(entered, i64), name!(exited, i64), name!(took, Interval))>,
+    ErrorReport,
+> {
+    let Some(name) = name else { return Ok(TableIterator::empty()) };
+    Ok(TableIterator::once(refresh(name, as_of)?))
+}
+
+fn refresh(name: &str, as_of: Option<TimestampWithTimeZone>) -> Fallible<(i64, i64, i64, Interval)> {
     let began = Instant::now();
     // The lock is the cohort's own row: two refreshes of one cohort come one after the other, and each sees what the
     // other stored, because every statement here has a snapshot of its own.
     let cohort = store::get_for_refresh(name)?;
     let rule = Question::rule_of(&cohort)?;
+    let chosen = as_of.is_some();
+    let as_of = time::as_of(as_of)?;
+    let at = time::server(as_of)?;
+    if chosen {
+        refuse_earlier(&cohort, at)?;
+    }
     // Who is in is asked with the caller's rights, and stored with those of the extension's owner.
     let found: Vec<String> = spi::with_snapshot(|| {
-        let question = Question::of_rule(Snapshot::Callers, rule, time::as_of(None)?)?;
+        let question = Question::of_rule(Snapshot::Callers, rule, as_of)?;
         Ok(answer::members(&question)?.collect())
     })?;
-    let (refresh, size, entered, exited) = with_owners_rights(|| store_members(&cohort, found))?;
+    let (refresh, size, entered, exited) = with_owners_rights(|| store_members(&cohort, at, found))?;
     let took = Interval::from_micros(i64::try_from(began.elapsed().as_micros()).unwrap_or(i64::MAX));
     write(
         "UPDATE kursaha_cohort.refresh SET size = $2, entered = $3, exited = $4, took = $5 WHERE refresh_id = $1",
         &[refresh.into(), size.into(), entered.into(), exited.into(), took.into()],
     )?;
     write(
-        "UPDATE kursaha_cohort.cohort SET size = $2, refreshed_at = now() WHERE cohort_id = $1",
-        &[cohort.id.into(), size.into()],
+        "UPDATE kursaha_cohort.cohort SET size = $2, refreshed_at = $3 WHERE cohort_id = $1",
+        &[cohort.id.into(), size.into(), at.into()],
     )?;
     write(
         "DELETE FROM kursaha_cohort.refresh WHERE cohort_id = $1 \
          AND refreshed_at < now() - make_interval(mins => $2)",
         &[cohort.id.into(), settings::history_retention_minutes().into()],
     )?;
-    Ok(TableIterator::once((size, entered, exited, took)))
+    Ok((size, entered, exited, took))
+}
+
+/// Refuses an instant before the last refresh: the history goes forward.
+fn refuse_earlier(cohort: &Cohort, at: TimestampWithTimeZone) -> Fallible<()> {
+    let last = spi::first(
+        Snapshot::Fresh,
+        "SELECT to_char(c.refreshed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US\"Z\"') \
+         FROM kursaha_cohort.cohort c WHERE c.cohort_id = $1 AND c.refreshed_at > $2",
+        &[cohort.id.into(), at.into()],
+        |row| row.need::<String>(1),
+    )?;
+    let Some(last) = last else { return Ok(()) };
+    Err(invalid(format!("cohort \"{}\" was refreshed as of a later time already: {last}", cohort.name))
+        .set_hint("Refresh it as of a later time; cohort_run answers as of any."))
 }
 
 /// Stores who is in, and who entered and who exited since the last refresh; gives the refresh and the three numbers.
-fn store_members(cohort: &Cohort, found: Vec<String>) -> Fallible<(i64, i64, i64, i64)> {
+fn store_members(cohort: &Cohort, at: TimestampWithTimeZone, found: Vec<String>) -> Fallible<(i64, i64, i64, i64)> {
     let refresh: i64 = spi::one(
         Snapshot::Fresh,
         "INSERT INTO kursaha_cohort.refresh (cohort_id, version, refreshed_at, size, entered, exited, took) \
-         VALUES ($1, $2, now(), 0, 0, 0, '0') RETURNING refresh_id",
-        &[cohort.id.into(), cohort.version.into()],
+         VALUES ($1, $2, $3, 0, 0, 0, '0') RETURNING refresh_id",
+        &[cohort.id.into(), cohort.version.into(), at.into()],
         |row| row.need(1),
     )?;
     // One statement, so one snapshot: members, differences and log agree. The differences are set operations over what
@@ -76,13 +113,13 @@ fn store_members(cohort: &Cohort, found: Vec<String>) -> Fallible<(i64, i64, i64
            WHERE m.cohort_id = $1 AND m.customer_id = lost.customer_id\
          ), come AS (\
            INSERT INTO kursaha_cohort.member (cohort_id, customer_id, entered_at) \
-           SELECT $1, customer_id, now() FROM gained ORDER BY customer_id\
+           SELECT $1, customer_id, $4 FROM gained ORDER BY customer_id\
          ), logged AS (\
            INSERT INTO kursaha_cohort.membership_change (refresh_id, customer_id, entered) \
            SELECT $2, customer_id, true FROM gained UNION ALL SELECT $2, customer_id, false FROM lost ORDER BY 2\
          ) \
          SELECT (SELECT count(*) FROM found), (SELECT count(*) FROM gained), (SELECT count(*) FROM lost)",
-        &[cohort.id.into(), refresh.into(), found.into()],
+        &[cohort.id.into(), refresh.into(), found.into(), at.into()],
         |row| Ok((refresh, row.need(1)?, row.need(2)?, row.need(3)?)),
     )
 }

@@ -65,6 +65,12 @@ pub(crate) fn as_of(asked: Option<TimestampWithTimeZone>) -> Fallible<Micros> {
     Ok(from_postgres(at))
 }
 
+/// The same as a value of the server's.
+pub(crate) fn server(at: Micros) -> Fallible<TimestampWithTimeZone> {
+    TimestampWithTimeZone::try_from(to_postgres(at))
+        .map_err(|_| failure(SqlState::ERRCODE_DATETIME_FIELD_OVERFLOW, "as_of is out of range"))
+}
+
 /// An SQL literal of an instant that means the same under every setting of `DateStyle` and `TimeZone`.
 pub(crate) fn literal(at: Micros) -> Fallible<String> {
     let out_of_range = || failure(SqlState::ERRCODE_DATETIME_FIELD_OVERFLOW, "as_of is out of range");
