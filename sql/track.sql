@@ -135,8 +135,9 @@ BEGIN
         INSERT INTO @extschema@.cohort_event (customer_id, event_type, occurred_at, data)
         SELECT s.customer_id, s.event_type, coalesce(s.occurred_at, now()), coalesce(s.data, '{}')
         FROM kursaha_cohort.signal_rows(payload) s;
-        GET DIAGNOSTICS stored = ROW_COUNT;
-        duplicates := total - stored;
+        -- A trigger may have handed rows on: they are stored elsewhere.
+        stored := total;
+        duplicates := 0;
         RETURN;
     END IF;
     -- Keys are inserted in their own order, so that two batches with the same keys wait for each other instead of
@@ -152,13 +153,16 @@ BEGIN
         ON CONFLICT (event_key) DO UPDATE SET event_id = EXCLUDED.event_id, first_seen = EXCLUDED.first_seen
             WHERE k.first_seen < EXCLUDED.first_seen - interval '7 days'
         RETURNING k.event_id
+    ), new AS MATERIALIZED (
+        SELECT g.* FROM signal g LEFT JOIN won w ON w.event_id = g.event_id
+        WHERE g.event_key IS NULL OR w.event_id IS NOT NULL
+    ), written AS (
+        INSERT INTO @extschema@.cohort_event (event_id, customer_id, event_type, occurred_at, data)
+        SELECT n.event_id, n.customer_id, n.event_type, coalesce(n.occurred_at, now()), coalesce(n.data, '{}')
+        FROM new n ORDER BY n.event_id
     )
-    INSERT INTO @extschema@.cohort_event (event_id, customer_id, event_type, occurred_at, data)
-    SELECT g.event_id, g.customer_id, g.event_type, coalesce(g.occurred_at, now()), coalesce(g.data, '{}')
-    FROM signal g LEFT JOIN won w ON w.event_id = g.event_id
-    WHERE g.event_key IS NULL OR w.event_id IS NOT NULL
-    ORDER BY g.event_id;
-    GET DIAGNOSTICS stored = ROW_COUNT;
+    -- Not the rows of the INSERT: a trigger may have handed some on, which are stored elsewhere.
+    SELECT count(*) INTO stored FROM new;
     duplicates := total - stored;
     PERFORM kursaha_cohort.prune_event_keys(2 * keyed);
 END
