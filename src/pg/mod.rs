@@ -16,6 +16,7 @@ pub(crate) mod locks;
 pub(crate) mod moment;
 mod notes;
 pub(crate) mod notices;
+mod owned;
 mod owner;
 pub(crate) mod patterns;
 pub(crate) mod planner;

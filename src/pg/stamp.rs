@@ -2,13 +2,13 @@
 //!
 //! Each checks the row and stamps it with the current 64-bit top-level transaction id. The triggers are
 //! `ENABLE ALWAYS`, so that rows which arrive by restore or logical replication pass through them too and never bring a
-//! stamp of another server. They touch no table and take no lock.
+//! stamp of another server. They touch no table and take no lock, but for a first look at `kursaha_cohort.owned`.
 
 use pgrx::{FromDatum, pg_sys};
 
 use super::board;
 use super::errors::{Fallible, SqlState, failure, invalid};
-use super::trigger;
+use super::{owned, trigger};
 
 /// The longest customer id and event type, in characters. They are keys of several indexes, whose entries must stay
 /// far below a third of a page (2,704 bytes).
@@ -41,6 +41,12 @@ pub(crate) fn check_customer_id(id: &str) -> Fallible<()> {
             .set_hint("Send the id of the customer, or do not send the event."));
     }
     Ok(())
+}
+
+/// Checks the id of a customer who is written here: besides, one that this database holds.
+fn check_owned_customer(id: &str) -> Fallible<()> {
+    check_customer_id(id)?;
+    owned::check(id)
 }
 
 /// Checks an event type: 1 to [`MAX_NAME_CHARACTERS`] characters, and not `*`.
@@ -179,7 +185,7 @@ fn stamp_event(fcinfo: pg_sys::FunctionCallInfo) -> Fallible<pg_sys::HeapTuple> 
         (event_column::STAMP, pg_sys::XID8OID),
     ];
     let row = NewRow::of(fcinfo, &COLUMNS)?;
-    row.check_text(event_column::CUSTOMER_ID, check_customer_id)?;
+    row.check_text(event_column::CUSTOMER_ID, check_owned_customer)?;
     row.check_text(event_column::EVENT_TYPE, check_event_type)?;
     if let Some(at) = row.datum(event_column::OCCURRED_AT) {
         let micros = at.value().cast_signed() as i64;
@@ -201,7 +207,7 @@ fn stamp_customer(fcinfo: pg_sys::FunctionCallInfo) -> Fallible<pg_sys::HeapTupl
         (customer_column::STAMP, pg_sys::XID8OID),
     ];
     let row = NewRow::of(fcinfo, &COLUMNS)?;
-    row.check_text(customer_column::CUSTOMER_ID, check_customer_id)?;
+    row.check_text(customer_column::CUSTOMER_ID, check_owned_customer)?;
     let mut columns = vec![customer_column::STAMP];
     let mut values = vec![current_stamp()];
     let untouched = row.old.is_some_and(|old| {

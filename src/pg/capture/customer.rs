@@ -4,7 +4,7 @@
 use pgrx::{IntoDatum, direct_function_call_as_datum, pg_sys};
 
 use super::super::errors::Fallible;
-use super::super::extension;
+use super::super::{extension, owned};
 use super::deferred::Deferred;
 use super::{defaults, event, server};
 
@@ -46,6 +46,7 @@ impl Customers {
             let relation = pg_sys::table_open(table, pg_sys::RowExclusiveLock.cast_signed());
             let descriptor = (*relation).rd_att;
             let mut guarded = (*descriptor).natts as usize != place::COUNT
+                || !owned::everybody()?
                 || event::indexes_may_refuse(relation, place::PROFILE as i16 + 1);
             if let Some(constraints) = (*descriptor).constr.as_ref() {
                 guarded |= constraints.num_check != 0;

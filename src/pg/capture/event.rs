@@ -7,7 +7,7 @@ use std::rc::Rc;
 use pgrx::{direct_function_call_as_datum, pg_sys};
 
 use super::super::errors::Fallible;
-use super::super::{board, extension};
+use super::super::{board, extension, owned};
 use super::deferred::Deferred;
 use super::ids::{self, Ids};
 use super::{defaults, plan};
@@ -63,8 +63,12 @@ fn target() -> Fallible<Target> {
     let target = unsafe {
         let table = pg_sys::get_relname_relid(c"cohort_event".as_ptr(), public);
         plan::watch(table);
+        plan::watch(owned::table()?);
+        let everybody = owned::everybody()?;
         let relation = pg_sys::table_open(table, pg_sys::RowExclusiveLock.cast_signed());
-        let target = describe(relation, internals, generation);
+        let mut target = describe(relation, internals, generation);
+        // The trigger `stamp` refuses customers whom other nodes hold.
+        target.plain &= everybody;
         pg_sys::table_close(relation, pg_sys::NoLock.cast_signed());
         target
     };
