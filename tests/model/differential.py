@@ -1,6 +1,6 @@
 """Holds the extension against the model on random data and rules.
 
-Usage: differential.py [--seed S] [--cases N] [--rules N] [--keep-going] [--dry-run]
+Usage: differential.py [--seed S] [--cases N] [--rules N] [--keep-going] [--dry-run] [--committed]
 
 Each case is one data set, loaded in a transaction that is rolled back, with saved cohorts and some 30 rules. Every
 rule is answered by cohort_evaluate and by the statement of cohort_sql; some also saved and asked by name, customer by
@@ -64,9 +64,21 @@ def ids_of(source):
     return f"SELECT coalesce(json_agg(x ORDER BY x COLLATE \"C\"), '[]') FROM {source} AS x;"
 
 
-def load_script(case):
+# Of a coordinator, whose nodes commit by themselves: what --committed does in place of a rollback.
+WIPE = """COMMIT; TRUNCATE cohort_event, cohort_customer;
+SELECT count(cohort_drop(name)) FROM (SELECT name FROM cohort_definition ORDER BY cohort_id DESC) d \\g /dev/null"""
+
+
+def apart(rule):
+    """A rule without what compares a customer with others, who may be on another node; FEATURES leaves out the rest."""
+    if isinstance(rule, dict):
+        return {key: apart(value) for key, value in rule.items() if key != "over"}
+    return [apart(part) for part in rule] if isinstance(rule, list) else rule
+
+
+def load_script(case, committed=False):
     """Begins the transaction and makes the case's tables and saved cohorts."""
-    lines = ["BEGIN;", "COPY cohort_event (customer_id, event_type, occurred_at, data) FROM STDIN;"]
+    lines = ["" if committed else "BEGIN;", "COPY cohort_event (customer_id, event_type, occurred_at, data) FROM STDIN;"]
     for event in case.data.events:
         fields = (event.customer, event.type, utc_text(event.at), dumps(event.data))
         lines.append("\t".join(map(copy_field, fields)))
@@ -74,7 +86,7 @@ def load_script(case):
     lines += [
         "\t".join(map(copy_field, (customer, dumps(profile)))) for customer, profile in case.data.profiles.items()
     ]
-    lines += ["\\.", check_error(), table_script(case.data.tables)]
+    lines += ["\\.", check_error(), table_script(case.data.tables), "BEGIN;" if committed else ""]
     return "\n".join(lines)
 
 
@@ -87,14 +99,15 @@ def cohort_queries(case):
 
 
 def questions(case, number, have, everything):
-    """How the rule at this place of the case is asked."""
+    """How the rule at this place of the case is asked. A coordinator is not asked for plain SQL."""
     rule, as_of = case.checks[number]
     expected = sorted(members(rule, case.data, as_of, case.cohorts))
     everyone = sorted(universe(case.data, as_of))
     known = sorted(set(case.data.profiles) | {event.customer for event in case.data.events})
     text, at = json_text(dumps(rule)), instant_text(as_of)
     yield Question("evaluate", ids_of(f"cohort_evaluate({text}, {at})"), expected)
-    yield Question("sql", f"SELECT cohort_sql({text}, {at}) \\gexec", expected, rows=True)
+    if "cohort_sql" in have:
+        yield Question("sql", f"SELECT cohort_sql({text}, {at}) \\gexec", expected, rows=True)
     if not everything:
         return
     if "cohort_preview" in have:
@@ -112,7 +125,8 @@ def questions(case, number, have, everything):
         )
     else:
         yield Question("create", f"SELECT cohort_create({name}, {text}) \\g /dev/null\nSELECT 1;", 1)
-    yield Question("sql by name", f"SELECT cohort_sql({name}, {at}) \\gexec", expected, rows=True)
+    if "cohort_sql" in have:
+        yield Question("sql by name", f"SELECT cohort_sql({name}, {at}) \\gexec", expected, rows=True)
     if "cohort_count" in have:
         yield Question("count", f"SELECT cohort_count({name}, {at});", len(expected))
     if "cohort_contains" in have:
@@ -150,8 +164,10 @@ def problem(question, answer):
 
 
 class Runner:
-    def __init__(self):
+    def __init__(self, committed=False):
         self.psql = Psql()
+        self.committed = committed
+        self.end = WIPE if committed else "ROLLBACK;"
         names = ", ".join(map(literal, REQUIRED + OPTIONAL))
         answer = self.psql.ask(
             "",
@@ -163,9 +179,13 @@ class Runner:
             ],
         )
         self.have = set(answer["have"])
+        if committed and self.psql.ask("", [("old", "SELECT count(*) FROM cohort_event;")])["old"] != ["0"]:
+            raise SystemExit("--committed removes all events, and there are some")
         missing = [name for name in REQUIRED if name not in self.have]
         if missing:
             raise SystemExit(f"not in the search path: {', '.join(missing)}; is the extension created?")
+        if committed:
+            self.have.discard("cohort_sql")
 
     def run(self, case, everything, keep=None):
         """Asks every question of a case; yields (place of the rule, question, problem or None)."""
@@ -176,7 +196,7 @@ class Runner:
                     asked.append((number, question))
         saves = list(cohort_queries(case))
         labelled = [(f"q {place}", question.sql) for place, (_, question) in enumerate(asked)]
-        answers = self.psql.ask(load_script(case), saves + labelled, "ROLLBACK;")
+        answers = self.psql.ask(load_script(case, self.committed), saves + labelled, self.end)
         for label in ["before", *(label for label, _ in saves)]:
             if isinstance(answers[label], Failure):
                 yield 0, Question(label, "", None), f"error {answers[label]}"
@@ -189,7 +209,7 @@ class Runner:
         queries = list(cohort_queries(case))
         queries.append(("now", "SELECT (extract(epoch FROM now()) * 1000000)::bigint;"))
         queries.append(("ids", ids_of(f"cohort_evaluate({json_text(dumps(rule))})")))
-        answers = self.psql.ask(load_script(case), queries, "ROLLBACK;")
+        answers = self.psql.ask(load_script(case, self.committed), queries, self.end)
         now = int(answers["now"][0])
         question = Question("default as_of", "", sorted(members(rule, case.data, now, case.cohorts)))
         return question, problem(question, answers["ids"])
@@ -238,10 +258,13 @@ def main():
     parser.add_argument(
         "--dry-run", action="store_true", help="make cases and evaluate the model only, without a server"
     )
+    parser.add_argument(
+        "--committed", action="store_true", help="commit each case and remove it afterwards, as on a coordinator"
+    )
     args = parser.parse_args()
     if args.dry_run:
         return dry_run(args)
-    runner = Runner()
+    runner = Runner(args.committed)
     absent = [name for name in OPTIONAL if name not in runner.have]
     if absent:
         print(f"not asked, since not there: {', '.join(absent)}")
@@ -251,6 +274,9 @@ def main():
         if not {"cohort_create", "cohort_import"} <= runner.have:
             case.checks = [check for check in case.checks if '"cohort"' not in dumps(check[0])]
             case.cohorts = {}
+        if args.committed:
+            case.checks = [(apart(rule), at) for rule, at in case.checks]
+            case.cohorts = {name: apart(cohort) for name, cohort in case.cohorts.items()}
         bad = set()
         for number, question, wrong in runner.run(case, lambda number: number % 4 == 0):
             asked[question.route] += 1

@@ -1,0 +1,205 @@
+-- How the nodes are, and what is wrong with the cluster.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
+-- Without plpgsql's own check: what it calls is made by cohort_cluster_init.
+CREATE FUNCTION kursaha_cohort_cluster.load(
+    OUT node integer, OUT lo integer, OUT hi integer, OUT address text, OUT reachable boolean, OUT events bigint, OUT tail bigint,
+    OUT customers bigint, OUT bytes bigint, OUT problems bigint, OUT error text
+) RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER @settings@
+AS $$
+DECLARE
+    s kursaha_cohort_cluster.shard;
+BEGIN
+    FOR s IN SELECT h.* FROM kursaha_cohort_cluster.shard h ORDER BY h.shard LOOP
+        node := s.shard;
+        lo := s.lo;
+        hi := s.hi;
+        address := (SELECT string_agg(format('%s=%s', a.key, a.value), ' ' ORDER BY a.key) FROM jsonb_each_text(s.address) a
+                    WHERE a.key IN ('host', 'hostaddr', 'port', 'dbname'));
+        events := NULL;
+        tail := NULL;
+        customers := NULL;
+        bytes := NULL;
+        problems := NULL;
+        error := NULL;
+        BEGIN
+            SELECT l.events, l.tail, l.customers, l.bytes, l.problems INTO events, tail, customers, bytes, problems
+            FROM kursaha_cohort_cluster.send_load(NULL, NULL, ARRAY[s.shard], ARRAY[s.lo], ARRAY[s.hi]) l;
+            reachable := true;
+        EXCEPTION WHEN OTHERS THEN
+            reachable := false;
+            error := SQLERRM;
+        END;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort_cluster.load() IS 'What the view cohort_cluster_status shows';
+
+CREATE VIEW @extschema@.cohort_cluster_status AS
+SELECT l.node, l.lo, l.hi, l.address, l.reachable, l.events, l.tail, l.customers, l.bytes, l.problems, l.error
+FROM kursaha_cohort_cluster.load() l;
+COMMENT ON VIEW @extschema@.cohort_cluster_status IS 'One line a node: which customers it holds, whether it answers, and how large its index is';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.node IS 'Its number, from 0 on';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.lo IS 'The first hashtext(customer_id) of its customers';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.hi IS 'The last one';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.address IS 'Where it is';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.reachable IS 'Whether it answered';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.events IS 'Events in segments there';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.tail IS 'Events that are not sealed there';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.customers IS 'Customers with an ordinal there';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.bytes IS 'Size of all segments there';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.problems IS 'Lines of its cohort_problem';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.error IS 'Why it did not answer';
+
+CREATE FUNCTION kursaha_cohort_cluster.check_map() RETURNS TABLE (node integer, problem text, detail text, remedy text)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    engine CONSTANT text := (SELECT e.engine FROM kursaha_cohort_cluster.engine e);
+    kind text;
+BEGIN
+    IF engine IS NULL THEN
+        RETURN QUERY SELECT NULL::integer, 'this database is no coordinator', NULL::text, 'SELECT * FROM cohort_cluster_init(…);';
+        RETURN;
+    END IF;
+    RETURN QUERY
+        SELECT h.shard, 'the ranges of the nodes do not cover each customer once',
+               format('it begins at %s, the one before ends at %s', h.lo, h.ends), 'Restore kursaha_cohort_cluster.shard as it was.'
+        FROM (SELECT s.shard, s.lo, s.hi, lag(s.hi) OVER (ORDER BY s.lo) AS ends FROM kursaha_cohort_cluster.shard s
+              UNION ALL SELECT NULL, 2147483648, NULL, max(s.hi) FROM kursaha_cohort_cluster.shard s) h (shard, lo, hi, ends)
+        WHERE h.lo <> coalesce(h.ends::bigint, -2147483649) + 1;
+    IF engine = 'plproxy' THEN
+        RETURN QUERY
+            SELECT h.shard, 'PL/Proxy does not ask the node that the map says', NULL::text,
+                   'SELECT * FROM cohort_cluster_init(''plproxy''); makes the foreign servers what the map says.'
+            FROM kursaha_cohort_cluster.shard h
+            LEFT JOIN pg_foreign_server f ON f.srvname = 'kursaha_cohort'
+                AND format('p%s=%s', h.shard, kursaha_cohort_cluster.connection(h.address)) = ANY (f.srvoptions)
+            WHERE f.oid IS NULL;
+        RETURN QUERY
+            SELECT h.shard, 'INSERT and COPY do not reach the node that the map says', NULL::text,
+                   'SELECT * FROM cohort_cluster_init(''plproxy''); makes the foreign servers what the map says.'
+            FROM kursaha_cohort_cluster.shard h
+            LEFT JOIN pg_foreign_server f ON f.srvname = format('kursaha_cohort_%s', h.shard)
+            WHERE f.oid IS NULL OR EXISTS (SELECT FROM jsonb_each_text(h.address) a WHERE format('%s=%s', a.key, a.value) <> ALL (f.srvoptions));
+    END IF;
+    FOREACH kind IN ARRAY ARRAY['cohort_event', 'cohort_customer'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = format('@extschema:kursaha_cohort@.%s', kind)::regclass
+                       AND t.tgname = 'door' AND t.tgenabled = 'A') THEN
+            RETURN QUERY SELECT NULL::integer, format('the coordinator keeps rows of %s instead of handing them on', kind), NULL::text,
+                                'SELECT * FROM cohort_cluster_init(…) makes the triggers again.';
+        END IF;
+    END LOOP;
+    IF EXISTS (SELECT FROM @extschema:kursaha_cohort@.cohort_event) OR EXISTS (SELECT FROM @extschema:kursaha_cohort@.cohort_customer) THEN
+        RETURN QUERY SELECT NULL::integer, 'the coordinator has events or customers of its own, which no question counts', NULL::text,
+                            'Insert them again through the layer, and delete them from the coordinator''s own tables.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort_cluster.check_map() IS 'What is wrong with the coordinator itself';
+
+CREATE FUNCTION kursaha_cohort_cluster.check_node(s kursaha_cohort_cluster.shard, thorough boolean)
+    RETURNS TABLE (problem text, detail text, remedy text)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    here record;
+    there record;
+    began timestamptz;
+    ended timestamptz;
+    outside bigint;
+BEGIN
+    here := kursaha_cohort.cohort_node_state();
+    began := clock_timestamp();
+    BEGIN
+        SELECT t.* INTO there FROM kursaha_cohort_cluster.send_state(NULL, NULL, ARRAY[s.shard], ARRAY[s.lo], ARRAY[s.hi]) t;
+    EXCEPTION WHEN OTHERS THEN
+        RETURN QUERY SELECT 'the node does not answer', SQLERRM,
+                            'Start it, or make another server its place: cohort_cluster_move.';
+        RETURN;
+    END;
+    ended := clock_timestamp();
+    IF there.version <> here.version THEN
+        RETURN QUERY SELECT 'the node has another version of kursaha_cohort', format('%s there, %s here', there.version, here.version),
+                            'ALTER EXTENSION kursaha_cohort UPDATE; on the one that is older.';
+    END IF;
+    IF there.schema <> here.schema THEN
+        RETURN QUERY SELECT 'the node has kursaha_cohort in another schema', format('%s there, %s here', there.schema, here.schema),
+                            'ALTER SCHEMA … RENAME TO, so that all have it in a schema of one name.';
+    END IF;
+    IF (there.lo, there.hi) IS DISTINCT FROM (s.lo, s.hi) THEN
+        RETURN QUERY SELECT 'the node does not hold the customers that the map says',
+                            CASE WHEN there.lo IS NULL THEN 'it refuses no customer'
+                                 ELSE format('it holds %s to %s, the map says %s to %s', there.lo, there.hi, s.lo, s.hi) END,
+                            CASE WHEN there.lo IS NULL THEN format('On the node: SELECT kursaha_cohort.cohort_own(%s, %s);', s.lo, s.hi)
+                                 ELSE 'Two addresses are exchanged, or a backup of before a split is in use: correct the map.' END;
+    END IF;
+    IF there.clock < began - interval '1 second' OR there.clock > ended + interval '1 second' THEN
+        RETURN QUERY SELECT 'the clock of the node differs from the coordinator''s by more than a second',
+                            (there.clock - ended)::text, 'Keep the clocks of all servers by NTP.';
+    END IF;
+    IF there.settings !~ '^ISO, MDY, UTC, postgres, UTF8$' THEN
+        RETURN QUERY SELECT 'sessions of the coordinator on the node write times in another way', there.settings,
+                            'Let a pooler between them pass on the startup parameter "options".';
+    END IF;
+    IF there.hash <> here.hash THEN
+        RETURN QUERY SELECT 'the node''s hash of a text is another one', format('%s there, %s here', there.hash, here.hash),
+                            'Servers of one cluster have the same byte order.';
+    END IF;
+    RETURN QUERY
+        SELECT 'the node has another definition of a cohort',
+               coalesce(c.key, n.key) || CASE WHEN n.key IS NULL THEN ': not there' WHEN c.key IS NULL THEN ': not on the coordinator' ELSE '' END,
+               CASE WHEN c.key IS NULL THEN 'It is never asked: SELECT cohort_drop(…) on the node, or save it on the coordinator.'
+                    ELSE 'The next question brings the coordinator''s.' END
+        FROM jsonb_each_text(here.definitions) c FULL JOIN jsonb_each_text(there.definitions) n USING (key)
+        WHERE c.value IS DISTINCT FROM n.value;
+    RETURN QUERY
+        SELECT 'the node lacks a role that uses the coordinator', r.role, format('CREATE ROLE %I LOGIN; there, then cohort_grant on the coordinator again.', r.role)
+        FROM (SELECT a.grantee::regrole::text AS role FROM pg_namespace n, aclexplode(n.nspacl) a
+              WHERE n.nspname = '@extschema@' AND a.grantee <> 0) r
+        WHERE r.role <> ALL (there.roles);
+    IF thorough THEN
+        SELECT o.customers INTO outside FROM kursaha_cohort_cluster.send_not_owned(NULL, NULL, ARRAY[s.shard], ARRAY[s.lo], ARRAY[s.hi]) o;
+        IF outside > 0 THEN
+            RETURN QUERY SELECT 'the node has rows of customers that another node holds', format('%s customers', outside),
+                                'They are counted twice, or in place of their own: move the rows to their nodes.';
+        END IF;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort_cluster.check_node(kursaha_cohort_cluster.shard, boolean) IS 'What is wrong with a node';
+
+CREATE FUNCTION @extschema@.cohort_cluster_check(thorough boolean DEFAULT false)
+    RETURNS TABLE (node integer, problem text, detail text, remedy text)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE @settings@
+AS $$
+#variable_conflict use_column
+DECLARE
+    s kursaha_cohort_cluster.shard;
+BEGIN
+    RETURN QUERY SELECT * FROM kursaha_cohort_cluster.check_map();
+    FOR s IN SELECT h.* FROM kursaha_cohort_cluster.shard h ORDER BY h.shard LOOP
+        RETURN QUERY SELECT s.shard, c.* FROM kursaha_cohort_cluster.check_node(s, thorough) c;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.cohort_cluster_check(boolean) IS 'What is wrong with the cluster: nodes that do not answer, versions, ranges, clocks, definitions, guards; thorough looks at every customer. No row when nothing is';
+
+CREATE FUNCTION @extschema@.cohort_cluster_move(node integer, address jsonb) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM kursaha_cohort_cluster.check_address(address);
+    UPDATE kursaha_cohort_cluster.shard h SET address = cohort_cluster_move.address WHERE h.shard = cohort_cluster_move.node;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('there is no node %s', node),
+            HINT = 'The view cohort_cluster_status lists the nodes.';
+    END IF;
+    PERFORM kursaha_cohort_cluster.connect_plproxy();
+END
+$$;
+COMMENT ON FUNCTION @extschema@.cohort_cluster_move(integer, jsonb) IS 'Says where a node is from now on; its data is there already (cluster/move)';

@@ -1,0 +1,147 @@
+-- Questions: each node answers for its own customers at one instant, and the answers are put together.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
+-- A node may have a cohort of that name, of a call that failed half-way: the coordinator says which cohorts there are.
+CREATE FUNCTION kursaha_cohort_cluster.known(name text) RETURNS text[]
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF name IS NULL THEN
+        RETURN NULL;
+    END IF;
+    IF NOT EXISTS (SELECT FROM @extschema:kursaha_cohort@.cohort_definition d WHERE d.name = known.name) THEN
+        PERFORM FROM @extschema:kursaha_cohort@.cohort_history(name); -- which says so, and what is like it
+    END IF;
+    RETURN ARRAY[name];
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort_cluster.known(text) IS 'The name of a cohort, as node_ functions take it; an error where the coordinator has none of that name';
+
+CREATE FUNCTION kursaha_cohort_cluster.named(rule jsonb) RETURNS text[]
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM kursaha_cohort_cluster.check_rule(rule);
+    RETURN nullif(kursaha_cohort_cluster.names_in(rule), '{}');
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort_cluster.named(jsonb) IS 'The cohorts that a rule names, as node_ functions take them; an error where no node can answer it';
+
+CREATE FUNCTION @extschema@.cohort_count(name text, as_of timestamptz DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
+AS $$
+BEGIN
+    RETURN (SELECT sum(c.n) FROM kursaha_cohort_cluster.node_count(name, coalesce(as_of, now()), kursaha_cohort_cluster.known(name)) c);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.cohort_count(text, timestamptz) IS 'How many members a saved cohort has at an instant, on all nodes';
+
+CREATE FUNCTION @extschema@.cohort_run(name text, as_of timestamptz DEFAULT NULL) RETURNS TABLE (customer_id text)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY SELECT r.customer_id
+        FROM kursaha_cohort_cluster.node_run(cohort_run.name, coalesce(cohort_run.as_of, now()), kursaha_cohort_cluster.known(cohort_run.name)) r;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.cohort_run(text, timestamptz) IS 'The customer ids of a saved cohort''s members at an instant, of all nodes, in no particular order';
+
+CREATE FUNCTION @extschema@.cohort_evaluate(rule jsonb, as_of timestamptz DEFAULT NULL) RETURNS TABLE (customer_id text)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY SELECT r.customer_id
+        FROM kursaha_cohort_cluster.node_evaluate(rule, coalesce(as_of, now()), kursaha_cohort_cluster.named(rule)) r;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.cohort_evaluate(jsonb, timestamptz) IS 'The customer ids that an unsaved rule selects at an instant, of all nodes';
+
+-- Two of its columns and arguments have one name, which PL/pgSQL does not allow. What it calls is made by cohort_cluster_init.
+SET LOCAL check_function_bodies = off;
+CREATE FUNCTION @extschema@.cohort_preview(rule jsonb, sample integer DEFAULT 10, as_of timestamptz DEFAULT NULL)
+    RETURNS TABLE (size bigint, universe bigint, sample text[])
+    LANGUAGE sql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
+AS $$
+    -- The first of all are among the first of each.
+    WITH answer AS MATERIALIZED (
+        SELECT p.size, p.universe, p.sample
+        FROM kursaha_cohort_cluster.node_preview($1, $2, coalesce($3, now()), kursaha_cohort_cluster.named($1)) p
+    )
+    SELECT sum(a.size)::bigint, sum(a.universe)::bigint,
+           ARRAY(SELECT id FROM answer, unnest(answer.sample) id ORDER BY id COLLATE "C" LIMIT $2)
+    FROM answer a HAVING count(*) > 0;
+$$;
+SET LOCAL check_function_bodies = on;
+COMMENT ON FUNCTION @extschema@.cohort_preview(jsonb, integer, timestamptz) IS 'What an unsaved rule would select on all nodes: how many, of how many, and the first few ids in byte order';
+
+CREATE FUNCTION @extschema@.cohort_overlap(names text[], as_of timestamptz DEFAULT NULL)
+    RETURNS TABLE (cohorts text[], customers bigint, only_these bigint)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM kursaha_cohort_cluster.known(n) FROM unnest(names) n;
+    RETURN QUERY
+        SELECT o.cohorts, sum(o.customers)::bigint, sum(o.only_these)::bigint
+        FROM ROWS FROM (kursaha_cohort_cluster.node_overlap(names, coalesce(as_of, now()), nullif(names, '{}'))) WITH ORDINALITY
+             o (cohorts, customers, only_these, place)
+        GROUP BY o.cohorts ORDER BY min(o.place);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.cohort_overlap(text[], timestamptz) IS 'For every combination of some cohorts, how many customers of all nodes are in all of them, and how many of those in none of the others';
+
+CREATE FUNCTION @extschema@.cohort_explain(name text, as_of timestamptz DEFAULT NULL)
+    RETURNS TABLE (condition text, path text, customers bigint, events bigint, took interval, how text)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        SELECT min(e.condition), e.path, sum(e.customers)::bigint, sum(e.events)::bigint, max(e.took), string_agg(DISTINCT e.how, '; ')
+        FROM ROWS FROM (kursaha_cohort_cluster.node_explain(cohort_explain.name, coalesce(cohort_explain.as_of, now()),
+                                                            kursaha_cohort_cluster.known(cohort_explain.name))) WITH ORDINALITY
+             e (condition, path, customers, events, took, how, place)
+        GROUP BY e.path ORDER BY min(e.place);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.cohort_explain(text, timestamptz) IS 'One line for each condition of a saved cohort: exact counts of all nodes, the time of the slowest, and how they answered';
+
+CREATE FUNCTION @extschema@.cohort_explain(rule jsonb, as_of timestamptz DEFAULT NULL)
+    RETURNS TABLE (condition text, path text, customers bigint, events bigint, took interval, how text)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        SELECT min(e.condition), e.path, sum(e.customers)::bigint, sum(e.events)::bigint, max(e.took), string_agg(DISTINCT e.how, '; ')
+        FROM ROWS FROM (kursaha_cohort_cluster.node_explain_rule(rule, coalesce(as_of, now()), kursaha_cohort_cluster.named(rule))) WITH ORDINALITY
+             e (condition, path, customers, events, took, how, place)
+        GROUP BY e.path ORDER BY min(e.place);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.cohort_explain(jsonb, timestamptz) IS 'One line for each condition of a rule: exact counts of all nodes, the time of the slowest, and how they answered';
+
+CREATE FUNCTION @extschema@.cohort_contains(name text, customer_id text, as_of timestamptz DEFAULT NULL) RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
+AS $$
+BEGIN
+    RETURN (SELECT c.holds FROM kursaha_cohort_cluster.node_contains(
+        name, customer_id, coalesce(as_of, now()), kursaha_cohort_cluster.known(name), customer_id) c);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.cohort_contains(text, text, timestamptz) IS 'Whether one customer is in a saved cohort at an instant; asks that customer''s node only';
+
+CREATE FUNCTION @extschema@.cohort_why(name text, customer_id text, as_of timestamptz DEFAULT NULL)
+    RETURNS TABLE (path text, condition text, holds boolean, evidence jsonb)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY SELECT w.* FROM kursaha_cohort_cluster.node_why(
+        cohort_why.name, cohort_why.customer_id, coalesce(cohort_why.as_of, now()), kursaha_cohort_cluster.known(cohort_why.name),
+        cohort_why.customer_id) w;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.cohort_why(text, text, timestamptz) IS 'For each condition of a cohort, whether one customer satisfies it, and by which events or values; asks that customer''s node only';

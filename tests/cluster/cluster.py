@@ -1,0 +1,153 @@
+"""kursaha_cohort_cluster on PL/Proxy, in the order of docs/CLUSTER.md: the same answers as of one server, what holds and
+what does not, and every guard."""
+
+import os
+import subprocess
+import sys
+import time
+
+import citus
+import guards
+import move
+import promises
+from shop import COORDINATOR, NODES, Server, layer, literal, same
+
+AT = "'2025-06-15 00:00+00'"
+# Ten rules: one event, counts, prices, recency, profiles, what was not done, periods, a list, a reference, a sequence.
+RULES = {
+    "bought": {"did": "purchase"},
+    "often": {"did": "purchase", "count": {"gte": 4}},
+    "dear": {"did": "purchase", "where": {"property": "price", "operator": "gt", "value": 700}},
+    "spent": {"did": "purchase", "aggregate": {"fn": "sum", "property": "price", "gte": 2000}},
+    "lately": {"did": "view", "time": {"in_the_last": "30 days"}},
+    "city": {"profile": "city", "operator": "eq", "value": "pune"},
+    "left": {"and": [{"did": "cart"}, {"did_not": "purchase"}]},
+    "vip": ["c3", "c5", "c8", "nobody", "c377"],
+    "both": {"and": [{"cohort": "vip"}, {"cohort": "bought"}]},
+    "then": {"or": [{"cohort": "both"}, {"and": [{"cohort": "left"}, {"not": {"cohort": "city"}}]}]},
+}
+DATA = """
+COPY cohort_event (customer_id, event_type, occurred_at, data) FROM STDIN;
+{events}
+\\.
+COPY cohort_customer (customer_id, profile) FROM STDIN;
+{customers}
+\\.
+"""
+
+
+def data():
+    """Some thousand events of a few hundred customers, the same each time."""
+    events, customers = [], []
+    for n in range(4000):
+        customer, kind = f"c{n * 7919 % 401}", ("view", "cart", "purchase", "view")[n * 31 % 11 % 4]
+        at = f"2025-{1 + n * 13 % 5:02}-{1 + n * 17 % 28:02} {n * 7 % 24:02}:{n % 60:02}:00+00"
+        events.append(f'{customer}\t{kind}\t{at}\t{{"price": {n * 104729 % 1000}}}')
+    for n in range(0, 430, 2):
+        customers.append(f'c{n}\t{{"city": "{("pune", "mumbai", "delhi")[n % 3]}"}}')
+    return DATA.format(events="\n".join(events), customers="\n".join(customers))
+
+
+def save(server):
+    for name, rule in RULES.items():
+        if isinstance(rule, list):
+            ids = ", ".join(map(literal, rule))
+            server.ask(f"SELECT cohort_import({literal(name)}, ARRAY[{ids}]);")
+        else:
+            server.ask(f"SELECT cohort_create({literal(name)}, {literal(rule)}::jsonb, 'of ' || {literal(name)});")
+
+
+QUESTIONS = {
+    "run": "SELECT cohort_run({name}, {at}) ORDER BY 1",
+    "count": "SELECT cohort_count({name}, {at})",
+    "explain": "SELECT condition, path, customers, events FROM cohort_explain({name}, {at})",
+    "contains": "SELECT string_agg(cohort_contains({name}, 'c' || i, {at})::text, ',' ORDER BY i) FROM generate_series(0, 40) i",
+    "why": "SELECT path, condition, holds FROM cohort_why({name}, 'c3', {at})",
+    "sizes": "SELECT size, entered, exited FROM cohort_refresh({name}, {at})",
+    "members": "SELECT customer_id, entered_at FROM cohort_members({name}) ORDER BY 1",
+    "history": "SELECT refreshed_at, size, entered, exited, version FROM cohort_history({name})",
+    "changes": "SELECT customer_id, change, changed_at FROM cohort_changes({name})",
+}
+OF_RULES = {
+    "evaluate": "SELECT cohort_evaluate({rule}::jsonb, {at}) ORDER BY 1",
+    "preview": "SELECT size, universe, sample FROM cohort_preview({rule}::jsonb, 5, {at})",
+    "explain": "SELECT condition, path, customers, events FROM cohort_explain({rule}::jsonb, {at})",
+}
+
+
+def compare(coordinator, alone):
+    """Whatever one server answers, byte for byte."""
+    asked = {}
+    for name, rule in RULES.items():
+        for what, sql in QUESTIONS.items():
+            asked[f"{what} of {name}"] = sql.format(name=literal(name), at=AT)
+        if isinstance(rule, dict):
+            for what, sql in OF_RULES.items():
+                asked[f"{what} of {name}, unsaved"] = sql.format(rule=literal(rule), at=AT)
+    asked |= {
+        "overlap": f"SELECT * FROM cohort_overlap(ARRAY['bought', 'city', 'vip'], {AT})",
+        "definitions": "SELECT name, kind, description, rule, owner, size FROM cohort_definition ORDER BY name",
+        "sealing": "SELECT events > 0 FROM cohort_seal()",
+        "properties": "SELECT event_type, property, types, events FROM cohort_property ORDER BY 1, 2",
+        "events": "SELECT customer_id, event_type, occurred_at, data FROM cohort_event ORDER BY 1, 2, 3, 4::text",
+        "profiles": "SELECT customer_id, profile FROM cohort_customer ORDER BY 1",
+        "before and now": "SELECT cohort_count('dear', '2025-03-01 00:00+00'), (SELECT count(*) FROM cohort_run('dear'))",
+        "the check of the index": "SELECT * FROM cohort_check()",
+    }
+    script = "\n".join(f"\\echo @@ {what}\n{sql};" for what, sql in asked.items())
+    expected, got = (dict(part.split("\n", 1) for part in f"{server.ask(script)}\n".split("@@ ")[1:]) for server in (alone, coordinator))
+    for what in asked:
+        same(what, got[what], expected[what])
+    found = sum(int(expected[f"count of {name}"]) for name in RULES)
+    assert found > 500, f"the ten rules find {found} members only"
+
+
+def differential(coordinator):
+    """The extension's own test of random rules, asked of the coordinator."""
+    sys.path.insert(0, "tests/model")
+    import features
+
+    apart = sorted(set(features.LANDED) - {"groups", "rank", "rows"})
+    subprocess.run(
+        [sys.executable, "differential.py", "--committed", "--seed", "101", "--cases", os.environ.get("CLUSTER_CASES", "3")],
+        cwd="tests/model",
+        env={**coordinator.env, "FEATURES": ",".join(apart)},
+        check=True,
+    )
+
+
+def main():
+    began = time.monotonic()
+
+    def step(text):
+        print(f"{time.monotonic() - began:4.0f} s  {text}", flush=True)
+
+    alone, coordinator = Server(), Server(COORDINATOR).make()
+    nodes = [Server(name).make() for name in NODES]
+    layer(coordinator)
+    addresses = [node.address() for node in nodes]
+    made = coordinator.rows(f"SELECT * FROM cohort_cluster_init('plproxy', {literal(addresses)});")
+    same("the nodes", made, ["0|-2147483648|-715827884", "1|-715827883|715827881", "2|715827882|2147483647"])
+    same("the hash of ids", coordinator.ask("SELECT hashtext('asha'), hashtext('ß');"), "-1353369455|-1541111980")
+    same("a new cluster", coordinator.ask("SELECT * FROM cohort_cluster_check(true);"), "")
+    step("made; random rules")
+    differential(coordinator)
+    step("ten rules against one server")
+    for server in (alone, coordinator):
+        server.ask(data())
+        save(server)
+    compare(coordinator, alone)
+    step("what holds")
+    promises.check(coordinator, nodes)
+    step("guards")
+    guards.check(coordinator, nodes)
+    step("a move with a writer")
+    move.check(coordinator, nodes)
+    step("Citus's SQL")
+    citus.check(coordinator)
+    same("the cluster in the end", coordinator.ask("SELECT * FROM cohort_cluster_check(true);"), "")
+    step("done")
+
+
+if __name__ == "__main__":
+    main()
