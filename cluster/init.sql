@@ -75,7 +75,7 @@ CREATE FUNCTION kursaha_cohort_cluster.is_local(name text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT name IN ('cohort_validate', 'cohort_rule_schema', 'cohort_sql', 'cohort_sample_place', 'cohort_version',
-                    'cohort_capture', 'cohort_release', 'cohort_release_profile', 'cohort_backfill')
+                    'cohort_capture', 'cohort_release', 'cohort_release_profile', 'cohort_backfill', 'cohort_export')
         OR name ~ '^cohort_(destination|secret|sync)_' AND name <> 'cohort_sync_create';
 $$;
 COMMENT ON FUNCTION kursaha_cohort_cluster.is_local(text) IS 'Whether a function of kursaha_cohort is right to call on the coordinator as it is';

@@ -1,5 +1,74 @@
-"""A node's database moves to another server while somebody writes."""
+"""A node's database moves to another server while somebody writes: no write is refused, and none lost."""
+
+import json
+import subprocess
+import threading
+
+from shop import Refused, Server, literal, pg, same
+
+
+class Writer(threading.Thread):
+    """Tracks an event for one customer after the other until it is told to stop."""
+
+    def __init__(self, coordinator):
+        super().__init__(daemon=True)
+        self.coordinator = coordinator
+        self.stopped = threading.Event()
+        self.tracked = 0
+        self.refused = []
+
+    def run(self):
+        while not self.stopped.is_set():
+            batch = "\n".join(
+                f"SELECT cohort_track('m{n}', 'moving'); INSERT INTO cohort_event (customer_id, event_type) VALUES ('n{n}', 'moving');"
+                for n in range(self.tracked, self.tracked + 20)
+            )
+            try:
+                self.coordinator.ask(batch)
+            except Refused as error:
+                self.refused.append(str(error))
+                return
+            self.tracked += 20
+
+
+def run(coordinator, *arguments):
+    return subprocess.run(["cluster/move", *arguments], env=coordinator.env, capture_output=True, text=True)
 
 
 def check(coordinator, nodes):
-    pass
+    pg("start", "cl-new", "wal_level=logical")
+    new = Server("cl-new")
+    address = json.dumps(new.address())
+    assert "lacks the roles asking, editing, sending" in run(coordinator, "2", address).stderr
+    new.ask("CREATE ROLE asking LOGIN; CREATE ROLE editing LOGIN; CREATE ROLE sending LOGIN;")
+    assert "no empty database" in run(coordinator, "2", json.dumps(nodes[1].address())).stderr
+    assert "no node 7" in run(coordinator, "7", address).stderr
+    dry = run(coordinator, "--dry-run", "2", address)
+    assert dry.returncode == 0 and "nothing was changed" in dry.stdout, dry
+    same("a dry run", new.ask("SELECT count(*) FROM pg_extension WHERE extname = 'kursaha_cohort';"), "0")
+
+    # A definition, a membership and a key that go along.
+    coordinator.ask("SELECT * FROM cohort_refresh('bought'); SELECT cohort_track('b1', 'once', event_key => 'moved');")
+    members = coordinator.ask("SELECT count(*) FROM cohort_members('bought');")
+    writer = Writer(coordinator)
+    writer.start()
+    moved = run(coordinator, "2", address)
+    assert moved.returncode == 0, moved
+    print(f"           {moved.stdout.splitlines()[-1]}", flush=True)
+    writer.stopped.wait(1)
+    writer.stopped.set()
+    writer.join()
+    same("writes refused", writer.refused, [])
+    assert writer.tracked > 40, "the writer hardly wrote"
+    rows = "SELECT count(*), count(DISTINCT customer_id) FROM cohort_event WHERE event_type = 'moving';"
+    same("events that were written", coordinator.ask(rows), f"{2 * writer.tracked}|{2 * writer.tracked}")
+    same("asked", coordinator.ask("SELECT size FROM cohort_preview('{\"did\": \"moving\"}', 0);"), str(2 * writer.tracked))
+    assert int(new.ask("SELECT count(*) FROM cohort_event WHERE event_type = 'moving';")) > 0, "nothing is there"
+    same("the old place", nodes[2].ask("SHOW default_transaction_read_only;"), "on")
+    same("the cluster", coordinator.ask("SELECT * FROM cohort_cluster_check(true);"), "")
+    same("its index", coordinator.ask("SELECT * FROM cohort_check();"), "")
+    same("memberships", coordinator.ask("SELECT count(*) FROM cohort_members('bought');"), members)
+    asking = Server(coordinator.name, role="asking")
+    same("a reader's rights", asking.ask("SELECT cohort_count('bought') > 0;"), "t")
+    same("new events", coordinator.ask("SELECT count(cohort_track('z' || i, 'new')) FROM generate_series(1, 9) i;"), "9")
+    assert literal(new.env["PGHOST"])[1:-1] in coordinator.ask("SELECT address FROM cohort_cluster_status WHERE node = 2;")
