@@ -1,7 +1,7 @@
 # make help lists what there is. The work is done by scripts/, which can be called by themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help all setup build install installcheck test test-packages deb rpm fuzz crash faults bench-sync demo demo-stop check bench clean
+.PHONY: help all setup build install installcheck test test-packages deb rpm fuzz crash faults bench-sync demo demo-stop screenshots check bench clean
 
 help: ## this list
 	@echo "kursaha_cohort: customer cohorts inside PostgreSQL"
@@ -53,6 +53,10 @@ demo: build ## cohorts of a real shop's customers on a private server, which is 
 
 demo-stop: ## stop and remove the demo's server
 	@scripts/pg stop demo
+
+screenshots: build ## the pictures of docs/CONSOLE.md
+	@scripts/gateway build
+	@python3 tests/console/pictures.py
 
 check: setup ## format and lints only
 	@scripts/check

@@ -22,6 +22,9 @@ SELECT id, jsonb_strip_nulls(jsonb_build_object(
 FROM person WHERE d < 0.97;
 
 INSERT INTO cohort_event (customer_id, event_type, occurred_at, data)
+SELECT id, 'signup', now() - (90 + a * 200) * interval '1 day', '{"channel": "web"}' FROM person;
+
+INSERT INTO cohort_event (customer_id, event_type, occurred_at, data)
 SELECT p.id, e.type, now() - interval '1 minute' - (e.at * 90) * interval '1 day',
     jsonb_build_object('productId', (ARRAY['kettle-k3', 'lamp-brass-02', 'towel-set-6', 'lamp-cane-01', 'mat-jute', 'bowl-4'])[1 + floor(e.x * 5.99)::int],
         'category', (ARRAY['kitchen', 'lamps', 'bath'])[1 + floor(e.x * 2.99)::int])
@@ -31,10 +34,8 @@ SELECT p.id, e.type, now() - interval '1 minute' - (e.at * 90) * interval '1 day
 FROM person p
 CROSS JOIN LATERAL (
     SELECT (ARRAY['view', 'view', 'view', 'open', 'open', 'cart', 'purchase'])[1 + floor(random() * 6.99)::int] AS type, random() ^ 1.3 AS at, random() AS x, random() AS y
-    FROM generate_series(1, 1 + (p.eager * p.eager * 20)::int)) e;
-
-INSERT INTO cohort_event (customer_id, event_type, occurred_at, data)
-SELECT id, 'signup', now() - (90 + a * 200) * interval '1 day', '{"channel": "web"}' FROM person;
+    FROM generate_series(1, 1 + (p.eager * p.eager * 20)::int)) e
+ORDER BY e.at DESC;
 
 INSERT INTO shop.vip SELECT id, CASE WHEN a < 0.5 THEN 'gold' ELSE 'silver' END FROM person WHERE eager > 0.95;
 GRANT USAGE ON SCHEMA shop TO crm_team, growth;

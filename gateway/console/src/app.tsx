@@ -130,6 +130,6 @@ function Page({ parts, query }: { parts: string[]; query: URLSearchParams }) {
     case "syncs": return one !== undefined && two !== undefined ? <SyncPage cohort={one} destination={two} /> : <SyncsPage />;
     case "destinations": return one === undefined ? <DestinationsPage /> : <DestinationPage name={one === "new" ? null : one} />;
     case "operation": return <OperationPage />;
-    default: return <Empty title={t.notFound} actions={<Link class="button" to="/">{t.toCohorts}</Link>} />;
+    default: return <Empty whole title={t.notFound} actions={<Link class="button" to="/">{t.toCohorts}</Link>} />;
   }
 }

@@ -12,7 +12,7 @@ export function count(value: number): string {
 }
 
 export function change(value: number): string {
-  return value > 0 ? `+${count(value)}` : count(value);
+  return value > 0 ? `+${count(value)}` : count(value || 0);
 }
 
 export function plural(value: number, one: string, many = `${one}s`): string {

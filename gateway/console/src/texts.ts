@@ -100,7 +100,11 @@ export const builder = {
   newHints: { profile: "profile", cohort: "cohort", compare: "this month with last", rank: "first 1,000, per city", sample: "0 to 10 %" } as Partial<Record<NewKind, string>>,
   duplicate: "Duplicate", moveUp: "Move up", moveDown: "Move down", putInGroup: "Put in a group", turnOpposite: "Turn into its opposite", leaveOut: "Leave out for now", bringBack: "Bring back", remove: "Remove",
   isLeftOut: "Left out for now.", movedTo: (no: string) => `Now ${no}.`, use: (text: string) => `Use “${text}”`,
-  problemText: (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1).replace(/"([^"]*)"/g, "“$1”")}.`.replace(/\.\.$/, "."),
+  problemText: (text: string) => {
+    const quoted = text.replace(/"([^"]*)"/g, "“$1”");
+    return `${quoted.charAt(0).toUpperCase()}${quoted.slice(1)}.`;
+  },
+  didYouMean: (text: string) => `Did you mean “${text}”?`,
 };
 
 export { plural };
@@ -213,7 +217,7 @@ export const customer = {
 };
 
 export const events = {
-  title: "Events", span: "Span", days7: "7 days", days14: "14 days", days31: "31 days", today: (n: string, types: string) => `${n} today, ${types}.`, arrives: "Data arrives", last: (when: string) => `the last event ${when}.`, types: "Types", scale: "each picture has its own scale; days in UTC",
+  title: "Events", span: "Span", days7: "7 days", days14: "14 days", days31: "31 days", today: (n: string, types: string) => `${n} today, ${types}.`, arrives: "Data arrives", silent: "Nothing arrived today", last: (when: string) => `the last event ${when}.`, types: "Types", scale: "each picture has its own scale; days in UTC",
   noneTitle: "No event has arrived", noneText: "Events come by the API with a key. This sends the first:", bars: (type: string, days: string) => `${type} per day: ${days}`, by: (n: string) => `by ${n}`, like: (other: string) => `Did you mean ${other}? Types differ by capitals.`,
   latest: "Latest", stop: "Stop the list", goOn: "Go on", at: "At", type: "Type", customer: "Customer", data: "Data", propertiesOf: (type: string) => `Properties of ${type}`, findProperty: "Find a property", ofEvents: (n: string) => `of ${n} events`, noProperty: "No property", property: "Property", in: "In", different: "Different", example: "For example",
 };

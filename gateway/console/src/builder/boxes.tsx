@@ -7,8 +7,8 @@ import type { Place } from "../rule/place";
 import { eventList, readPath, readText, readValue, showPath, showValue, withEvents } from "../rule/values";
 import { findProperty, offeredProperties, problemAt, problemId, useEdit, type Offer, type Scope } from "./edit";
 
-function useWrong(place: Place) {
-  const problem = problemAt(useEdit().problems, place);
+function useWrong(place: Place, exactly = false) {
+  const problem = problemAt(useEdit().problems, place, exactly);
   return { wrong: problem !== undefined, described: problem && problemId(problem) };
 }
 
@@ -18,7 +18,7 @@ export function Word({ children }: { children: string }) {
 
 /** A select. A value that is not among the options stands beside them. */
 export function Pick({ label, place, value, options, onPick }: { label: string; place: Place; value: string; options: readonly (readonly [string, string])[]; onPick: (value: string) => void }) {
-  const { wrong, described } = useWrong(place);
+  const { wrong, described } = useWrong(place, true);
   const known = options.some(([each]) => each === value);
   return (
     <span class={`box select ${wrong ? "wrong" : ""}`}>

@@ -7,7 +7,7 @@ import { isBelow, samePlace, type Place } from "../rule/place";
 import { showPath } from "../rule/values";
 
 export interface PlacedProblem extends Problem { place: Place }
-export interface Vocabulary { events: EventType[]; properties: Property[]; cohorts: string[]; zones: string[] }
+export interface Vocabulary { events: EventType[]; properties: Property[]; cohorts: string[] }
 export interface Edit {
   draft: Json;
   /** Typing waits a moment before the rule is asked about; anything else is asked at once. */
@@ -53,8 +53,8 @@ export function findProperty(vocabulary: Vocabulary, scope: Scope, name: Json | 
 }
 
 /** The problem of the box at a place, which may lie within its value. */
-export function problemAt(problems: readonly PlacedProblem[], place: Place): PlacedProblem | undefined {
-  return problems.find(each => samePlace(each.place, place)) ?? problems.find(each => isBelow(each.place, place));
+export function problemAt(problems: readonly PlacedProblem[], place: Place, exactly: boolean): PlacedProblem | undefined {
+  return problems.find(each => samePlace(each.place, place)) ?? (exactly ? undefined : problems.find(each => isBelow(each.place, place)));
 }
 
 export function problemId(problem: PlacedProblem): string {

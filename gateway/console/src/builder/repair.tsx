@@ -1,4 +1,4 @@
-// The button of a problem whose repair is known.
+// What to do about a problem: the button where the repair is known, else the hint.
 import { builder as t } from "../texts";
 import { useEdit, type PlacedProblem } from "./edit";
 import { repairOf } from "./repair-of";
@@ -6,6 +6,6 @@ import { repairOf } from "./repair-of";
 export function Repair({ problem }: { problem: PlacedProblem }) {
   const { draft, change } = useEdit();
   const repair = repairOf(draft, problem);
-  if (!repair) return null;
-  return <button class="linkish" type="button" onClick={() => change(repair.place, repair.value)}>{t.use(repair.text)}</button>;
+  if (!repair) return <>{problem.hint}</>;
+  return <>{t.didYouMean(repair.text)} <button class="linkish" type="button" onClick={() => change(repair.place, repair.value)}>{t.use(repair.text)}</button></>;
 }

@@ -15,7 +15,7 @@ export function Result({ answer, draft, goTo, again }: { answer: Answer; draft: 
   const no = first && (conditionAt(draft, first.place)?.no ?? "");
   return (
     <Panel title={t.title} class="first" end={goodAt && <span class="quiet small">{first ? t.before(clock(goodAt, true)) : clock(goodAt, true)}</span>}>
-      <div class="stack">
+      <div class="stack" data-answer={pending ? "pending" : first ? "problem" : "whole"}>
         {good?.size === null || good === null ? <p class="quiet">{draft === null ? t.noRule : answer.slow ? t.counting : t.noSize}</p> : (
           <div>
             <p class="baseline"><span class={`figure ${pending || first ? "old" : ""}`}>{count(good.size)}</span><span class="quiet">{t.of(share(good.size, good.universe ?? 0), plural(good.universe ?? 0, "customer"))}</span></p>

@@ -61,7 +61,7 @@ function Time({ value, place, event, first, onRemove, end }: { value: Json; plac
     <div class="sub">
       <div class="sentence">
         {word}
-        <Pick label={t.when} place={at} value={form} options={FORM_OPTIONS} onPick={next => change(place, keepId(value, newTime(next as TimeForm, event)))} />
+        <Pick label={t.when} place={place} value={form} options={FORM_OPTIONS} onPick={next => change(place, keepId(value, newTime(next as TimeForm, event)))} />
         {(form === "in_the_last" || form === "more_than_ago") && <LengthBox label={t.length} place={at} value={own} />}
         {(form === "between_ago" || form === "hours" || form === "between") && (
           <>

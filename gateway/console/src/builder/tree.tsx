@@ -174,7 +174,7 @@ function Body({ value, place, no }: { value: Json; place: Place; no: preact.Comp
 function ProblemNote({ problem }: { problem: PlacedProblem }) {
   return (
     <div class="problem" id={problemId(problem)}>
-      <Icon name="warn" /><div><b>{t.problemText(problem.problem)}</b> {problem.hint} <Repair problem={problem} /></div>
+      <Icon name="warn" /><div><b>{t.problemText(problem.problem)}</b> <Repair problem={problem} /></div>
     </div>
   );
 }

@@ -17,6 +17,7 @@ import { conditionAt, headOf, numbered, ruleOf } from "../rule/tree";
 import { ruleInWords } from "../rule/words";
 import { useKeys, useLoad, useShared, useTitle } from "../state";
 import { templates } from "../templates";
+import { zones } from "../zones";
 import { clock, count, moment, page as t, plural, result, save as saveTexts, share } from "../texts";
 
 const FOLD_FROM = 9;
@@ -26,8 +27,7 @@ async function loadVocabulary(signal: AbortSignal): Promise<Vocabulary> {
   const [events, properties, cohorts] = await Promise.all([
     get<List<EventType>>("/v1/event-types?days=0", signal), get<List<Property>>("/v1/properties", signal).catch(none), get<List<Cohort>>("/v1/cohorts?limit=1000", signal).catch(none),
   ]);
-  const zones = "supportedValuesOf" in Intl ? Intl.supportedValuesOf("timeZone") : [];
-  return { events: events.items, properties: properties.items, cohorts: cohorts.items.map(cohort => cohort.name), zones: zones.includes("UTC") ? zones : ["UTC", ...zones] };
+  return { events: events.items, properties: properties.items, cohorts: cohorts.items.map(cohort => cohort.name) };
 }
 
 interface Opened { cohort: Cohort | null; etag: string | null; vocabulary: Vocabulary }
@@ -38,7 +38,7 @@ export function BuilderPage({ name, template }: { name: string | null; template:
     const [vocabulary, saved] = await Promise.all([loadVocabulary(signal), name === null ? null : ask<Cohort>("GET", cohortPath(name), { signal })]);
     return { vocabulary, cohort: saved?.data ?? null, etag: saved?.etag ?? null };
   });
-  return <Await of={opened}>{data => <Builder key={name ?? "new"} name={name} opened={data} template={template} />}</Await>;
+  return <Await of={opened} title={name ?? t.newCohort}>{data => <Builder key={name ?? "new"} name={name} opened={data} template={template} />}</Await>;
 }
 
 function firstState(opened: Opened, template: string | null) {
@@ -200,7 +200,7 @@ function Builder({ name, opened, template }: { name: string | null; opened: Open
   const setZone = (next: string) => {
     if (isObject(draft)) set(next === "UTC" && !("timezone" in headOf(draft)) ? draft : { ...draft, timezone: next });
   };
-  const zones = typeof zone === "string" && !vocabulary.zones.includes(zone) ? [zone, ...vocabulary.zones] : vocabulary.zones;
+  const offered = typeof zone === "string" && !zones.includes(zone) ? [zone, ...zones] : zones;
   const { good } = answer;
   const first = answer.problems[0];
   const firstNo = first && (conditionAt(draft, first.place)?.no ?? "");
@@ -241,7 +241,7 @@ function Builder({ name, opened, template }: { name: string | null; opened: Open
         <div class="wide column">
           <Panel title={t.inWords} end={
             <span class="row small quiet"><label for="zone">{t.daysBegin}</label><span class="pick"><select id="zone" class="input" value={typeof zone === "string" ? zone : "UTC"} disabled={draft === null} onChange={event => setZone(event.currentTarget.value)}>
-              {zones.map(each => <option key={each} value={each}>{each}</option>)}
+              {offered.map(each => <option key={each} value={each}>{each}</option>)}
             </select></span></span>
           }><p class="words"><Words pieces={ruleInWords(rule)} wrong={answer.problems.map(problem => problem.place)} /></p></Panel>
           <section class="panel" aria-label={t.rule}>

@@ -22,7 +22,7 @@ interface Now { count: number; universe: number | null; ms: number }
 export function CohortPage({ name }: { name: string }) {
   useTitle(name);
   const loaded = useLoad(`cohort ${name}`, signal => get<Cohort>(cohortPath(name), signal));
-  return <Await of={loaded}>{cohort => <Whole cohort={cohort} reload={loaded.reload} />}</Await>;
+  return <Await of={loaded} title={name}>{cohort => <Whole cohort={cohort} reload={loaded.reload} />}</Await>;
 }
 
 function Whole({ cohort, reload }: { cohort: Cohort; reload: () => void }) {
@@ -113,7 +113,7 @@ function History({ name, version, onRefresh }: { name: string; version: number; 
           <>
             <SizeChart spans={spans} />
             <p class="small quiet legend"><span><i class="line" />{t.sizeWord}</span><span><i />{t.entered}</span><span><i class="out" />{t.left}</span></p>
-            <details><summary class="small">{t.numbers}</summary><div class="scroll" tabIndex={0} role="region" aria-label={t.numbers}><table class="tight"><thead><tr><th scope="col">{t.when}</th><th scope="col" class="num">{t.sizeWord}</th><th scope="col" class="num">{t.entered}</th><th scope="col" class="num">{t.left}</th></tr></thead>
+            <details><summary class="small">{t.numbers}</summary><div class="scroll" tabIndex={0}><table class="tight"><thead><tr><th scope="col">{t.when}</th><th scope="col" class="num">{t.sizeWord}</th><th scope="col" class="num">{t.entered}</th><th scope="col" class="num">{t.left}</th></tr></thead>
               <tbody>{spans.slice(-30).reverse().map(each => <tr key={each.at}><th scope="row">{moment(each.at)}</th><td class="num">{count(each.size)}</td><td class="num">{count(each.entered)}</td><td class="num">{count(each.exited)}</td></tr>)}</tbody></table></div></details>
           </>
         );

@@ -41,9 +41,9 @@ export function CustomerPage({ id }: { id: string }) {
   const loaded = useLoad(`customer ${id}`, signal => get<Page>(`/v1/customers/${part(id)}?limit=80`, signal));
   const cohorts = useLoad(`cohorts of ${id}`, signal => get<List<string>>(`/v1/customers/${part(id)}/cohorts`, signal));
   const [forgetting, setForgetting] = useState(false);
-  if (loaded.error?.status === 404) return <section class="panel"><Empty title={t.nobody(id)} actions={<Link class="button" to="/customers">{t.title}</Link>}><p>{t.nobodyText}</p></Empty></section>;
+  if (loaded.error?.status === 404) return <section class="panel"><Empty whole title={t.nobody(id)} actions={<Link class="button" to="/customers">{t.title}</Link>}><p>{t.nobodyText}</p></Empty></section>;
   return (
-    <Await of={loaded}>{data => (
+    <Await of={loaded} title={id}>{data => (
       <>
         <div class="page-head">
           <div><p class="crumb"><Link to="/customers">{t.title}</Link></p><h1><bdi>{name(data.profile)}</bdi> <span class="mono">{id}</span></h1><p>{data.events[0] ? t.last(ago(data.events[0].occurred_at)) : t.noEvent}</p></div>

@@ -36,7 +36,7 @@ export function DestinationPage({ name }: { name: string | null }) {
   useTitle(name ?? t.new);
   const loaded = useLoad(name === null ? null : `destination ${name}`, signal => ask<Destination>("GET", `/v1/destinations/${part(name ?? "")}`, { signal }));
   if (name === null) return <Form destination={null} etag={null} onSaved={() => undefined} />;
-  return <Await of={loaded}>{({ data, etag }) => <Form key={etag ?? ""} destination={data} etag={etag} onSaved={loaded.reload} />}</Await>;
+  return <Await of={loaded} title={name}>{({ data, etag }) => <Form key={etag ?? ""} destination={data} etag={etag} onSaved={loaded.reload} />}</Await>;
 }
 
 function Form({ destination, etag, onSaved }: { destination: Destination | null; etag: string | null; onSaved: () => void }) {

@@ -29,7 +29,7 @@ export function EventsPage({ chosen }: { chosen: string | null }) {
   return (
     <>
       <div class="page-head">
-        <div><h1>{t.title}</h1>{types.data && <p>{t.today(count(today), plural(types.data.items.filter(type => type.days.some(each => each.events > 0) || (type.events ?? 0) > 0).length, "type"))} {last && <><State tone="ok">{t.arrives}</State>, {t.last(ago(last.occurred_at))}</>}</p>}</div>
+        <div><h1>{t.title}</h1>{types.data && <p>{t.today(count(today), plural(types.data.items.filter(type => type.days.some(each => each.events > 0) || (type.events ?? 0) > 0).length, "type"))} {last && <>{Date.now() - Date.parse(last.occurred_at) < 86_400_000 ? <State tone="ok">{t.arrives}</State> : <State tone="warn">{t.silent}</State>}, {t.last(ago(last.occurred_at))}</>}</p>}</div>
         <Choice label={t.span} value={days} options={SPANS} onChange={setDays} />
       </div>
       <Await of={types}>{data => {
@@ -54,7 +54,7 @@ export function EventsPage({ chosen }: { chosen: string | null }) {
             <div class="grid">
               <div class="seven"><Properties type={type} total={used.find(each => each.event_type === type)?.events ?? null} /></div>
               <div class="five"><Panel title={t.latest} flush end={<button class="button" type="button" aria-pressed={!live} onClick={() => setLive(!live)}>{live ? t.stop : t.goOn}</button>}>
-                <Await of={latest}>{list => <div class="scroll" tabIndex={0} role="region" aria-label={t.latest}><table class="tight"><thead><tr><th scope="col">{t.at}</th><th scope="col">{t.type}</th><th scope="col">{t.customer}</th><th scope="col">{t.data}</th></tr></thead><tbody>{list.items.map(event => (
+                <Await of={latest}>{list => <div class="scroll" tabIndex={0}><table class="tight"><thead><tr><th scope="col">{t.at}</th><th scope="col">{t.type}</th><th scope="col">{t.customer}</th><th scope="col">{t.data}</th></tr></thead><tbody>{list.items.map(event => (
                   <tr key={event.event_id}><td class="nowrap">{clock(event.occurred_at, true)}</td><td><bdi>{event.event_type}</bdi></td><th scope="row"><Link class="mono" to={path("customers", event.customer_id)}>{event.customer_id}</Link></th><td><Data data={event.data} /></td></tr>
                 ))}</tbody></table></div>}</Await>
               </Panel></div>
@@ -74,7 +74,7 @@ function Properties({ type, total }: { type: string; total: number | null }) {
       <Await of={found}>{data => {
         const rows = data.items.filter(each => showPath(each.property).toLowerCase().includes(search.toLowerCase()));
         return rows.length === 0 ? <Empty title={t.noProperty} /> : (
-          <div class="scroll" tabIndex={0} role="region" aria-label={t.propertiesOf(type)}><table class="tight"><thead><tr><th scope="col">{t.property}</th><th scope="col">{t.types}</th><th scope="col" class="num">{t.in}</th><th scope="col" class="num">{t.different}</th><th scope="col">{t.example}</th></tr></thead><tbody>{rows.map(each => (
+          <div class="scroll" tabIndex={0}><table class="tight"><thead><tr><th scope="col">{t.property}</th><th scope="col">{t.types}</th><th scope="col" class="num">{t.in}</th><th scope="col" class="num">{t.different}</th><th scope="col">{t.example}</th></tr></thead><tbody>{rows.map(each => (
             <tr key={showPath(each.property)}><th scope="row" class="mono">{showPath(each.property)}</th><td>{each.types.length > 1 ? <span class="state warn"><Icon name="warn" />{each.types.join(", ")}</span> : each.types.join(", ")}</td><td class="num">{each.events === null || total === null ? "–" : share(each.events, total)}</td><td class="num">{each.distinct_values === null ? "–" : count(each.distinct_values)}</td><td>{each.examples.slice(0, 4).map(example => <span class="example" key={print(example)}>{typeof example === "string" ? example : print(example)}</span>)}</td></tr>
           ))}</tbody></table></div>
         );

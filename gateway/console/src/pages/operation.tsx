@@ -52,7 +52,7 @@ function Rows({ title, rows, none }: { title: string; rows: JsonObject[] | null;
   const columns = Object.keys(rows?.[0] ?? {});
   return (
     <Panel title={title} flush>{rows === null ? <div class="body"><p class="quiet">{t.notYours}</p></div> : rows.length === 0 ? <Empty title={none} /> : (
-      <div class="scroll" tabIndex={0} role="region" aria-label={title}><table class="tight"><thead><tr>{columns.map(each => <th scope="col" key={each}>{t.columns[each] ?? each.replaceAll("_", " ")}</th>)}</tr></thead><tbody>{rows.map((row, i) => <tr key={i}>{columns.map(each => <td key={each}>{shown(each, row[each] ?? null)}</td>)}</tr>)}</tbody></table></div>
+      <div class="scroll" tabIndex={0}><table class="tight"><thead><tr>{columns.map(each => <th scope="col" key={each}>{t.columns[each] ?? each.replaceAll("_", " ")}</th>)}</tr></thead><tbody>{rows.map((row, i) => <tr key={i}>{columns.map(each => <td key={each}>{shown(each, row[each] ?? null)}</td>)}</tr>)}</tbody></table></div>
     )}</Panel>
   );
 }
@@ -66,7 +66,7 @@ function Keys() {
   return (
     <Panel title={t.keys} flush end={<button class="button" type="button" onClick={() => setMaking(true)}>{t.newKey}</button>}>
       <Await of={keys}>{data => (data.items.length === 0 ? <Empty title={t.noKeys}><p>{t.keysText}</p></Empty> : (
-        <div class="scroll" tabIndex={0} role="region" aria-label={t.keys}><table class="tight"><thead><tr><th scope="col">{t.label}</th><th scope="col">{t.role}</th><th scope="col">{t.used}</th><th scope="col">{t.expires}</th><th scope="col"><span class="unseen">{t.revoke}</span></th></tr></thead><tbody>{data.items.map(key => (
+        <div class="scroll" tabIndex={0}><table class="tight"><thead><tr><th scope="col">{t.label}</th><th scope="col">{t.role}</th><th scope="col">{t.used}</th><th scope="col">{t.expires}</th><th scope="col"><span class="unseen">{t.revoke}</span></th></tr></thead><tbody>{data.items.map(key => (
           <tr key={key.label}><th scope="row"><bdi>{key.label}</bdi></th><td><bdi>{key.role}</bdi></td><td>{key.last_used_at ? ago(key.last_used_at) : t.never}</td><td>{key.usable ? key.expires_at ? day(key.expires_at) : t.never : t.unusable}</td><td class="num"><button class="linkish" type="button" aria-label={t.revokeKey(key.label)} onClick={() => setRevoking(key)}>{t.revoke}</button></td></tr>
         ))}</tbody></table></div>
       ))}</Await>

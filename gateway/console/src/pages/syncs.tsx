@@ -1,5 +1,5 @@
 // Syncs: the list, a new one, and one with its runs.
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, cohortPath, get, part, post, Refusal, syncPath, type Destination, type List, type Sync, type SyncPreview } from "../api";
 import { Await, Choice, Dialog, Empty, Failure, Field, Meter, Panel, State } from "../parts/parts";
 import { scheduleInWords, SyncCard, useSyncActs } from "../parts/sync-card";
@@ -7,6 +7,7 @@ import { syncTone } from "../parts/sync-state";
 import { go, Link, path } from "../router";
 import type { Json } from "../rule/json";
 import { useLoad, useShared, useTitle } from "../state";
+import { ownZone, zones } from "../zones";
 import { change, common, count, moment, plural, share, sync as t, took } from "../texts";
 
 export function SyncsPage() {
@@ -27,9 +28,8 @@ const KINDS = [["hourly", t.hourly], ["daily", t.daily], ["weekly", t.weekly], [
 
 function readSchedule(sync: Sync | undefined): Schedule {
   const frequency = String(sync?.frequency ?? "daily");
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
   const kind = (["hourly", "daily", "weekly", "monthly"] as const).find(each => each === frequency) ?? (frequency.startsWith("every ") ? "every" : "cron");
-  return { kind, every: kind === "every" ? frequency.slice(6) : "6 hours", cron: kind === "cron" ? frequency : "30 2 * * 1", at: typeof sync?.at === "string" ? sync.at.slice(0, 5) : "02:30", timezone: typeof sync?.timezone === "string" ? sync.timezone : zone };
+  return { kind, every: kind === "every" ? frequency.slice(6) : "6 hours", cron: kind === "cron" ? frequency : "30 2 * * 1", at: typeof sync?.at === "string" ? sync.at.slice(0, 5) : "02:30", timezone: typeof sync?.timezone === "string" ? sync.timezone : ownZone };
 }
 
 function writeSchedule({ kind, every, cron, at, timezone }: Schedule): Record<string, Json> {
@@ -38,7 +38,6 @@ function writeSchedule({ kind, every, cron, at, timezone }: Schedule): Record<st
 }
 
 function ScheduleForm({ value, onChange }: { value: Schedule; onChange: (value: Schedule) => void }) {
-  const zones = useMemo(() => ["UTC", ...Intl.supportedValuesOf("timeZone").filter(zone => zone !== "UTC")], []);
   const set = (part_: Partial<Schedule>) => onChange({ ...value, ...part_ });
   const timed = value.kind === "daily" || value.kind === "weekly" || value.kind === "monthly";
   return (
@@ -72,7 +71,7 @@ export function NewSyncPage({ cohort }: { cohort: string }) {
     return void ask("POST", "/v1/syncs", { body: { cohort, destination, ...writeSchedule(schedule) } }).then(() => { say({ text: t.saved }); go(path("syncs", cohort, destination)); }, (failed: Refusal) => setError(failed)).finally(() => setBusy(false));
   };
   return (
-    <Await of={loaded}>{data => {
+    <Await of={loaded} title={t.newTitle}>{data => {
       const taken = new Map(data.syncs.map(sync => [sync.destination, sync]));
       const free = data.destinations.filter(each => !taken.has(each.name));
       const destination = chosen ?? (free.length === 1 ? free[0]?.name ?? null : null);
@@ -141,7 +140,7 @@ export function SyncPage({ cohort, destination }: { cohort: string; destination:
     runs.reload();
     rejected.reload();
   };
-  return <Await of={sync}>{data => <Whole sync={data} runs={runs.data?.items ?? []} rejected={rejected.data?.items ?? []} reload={reload} />}</Await>;
+  return <Await of={sync} title={t.toDestination(destination)}>{data => <Whole sync={data} runs={runs.data?.items ?? []} rejected={rejected.data?.items ?? []} reload={reload} />}</Await>;
 }
 
 function Whole({ sync, runs, rejected, reload }: { sync: Sync; runs: Run[]; rejected: Rejected[]; reload: () => void }) {
@@ -177,7 +176,7 @@ function Whole({ sync, runs, rejected, reload }: { sync: Sync; runs: Run[]; reje
               <div class="stack">
                 <p>{sync.why as string | null}</p>
                 <Figures rows={[[t.thereNow, delivered, false], [t.afterRun, Math.max(0, delivered - (held?.removes ?? 0) + (held?.adds ?? 0)), false], [t.removed, held?.removes ?? 0, true]]} whole={delivered} />
-                <p class="small quiet">{t.limit} {sync.hint as string | null}</p>
+                <p class="small quiet">{t.limit}</p>
                 <p><Link to={path("cohorts", cohort)}>{t.seeVersions}</Link></p>
               </div>
             </Panel>
@@ -194,7 +193,7 @@ function Whole({ sync, runs, rejected, reload }: { sync: Sync; runs: Run[]; reje
         </div>
         <div class="five column">
           <Panel title={t.runs} flush>{runs.length === 0 ? <Empty title={t.noRun} /> : (
-            <div class="scroll" tabIndex={0} role="region" aria-label={t.runs}><table class="tight"><thead><tr><th scope="col">{t.started}</th><th scope="col">{t.end}</th><th scope="col" class="num">{t.added}</th><th scope="col" class="num">{t.removed}</th><th scope="col" class="num">{t.refused}</th><th scope="col" class="num">{t.took}</th></tr></thead>
+            <div class="scroll" tabIndex={0}><table class="tight"><thead><tr><th scope="col">{t.started}</th><th scope="col">{t.end}</th><th scope="col" class="num">{t.added}</th><th scope="col" class="num">{t.removed}</th><th scope="col" class="num">{t.refused}</th><th scope="col" class="num">{t.took}</th></tr></thead>
               <tbody>{runs.map(run => (
                 <tr key={run.run_id}><th scope="row">{moment(run.started_at ?? run.queued_at)}</th><td><State tone={syncTone(run.state)}>{t.runStates[run.state] ?? run.state}</State>{run.error && <div class="small quiet">{run.error}</div>}</td>
                   <td class="num">{change(run.added ?? 0)}</td><td class="num">{change(-(run.removed ?? 0))}</td><td class="num">{count(run.rejected ?? 0)}</td><td class="num">{run.started_at && run.ended_at ? took(Date.parse(run.ended_at) - Date.parse(run.started_at)) : "–"}</td></tr>

@@ -43,7 +43,9 @@ export function SizeChart({ spans }: { spans: readonly Span[] }) {
   const first = points[0]?.at ?? 0, last = points.at(-1)?.at ?? 1;
   const marks = scale(Math.max(...points.map(point => point.value)));
   const top = marks.at(-1) ?? 1;
-  const flow = Math.max(1, ...spans.map(each => Math.max(each.entered, each.exited)));
+  // Of the first count everybody entered: that would leave the others invisible.
+  const flow = Math.max(1, ...spans.filter(each => each.entered < each.size).map(each => Math.max(each.entered, each.exited)));
+  const bar = (n: number) => (44 * Math.min(n, flow)) / flow;
   const x = (at: number) => (last === first ? 0 : ((at - first) / (last - first)) * 1000);
   const versions = spans.filter((each, i) => i > 0 && each.version !== spans[i - 1]?.version);
   const width = Math.max(2, Math.min(24, 600 / Math.max(1, spans.length)));
@@ -63,8 +65,8 @@ export function SizeChart({ spans }: { spans: readonly Span[] }) {
           <svg viewBox="0 0 1000 88" preserveAspectRatio="none" aria-hidden="true">
             {spans.map(each => (
               <g key={each.at}>
-                <rect class="in" x={Math.min(1000 - width, x(Date.parse(each.at)))} width={width} y={44 - (44 * each.entered) / flow} height={(44 * each.entered) / flow} />
-                <rect class="out" x={Math.min(1000 - width, x(Date.parse(each.at)))} width={width} y="44" height={(44 * each.exited) / flow} />
+                <rect class="in" x={Math.min(1000 - width, x(Date.parse(each.at)))} width={width} y={44 - bar(each.entered)} height={bar(each.entered)} />
+                <rect class="out" x={Math.min(1000 - width, x(Date.parse(each.at)))} width={width} y="44" height={bar(each.exited)} />
               </g>
             ))}
             <line class="zero" x1="0" x2="1000" y1="44" y2="44" />

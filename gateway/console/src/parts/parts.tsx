@@ -56,9 +56,10 @@ export function Size({ size, universe, old, leaves, see }: { size: number | null
 }
 
 /** The content, or what stands in its place while there is none; a failure stands above what is still there. */
-export function Await<T>({ of, children, safe }: { of: Loaded<T>; children: (data: T) => ComponentChildren; safe?: string }) {
+export function Await<T>({ of, children, safe, title }: { of: Loaded<T>; children: (data: T) => ComponentChildren; safe?: string; title?: string }) {
   return (
     <>
+      {of.data === undefined && title && <div class="page-head"><h1><bdi>{title}</bdi></h1></div>}
       {of.error && <Failure error={of.error} again={of.reload} retryIn={of.retryIn} safe={safe} />}
       {of.data !== undefined ? children(of.data) : of.slow && !of.error && <Skeleton />}
     </>
@@ -74,8 +75,8 @@ export function Skeleton() {
   return <div class="panel"><div class="body stack" role="status" aria-label={t.loading}>{[60, 75, 45].map(width => <span key={width} class="skeleton" style={{ width: `${width}%` }} />)}</div></div>;
 }
 
-export function Empty({ title, children, actions }: { title: string; children?: ComponentChildren; actions?: ComponentChildren }) {
-  return <div class="empty"><h2>{title}</h2>{children}{actions && <div class="row">{actions}</div>}</div>;
+export function Empty({ title, children, actions, whole }: { title: string; children?: ComponentChildren; actions?: ComponentChildren; whole?: boolean }) {
+  return <div class="empty">{whole ? <h1>{title}</h1> : <p class="empty-title">{title}</p>}{children}{actions && <div class="row">{actions}</div>}</div>;
 }
 
 export function Field(props: { label: string; help?: string; wrong?: string; class?: string; children: (attributes: { id: string; "aria-describedby"?: string; "aria-invalid"?: "true" }) => ComponentChildren }) {

@@ -30,7 +30,7 @@ export function SyncCard({ sync, onChange, whole }: { sync: Sync; onChange: () =
   const stopped = ["paused", "held", "needs_attention", "quarantined"].includes(sync.state);
   return (
     <li>
-      <div class="spread"><h3><Link to={own}>{whole && <><bdi>{sync.cohort}</bdi> → </>}<bdi>{sync.destination}</bdi></Link></h3><State tone={syncTone(sync.state)}>{t.states[sync.state] ?? sync.state}</State></div>
+      <div class="spread">{whole ? <h2><Link to={own}><bdi>{sync.cohort}</bdi> → <bdi>{sync.destination}</bdi></Link></h2> : <h3><Link to={own}><bdi>{sync.destination}</bdi></Link></h3>}<State tone={syncTone(sync.state)}>{t.states[sync.state] ?? sync.state}</State></div>
       <p class="small quiet">{scheduleInWords(sync)} {typeof sync.delivered === "number" && t.there(count(sync.delivered))} {typeof sync.next_run === "string" && t.next(moment(sync.next_run))} {typeof sync.why === "string" && sync.why}</p>
       {sync.editable && (
         <div class="row">

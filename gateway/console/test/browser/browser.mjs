@@ -18,6 +18,7 @@ export async function person(browser, role, options = {}) {
   const page = await context.newPage();
   page.setDefaultTimeout(10_000);
   const errors = [];
+  follow(page);
   page.on("pageerror", error => errors.push(String(error)));
   page.on("console", message => {
     if (message.type() === "error" && !/status of (4\d\d|503)|Failed to load resource/.test(message.text())) errors.push(message.text());
@@ -31,7 +32,7 @@ export async function signIn(page, role, password = passwords[role]) {
   await page.getByLabel("Role").fill(role);
   await page.getByLabel("Password").fill(password);
   await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByRole("heading", { level: 1, name: "Cohorts" }).waitFor();
+  await page.getByRole("heading", { level: 1, name: "Cohorts", exact: true }).waitFor();
 }
 
 /** axe's findings on the page as it stands; the policy of the page lets no script in but by the debugger. */
@@ -41,6 +42,24 @@ export async function axe(page, what) {
   assert.deepEqual(found, [], `axe on ${what}:\n${JSON.stringify(found, null, 1)}`);
 }
 
+/** Waits until no request is under way, and none began for a moment. */
 export async function settled(page) {
-  await page.waitForLoadState("networkidle");
+  const under = underWay.get(page);
+  const end = Date.now() + 15_000;
+  for (let quiet = 0; quiet < 3; quiet = under.size === 0 ? quiet + 1 : 0) {
+    if (Date.now() > end) throw new Error(`still under way: ${[...under].map(request => request.url()).join(", ")}`);
+    await page.waitForTimeout(30);
+  }
+}
+
+const underWay = new WeakMap();
+
+function follow(page) {
+  const under = new Set();
+  underWay.set(page, under);
+  page.on("request", request => under.add(request));
+  // What the page before had asked for is heard of no more.
+  page.on("framenavigated", () => under.clear());
+  page.on("requestfinished", request => under.delete(request));
+  page.on("requestfailed", request => under.delete(request));
 }
