@@ -14,6 +14,7 @@ use super::limits::{Budget, Stop};
 use super::naming::Naming;
 use super::plan::{DidPlan, Plan};
 use super::profiles::ProfileValues;
+use super::refer::References;
 use super::rows::ones;
 use super::source::Source;
 use super::{Run, chunks};
@@ -140,12 +141,13 @@ impl<'a> Bound<'a> {
         plan: &'a Plan<'a>,
         amount: &'a AmountPlan,
         source: &'a Source<'a>,
+        references: &References<'a>,
         budget: &'a Budget<'a>,
     ) -> Result<Self, Stop> {
         Ok(match amount {
             AmountPlan::Number(_) => Self::Number,
             AmountPlan::Profile(keys) => Self::Profile(ProfileValues::new(keys, &[], source, budget)?),
-            AmountPlan::Events(did) => Self::Events(Box::new(Did::new(plan, did, source, true, budget)?)),
+            AmountPlan::Events(did) => Self::Events(Box::new(Did::new(plan, did, source, true, references, budget)?)),
         })
     }
 
@@ -184,9 +186,10 @@ impl<'a> Compared<'a> {
         plan: &'a Plan<'a>,
         compare: &'a ComparePlan,
         source: &'a Source<'a>,
+        references: &References<'a>,
         budget: &'a Budget<'a>,
     ) -> Result<Self, Stop> {
-        let bound = |amount| Bound::new(plan, amount, source, budget);
+        let bound = |amount| Bound::new(plan, amount, source, references, budget);
         Ok(Self { plan: compare, left: bound(&compare.left)?, right: bound(&compare.right)?, over: None, budget })
     }
 

@@ -5,6 +5,7 @@ use super::clock::Clock;
 use super::figure::Figures;
 use super::limits::{Budget, Stop};
 use super::plan::{DidPlan, Plan};
+use super::refer::References;
 use super::rows::{Bound, Rows, ones};
 use super::source::{Part, Source};
 use super::time::{Offsets, Timed};
@@ -55,14 +56,15 @@ fn for_each(rows: u128, mut each: impl FnMut(usize)) {
 
 impl<'a> Did<'a> {
     pub(crate) fn new(
-        plan: &'a Plan,
+        plan: &'a Plan<'a>,
         did: &'a DidPlan,
         source: &'a Source<'a>,
         exactly: bool,
+        references: &References<'a>,
         budget: &'a Budget<'a>,
     ) -> Result<Self, Stop> {
         let clock = plan.clock(&did.zone);
-        let timed = Timed::new(plan, &did.time, source, budget)?;
+        let timed = Timed::new(plan, &did.time, source, references, budget)?;
         let mut bound = Self {
             plan: did,
             groups: Vec::new(),
@@ -85,7 +87,7 @@ impl<'a> Did<'a> {
                     continue;
                 };
                 let group = rows.group;
-                let filter = Bound::new(&did.filter, group, part.stream, &clock)?;
+                let filter = Bound::new(&did.filter, group, part.stream, &clock, references)?;
                 if matches!(filter, Bound::Nothing) && did.occurrence.is_none() {
                     bound.skipped += 1;
                     continue;
@@ -93,7 +95,7 @@ impl<'a> Did<'a> {
                 let instants = Times::new(group, part.stream);
                 let mut one = None;
                 if did.occurrence.is_some() {
-                    let among = Bound::new(&did.among, group, part.stream, &clock)?;
+                    let among = Bound::new(&did.among, group, part.stream, &clock, references)?;
                     one = Some((IdReader::new(part.stream, &group.ids), among));
                 }
                 bound.groups.push(Matching { rows, filter, times: instants, one });

@@ -20,6 +20,7 @@ mod periods;
 mod plan;
 mod profiles;
 mod rank;
+mod refer;
 mod rows;
 mod sample;
 mod sequence;
@@ -44,6 +45,7 @@ use compare::Compared;
 use did::Did;
 use limits::Budget;
 use plan::{CohortPlan, Node, SetPlan};
+use refer::References;
 use rows::{Bound, Rows, ones};
 use sequence::Sequence;
 
@@ -65,6 +67,7 @@ pub struct Answer {
 struct Run<'a> {
     plan: &'a Plan<'a>,
     source: &'a Source<'a>,
+    references: References<'a>,
     dids: Vec<Did<'a>>,
     profiles: Vec<Profile<'a>>,
     sequences: Vec<Sequence<'a>>,
@@ -210,9 +213,15 @@ impl<'a> Run<'a> {
         budget: &'a Budget<'a>,
     ) -> Result<Self, Stop> {
         let check = limits.check;
+        if !plan.sequences.is_empty() {
+            // Their events, one sequence at a time.
+            budget.take(limits.memory / sequence::SHARE)?;
+        }
+        plan.prepare(budget, check)?;
         let mut run = Run {
             plan,
             source,
+            references: References::new(plan, source, budget, check)?,
             dids: Vec::new(),
             profiles: Vec::new(),
             sequences: Vec::new(),
@@ -222,14 +231,9 @@ impl<'a> Run<'a> {
             universe: None,
             check,
         };
-        if !plan.sequences.is_empty() {
-            // Their events, one sequence at a time.
-            budget.take(limits.memory / sequence::SHARE)?;
-        }
-        plan.prepare(budget, check)?;
         for did in &plan.dids {
             check();
-            run.dids.push(Did::new(plan, did, source, exactly, budget)?);
+            run.dids.push(Did::new(plan, did, source, exactly, &run.references, budget)?);
         }
         for profile in &plan.profiles {
             check();
@@ -238,20 +242,21 @@ impl<'a> Run<'a> {
             for part in &source.profiles {
                 let entry = part.header.groups.first();
                 let rows = entry.map(|entry| Rows::new(part, entry, (i64::MIN, i64::MAX))).transpose()?.flatten();
-                let test = plan::Pred::Test(std::rc::Rc::clone(&profile.test));
-                let bound =
-                    |rows: Rows<'a>| Bound::new(&test, rows.group, part.stream, &clock).map(|bound| (rows, bound));
+                let bound = |rows: Rows<'a>| {
+                    Bound::new(&profile.pred, rows.group, part.stream, &clock, &run.references)
+                        .map(|bound| (rows, bound))
+                };
                 parts.push(rows.map(bound).transpose()?);
             }
             run.profiles.push(Profile { parts });
         }
         for sequence in &plan.sequences {
             check();
-            run.sequences.push(Sequence::new(plan, sequence, source, limits, budget)?);
+            run.sequences.push(Sequence::new(plan, sequence, source, limits, &run.references, budget)?);
         }
         for compare in &plan.compares {
             check();
-            run.compares.push(Compared::new(plan, compare, source, budget)?);
+            run.compares.push(Compared::new(plan, compare, source, &run.references, budget)?);
         }
         run.compare_all(budget)?;
         run.find_sets(budget)?;
@@ -364,7 +369,7 @@ impl<'a> Run<'a> {
             newer.union(&here);
             newer.union(&removed);
         }
-        if self.plan.profiles[number].test.negated {
+        if self.plan.profiles[number].negated {
             let mut others = wanted.clone();
             others.subtract(&found);
             return Ok(others);

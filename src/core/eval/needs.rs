@@ -1,6 +1,7 @@
 //! What of the data a plan looks at: each kind of condition says it once.
 
 use super::plan::Pred;
+use super::refer::Other;
 
 /// Event types: some, or all.
 #[derive(Default)]
@@ -89,8 +90,47 @@ impl<'p> Needs<'p> {
         match pred {
             Pred::And(list) | Pred::Or(list) => list.iter().for_each(|pred| self.keys_of(pred)),
             Pred::Not(inner) => self.keys_of(inner),
-            Pred::Test(test) => self.event_keys.extend(test.keys.first().map(String::as_str)),
-            Pred::Same { .. } => {} // the sequence's slots say it
+            Pred::Test(test) => {
+                self.event_keys.extend(test.keys.first().map(String::as_str));
+                let mut outside = Vec::new();
+                pred.outside(false, &mut outside);
+                for other in outside {
+                    self.other(other);
+                }
+            }
+            Pred::Refer(refer) => {
+                self.event_keys.extend(refer.own.keys.first().map(String::as_str));
+                self.other(&refer.other);
+            }
+            // The sequence's slots say what the former compares.
+            Pred::Same { .. } | Pred::Elsewhere => {}
+        }
+    }
+
+    /// What events are compared with.
+    fn other(&mut self, other: &'p Other) {
+        match other {
+            Other::Row(slot) => self.event_keys.extend(slot.keys.first().map(String::as_str)),
+            Other::Profile(slot) => self.profile(slot.keys.first()),
+            Other::Element(_) => {}
+        }
+    }
+
+    /// What a predicate asks of profiles.
+    pub(crate) fn of_profiles(&mut self, pred: &'p Pred) {
+        let mut outside = Vec::new();
+        pred.outside(false, &mut outside);
+        if let Pred::Refer(refer) = pred {
+            self.profile(refer.own.keys.first());
+            outside.push(&refer.other);
+        }
+        if let Pred::Test(test) = pred {
+            self.profile(test.keys.first());
+        }
+        for other in outside {
+            if let Other::Row(slot) | Other::Profile(slot) = other {
+                self.profile(slot.keys.first());
+            }
         }
     }
 

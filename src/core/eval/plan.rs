@@ -12,13 +12,14 @@ use super::limits::{Budget, Stop};
 use super::needs::Needs;
 use super::periods::PeriodsPlan;
 use super::rank::RankPlan;
+use super::refer::{How, Other, Refer};
 use super::sample::SamplePlan;
 use super::test::{Patterns, Test, split};
 use super::time::TimePlan;
 use crate::plain_sql::{Source, Unresolved};
 use crate::rule::{
     Amount, Argument, Compare, Comparison, Condition, Did, ElementTest, Figure, Function, Measure, Occurrence,
-    PathStep, Predicate, Rule, Sequence, StepKind, Times, Where,
+    PathStep, Predicate, PropertyTest, Referred, Rule, Sequence, StepKind, Times, Where,
 };
 use crate::time::Interval;
 use crate::value::{Number, Scalar};
@@ -177,7 +178,9 @@ pub(crate) struct AggregatePlan {
 
 /// A property of the profile.
 pub(crate) struct ProfilePlan {
-    pub(crate) test: Rc<Test>,
+    /// The positive test.
+    pub(crate) pred: Pred,
+    pub(crate) negated: bool,
     pub(crate) zone: Rc<str>,
 }
 
@@ -189,12 +192,16 @@ pub(crate) enum Pred {
     Not(Box<Pred>),
     /// The positive test.
     Test(Rc<Test>),
-    /// Equal to a property of an event bound before; places in the sequence's slots.
+    /// A comparison with another property of what is at hand.
+    Refer(Rc<Refer>),
+    /// A comparison with a property of an event bound before; places in the sequence's slots.
     Same {
         own: usize,
         other: usize,
-        ignore_case: bool,
+        how: How,
     },
+    /// What compares elements with an event bound before: not answered here.
+    Elsewhere,
 }
 
 impl Pred {
@@ -208,7 +215,7 @@ impl Pred {
         match self {
             Self::And(list) | Self::Or(list) => list.iter().any(Self::refers),
             Self::Not(inner) => inner.refers(),
-            Self::Test(_) => false,
+            Self::Test(_) | Self::Refer(_) | Self::Elsewhere => false,
             Self::Same { .. } => true,
         }
     }
@@ -240,10 +247,22 @@ impl SequencePlan {
 }
 
 /// A property that references compare.
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Slot {
     pub(crate) keys: Vec<String>,
     pub(crate) inside: Vec<PathStep>,
+}
+
+impl Slot {
+    fn new(path: &[PathStep]) -> Self {
+        let (keys, inside) = split(path);
+        Self { keys, inside }
+    }
+
+    /// The whole path.
+    pub(crate) fn way(&self) -> Vec<PathStep> {
+        self.keys.iter().cloned().map(PathStep::Key).chain(self.inside.iter().cloned()).collect()
+    }
 }
 
 /// A property of a bound event.
@@ -305,7 +324,7 @@ impl<'a> Plan<'a> {
     fn needs(&self) -> Needs<'_> {
         let mut needs = Needs::new();
         self.dids.iter().for_each(|did| did.needs(&mut needs));
-        self.profiles.iter().for_each(|profile| needs.profile(profile.test.keys.first()));
+        self.profiles.iter().for_each(|profile| needs.of_profiles(&profile.pred));
         self.sequences.iter().for_each(|sequence| sequence.needs(&mut needs));
         for keys in self.naming() {
             needs.profile(keys.first());
@@ -387,24 +406,28 @@ impl<'a> Plan<'a> {
     /// Charges what the rule's values take, and compiles all patterns; may be interrupted before each.
     pub(crate) fn prepare(&self, budget: &Budget<'_>, check: &dyn Fn()) -> Result<(), Stop> {
         let mut patterns = Patterns::default();
+        let mut all = Ok(());
+        self.each_filter(&mut |filter| {
+            if all.is_ok() {
+                all = patterns.prepare_all(filter, budget, check);
+            }
+        });
+        all
+    }
+
+    /// Passes on the predicates of all conditions.
+    pub(crate) fn each_filter<'p>(&'p self, each: &mut dyn FnMut(&'p Pred)) {
         let figures = self.amounts().filter_map(|amount| match amount {
             AmountPlan::Events(did) => Some(did.as_ref()),
             AmountPlan::Number(_) | AmountPlan::Profile(_) => None,
         });
         for did in self.dids.iter().chain(figures) {
-            for filter in [&did.filter, &did.among].into_iter().chain(did.time.filters()) {
-                patterns.prepare_all(filter, budget, check)?;
-            }
+            [&did.filter, &did.among].into_iter().chain(did.time.filters()).for_each(&mut *each);
         }
-        for profile in &self.profiles {
-            patterns.prepare(&profile.test, budget, check)?;
-        }
+        self.profiles.iter().for_each(|profile| each(&profile.pred));
         for step in self.sequences.iter().flat_map(|sequence| &sequence.steps) {
-            for filter in [&step.filter].into_iter().chain(step.time.filters()) {
-                patterns.prepare_all(filter, budget, check)?;
-            }
+            [&step.filter].into_iter().chain(step.time.filters()).for_each(&mut *each);
         }
-        Ok(())
     }
 
     /// Whether it depends on other customers whether one is a member.
@@ -455,7 +478,7 @@ impl<'a> Plan<'a> {
                     None => did.aggregate.is_none() && did.occurrence.is_none() && did.counts(0),
                 })
             }
-            Node::Profile(profile) => always(self.profiles[*profile].test.negated),
+            Node::Profile(profile) => always(self.profiles[*profile].negated),
             Node::Compare(compare) => always(self.compares[*compare].holds_for_unknown()),
             Node::Sample(_) => (true, true),
             // Members of another cohort are in the universe; who is in a group has a profile, who is ranked has a figure.
@@ -471,13 +494,14 @@ impl<'a> Plan<'a> {
             Condition::Did(did) => self.did(did, zone),
             Condition::DidNot(did) => Node::Not(Box::new(self.did(did, zone))),
             Condition::Profile(test) => {
-                let test = Rc::new(Test::new(test, &self.clock(zone)));
-                self.profiles.push(ProfilePlan { test, zone: Rc::clone(zone) });
+                let pred = positive(test, &self.clock(zone), Document::Profile, &mut |_| Pred::Elsewhere);
+                let negated = test.operator.negates().is_some();
+                self.profiles.push(ProfilePlan { pred, negated, zone: Rc::clone(zone) });
                 Node::Profile(self.profiles.len() - 1)
             }
             Condition::ProfileElement(test) => {
-                let test = Rc::new(element(test, &self.clock(zone)));
-                self.profiles.push(ProfilePlan { test, zone: Rc::clone(zone) });
+                let pred = Pred::Test(Rc::new(element(test, &self.clock(zone), Document::Profile)));
+                self.profiles.push(ProfilePlan { pred, negated: false, zone: Rc::clone(zone) });
                 Node::Profile(self.profiles.len() - 1)
             }
             Condition::Sequence(sequence) => {
@@ -568,7 +592,7 @@ impl<'a> Plan<'a> {
         let plan = DidPlan {
             types: did.events.named().map(<[String]>::to_vec),
             time: time(did.time.as_ref(), &clock, zone),
-            filter: filter(did.filter.as_ref(), &clock, &mut |_| Pred::Or(Vec::new())),
+            filter: filter(did.filter.as_ref(), &clock, &mut |_| Pred::Elsewhere),
             count: did.count(),
             aggregate: did.aggregate.as_ref().map(|aggregate| {
                 let (keys, inside) = split(&aggregate.property.steps);
@@ -576,7 +600,7 @@ impl<'a> Plan<'a> {
             }),
             occurrence: did.occurrence,
             periods: did.periods.as_ref().map(|periods| PeriodsPlan::new(periods, &clock)),
-            among: filter(did.among.as_ref(), &clock, &mut |_| Pred::Or(Vec::new())),
+            among: filter(did.among.as_ref(), &clock, &mut |_| Pred::Elsewhere),
             zone: Rc::clone(zone),
         };
         self.dids.push(plan);
@@ -602,7 +626,7 @@ impl<'a> Plan<'a> {
             Amount::Events(amount) => AmountPlan::Events(Box::new(DidPlan {
                 types: amount.events.named().map(<[String]>::to_vec),
                 time: time(amount.time.as_ref(), &clock, zone),
-                filter: filter(amount.filter.as_ref(), &clock, &mut |_| Pred::Or(Vec::new())),
+                filter: filter(amount.filter.as_ref(), &clock, &mut |_| Pred::Elsewhere),
                 count: None,
                 aggregate: amount.measure.as_ref().map(measure),
                 occurrence: None,
@@ -617,8 +641,7 @@ impl<'a> Plan<'a> {
         let clock = self.clock(zone);
         let (mut slots, mut bound): (Vec<Slot>, Vec<Carried>) = (Vec::new(), Vec::new());
         let mut slot = |path: &[PathStep]| {
-            let (keys, inside) = split(path);
-            let slot = Slot { keys, inside };
+            let slot = Slot::new(path);
             slots.iter().position(|known| *known == slot).unwrap_or_else(|| {
                 slots.push(slot);
                 slots.len() - 1
@@ -626,19 +649,20 @@ impl<'a> Plan<'a> {
         };
         let mut steps = Vec::new();
         for (place, step) in sequence.steps.iter().enumerate() {
-            let mut refer = |test: &crate::rule::PropertyTest| {
-                let Argument::Ref(reference) = &test.argument else { return Pred::Or(Vec::new()) };
-                let from = sequence.steps.iter().position(|step| step.name.as_deref() == Some(&reference.step));
-                let Some(from) = from else { return Pred::Or(Vec::new()) };
+            let mut refer = |test: &PropertyTest| {
+                let Argument::Ref(reference) = &test.argument else { return Pred::Elsewhere };
+                let Referred::Step(name) = &reference.of else { return Pred::Elsewhere };
+                let from = sequence.steps.iter().position(|step| step.name.as_ref() == Some(name));
+                let Some(from) = from else { return Pred::Elsewhere };
                 let own = slot(&test.property.steps);
-                let theirs = slot(&reference.property.steps);
+                let theirs = slot(&reference.steps);
                 let known = bound.iter().position(|known| known.step == from && known.slot == theirs);
                 let other = known.unwrap_or_else(|| {
                     bound.push(Carried { step: from, slot: theirs, until: place });
                     bound.len() - 1
                 });
                 bound[other].until = place;
-                Pred::Same { own, other, ignore_case: test.ignore_case.unwrap_or(false) }
+                Pred::Same { own, other, how: how(test) }
             };
             steps.push(StepPlan {
                 kind: step.kind,
@@ -680,7 +704,7 @@ impl<'a> Plan<'a> {
 }
 
 fn time(times: Option<&Times>, clock: &Clock, zone: &Rc<str>) -> TimePlan {
-    let mut of_anchor = |where_: Option<&Where>| filter(where_, clock, &mut |_| Pred::Or(Vec::new()));
+    let mut of_anchor = |where_: Option<&Where>| filter(where_, clock, &mut |_| Pred::Elsewhere);
     TimePlan::new(times.map_or(&[], Times::forms), clock, zone, &mut of_anchor)
 }
 
@@ -697,27 +721,57 @@ fn measure(measure: &Measure) -> AggregatePlan {
     AggregatePlan { keys, inside, figure: figure.expect("0 is a number") }
 }
 
-fn element(test: &ElementTest, clock: &Clock) -> Test {
-    Test::element(&test.property, filter(Some(&test.filter), clock, &mut |_| Pred::Or(Vec::new())))
+/// What predicates look at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Document {
+    Event,
+    Profile,
 }
 
-fn filter(filter: Option<&Where>, clock: &Clock, refer: &mut dyn FnMut(&crate::rule::PropertyTest) -> Pred) -> Pred {
+/// Makes a comparison with an event of another step ready.
+type ReferToStep<'r> = &'r mut dyn FnMut(&PropertyTest) -> Pred;
+
+fn element(test: &ElementTest, clock: &Clock, document: Document) -> Test {
+    let predicates = test.filter.predicates().iter();
+    let all = predicates.map(|one| predicate(one, clock, document, &mut |_| Pred::Elsewhere)).collect();
+    Test::element(&test.property, Pred::And(all))
+}
+
+/// The predicates on an event.
+fn filter(filter: Option<&Where>, clock: &Clock, refer: ReferToStep<'_>) -> Pred {
     let predicates = filter.map_or(&[][..], Where::predicates);
-    Pred::And(predicates.iter().map(|one| predicate(one, clock, refer)).collect())
+    Pred::And(predicates.iter().map(|one| predicate(one, clock, Document::Event, refer)).collect())
 }
 
-fn predicate(one: &Predicate, clock: &Clock, refer: &mut dyn FnMut(&crate::rule::PropertyTest) -> Pred) -> Pred {
+fn predicate(one: &Predicate, clock: &Clock, document: Document, refer: ReferToStep<'_>) -> Pred {
     match one {
-        Predicate::And(list) => Pred::And(list.iter().map(|one| predicate(one, clock, refer)).collect()),
-        Predicate::Or(list) => Pred::Or(list.iter().map(|one| predicate(one, clock, refer)).collect()),
-        Predicate::Not(inner) => Pred::Not(Box::new(predicate(inner, clock, refer))),
-        Predicate::Element(test) => Pred::Test(Rc::new(element(test, clock))),
-        Predicate::Test(test) if matches!(test.argument, Argument::Ref(_)) => refer(test),
+        Predicate::And(list) => Pred::And(list.iter().map(|one| predicate(one, clock, document, refer)).collect()),
+        Predicate::Or(list) => Pred::Or(list.iter().map(|one| predicate(one, clock, document, refer)).collect()),
+        Predicate::Not(inner) => Pred::Not(Box::new(predicate(inner, clock, document, refer))),
+        Predicate::Element(test) => Pred::Test(Rc::new(element(test, clock, document))),
         Predicate::Test(test) => {
-            let test = Rc::new(Test::new(test, clock));
-            if test.negated { Pred::Not(Box::new(Pred::Test(test))) } else { Pred::Test(test) }
+            let pred = positive(test, clock, document, refer);
+            if test.operator.negates().is_some() { Pred::Not(Box::new(pred)) } else { pred }
         }
     }
+}
+
+/// The test, or the one that it negates.
+fn positive(test: &PropertyTest, clock: &Clock, document: Document, refer: ReferToStep<'_>) -> Pred {
+    let Argument::Ref(reference) = &test.argument else {
+        return Pred::Test(Rc::new(Test::new(test, clock)));
+    };
+    let other = match (&reference.of, document) {
+        (Referred::Step(_), _) => return refer(test),
+        (Referred::Element, _) => Other::Element(reference.steps.clone()),
+        (Referred::Profile, Document::Event) => Other::Profile(Slot::new(&reference.steps)),
+        (Referred::Event, _) | (Referred::Profile, Document::Profile) => Other::Row(Slot::new(&reference.steps)),
+    };
+    Pred::Refer(Rc::new(Refer { own: Slot::new(&test.property.steps), other, how: how(test) }))
+}
+
+fn how(test: &PropertyTest) -> How {
+    How { operator: test.operator.negates().unwrap_or(test.operator), ignore_case: test.ignore_case.unwrap_or(false) }
 }
 
 /// The scalars that `most_frequent` is compared with.

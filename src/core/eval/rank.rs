@@ -327,7 +327,7 @@ impl<'a> Run<'a> {
     pub(super) fn rank(&mut self, rank: &'a RankPlan, budget: &'a Budget<'a>) -> Result<RoaringBitmap, Stop> {
         /// Of a customer without a group.
         const NONE: u32 = u32::MAX;
-        let mut figure = Bound::new(self.plan, &rank.figure, self.source, budget)?;
+        let mut figure = Bound::new(self.plan, &rank.figure, self.source, &self.references, budget)?;
         let by = rank.by.as_ref().map(|keys| Naming::new(keys, self.source, budget, 0));
         let mut naming = by.transpose()?;
         let mut rankings = Rankings::new(rank, budget);

@@ -8,6 +8,7 @@ use super::bits::{Bits, pack_rows};
 use super::clock::Clock;
 use super::codes::{self, Codes, Found};
 use super::plan::Pred;
+use super::refer::{Compared, Elements, References};
 use super::source::Part;
 use crate::segment::column::Reader;
 use crate::segment::lists::{ListReader, RARE};
@@ -28,13 +29,23 @@ pub(crate) enum Bound<'a> {
     Codes(Reader<'a>, Codes, u32),
     /// The lists of the rows that satisfy it, and how many of a thousand rows those are.
     Listed(Vec<ListReader<'a>>, u32),
+    /// A comparison with another property.
+    Compared(Box<Compared<'a>>),
+    /// A test of elements that refers to what is outside of them.
+    Elements(Box<Elements<'a>>),
 }
 
 impl<'a> Bound<'a> {
     /// Binds a predicate. References to other events are nothing here: sequences answer them.
-    pub(crate) fn new(pred: &Pred, group: &'a Group, stream: &'a dyn Stream, clock: &Clock) -> Result<Self, Corrupt> {
+    pub(crate) fn new(
+        pred: &Pred,
+        group: &'a Group,
+        stream: &'a dyn Stream,
+        clock: &Clock<'a>,
+        references: &References<'a>,
+    ) -> Result<Self, Corrupt> {
         let all = |list: &[Pred]| {
-            list.iter().map(|pred| Self::new(pred, group, stream, clock)).collect::<Result<Vec<_>, _>>()
+            list.iter().map(|pred| Self::new(pred, group, stream, clock, references)).collect::<Result<Vec<_>, _>>()
         };
         Ok(match pred {
             Pred::And(list) => {
@@ -61,12 +72,18 @@ impl<'a> Bound<'a> {
                     _ => Self::Or(list),
                 }
             }
-            Pred::Not(inner) => match Self::new(inner, group, stream, clock)? {
+            Pred::Not(inner) => match Self::new(inner, group, stream, clock, references)? {
                 Self::All => Self::Nothing,
                 Self::Nothing => Self::All,
                 inner => Self::Not(Box::new(inner)),
             },
             Pred::Test(test) => {
+                let mut outside = Vec::new();
+                pred.outside(false, &mut outside);
+                if !outside.is_empty() {
+                    let elements = Elements::new(test, &outside, group, stream, *clock, references)?;
+                    return Ok(Self::Elements(Box::new(elements)));
+                }
                 let found = codes::find(test, group, stream, clock)?;
                 let mut any = found
                     .into_iter()
@@ -81,7 +98,8 @@ impl<'a> Bound<'a> {
                     _ => Self::Or(any),
                 }
             }
-            Pred::Same { .. } => Self::Nothing,
+            Pred::Refer(refer) => Self::Compared(Box::new(Compared::new(refer, group, stream, *clock, references)?)),
+            Pred::Same { .. } | Pred::Elsewhere => Self::Nothing,
         })
     }
 
@@ -119,6 +137,9 @@ impl<'a> Bound<'a> {
             Self::Or(list) => list.iter().map(Self::leaves).sum::<u32>().min(1_000),
             Self::Not(inner) => 1_000_u32.saturating_sub(inner.leaves()),
             Self::Codes(_, _, share) | Self::Listed(_, share) => *share,
+            // Values are looked at one by one.
+            Self::Compared(_) => 1_001,
+            Self::Elements(_) => 1_002,
         }
     }
 
@@ -154,7 +175,7 @@ impl<'a> Bound<'a> {
     /// Gives back the memory of the frames that were read last.
     fn release(&mut self) {
         match self {
-            Self::All | Self::Nothing => {}
+            Self::All | Self::Nothing | Self::Compared(_) | Self::Elements(_) => {}
             Self::And(all) | Self::Or(all) => all.iter_mut().for_each(Self::release),
             Self::Not(inner) => inner.release(),
             Self::Codes(reader, ..) => reader.release(),
@@ -185,6 +206,8 @@ impl<'a> Bound<'a> {
                 found
             }
             Self::Not(inner) => rows & !inner.mask(pack, rows)?,
+            Self::Compared(compared) => compared.mask(pack, rows)?,
+            Self::Elements(elements) => elements.mask(pack, rows)?,
             Self::Listed(lists, _) => {
                 let mut found = 0;
                 for list in lists {

@@ -16,11 +16,12 @@ use super::codes::each_item;
 use super::did::groups;
 use super::limits::{Budget, Limits, Stop};
 use super::plan::{Carried, Plan, Pred, SequencePlan, Slot};
+use super::refer::{How, References};
 use super::rows::{Bound, Rows, ones};
 use super::source::Source;
 use super::states::{Join, Open, Reached, Room, State, Way};
 use super::time::Timed;
-use crate::rule::StepKind;
+use crate::rule::{Operator, StepKind};
 use crate::segment::column::Reader;
 use crate::segment::dictionary::{Loaded, MISSING};
 use crate::segment::ids::IdReader;
@@ -70,7 +71,7 @@ enum Tree {
     Or(Vec<Tree>),
     Not(Box<Tree>),
     Condition(usize),
-    Same { own: usize, other: usize, ignore_case: bool },
+    Same { own: usize, other: usize, how: How },
 }
 
 /// One group's rows, and what is asked of each.
@@ -86,10 +87,10 @@ struct BoundGroup<'a> {
 }
 
 /// A column that holds values of a slot.
-struct SlotColumn<'a> {
-    reader: Reader<'a>,
-    path: &'a [String],
-    loaded: Loaded<'a>,
+pub(super) struct SlotColumn<'a> {
+    pub(super) reader: Reader<'a>,
+    pub(super) path: &'a [String],
+    pub(super) loaded: Loaded<'a>,
     /// By code, once it is known: the number of its list of values.
     known: Vec<u32>,
 }
@@ -185,11 +186,23 @@ impl History<'_> {
 
 /// A scalar that references compare.
 #[derive(Debug, Clone, PartialEq)]
-enum Value {
+pub(super) enum Value {
     Bool(bool),
     Number(Option<Numeric>),
     /// The characters, and the number that they are.
     Text(String, Option<Numeric>),
+}
+
+impl Value {
+    /// The value of a scalar.
+    pub(super) fn of(item: Item<'_>) -> Option<Self> {
+        match item {
+            Item::Bool(value) => Some(Self::Bool(value)),
+            Item::Number(_) | Item::Big(_) => Some(Self::Number(item.numeric())),
+            Item::Text(text) => Some(Self::Text(text.to_owned(), item.numeric())),
+            Item::Json(_) => None,
+        }
+    }
 }
 
 /// Bytes that an entry of a map takes besides what it holds, about.
@@ -207,7 +220,7 @@ pub(super) struct Interned<'a> {
     lists: Vec<Vec<Value>>,
     numbers: HashMap<String, u32>,
     /// What was compared before.
-    same: HashMap<(u32, u32, bool), bool>,
+    same: HashMap<(u32, u32, How), bool>,
     /// Numbers of values that compare as equal, and by list those of its values.
     equal: HashMap<String, u32>,
     tokens: HashMap<(u32, Side, bool), Rc<[u32]>>,
@@ -220,7 +233,7 @@ impl<'a> Interned<'a> {
     /// Of so many comparisons the answers are kept.
     const COMPARED: usize = 1 << 16;
 
-    fn new(budget: &'a Budget<'a>) -> Self {
+    pub(super) fn new(budget: &'a Budget<'a>) -> Self {
         let numbers = HashMap::from([(String::new(), 0)]);
         Self {
             lists: vec![Vec::new()],
@@ -231,6 +244,20 @@ impl<'a> Interned<'a> {
             pairs: HashMap::new(),
             budget,
         }
+    }
+
+    /// A list of values by its number.
+    pub(super) fn get(&self, number: u32) -> &[Value] {
+        self.lists.get(number as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// The number of a list of values.
+    pub(super) fn list(&mut self, list: Vec<Value>) -> Result<u32, Stop> {
+        let mut key = String::new();
+        for value in &list {
+            let _ = write!(key, "{value:?}\u{0}");
+        }
+        self.number(key, list)
     }
 
     fn number(&mut self, key: String, list: Vec<Value>) -> Result<u32, Stop> {
@@ -303,20 +330,22 @@ impl<'a> Interned<'a> {
         Ok(all.unwrap_or_else(|| Rc::new([])))
     }
 
-    /// Whether any value of one list equals any of the other, whose types decide.
-    fn same(&mut self, own: u32, other: u32, ignore_case: bool) -> Result<bool, Stop> {
+    /// Whether any value of one list stands so to any of the other, whose types decide.
+    fn same(&mut self, own: u32, other: u32, how: How, clock: &Clock) -> Result<bool, Stop> {
         /// Comparisons of values that cost less than to number them.
         const FEW: usize = 64;
-        let key = (own, other, ignore_case);
+        let key = (own, other, how);
         if let Some(known) = self.same.get(&key) {
             return Ok(*known);
         }
         let (owns, others) = (&self.lists[own as usize], &self.lists[other as usize]);
-        let same = if owns.len().saturating_mul(others.len()) <= FEW {
-            others.iter().any(|other| owns.iter().any(|own| equal(own, other, ignore_case)))
+        let pairs = owns.len().saturating_mul(others.len());
+        let same = if pairs <= FEW || how.operator != Operator::Eq {
+            self.budget.worked(pairs / 16);
+            how.any(owns, others, clock)
         } else {
             let (owns, others) =
-                (self.tokens(own, Side::Own, ignore_case)?, self.tokens(other, Side::Other, ignore_case)?);
+                (self.tokens(own, Side::Own, how.ignore_case)?, self.tokens(other, Side::Other, how.ignore_case)?);
             self.budget.worked(owns.len() / 16);
             owns.iter().any(|token| others.binary_search(token).is_ok())
         };
@@ -329,7 +358,7 @@ impl<'a> Interned<'a> {
     }
 }
 
-fn equal(own: &Value, other: &Value, ignore_case: bool) -> bool {
+pub(super) fn equal(own: &Value, other: &Value, ignore_case: bool) -> bool {
     match other {
         Value::Bool(other) => matches!(own, Value::Bool(own) if own == other),
         Value::Number(None) => false,
@@ -357,8 +386,9 @@ fn tree(pred: &Pred, leaves: &mut Vec<Pred>) -> Tree {
         Pred::And(list) => Tree::And(list.iter().map(|pred| tree(pred, leaves)).collect()),
         Pred::Or(list) => Tree::Or(list.iter().map(|pred| tree(pred, leaves)).collect()),
         Pred::Not(inner) => Tree::Not(Box::new(tree(inner, leaves))),
-        Pred::Same { own, other, ignore_case } => Tree::Same { own: *own, other: *other, ignore_case: *ignore_case },
-        Pred::Test(_) => Tree::Or(Vec::new()), // refers to nothing, so it was a leaf
+        Pred::Same { own, other, how } => Tree::Same { own: *own, other: *other, how: *how },
+        // They refer to no other event, so they were leaves.
+        Pred::Test(_) | Pred::Refer(_) | Pred::Elsewhere => Tree::Or(Vec::new()),
     }
 }
 
@@ -378,12 +408,12 @@ const MOST_JOINS: usize = 4;
 fn ways(answer: &StepFilter, slots: &[Slot], bound: &[Carried]) -> Vec<Way> {
     fn of_tree(tree: &Tree) -> Vec<Way> {
         match tree {
-            Tree::Same { own, other, ignore_case } => {
+            Tree::Same { own, other, how: How { operator: Operator::Eq, ignore_case } } => {
                 let join = Join { own: *own, other: *other, ignore_case: *ignore_case };
                 vec![Way { joins: vec![join], ..Way::default() }]
             }
             Tree::Condition(place) => vec![Way { conditions: vec![*place], ..Way::default() }],
-            Tree::Not(_) => vec![Way::default()],
+            Tree::Same { .. } | Tree::Not(_) => vec![Way::default()],
             Tree::And(list) => list.iter().map(of_tree).fold(vec![Way::default()], |all, more| {
                 if all.len() * more.len() > MOST_WAYS {
                     return all; // fewer are ruled out
@@ -413,10 +443,11 @@ fn ways(answer: &StepFilter, slots: &[Slot], bound: &[Carried]) -> Vec<Way> {
 
 impl<'a> Sequence<'a> {
     pub(crate) fn new(
-        plan: &'a Plan,
+        plan: &'a Plan<'a>,
         sequence: &'a SequencePlan,
         source: &'a Source<'a>,
         limits: Limits<'a>,
+        references: &References<'a>,
         budget: &'a Budget<'a>,
     ) -> Result<Self, Stop> {
         let clock = plan.clock(&sequence.zone);
@@ -446,11 +477,13 @@ impl<'a> Sequence<'a> {
                     let named = step.types.as_ref().is_none_or(|types| types.contains(&entry.name));
                     steps.push(match (named, answer) {
                         (false, _) => None,
-                        (true, StepFilter::Known) => Some(Bound::new(&step.filter, group, part.stream, &clock)?),
+                        (true, StepFilter::Known) => {
+                            Some(Bound::new(&step.filter, group, part.stream, &clock, references)?)
+                        }
                         (true, StepFilter::Refers(_)) => Some(Bound::All),
                     });
                 }
-                let conditions = leaves.iter().map(|leaf| Bound::new(leaf, group, part.stream, &clock));
+                let conditions = leaves.iter().map(|leaf| Bound::new(leaf, group, part.stream, &clock, references));
                 let slots = sequence.slots.iter().map(|slot| slot_columns(slot, group, part.stream, budget));
                 bound_groups.push(BoundGroup {
                     times: Times::new(group, part.stream),
@@ -474,7 +507,7 @@ impl<'a> Sequence<'a> {
             timed: sequence
                 .steps
                 .iter()
-                .map(|step| Timed::new(plan, &step.time, source, budget))
+                .map(|step| Timed::new(plan, &step.time, source, references, budget))
                 .collect::<Result<_, _>>()?,
             values: Interned::new(budget),
             most,
@@ -869,7 +902,7 @@ impl<'a> Sequence<'a> {
     fn holds(&mut self, step: usize, history: History<'_>, event: &Event, kept: &[u32]) -> Result<bool, Stop> {
         match &self.answers[step] {
             StepFilter::Known => Ok(true),
-            StepFilter::Refers(tree) => decide(tree, history, event, kept, &mut self.values),
+            StepFilter::Refers(tree) => decide(tree, history, event, kept, &mut self.values, &self.clock),
         }
     }
 }
@@ -880,11 +913,12 @@ fn decide(
     event: &Event,
     kept: &[u32],
     values: &mut Interned<'_>,
+    clock: &Clock,
 ) -> Result<bool, Stop> {
     match tree {
         Tree::And(list) => {
             for tree in list {
-                if !decide(tree, history, event, kept, values)? {
+                if !decide(tree, history, event, kept, values, clock)? {
                     return Ok(false);
                 }
             }
@@ -892,19 +926,19 @@ fn decide(
         }
         Tree::Or(list) => {
             for tree in list {
-                if decide(tree, history, event, kept, values)? {
+                if decide(tree, history, event, kept, values, clock)? {
                     return Ok(true);
                 }
             }
             Ok(false)
         }
-        Tree::Not(inner) => Ok(!decide(inner, history, event, kept, values)?),
+        Tree::Not(inner) => Ok(!decide(inner, history, event, kept, values, clock)?),
         Tree::Condition(place) => Ok(history.condition(event, *place)),
-        Tree::Same { own, other, ignore_case } => values.same(history.slot(event, *own), kept[*other], *ignore_case),
+        Tree::Same { own, other, how } => values.same(history.slot(event, *own), kept[*other], *how, clock),
     }
 }
 
-fn slot_columns<'a>(
+pub(super) fn slot_columns<'a>(
     slot: &Slot,
     group: &'a Group,
     stream: &'a dyn crate::segment::Stream,
@@ -927,7 +961,7 @@ fn slot_columns<'a>(
 }
 
 /// The lists of values of a slot in some rows of a pack.
-fn slot_values(
+pub(super) fn slot_values(
     columns: &mut [SlotColumn<'_>],
     slot: &Slot,
     pack: usize,
@@ -947,19 +981,10 @@ fn slot_values(
             let known =
                 column.known.get_mut(code as usize).ok_or_else(|| Corrupt::new("a code stands for no value"))?;
             if *known == u32::MAX {
-                let (mut key, mut list) = (String::new(), Vec::new());
+                let mut list = Vec::new();
                 let item = column.loaded.item(code).ok_or_else(|| Corrupt::new("a code stands for no value"))?;
-                each_item(item, column.path, &slot.keys, &slot.inside, &mut |item| {
-                    let value = match item {
-                        Item::Bool(value) => Value::Bool(value),
-                        Item::Number(_) | Item::Big(_) => Value::Number(item.numeric()),
-                        Item::Text(text) => Value::Text(text.to_owned(), item.numeric()),
-                        Item::Json(_) => return,
-                    };
-                    let _ = write!(key, "{value:?}\u{0}");
-                    list.push(value);
-                });
-                *known = values.number(key, list)?;
+                each_item(item, column.path, &slot.keys, &slot.inside, &mut |item| list.extend(Value::of(item)));
+                *known = values.list(list)?;
             }
             if *known != 0 {
                 numbers[place] = *known;

@@ -12,6 +12,7 @@ use super::clock::{Clock, moved_units, unit_of};
 use super::json;
 use super::limits::{Budget, Stop};
 use super::plan::Pred;
+use super::refer::{Outside, holds_of_element};
 use crate::rule::{
     self, Argument, KEPT_PATTERN_BYTES, Operator, PathStep, Property, PropertyTest, Refused, Units, compile_pattern,
 };
@@ -26,8 +27,6 @@ pub(crate) struct Test {
     pub(crate) keys: Vec<String>,
     /// The steps behind them, from the first `[]` on.
     pub(crate) inside: Vec<PathStep>,
-    /// Whether the operator is the negation of what is tested.
-    pub(crate) negated: bool,
     pub(crate) kind: Kind,
 }
 
@@ -83,7 +82,8 @@ impl<'p> Patterns<'p> {
             Pred::And(list) | Pred::Or(list) => list.iter().try_for_each(|pred| self.prepare_all(pred, budget, check)),
             Pred::Not(inner) => self.prepare_all(inner, budget, check),
             Pred::Test(test) => self.prepare(test, budget, check),
-            Pred::Same { .. } => Ok(()),
+            Pred::Same { .. } | Pred::Refer(_) => Ok(()),
+            Pred::Elsewhere => Err(Stop::Elsewhere),
         }
     }
 
@@ -274,40 +274,41 @@ impl Test {
         let operator = test.operator.negates().unwrap_or(test.operator);
         let (keys, inside) = split(&test.property.steps);
         let kind = kind(operator, &test.argument, test.ignore_case.unwrap_or(false), clock);
-        Self { keys, inside, negated: test.operator.negates().is_some(), kind }
+        Self { keys, inside, kind }
     }
 
     /// Makes a test of the elements of arrays ready.
     pub(crate) fn element(property: &Property, pred: Pred) -> Self {
         let (keys, inside) = split(&property.steps);
-        Self { keys, inside, negated: false, kind: Kind::Element(Box::new(pred)) }
+        Self { keys, inside, kind: Kind::Element(Box::new(pred)) }
     }
 
     /// Whether the positive test holds of a JSON value, of which the whole path is still to be followed.
-    fn holds_in(&self, text: &str, clock: &Clock) -> bool {
+    fn holds_in(&self, text: &str, clock: &Clock, outside: Outside<'_>) -> bool {
         let way: Vec<PathStep> =
             self.keys.iter().cloned().map(PathStep::Key).chain(self.inside.iter().cloned()).collect();
         let mut holds = false;
         json::reach(text, &way, &mut |value| {
-            holds = holds || json::as_item(value, |item| self.holds_of(item, clock)).unwrap_or(false);
+            holds = holds || json::as_item(value, |item| self.holds_of(item, clock, outside)).unwrap_or(false);
         });
         holds
     }
 
-    /// Whether the positive test holds of a value found at a column, or below it at some steps.
+    /// Whether the positive test, which refers to nothing outside of elements, holds of a value found at a column, or
+    /// below it at some steps.
     pub(crate) fn holds(&self, item: Item, below: &[PathStep], clock: &Clock) -> bool {
         if below.is_empty() {
-            return self.holds_of(item, clock);
+            return self.holds_of(item, clock, &|_| &[]);
         }
         let Item::Json(text) = item else { return false };
         let mut holds = false;
         json::reach(text, below, &mut |value| {
-            holds = holds || json::as_item(value, |item| self.holds_of(item, clock)).unwrap_or(false);
+            holds = holds || json::as_item(value, |item| self.holds_of(item, clock, &|_| &[])).unwrap_or(false);
         });
         holds
     }
 
-    fn holds_of(&self, item: Item, clock: &Clock) -> bool {
+    fn holds_of(&self, item: Item, clock: &Clock, outside: Outside<'_>) -> bool {
         let text = match item {
             Item::Text(text) => Some(text),
             _ => None,
@@ -338,7 +339,8 @@ impl Test {
             Kind::Regex(pattern) => text.zip(pattern.compiled.get()).is_some_and(|(text, regex)| regex.matches(text)),
             Kind::Element(pred) => {
                 let Item::Json(array) = item else { return false };
-                json::elements(array).any(|element| element.trim_ascii() != "null" && pred_holds(pred, element, clock))
+                json::elements(array)
+                    .any(|element| element.trim_ascii() != "null" && pred_holds(pred, element, clock, outside))
             }
             Kind::ContainsAny(equal) => has_element(item, equal),
             Kind::ContainsAll(equal) => has_all(item, equal),
@@ -357,13 +359,14 @@ impl Test {
 }
 
 /// Whether a predicate holds of an element of an array.
-fn pred_holds(pred: &Pred, element: &str, clock: &Clock) -> bool {
+pub(super) fn pred_holds(pred: &Pred, element: &str, clock: &Clock, outside: Outside<'_>) -> bool {
     match pred {
-        Pred::And(list) => list.iter().all(|pred| pred_holds(pred, element, clock)),
-        Pred::Or(list) => list.iter().any(|pred| pred_holds(pred, element, clock)),
-        Pred::Not(inner) => !pred_holds(inner, element, clock),
-        Pred::Test(test) => test.holds_in(element, clock),
-        Pred::Same { .. } => false, // refers to another event, which no predicate of an element does
+        Pred::And(list) => list.iter().all(|pred| pred_holds(pred, element, clock, outside)),
+        Pred::Or(list) => list.iter().any(|pred| pred_holds(pred, element, clock, outside)),
+        Pred::Not(inner) => !pred_holds(inner, element, clock, outside),
+        Pred::Test(test) => test.holds_in(element, clock, outside),
+        Pred::Refer(refer) => holds_of_element(refer, element, clock, outside),
+        Pred::Same { .. } | Pred::Elsewhere => false, // of other steps, which no predicate of an element here refers to
     }
 }
 

@@ -10,6 +10,7 @@ use super::limits::{Budget, Stop};
 use super::needs::Needs;
 use super::plan::{Plan, Pred};
 use super::profiles::ProfileValues;
+use super::refer::References;
 use super::rows::{Bound, Rows, ones};
 use super::source::Source;
 use crate::rule::Window;
@@ -148,6 +149,7 @@ impl<'a> Timed<'a> {
         plan: &'a Plan,
         time: &'a TimePlan,
         source: &'a Source<'a>,
+        references: &References<'a>,
         budget: &'a Budget<'a>,
     ) -> Result<Self, Stop> {
         let clock = plan.clock(&time.zone);
@@ -161,7 +163,7 @@ impl<'a> Timed<'a> {
                         for entry in groups(part, types.as_deref()) {
                             let Some(rows) = Rows::new(part, entry, (i64::MIN, plan.as_of))? else { continue };
                             let group = rows.group;
-                            let filter = Bound::new(filter, group, part.stream, &clock)?;
+                            let filter = Bound::new(filter, group, part.stream, &clock, references)?;
                             if !matches!(filter, Bound::Nothing) {
                                 bound.groups.push((rows, filter, Times::new(group, part.stream)));
                             }

@@ -133,8 +133,7 @@ impl Chain<'_> {
             Condition::Profile(test) => {
                 let mut conditions: Vec<String> =
                     self.cx.only.iter().map(|customer| format!("p.customer_id = {customer}")).collect();
-                let no_steps = |_: &crate::rule::Reference| String::from("NULL::jsonb");
-                conditions.push(positive(test, "p.profile", clock, &no_steps));
+                conditions.push(positive(test, "p.profile", clock, &|_| "p.profile".to_owned()));
                 let sql = format!(
                     "SELECT p.customer_id\nFROM {}.cohort_customer p\n{}",
                     self.cx.schema,
@@ -146,8 +145,7 @@ impl Chain<'_> {
             Condition::ProfileElement(test) => {
                 let mut conditions: Vec<String> =
                     self.cx.only.iter().map(|customer| format!("p.customer_id = {customer}")).collect();
-                let no_steps = |_: &crate::rule::Reference| String::from("NULL::jsonb");
-                conditions.push(element(test, "p.profile", 0, clock, &no_steps));
+                conditions.push(element(test, "p.profile", clock, &|_| "p.profile".to_owned()));
                 let table = format!("{}.cohort_customer p", self.cx.schema);
                 let scan = Scan { from: vec![table], conditions };
                 Ok(self.leaf(place, &scan.select("p.customer_id"), false))

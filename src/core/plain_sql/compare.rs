@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::did::{SCALAR, subquery};
 use super::group;
-use super::scan::{Scan, existing, filter};
+use super::scan::{Scan, beside, existing, filter};
 use super::time::timing;
 use super::{Context, HELPERS, path, quote};
 use crate::rule::{Amount, Compare, EventAmount, Function, Operator};
@@ -88,8 +88,7 @@ fn of_events(amount: &EventAmount, over: Option<&str>, cx: &Context, clock: &Clo
     let mut scan =
         Scan { from: vec![format!("{}.cohort_event e", cx.schema)], conditions: existing(&amount.events, "e", cx) };
     timing(amount.time.as_ref(), "e", cx, clock).add_to(&mut scan);
-    let no_steps = |_: &crate::rule::Reference| String::from("NULL::jsonb");
-    scan.conditions.extend(filter(amount.filter.as_ref(), "e", clock, &no_steps));
+    scan.conditions.extend(filter(amount.filter.as_ref(), "e", clock, &beside("e", cx)));
     let key = match over {
         Some(groups) => {
             scan.from.push(subquery(groups, "g"));

@@ -7,45 +7,58 @@ use super::HELPERS;
 use super::clock::Clock;
 use super::path;
 use super::quote::{self, group, not, one_of};
-use crate::rule::{Argument, ElementTest, Operator, Predicate, PropertyTest, Reference, Units};
+use crate::rule::{Argument, ElementTest, Operator, Predicate, PropertyTest, Reference, Referred, Units};
 use crate::text::simple_lower;
 use crate::time::Reading;
 use crate::value::Scalar;
 
-/// Where the events that a step may refer to are found: the `jsonb` expression from which the reference's path,
-/// without its first key, goes on.
+/// Where what references name is found, elements aside: the `jsonb` expression from which the reference's path goes on; of
+/// a step's event without the path's first key.
 pub(super) type Bound<'a> = &'a dyn Fn(&Reference) -> String;
+
+/// What a predicate is written about.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    root: &'a str,
+    /// How many names of elements are in use.
+    names: usize,
+    /// The innermost element.
+    element: Option<&'a str>,
+    clock: &'a Clock<'a>,
+    bound: Bound<'a>,
+}
 
 /// One predicate over the `jsonb` expression `root`.
 pub(super) fn predicate(predicate: &Predicate, root: &str, clock: &Clock, bound: Bound) -> String {
-    within(predicate, root, 0, clock, bound)
+    within(predicate, Place { root, names: 0, element: None, clock, bound })
 }
 
-/// The same where some names of elements are in use outside.
-fn within(predicate: &Predicate, root: &str, names: usize, clock: &Clock, bound: Bound) -> String {
-    let all = |list: &[Predicate]| -> Vec<String> {
-        list.iter().map(|item| within(item, root, names, clock, bound)).collect()
-    };
+fn within(predicate: &Predicate, place: Place) -> String {
+    let all = |list: &[Predicate]| -> Vec<String> { list.iter().map(|item| within(item, place)).collect() };
     match predicate {
         Predicate::And(list) => group("AND", &all(list)),
         Predicate::Or(list) => group("OR", &all(list)),
-        Predicate::Not(inner) => not(&within(inner, root, names, clock, bound)),
+        Predicate::Not(inner) => not(&within(inner, place)),
         Predicate::Test(test) => match test.operator.negates() {
-            Some(_) => not(&positive_within(test, root, names, clock, bound)),
-            None => positive_within(test, root, names, clock, bound),
+            Some(_) => not(&positive_within(test, place)),
+            None => positive_within(test, place),
         },
-        Predicate::Element(test) => element(test, root, names, clock, bound),
+        Predicate::Element(test) => element_within(test, place),
     }
 }
 
 /// One element of an array satisfies all predicates.
-pub(super) fn element(test: &ElementTest, root: &str, names: usize, clock: &Clock, bound: Bound) -> String {
-    let mut reached = path::follow(root, &test.property.steps, names);
+pub(super) fn element(test: &ElementTest, root: &str, clock: &Clock, bound: Bound) -> String {
+    element_within(test, Place { root, names: 0, element: None, clock, bound })
+}
+
+fn element_within(test: &ElementTest, place: Place) -> String {
+    let mut reached = path::follow(place.root, &test.property.steps, place.names);
     let element = format!("v{}", reached.names + 1);
     reached.elements.push(format!("{HELPERS}.json_elements({}) AS {element}", reached.value));
     let mut conditions = vec![format!("{element} <> 'null'")];
-    let predicates = test.filter.predicates().iter();
-    conditions.extend(predicates.map(|item| within(item, &element, reached.names + 1, clock, bound)));
+    let inside = Place { root: &element, names: reached.names + 1, element: Some(&element), ..place };
+    conditions.extend(test.filter.predicates().iter().map(|item| within(item, inside)));
     path::exists(&reached.elements, &group("AND", &conditions))
 }
 
@@ -55,12 +68,12 @@ pub(super) fn element(test: &ElementTest, root: &str, names: usize, clock: &Cloc
 pub(super) fn hashable(predicate: &Predicate, root: &str, bound: Bound) -> Vec<String> {
     match predicate {
         Predicate::And(list) => list.iter().flat_map(|item| hashable(item, root, bound)).collect(),
-        Predicate::Test(test) if test.ignore_case != Some(true) => {
-            let Argument::Ref(reference) = &test.argument else {
+        Predicate::Test(test) if test.operator == Operator::Eq && test.ignore_case != Some(true) => {
+            let Argument::Ref(reference @ Reference { of: Referred::Step(_), steps, .. }) = &test.argument else {
                 return Vec::new();
             };
             let value = path::follow(root, &test.property.steps, 0);
-            let other = path::follow(&bound(reference), &reference.property.steps[1..], 0);
+            let other = path::follow(&bound(reference), &steps[1..], 0);
             if !value.elements.is_empty() || !other.elements.is_empty() {
                 return Vec::new();
             }
@@ -73,17 +86,21 @@ pub(super) fn hashable(predicate: &Predicate, root: &str, bound: Bound) -> Vec<S
 
 /// The test, or, when its operator is a negation, the test that it negates.
 pub(super) fn positive(test: &PropertyTest, root: &str, clock: &Clock, bound: Bound) -> String {
-    positive_within(test, root, 0, clock, bound)
+    positive_within(test, Place { root, names: 0, element: None, clock, bound })
 }
 
-fn positive_within(test: &PropertyTest, root: &str, names: usize, clock: &Clock, bound: Bound) -> String {
+fn positive_within(test: &PropertyTest, place: Place) -> String {
+    let Place { root, names, element, clock, bound } = place;
     let operator = test.operator.negates().unwrap_or(test.operator);
     let ignore_case = test.ignore_case.unwrap_or(false);
     path::any(root, &test.property.steps, names, |value, names| {
         if let Argument::Ref(reference) = &test.argument {
-            return path::any(&bound(reference), &reference.property.steps[1..], names, |other, _| {
-                same(value, other, ignore_case)
-            });
+            let (other, steps) = match (&reference.of, element) {
+                (Referred::Element, Some(element)) => (element.to_owned(), &reference.steps[..]),
+                (Referred::Step(_), _) => (bound(reference), reference.steps.get(1..).unwrap_or_default()),
+                _ => (bound(reference), &reference.steps[..]),
+            };
+            return path::any(&other, steps, names, |other, _| related(value, other, operator, ignore_case, clock));
         }
         compare(value, names, operator, &test.argument, ignore_case, clock)
     })
@@ -279,6 +296,46 @@ fn contains_all(value: &str, names: usize, scalars: &[Scalar]) -> String {
         ));
     }
     group("AND", &kinds)
+}
+
+/// Two properties compare as the operator and the second one's value would say.
+fn related(value: &str, other: &str, operator: Operator, ignore_case: bool, clock: &Clock) -> String {
+    let zone = &clock.zone;
+    let instants =
+        |sign: &str| format!("{HELPERS}.json_instant({value}, {zone}) {sign} {HELPERS}.json_instant({other}, {zone})");
+    match operator {
+        Operator::Gt => larger(value, ">", other),
+        Operator::Gte => larger(value, ">=", other),
+        Operator::Lt => larger(value, "<", other),
+        Operator::Lte => larger(value, "<=", other),
+        Operator::Before => instants("<"),
+        Operator::Since => instants(">="),
+        Operator::On => {
+            // A date without a time has ten characters.
+            let day = |side: &str| format!("{HELPERS}.json_day({side}, {zone})");
+            format!(
+                "CASE length({HELPERS}.json_text({other}))\n  WHEN 10 THEN {} = {}\n  ELSE {}\nEND",
+                day(value),
+                day(other),
+                instants("=")
+            )
+        }
+        _ => same(value, other, ignore_case),
+    }
+}
+
+fn larger(value: &str, sign: &str, other: &str) -> String {
+    let text = |side: &str| format!("{HELPERS}.json_text({side})");
+    let number = |side: &str| format!("{HELPERS}.json_number({side})");
+    format!(
+        "CASE jsonb_typeof({other})\n  \
+         WHEN 'string' THEN {} {sign} {} COLLATE \"C\"\n  \
+         WHEN 'number' THEN {} {sign} {}\nEND",
+        text(value),
+        text(other),
+        number(value),
+        number(other)
+    )
 }
 
 /// Two properties are equal as `eq` of the second one's value would say.

@@ -4,7 +4,7 @@ use super::clock::Clock;
 use super::predicate::{Bound, predicate};
 use super::time::timing;
 use super::{Context, quote};
-use crate::rule::{Did, EventTypes, Occurrence, Where};
+use crate::rule::{Did, EventTypes, Occurrence, Reference, Referred, Where};
 
 /// `FROM … WHERE …` of one statement.
 #[derive(Clone)]
@@ -50,6 +50,18 @@ pub(super) fn existing(events: &EventTypes, alias: &str, cx: &Context) -> Vec<St
     conditions
 }
 
+/// What references of a predicate on the event `alias` name, besides elements and events of other steps.
+pub(super) fn beside(alias: &str, cx: &Context) -> impl Fn(&Reference) -> String {
+    let event = format!("{alias}.data");
+    let profile =
+        format!("(SELECT p.profile FROM {}.cohort_customer p WHERE p.customer_id = {alias}.customer_id)", cx.schema);
+    move |reference| match reference.of {
+        Referred::Event => event.clone(),
+        Referred::Profile => profile.clone(),
+        Referred::Element | Referred::Step(_) => String::from("NULL::jsonb"),
+    }
+}
+
 /// The conditions of a `where` on the data of `alias`.
 pub(super) fn filter(filter: Option<&Where>, alias: &str, clock: &Clock, bound: Bound) -> Vec<String> {
     let predicates = filter.map_or(&[][..], Where::predicates);
@@ -62,9 +74,8 @@ pub(super) fn matching(did: &Did, cx: &Context, clock: &Clock) -> Scan {
     let existing = Scan { from: vec![table], conditions: existing(&did.events, "e", cx) };
     let timing = timing(did.time.as_ref(), "e", cx, clock);
     let (anchors, mut asked) = (timing.from, timing.conditions);
-    // Only a step of a sequence may refer to another one.
-    let no_steps = |_: &crate::rule::Reference| String::from("NULL::jsonb");
-    asked.extend(filter(did.filter.as_ref(), "e", clock, &no_steps));
+    let beside = beside("e", cx);
+    asked.extend(filter(did.filter.as_ref(), "e", clock, &beside));
     match did.occurrence {
         None => {
             let mut scan = existing;
@@ -74,7 +85,7 @@ pub(super) fn matching(did: &Did, cx: &Context, clock: &Clock) -> Scan {
         }
         Some(occurrence) => {
             let mut candidates = existing;
-            candidates.conditions.extend(filter(did.among.as_ref(), "e", clock, &no_steps));
+            candidates.conditions.extend(filter(did.among.as_ref(), "e", clock, &beside));
             let (one, place) = taken(&candidates, occurrence);
             let from = format!("(\n{}\n) e", quote::indent(&one));
             let conditions = place.into_iter().chain(asked).collect();

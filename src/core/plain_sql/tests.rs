@@ -87,6 +87,18 @@ fn the_examples_of_the_rule_language() {
 }
 
 #[test]
+fn properties_against_one_another() {
+    golden!("refs", "timestamptz '2026-11-01 00:00:00+00'", {"or": [
+        {"did": "order", "where": [
+            {"property": "paid", "operator": "lt", "ref": "event.total"},
+            {"property": "city", "operator": "neq", "ref": ["profile", "a.b"], "ignore_case": true},
+            {"element": "items", "where": {"property": "due", "operator": "on", "ref": "element.sent"}},
+        ]},
+        {"profile": "joined", "operator": "since", "ref": "profile.invited"},
+    ]});
+}
+
+#[test]
 fn every_kind_of_condition() {
     golden!("seldom", "now()", {"did": "view", "count": {"lte": 2}, "time": {"previous": "quarter"}});
     golden!("figures", "timestamptz '2026-11-01 00:00:00+00'", {"or": [

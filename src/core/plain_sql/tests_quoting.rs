@@ -155,7 +155,10 @@ fn replace(condition: &mut crate::rule::Condition, text: &str) {
         }
     }
     fn property(place: &mut Property, text: &str) {
-        for step in &mut place.steps {
+        steps(&mut place.steps, text);
+    }
+    fn steps(steps: &mut [PathStep], text: &str) {
+        for step in steps {
             if let PathStep::Key(key) = step {
                 string(key, text);
             }
@@ -171,7 +174,7 @@ fn replace(condition: &mut crate::rule::Condition, text: &str) {
             }
             Argument::List(list) => list.iter_mut().for_each(|place| scalar(place, text)),
             Argument::Text(place) => string(place, text),
-            Argument::Ref(reference) => property(&mut reference.property, text),
+            Argument::Ref(reference) => steps(&mut reference.steps, text),
             _ => {}
         }
     }

@@ -1,7 +1,7 @@
 //! `time` as SQL.
 
 use super::clock::Clock;
-use super::scan::{Scan, existing, filter};
+use super::scan::{Scan, beside, existing, filter};
 use super::{Context, HELPERS, path, quote};
 use crate::rule::{Anchor, AnchorEvent, Hours, Times, Weekdays, Window};
 use crate::time::Interval;
@@ -70,7 +70,7 @@ impl Timing {
 pub(super) fn instants(anchor: &Anchor, until: bool, cx: &Context, clock: &Clock) -> String {
     let of_event = |event: &AnchorEvent, which: &str| {
         let mut conditions = existing(&event.events, "a", cx);
-        conditions.extend(filter(event.filter.as_ref(), "a", clock, &|_| String::from("NULL::jsonb")));
+        conditions.extend(filter(event.filter.as_ref(), "a", clock, &beside("a", cx)));
         let scan = Scan { from: vec![format!("{}.cohort_event a", cx.schema)], conditions };
         let columns = format!("a.customer_id, {which}(a.occurred_at) AS at");
         format!("{}\nGROUP BY a.customer_id", scan.select(&columns))

@@ -268,9 +268,7 @@ impl Line {
             }
             Argument::Ref(reference) => {
                 self.push(" ");
-                self.push(&reference.step);
-                self.push(".");
-                self.property(&reference.property);
+                self.path(&reference.written);
             }
             Argument::Range(low, high) => {
                 self.push(" ");
@@ -308,7 +306,11 @@ impl Line {
     }
 
     fn property(&mut self, property: &Property) {
-        match &property.written {
+        self.path(&property.written);
+    }
+
+    fn path(&mut self, path: &WrittenPath) {
+        match path {
             WrittenPath::Dotted(path) => self.push(path),
             WrittenPath::Keys(keys) => {
                 self.push("[");

@@ -313,7 +313,7 @@ pub enum Argument {
     None,
     /// `eq neq` (any scalar), `gt gte lt lte` (number or string).
     Scalar(Scalar),
-    /// `"ref": "c.product_id"` in place of `value`, with `eq` only, in sequence steps only.
+    /// `"ref": "event.price"` in place of `value`, where [`Operator::takes_ref`] says so.
     Ref(Reference),
     /// `between`, `not_between`: two numbers or two strings, the lower first.
     Range(Scalar, Scalar),
@@ -329,13 +329,33 @@ pub enum Argument {
     Units(Units),
 }
 
-/// `"c.product_id"`: a property of the event that an earlier step bound as `c`.
+/// `"event.price"`: another property, with which one is compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
-    /// The name before the first dot.
-    pub step: String,
-    /// The path behind it.
-    pub property: Property,
+    /// How it was written, for the canonical JSON.
+    pub written: WrittenPath,
+    /// What the property is of: what stands before the first dot.
+    pub of: Referred,
+    /// Where the path behind it leads; empty of an element itself only.
+    pub steps: Vec<PathStep>,
+}
+
+/// What has the property that a reference names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Referred {
+    /// The same event.
+    Event,
+    /// The customer's profile.
+    Profile,
+    /// The innermost element.
+    Element,
+    /// The event that an earlier step of the sequence bound by this name.
+    Step(String),
+}
+
+impl Referred {
+    /// The names that are no steps'; that of a table's row is kept for it.
+    pub const RESERVED: [&'static str; 4] = ["profile", "event", "element", "row"];
 }
 
 /// The path of a property inside `jsonb`.

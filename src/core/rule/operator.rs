@@ -176,6 +176,12 @@ impl Operator {
         self.spec().text
     }
 
+    /// Whether `ref` may stand in place of its `value`.
+    #[must_use]
+    pub fn takes_ref(self) -> bool {
+        matches!(self.takes(), Takes::Scalar | Takes::Ordered | Takes::Date)
+    }
+
     /// The positive operator of which this one is the exact negation, if it is one.
     #[must_use]
     pub fn negates(self) -> Option<Self> {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::operator::{ICONTAINS, Operator, Takes};
-use crate::rule::{CalendarUnit, Order, Quantifier, WEEKDAYS};
+use crate::rule::{CalendarUnit, Order, Quantifier, Referred, WEEKDAYS};
 use crate::sample::MAX_SALT;
 use crate::time::Interval;
 
@@ -38,12 +38,16 @@ pub fn json_schema(zone_names: &[String]) -> Value {
             "events": {"oneOf": [reference("event"), list(&reference("event"))]},
             "event": {"type": "string", "minLength": 1},
             "where": either_list("predicate"),
-            "predicate": {"oneOf": predicates("predicate", "path", false)},
+            "predicate": {"oneOf": predicates("predicate", "path", "elementWhere", EVENT)},
             "elementWhere": either_list("elementPredicate"),
-            "elementPredicate": {"oneOf": predicates("elementPredicate", "elementPath", false)},
+            "elementPredicate": of_elements("elementPredicate", "elementWhere", EVENT),
             "elementPath": {"oneOf": [{"const": "."}, reference("path")]},
+            "profileElementWhere": either_list("profileElementPredicate"),
+            "profileElementPredicate": of_elements("profileElementPredicate", "profileElementWhere", PROFILE),
             "stepWhere": either_list("stepPredicate"),
-            "stepPredicate": {"oneOf": predicates("stepPredicate", "path", true)},
+            "stepPredicate": {"oneOf": predicates("stepPredicate", "path", "stepElementWhere", STEP)},
+            "stepElementWhere": either_list("stepElementPredicate"),
+            "stepElementPredicate": of_elements("stepElementPredicate", "stepElementWhere", STEP),
             "path": {"oneOf": [
                 {"type": "string", "pattern": format!("^{DOTTED}$")},
                 list(&json!({"type": "string"})),
@@ -153,25 +157,63 @@ fn conditions(also: &Value) -> Vec<Value> {
         let group = json!({"group": reference("singlePath"), quantifier: reference("condition")});
         forms.push(object(&["group", quantifier], &merged(group, also)));
     }
-    let element = json!({"profile": reference("path"), "element": {"const": true}, "where": reference("elementWhere")});
+    let where_ = reference("profileElementWhere");
+    let element = json!({"profile": reference("path"), "element": {"const": true}, "where": where_});
     forms.push(object(&["profile", "element", "where"], &merged(element, also)));
-    forms.extend(tests("profile", "path", false, also));
+    forms.extend(tests("profile", "path", PROFILE, also));
     forms
 }
 
-fn predicates(this: &str, path: &str, in_step: bool) -> Vec<Value> {
+/// What references name at a place.
+#[derive(Clone, Copy)]
+struct Names {
+    /// A pattern of the names that a path follows.
+    with_path: &'static str,
+    element: bool,
+}
+
+const EVENT: Names = Names { with_path: "(?:event|profile)", element: false };
+const PROFILE: Names = Names { with_path: "profile", element: false };
+const STEP: Names = Names { with_path: r"(?!(?:element|row)(?:\.|$))[^.]+", element: false };
+
+impl Names {
+    fn within_element(self) -> Self {
+        Self { element: true, ..self }
+    }
+
+    /// The schema of `ref`.
+    fn references(self) -> Value {
+        let name = if self.element { format!("(?:element|{})", self.with_path) } else { self.with_path.to_owned() };
+        let path = json!({
+            "type": "array", "minItems": 2, "maxItems": MAX_LIST, "items": {"type": "string"},
+            "prefixItems": [{"type": "string", "pattern": format!("^{name}$")}],
+        });
+        let mut forms = vec![json!({"type": "string", "pattern": format!(r"^{name}\.{DOTTED}$")}), path];
+        if self.element {
+            forms.extend([json!({"const": "element"}), json!({"const": ["element"]})]);
+        }
+        json!({"oneOf": forms})
+    }
+}
+
+/// The predicates of elements of what `names` are of.
+fn of_elements(this: &str, where_: &str, names: Names) -> Value {
+    json!({"oneOf": predicates(this, "elementPath", where_, names.within_element())})
+}
+
+fn predicates(this: &str, path: &str, element_where: &str, names: Names) -> Vec<Value> {
     let mut forms = vec![
         object(&["and"], &json!({"and": list(&reference(this))})),
         object(&["or"], &json!({"or": list(&reference(this))})),
         object(&["not"], &json!({"not": reference(this)})),
-        object(&["element", "where"], &json!({"element": reference(path), "where": reference("elementWhere")})),
+        object(&["element", "where"], &json!({"element": reference(path), "where": reference(element_where)})),
     ];
-    forms.extend(tests("property", path, in_step, &json!({})));
+    forms.extend(tests("property", path, names, &json!({})));
     forms
 }
 
 /// The comparisons of one property, a form for each kind of value.
-fn tests(key: &str, path: &str, in_step: bool, also: &Value) -> Vec<Value> {
+fn tests(key: &str, path: &str, names: Names, also: &Value) -> Vec<Value> {
     let mut groups: Vec<(Takes, bool, Vec<&str>)> = Vec::new();
     for operator in Operator::all() {
         let names = std::iter::once(operator.name()).chain(operator.aliases().iter().copied());
@@ -201,11 +243,12 @@ fn tests(key: &str, path: &str, in_step: bool, also: &Value) -> Vec<Value> {
         .map(|(takes, text, names)| form(names, argument(*takes).map(|schema| ("value", schema)), text.then(boolean)))
         .collect();
     forms.push(form(&[ICONTAINS], Some(("value", json!({"type": "string"}))), Some(json!({"const": true}))));
-    if in_step {
-        let equal: Vec<&str> =
-            std::iter::once(Operator::Eq.name()).chain(Operator::Eq.aliases().iter().copied()).collect();
-        let bound = json!({"type": "string", "pattern": format!(r"^[^.]+\.{DOTTED}$")});
-        forms.push(form(&equal, Some(("ref", bound)), Some(boolean())));
+    for text in [true, false] {
+        let takes = Operator::all().filter(|operator| operator.takes_ref() && operator.takes_ignore_case() == text);
+        let all: Vec<&str> = takes
+            .flat_map(|operator| std::iter::once(operator.name()).chain(operator.aliases().iter().copied()))
+            .collect();
+        forms.push(form(&all, Some(("ref", names.references())), text.then(boolean)));
     }
     forms
 }
@@ -377,7 +420,7 @@ fn units() -> Value {
 }
 
 fn step_name() -> Value {
-    json!({"type": "string", "pattern": r"^[^.]+$"})
+    json!({"type": "string", "pattern": format!("^(?!(?:{})$)[^.]+$", Referred::RESERVED.join("|"))})
 }
 
 /// The first step cannot refer to an earlier one.

@@ -216,17 +216,13 @@ fn predicate(from: &Predicate) -> Value {
 }
 
 fn test(key: &str, from: &PropertyTest) -> Map<String, Value> {
-    let PropertyTest { property: path, operator, argument, ignore_case } = from;
-    let mut object = object(key, property(path));
+    let PropertyTest { property: of, operator, argument, ignore_case } = from;
+    let mut object = object(key, property(of));
     object.insert("operator".into(), json!(operator.name()));
     let value = match argument {
         Argument::None => None,
         Argument::Ref(reference) => {
-            let path = match &reference.property.written {
-                WrittenPath::Dotted(path) => path.clone(),
-                WrittenPath::Keys(keys) => keys.join("."), // the parser makes no such reference
-            };
-            object.insert("ref".into(), json!(format!("{}.{path}", reference.step)));
+            object.insert("ref".into(), path(&reference.written));
             None
         }
         Argument::Scalar(value) => Some(scalar(value)),
@@ -247,7 +243,11 @@ fn test(key: &str, from: &PropertyTest) -> Map<String, Value> {
 }
 
 fn property(from: &Property) -> Value {
-    match &from.written {
+    path(&from.written)
+}
+
+fn path(from: &WrittenPath) -> Value {
+    match from {
         WrittenPath::Dotted(path) => json!(path),
         WrittenPath::Keys(keys) => json!(keys),
     }

@@ -1,7 +1,7 @@
 //! What a sequence asks for, step by step: its `did` steps with the absences before each, and which properties of
 //! bound events have to be kept for later steps.
 
-use crate::rule::{Argument, PathStep, Predicate, Reference, Sequence, Step, StepKind, Where};
+use crate::rule::{Argument, PathStep, Predicate, Reference, Referred, Sequence, Step, StepKind, Where};
 
 /// A property of a bound event that later steps refer to.
 pub(super) struct Carried<'a> {
@@ -39,7 +39,8 @@ pub(super) fn carried(sequence: &Sequence) -> Vec<Carried<'_>> {
         let mut references = Vec::new();
         collect(step.filter.as_ref().map_or(&[], Where::predicates), &mut references);
         for reference in references {
-            let (name, key) = (reference.step.as_str(), first_key(reference));
+            let Referred::Step(name) = &reference.of else { continue };
+            let (name, key) = (name.as_str(), first_key(reference));
             if let Some(known) = carried.iter_mut().find(|known| known.name == name && known.key == key) {
                 known.until = place;
             } else if let Some(from) = sequence.steps.iter().position(|step| step.name.as_deref() == Some(name)) {
@@ -50,15 +51,15 @@ pub(super) fn carried(sequence: &Sequence) -> Vec<Carried<'_>> {
     carried
 }
 
+/// The references to other steps.
 pub(super) fn collect<'a>(predicates: &'a [Predicate], references: &mut Vec<&'a Reference>) {
     for predicate in predicates {
         match predicate {
             Predicate::And(list) | Predicate::Or(list) => collect(list, references),
             Predicate::Not(inner) => collect(std::slice::from_ref(inner), references),
-            // Nothing in an element refers to a step.
-            Predicate::Element(_) => {}
+            Predicate::Element(test) => collect(test.filter.predicates(), references),
             Predicate::Test(test) => {
-                if let Argument::Ref(reference) = &test.argument {
+                if let Argument::Ref(reference @ Reference { of: Referred::Step(_), .. }) = &test.argument {
                     references.push(reference);
                 }
             }
@@ -67,7 +68,7 @@ pub(super) fn collect<'a>(predicates: &'a [Predicate], references: &mut Vec<&'a 
 }
 
 pub(super) fn first_key(reference: &Reference) -> &str {
-    match reference.property.steps.first() {
+    match reference.steps.first() {
         Some(PathStep::Key(key)) => key,
         _ => "",
     }

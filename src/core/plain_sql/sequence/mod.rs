@@ -9,10 +9,10 @@ mod legs;
 
 use super::clock::Clock;
 use super::predicate::hashable;
-use super::scan::{Scan, existing, exists, filter, only, types};
+use super::scan::{Scan, beside, existing, exists, filter, only, types};
 use super::time::{Timing, timing};
 use super::{Context, HELPERS, quote};
-use crate::rule::{Reference, Sequence, Step, StepKind, Where};
+use crate::rule::{Reference, Referred, Sequence, Step, StepKind, Where};
 use legs::{Carried, Leg, carried, collect, first_key, legs};
 
 /// The statements of one sequence.
@@ -59,15 +59,21 @@ pub(super) fn statements(sequence: &Sequence, cx: &Context, clock: &Clock, prefi
 impl Writer<'_> {
     /// The column that holds what a reference begins with.
     fn bound(&self, reference: &Reference) -> String {
-        let key = first_key(reference);
-        match self.carried.iter().position(|known| known.name == reference.step && known.key == key) {
+        let (Referred::Step(step), key) = (&reference.of, first_key(reference)) else {
+            return String::from("NULL::jsonb");
+        };
+        match self.carried.iter().position(|known| known.name == step && known.key == key) {
             Some(place) => format!("s.b{}", place + 1),
             None => String::from("NULL::jsonb"),
         }
     }
 
     fn filter(&self, step: &Step, alias: &str) -> Vec<String> {
-        let bound = |reference: &Reference| self.bound(reference);
+        let beside = beside(alias, self.cx);
+        let bound = |reference: &Reference| match reference.of {
+            Referred::Step(_) => self.bound(reference),
+            Referred::Event | Referred::Profile | Referred::Element => beside(reference),
+        };
         let predicates = step.filter.as_ref().map_or(&[][..], Where::predicates);
         let root = format!("{alias}.data");
         let mut conditions: Vec<String> =

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::predicate::TEST_KEYS;
 use super::problem::{Hint, quote};
 use super::rank::RANK_KEYS;
-use super::{Object, Reader};
+use super::{Document, Object, Reader};
 use crate::rule::{
     Aggregate, Comparison, Condition, Did, EventTypes, Figure, Group, Occurrence, Operator, Periods, Property,
     Quantifier, Times, Where, Whole,
@@ -128,10 +128,16 @@ impl<'a> Reader<'a> {
                 None
             }
             Word::DidNot => self.did(object, name).map(Condition::DidNot),
-            Word::Profile if object.contains_key("element") => {
-                self.element_of_profile(object, name).map(Condition::ProfileElement)
+            Word::Profile => {
+                self.document = Document::Profile;
+                let condition = if object.contains_key("element") {
+                    self.element_of_profile(object, name).map(Condition::ProfileElement)
+                } else {
+                    self.test(object, Some(name)).map(Condition::Profile)
+                };
+                self.document = Document::Event;
+                condition
             }
-            Word::Profile => self.test(object, Some(name)).map(Condition::Profile),
             Word::Cohort => self
                 .required(object, name, |reader, value| reader.string(value, "the name of a cohort"))
                 .map(|cohort| Condition::Cohort(cohort.to_owned())),

@@ -66,6 +66,7 @@ fn parse_checking(value: &Value, zones: &dyn Zones, check: &dyn Fn()) -> Result<
         parts: 0,
         patterns: Vec::new(),
         step_names: None,
+        document: Document::Event,
         elements: 0,
     };
     let rule = reader.rule(value);
@@ -110,6 +111,15 @@ pub fn read_json(text: &str) -> Result<Value, String> {
     json::read(text)
 }
 
+/// What predicates look at, elements aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Document {
+    /// An event's data.
+    Event,
+    /// The customer's profile.
+    Profile,
+}
+
 /// The state of one walk.
 struct Reader<'a> {
     zones: &'a dyn Zones,
@@ -127,6 +137,8 @@ struct Reader<'a> {
     patterns: Vec<(Vec<Segment<'a>>, &'a str, bool)>,
     /// Inside a step of a sequence: the names that `ref` may use there.
     step_names: Option<BTreeSet<&'a str>>,
+    /// What predicates look at here.
+    document: Document,
     /// How many elements of arrays this place looks into, one within the other.
     elements: usize,
 }
@@ -295,7 +307,7 @@ fn elsewhere(key: &str) -> Option<&'static str> {
              \"within\" says how long all of it may take."
         }
         "as" => "Only a \"did\" step of a sequence has a name.",
-        "ref" => "\"ref\" may stand in predicates of sequence steps only; write a \"value\".",
+        "ref" => "\"ref\" stands in place of the \"value\" of a property.",
         "time" => "\"time\" goes with \"did\" and \"did_not\" conditions and with \"did\" steps of a sequence.",
         "timezone" | "version" => "Put it at the top of the rule.",
         "within" => "\"within\" goes beside \"sequence\"; elsewhere use {\"time\": {\"in_the_last\": …}}.",

@@ -11,7 +11,7 @@ use crate::value::Scalar;
 const WORDS: [&str; 5] = ["and", "or", "not", "property", "element"];
 
 /// What stands beside the property in a comparison.
-pub(super) const TEST_KEYS: [&str; 3] = ["operator", "value", "ignore_case"];
+pub(super) const TEST_KEYS: [&str; 4] = ["operator", "value", "ref", "ignore_case"];
 
 const EXPECTED: &str = "a predicate, as an object";
 
@@ -44,9 +44,6 @@ impl<'a> Reader<'a> {
             }
             if words.contains(&"property") {
                 allowed.extend(TEST_KEYS);
-                if reader.step_names.is_some() {
-                    allowed.push("ref");
-                }
             }
             if words.contains(&"element") {
                 allowed.push("where");
@@ -80,12 +77,9 @@ impl<'a> Reader<'a> {
     /// `{"element": P, "where": …}`, or the same of a profile under another key.
     pub(super) fn element(&mut self, object: &'a Object, key: &'static str) -> Option<ElementTest> {
         let property = self.required(object, key, Self::property);
-        // References to other steps do not reach in here.
-        let steps = self.step_names.take();
         self.elements += 1;
         let filter = self.required(object, "where", Self::filter);
         self.elements -= 1;
-        self.step_names = steps;
         Some(ElementTest { property: property?, filter: filter? })
     }
 
@@ -189,29 +183,25 @@ impl<'a> Reader<'a> {
             }
             return Some(Argument::None);
         }
-        if has_value && has_reference && self.step_names.is_some() {
+        if has_value && has_reference {
             self.problem("\"value\" and \"ref\" exclude each other", "Write one of them.");
         }
         let value = self.optional(object, "value", |reader, value| reader.value(value, operator, ignore_case));
-        let reference = if self.step_names.is_some() {
-            if let Some(operator) = operator.filter(|operator| has_reference && *operator != Operator::Eq) {
-                self.problem(
-                    format!("\"{}\" takes no ref", operator.name()),
-                    "Use \"ref\" with eq; to negate it, put the predicate into {\"not\": …}.",
-                );
-            }
-            self.optional(object, "ref", Self::reference)
-        } else {
-            Some(None) // reported as an unknown key
-        };
+        if let Some(operator) = operator.filter(|operator| has_reference && !operator.takes_ref()) {
+            self.problem(
+                format!("\"{}\" takes no ref", operator.name()),
+                "\"ref\" goes with eq, neq, gt, gte, lt, lte, before, since and on.",
+            );
+        }
+        let reference = self.optional(object, "ref", Self::reference);
         let operator = operator?;
         if !has_value && !has_reference {
-            let keys = if self.step_names.is_some() { vec!["value", "ref"] } else { vec!["value"] };
+            let keys = if operator.takes_ref() { vec!["value", "ref"] } else { vec!["value"] };
             self.missing(object, "the key \"value\" is missing".to_owned(), keys, value_hint(operator));
         }
         match (value?, reference?) {
             (Some(argument), None) => Some(argument),
-            (None, Some(reference)) if operator == Operator::Eq => Some(Argument::Ref(reference)),
+            (None, Some(reference)) if operator.takes_ref() => Some(Argument::Ref(reference)),
             _ => None,
         }
     }

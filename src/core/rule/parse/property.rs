@@ -1,10 +1,10 @@
-//! Paths of properties, and references to earlier steps.
+//! Paths of properties, and references to other properties.
 
 use serde_json::Value;
 
-use super::Reader;
 use super::problem::{Hint, quote};
-use crate::rule::{PathStep, Property, Reference, WrittenPath};
+use super::{Document, Reader};
+use crate::rule::{PathStep, Property, Reference, Referred, WrittenPath};
 
 const EXPECTED: &str = "the path of a property: \"cart.total\", \"items[].sku\" or a list of keys";
 
@@ -59,28 +59,82 @@ impl<'a> Reader<'a> {
         Some(Property { written: WrittenPath::Dotted(path.to_owned()), steps })
     }
 
-    /// `"c.product_id"`: an earlier step and a path.
+    /// `"event.price"`: a name and a path.
     pub(super) fn reference(&mut self, value: &'a Value) -> Option<Reference> {
-        let text = self.string(value, "a step's name, a dot and the path of a property")?;
-        let Some((step, path)) = text.split_once('.') else {
+        const EXPECTED: &str = "a name, a dot and the path of a property, or a list of a name and keys";
+        let (name, written, steps) = match value {
+            Value::String(text) => {
+                let (name, path) = match text.split_once('.') {
+                    Some((name, path)) => (name, Some(path)),
+                    None => (text.as_str(), None),
+                };
+                let steps = match path {
+                    Some(path) => self.dotted(path).map(|property| property.steps),
+                    None => Some(Vec::new()),
+                };
+                (name, WrittenPath::Dotted(text.clone()), steps)
+            }
+            Value::Array(_) => {
+                let keys = self
+                    .list(value, "a list of a name and keys", |reader, key| reader.string(key, "a key, as a string"))?;
+                let steps = keys[1..].iter().map(|key| PathStep::Key((*key).to_owned())).collect();
+                (keys[0], WrittenPath::Keys(keys.iter().map(|key| (*key).to_owned()).collect()), Some(steps))
+            }
+            _ => {
+                self.wrong_type(value, EXPECTED);
+                return None;
+            }
+        };
+        if steps.as_ref().is_some_and(Vec::is_empty) && !(name == "element" && self.elements > 0) {
             self.problem(
-                format!("{} names no property", quote(text)),
-                "Write a step's name, a dot and the path of a property, such as \"c.product_id\".",
+                format!("{} names no property", quote(name)),
+                "Write a name, a dot and the path of a property, such as \"event.price\" or \"profile.city\".",
             );
             return None;
-        };
-        let property = self.dotted(path);
-        let names = self.step_names.as_ref();
-        if names.is_some_and(|names| !names.contains(step)) {
-            let valid: Vec<&'a str> = names.into_iter().flatten().take(NAMES_CONSIDERED).copied().collect();
-            let hint = if valid.is_empty() {
-                "Give an earlier \"did\" step a name with \"as\".".into()
-            } else {
-                Hint::Name { wrong: step, valid }
-            };
-            self.problem(format!("no earlier step is named {}", quote(step)), hint);
-            return None;
         }
-        Some(Reference { step: step.to_owned(), property: property? })
+        let of = self.referred(name);
+        Some(Reference { written, of: of?, steps: steps? })
+    }
+
+    /// What a reference's name means here.
+    fn referred(&mut self, name: &'a str) -> Option<Referred> {
+        let names = self.step_names.as_ref();
+        match name {
+            "profile" => return Some(Referred::Profile),
+            "event" if self.document == Document::Event => return Some(Referred::Event),
+            "element" if self.elements > 0 => return Some(Referred::Element),
+            step if names.is_some_and(|names| names.contains(step)) => return Some(Referred::Step(step.to_owned())),
+            _ => {}
+        }
+        let mut valid: Vec<&'a str> = names.into_iter().flatten().take(NAMES_CONSIDERED).copied().collect();
+        let in_steps = names.is_some();
+        valid.push("profile");
+        if self.document == Document::Event {
+            valid.push("event");
+        }
+        if self.elements > 0 {
+            valid.push("element");
+        }
+        let (problem, hint) = match name {
+            "event" => {
+                ("there is no event here".to_owned(), "A profile is compared with itself: write \"profile.…\".".into())
+            }
+            "element" => {
+                ("there is no element here".to_owned(), "Only the predicates of an \"element\" refer to one.".into())
+            }
+            "row" => ("there is no row here".to_owned(), Hint::Name { wrong: name, valid }),
+            name if in_steps => (
+                format!("no earlier step is named {}", quote(name)),
+                if valid.len() > 2 + usize::from(self.elements > 0) {
+                    Hint::Name { wrong: name, valid }
+                } else {
+                    "Give an earlier \"did\" step a name with \"as\", or refer to the \"event\" or the \"profile\"."
+                        .into()
+                },
+            ),
+            name => (format!("nothing here is named {}", quote(name)), Hint::Name { wrong: name, valid }),
+        };
+        self.problem(problem, hint);
+        None
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::problem::quote;
 use super::{Object, Reader};
-use crate::rule::{Sequence, Step, StepKind};
+use crate::rule::{Referred, Sequence, Step, StepKind};
 
 impl<'a> Reader<'a> {
     pub(super) fn sequence(&mut self, object: &'a Object) -> Option<Sequence> {
@@ -61,6 +61,13 @@ impl<'a> Reader<'a> {
             self.problem(
                 format!("{} is not a name for a step", quote(name)),
                 "Write a name that is not empty and has no dots; a ref reads up to the first dot.",
+            );
+            return None;
+        }
+        if Referred::RESERVED.contains(&name) {
+            self.problem(
+                format!("a step cannot be named {}", quote(name)),
+                "A ref means something else by it; write another name.",
             );
             return None;
         }

@@ -184,11 +184,20 @@ impl Random {
 
     fn test(&mut self, key: &str, names: &[String]) -> Map<String, Value> {
         let mut object = Map::from_iter([(key.to_owned(), self.path())]);
-        if !names.is_empty() && self.chance(3) {
-            let name = &names[self.below(names.len())];
-            object.insert("operator".into(), json!(self.pick(&["eq", "=", "==", "equals", "is"])));
-            object.insert("ref".into(), json!(format!("{name}.{}", self.pick(&["id", "cart.items[].sku", "a b"]))));
-            if self.chance(3) {
+        if self.chance(6) || !names.is_empty() && self.chance(3) {
+            let text = self.chance(2);
+            let operators: &[&str] =
+                if text { &["eq", "=", "is", "neq", "<>"] } else { &["gt", ">=", "lt", "<=", "before", "since", "on"] };
+            object.insert("operator".into(), json!(self.pick(operators)));
+            let path = self.pick(&["id", "cart.items[].sku", "a b"]);
+            let name = match self.below(2 + names.len()) {
+                0 if key == "property" => "event",
+                0 | 1 => "profile",
+                place => &names[place - 2],
+            };
+            let ref_ = if self.chance(4) { json!([name, path, ""]) } else { json!(format!("{name}.{path}")) };
+            object.insert("ref".into(), ref_);
+            if text && self.chance(3) {
                 object.insert("ignore_case".into(), json!(self.chance(2)));
             }
             return object;
@@ -222,6 +231,10 @@ impl Random {
     /// Predicates on an element of an array.
     fn of_element(&mut self, depth: usize) -> Value {
         let mut predicate = self.predicate(depth, &[]);
+        if predicate.get("ref").is_some() && self.chance(3) {
+            let refs = [json!("element"), json!("element.a.b"), json!(["element", "a.b"])];
+            predicate["ref"] = refs[self.below(refs.len())].clone();
+        }
         for key in ["property", "element"] {
             if predicate.get(key).is_some() && self.chance(3) {
                 predicate[key] = json!(".");
@@ -394,11 +407,15 @@ impl Random {
             0 | 1 => self.sequence(),
             2 if self.chance(2) => one("cohort", json!(self.word())),
             2 => one("sample", self.sample()),
-            3 if self.chance(4) => Map::from_iter([
-                ("profile".to_owned(), self.path()),
-                ("element".to_owned(), json!(true)),
-                ("where".to_owned(), self.of_element(1)),
-            ]),
+            3 if self.chance(4) => {
+                let mut where_ = self.of_element(1);
+                of_profile(&mut where_);
+                Map::from_iter([
+                    ("profile".to_owned(), self.path()),
+                    ("element".to_owned(), json!(true)),
+                    ("where".to_owned(), where_),
+                ])
+            }
             3 => self.test("profile", &[]),
             7 => one("and", self.list(3, nested)),
             8 => one("or", self.list(3, nested)),
@@ -495,7 +512,7 @@ impl Random {
             "not" => self.rule(),
             "eq" | "gte" | "top" => self.whole(0),
             "as" => json!("c9"),
-            "ref" => json!("c0.id"),
+            "ref" => json!(self.pick(&["c0.id", "event.a", "profile.a.b", "element", "element.a", "row.a"])),
             "version" => json!(1),
             "timezone" => json!("UTC"),
             "sample" => self.sample(),
@@ -680,6 +697,24 @@ impl Random {
                 Value::Object(members.collect())
             }
         }
+    }
+}
+
+/// Refers to the profile where there is no event.
+fn of_profile(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(of_profile),
+        Value::Object(members) => {
+            if let Some(reference) = members.get_mut("ref") {
+                *reference = match &*reference {
+                    Value::String(text) => json!(text.replace("event.", "profile.")),
+                    Value::Array(keys) if keys[0] == "event" => json!(["profile", "a.b"]),
+                    other => other.clone(),
+                };
+            }
+            members.values_mut().for_each(of_profile);
+        }
+        _ => {}
     }
 }
 

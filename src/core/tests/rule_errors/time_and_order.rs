@@ -138,18 +138,78 @@ fn references_name_earlier_steps() {
     wrong(r#""operator": "eq", "ref": "c.a[0]""#, ".ref", "misplaced brackets");
     wrong(r#""operator": "eq", "ref": 5"#, ".ref", "found a number");
     wrong(r#""operator": "eq", "ref": null"#, ".ref", "null");
-    wrong(r#""operator": "eq", "ref": ["c", "p"]"#, ".ref", "found a list");
-    wrong(r#""operator": "neq", "ref": "c.p""#, "", "\"neq\" takes no ref");
+    wrong(r#""operator": "contains", "ref": "c.p""#, "", "\"contains\" takes no ref");
+    for ref_ in [r#"["c", "a.b"]"#, r#""event.p""#, r#""profile.p[].q""#, r#"["profile", "a.b"]"#] {
+        for operator in ["neq", "gt", ">=", "lt", "lte", "before", "since", "on"] {
+            valid(&with(first, &format!(r#""operator": "{operator}", "ref": {ref_}"#)));
+        }
+    }
+    wrong(r#""operator": "eq", "ref": ["c"]"#, ".ref", "names no property");
+    wrong(r#""operator": "eq", "ref": []"#, ".ref", "the list is empty");
+    wrong(r#""operator": "eq", "ref": ["c", 5]"#, ".ref[1]", "found a number");
+    wrong(r#""operator": "gt", "ref": "c.p", "ignore_case": true"#, "", "\"gt\" takes no ignore_case");
     wrong(r#""operator": "in", "ref": "c.p""#, "", "\"in\" takes no ref");
     wrong(r#""operator": "exists", "ref": "c.p""#, "", "takes no value");
     wrong(r#""operator": "eq", "ref": "c.p", "value": 1"#, "", "exclude each other");
     wrong(r#""operator": "eq""#, "", "\"value\" is missing");
     // A step is not earlier than itself, and outside of sequences there are no steps.
     refused(&with("\"ref\": \"c.p\"", r#""operator": "exists""#), &[("$.sequence[0].where.ref", "no earlier step")]);
-    refused_where(r#"{"property": "p", "operator": "eq", "ref": "c.p"}"#, &[("$.ref", "unknown key")]);
-    refused(r#"{"profile": "p", "operator": "eq", "ref": "c.p", "value": 1}"#, &[("$.ref", "unknown key")]);
+    refused_where(r#"{"property": "p", "operator": "eq", "ref": "c.p"}"#, &[("$.ref", "nothing here is named \"c\"")]);
+    refused(
+        r#"{"profile": "p", "operator": "eq", "ref": "c.p", "value": 1}"#,
+        &[("$", "exclude each other"), ("$.ref", "nothing here is named \"c\"")],
+    );
     assert_eq!(
         problems(&with(first, r#""operator": "eq", "ref": "cc.p""#))[0].hint.as_deref(),
         Some("Did you mean \"c\"?")
+    );
+}
+
+#[test]
+fn references_name_what_is_at_hand() {
+    let event = |test: &str| format!(r#"{{"did": "e", "where": {test}}}"#);
+    for ref_ in [r#""event.a.b""#, r#""profile.a""#, r#"["event", "a.b", ""]"#] {
+        valid(&event(&format!(r#"{{"property": "p", "operator": "not_equals", "ref": {ref_}, "ignore_case": true}}"#)));
+        valid(&event(&format!(
+            r#"{{"element": "p", "where": {{"not": {{"property": ".", "operator": "on", "ref": {ref_}}}}}}}"#
+        )));
+        valid(&format!(
+            r#"{{"did": "e", "occurrence": "first", "among": {{"property": "p", "operator": "lt", "ref": {ref_}}},
+                "time": {{"from": {{"last": "a", "where": {{"property": "p", "operator": "eq", "ref": {ref_}}}}}}}}}"#
+        ));
+    }
+    for ref_ in [r#""element""#, r#""element.a[].b""#, r#"["element"]"#, r#"["element", "."]"#] {
+        let test = format!(r#"{{"property": "q", "operator": "gte", "ref": {ref_}}}"#);
+        valid(&event(&format!(r#"{{"element": "p", "where": [{test}]}}"#)));
+        valid(&format!(r#"{{"profile": "p", "element": true, "where": {{"element": "q", "where": {test}}}}}"#));
+        refused_where(
+            &test,
+            &[(
+                "$.ref",
+                if ref_.contains("[\"element\"]") || ref_ == "\"element\"" {
+                    "names no property"
+                } else {
+                    "there is no element here"
+                },
+            )],
+        );
+    }
+    valid(r#"{"profile": "p", "operator": "since", "ref": "profile.q"}"#);
+    refused(r#"{"profile": "p", "operator": "eq", "ref": "event.q"}"#, &[("$.ref", "there is no event here")]);
+    refused(
+        r#"{"profile": "p", "element": true, "where": {"property": "q", "operator": "eq", "ref": "event.q"}}"#,
+        &[("$.where.ref", "there is no event here")],
+    );
+    refused_where(r#"{"property": "p", "operator": "eq", "ref": "row.q"}"#, &[("$.ref", "there is no row here")]);
+    refused_where(r#"{"property": "p", "operator": "in", "ref": "event.q"}"#, &[("$", "\"in\" takes no ref")]);
+    for name in ["profile", "event", "element", "row"] {
+        refused(
+            &format!(r#"{{"sequence": [{{"did": "e", "as": "{name}"}}]}}"#),
+            &[("$.sequence[0].as", "a step cannot be named")],
+        );
+    }
+    assert_eq!(
+        problems(&event(r#"{"property": "p", "operator": "eq", "ref": "Event.q"}"#))[0].hint.as_deref(),
+        Some("Did you mean \"event\"?")
     );
 }
