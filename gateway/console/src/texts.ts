@@ -122,6 +122,7 @@ export const save = {
   cohort: (name: string) => `the cohort “${name}”`, conflict: "Somebody changed this cohort while you edited it", theirs: "Theirs", mine: "Mine", both: "Take both", compare: "Compare",
   savedBy: (who: string, version: number) => `Version ${version} of ${who} was saved after you opened it. Nothing of it is overwritten until you choose.`, theyChanged: "They changed", youChanged: "You changed",
   onlyTheWhole: "how the conditions combine, or the time zone", sameCondition: "Both changes touch the same condition. Choose one.",
+  effect: (gained: number | null, lost: number | null) => (gained === null || lost === null ? "" : ` ${gained === 0 ? "Nobody" : count(gained)} gained, ${lost === 0 ? "nobody" : count(lost)} lost.`),
   saved: (version: number, effect: string) => `Saved as version ${version}.${effect}`, savedNew: (name: string) => `Saved “${name}”.`, needsName: "A cohort needs a name.", needsCondition: "A cohort needs a condition.",
 };
 

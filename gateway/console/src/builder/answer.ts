@@ -67,7 +67,7 @@ export function useAnswer(draft: Json, typing: boolean, sql: boolean) {
     const value = at(draft, place);
     if (value === undefined) return undefined;
     const known = sizes.current.get(keyOf(draft, place, value));
-    return known && { customers: known.customers, leaves: known.answer === state.text ? known.leaves : null, old: known.answer !== text };
+    return known && { customers: known.customers, leaves: known.answer === state.text ? known.leaves : null, old: known.answer !== text && state.text !== text };
   }, [draft, state, text]);
 
   const answer: Answer = { ...state, pending: rule !== null && state.text !== text, slow, sizeAt };

@@ -21,7 +21,7 @@ async function effectOf(name: string, rule: Json): Promise<Effect> {
   return { members, gained, lost };
 }
 
-export function SaveDialog({ cohort, rule, onSave, onClose, busy }: { cohort: Cohort; rule: Json; onSave: () => void; onClose: () => void; busy: boolean }) {
+export function SaveDialog({ cohort, rule, onSave, onClose, busy }: { cohort: Cohort; rule: Json; onSave: (effect: string) => void; onClose: () => void; busy: boolean }) {
   const [effect, setEffect] = useState<Effect | null>(null);
   useEffect(() => {
     effectOf(cohort.name, rule).then(setEffect, () => setEffect({ members: null, gained: null, lost: null }));
@@ -29,7 +29,7 @@ export function SaveDialog({ cohort, rule, onSave, onClose, busy }: { cohort: Co
   const figure = (value: number | null | undefined) => (value === undefined || value === null ? "–" : count(value));
   return (
     <Dialog title={t.title(cohort.version + 1)} onClose={onClose} foot={
-      <><button class="button" type="button" onClick={onClose}>{common.back}</button><button class="button primary" type="button" disabled={busy} onClick={onSave}>{t.save}</button></>
+      <><button class="button" type="button" onClick={onClose}>{common.back}</button><button class="button primary" type="button" disabled={busy} onClick={() => onSave(t.effect(effect?.gained ?? null, effect?.lost ?? null))}>{t.save}</button></>
     }>
       <dl class="tally">
         <div><dt>{t.members}</dt><dd>{figure(effect?.members)}</dd></div>

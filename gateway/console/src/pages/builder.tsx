@@ -126,17 +126,22 @@ function Builder({ name, opened, template }: { name: string | null; opened: Open
   };
 
   const finish = (cohort: Cohort, etag: string | null, text: string) => {
-    base.current = { rule: draft, etag };
+    base.current = { rule: cohort.rule, etag };
     setSaved({ cohort, etag });
     store(key, null);
     setKeptAt(null);
     setAsking(false);
     setConflict(null);
-    say({ text, ...(name === null ? {} : { undo: history.undo, undoText: t.undo }) });
+    const before = saved.cohort?.kind === "rule" ? saved.cohort.rule : null;
+    const goBack = () => {
+      set(before);
+      void write(etag, before);
+    };
+    say({ text, ...(before === null || same(before, cohort.rule) ? {} : { undo: goBack, undoText: t.undo }) });
     if (cohort.name !== name) go(path("cohorts", cohort.name), false);
   };
 
-  const write = async (etag: string | null, toSave: Json) => {
+  const write = async (etag: string | null, toSave: Json, effect = "") => {
     setBusy(true);
     setFailure(null);
     try {
@@ -153,7 +158,7 @@ function Builder({ name, opened, template }: { name: string | null; opened: Open
         tag = renamed.etag;
       }
       const put_ = await ask<Cohort>("PUT", cohortPath(current), { body: { rule: toSave }, etag: tag });
-      finish(put_.data, put_.etag, saveTexts.saved(put_.data.version, ""));
+      finish(put_.data, put_.etag, saveTexts.saved(put_.data.version, effect));
     } catch (failed) {
       const refused = failed instanceof Refusal ? failed : new Refusal(-1, String(failed));
       setAsking(false);
@@ -279,7 +284,7 @@ function Builder({ name, opened, template }: { name: string | null; opened: Open
         <button class="button" type="button" onClick={run}>{t.run}</button>
         <button class="button primary" type="button" disabled={busy} onClick={save}>{t.save}</button>
       </section>
-      {asking && saved.cohort && rule !== null && <SaveDialog cohort={saved.cohort} rule={rule} busy={busy} onClose={() => setAsking(false)} onSave={() => void write(base.current.etag, rule)} />}
+      {asking && saved.cohort && rule !== null && <SaveDialog cohort={saved.cohort} rule={rule} busy={busy} onClose={() => setAsking(false)} onSave={effect => void write(base.current.etag, rule, effect)} />}
       {conflict && rule !== null && <Conflict base={base.current.rule} mine={rule} theirs={conflict.cohort} onClose={() => setConflict(null)} onTake={taken => {
         base.current = { rule: conflict.cohort.rule, etag: conflict.etag };
         setSaved(conflict);

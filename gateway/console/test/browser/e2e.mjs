@@ -245,7 +245,7 @@ await scenario("keyboard only", async as => {
   const key = (...keys) => keys.reduce((before, each) => before.then(() => page.keyboard.press(each)), Promise.resolve());
   await page.locator("body").focus();
   await key("n");
-  await page.getByRole("heading", { level: 1, name: "New cohort" }).waitFor({ state: "attached" });
+  await page.getByLabel("Name of the cohort").waitFor();
   await page.keyboard.press("Tab");
   for (let i = 0; i < 60 && await page.evaluate(() => document.activeElement?.textContent?.trim()) !== "did"; i++) await page.keyboard.press("Tab");
   await key("Enter");
