@@ -151,7 +151,12 @@ function Whole({ sync, runs, rejected, reload }: { sync: Sync; runs: Run[]; reje
   const held = runs.find(run => run.state === "held");
   const stopped = ["paused", "needs_attention", "quarantined", "disarmed"].includes(sync.state);
   const running = ["queued", "running", "waiting"].includes(sync.state);
-  useRefreshing(running, reload);
+  const [expected, setExpected] = useState(0);
+  useRefreshing(running || expected > Date.now(), reload);
+  const send = (force: boolean) => {
+    setExpected(Date.now() + 30_000);
+    act("now", { force });
+  };
   const delivered = typeof sync.delivered === "number" ? sync.delivered : 0;
   const drop = () => ask("DELETE", syncPath(cohort, destination)).then(() => { say({ text: t.dropped }); go(path("cohorts", cohort)); }, (failed: Refusal) => say({ text: failed.message }));
   return (
@@ -163,7 +168,7 @@ function Whole({ sync, runs, rejected, reload }: { sync: Sync; runs: Run[]; reje
           <div class="row">
             <button class="button" type="button" onClick={() => setDialog("preview")}>{t.preview}</button><button class="button" type="button" onClick={() => setDialog("schedule")}>{t.changeSchedule}</button>
             {!stopped && sync.state !== "held" && <button class="button" type="button" disabled={busy} onClick={() => act("pause")}>{t.pause}</button>}
-            {stopped ? <button class="button primary" type="button" disabled={busy} onClick={() => act("resume")}>{t.resume}</button> : sync.state !== "held" && <button class="button primary" type="button" disabled={busy || running} onClick={() => act("now")}>{t.sendNow}</button>}
+            {stopped ? <button class="button primary" type="button" disabled={busy} onClick={() => act("resume")}>{t.resume}</button> : sync.state !== "held" && <button class="button primary" type="button" disabled={busy || running} onClick={() => send(false)}>{t.sendNow}</button>}
           </div>
         )}
       </div>
@@ -171,7 +176,7 @@ function Whole({ sync, runs, rejected, reload }: { sync: Sync; runs: Run[]; reje
         <div class="seven column">
           {sync.state === "held" ? (
             <Panel class="held" title={t.heldTitle(count(held?.removes ?? 0), count(delivered))} end={typeof sync.since === "string" && <span class="small">{t.since(moment(sync.since))}</span>} foot={sync.editable && (
-              <><span>{t.choose}</span><span class="row"><button class="button" type="button" disabled={busy} onClick={() => act("pause")}>{t.keepThem}</button><button class="button danger" type="button" disabled={busy} onClick={() => act("now", { force: true })}>{t.removeThem(count(held?.removes ?? 0))}</button></span></>
+              <><span>{t.choose}</span><span class="row"><button class="button" type="button" disabled={busy} onClick={() => act("pause")}>{t.keepThem}</button><button class="button danger" type="button" disabled={busy} onClick={() => send(true)}>{t.removeThem(count(held?.removes ?? 0))}</button></span></>
             )}>
               <div class="stack">
                 <p>{sync.why as string | null}</p>
@@ -209,7 +214,7 @@ function Whole({ sync, runs, rejected, reload }: { sync: Sync; runs: Run[]; reje
   );
 }
 
-/** While a run is under way the page looks again every two seconds. */
+/** While a run is under way, or was asked for just now, the page looks again every two seconds. */
 function useRefreshing(on: boolean, reload: () => void): void {
   const latest = useRef(reload);
   latest.current = reload;

@@ -8,7 +8,7 @@ import { State } from "./parts";
 import { syncTone } from "./sync-state";
 
 export function scheduleInWords(sync: Sync): string {
-  const at = typeof sync.at === "string" ? t.atTime(sync.at, typeof sync.timezone === "string" ? sync.timezone : "UTC") : "";
+  const at = typeof sync.at === "string" ? t.atTime(sync.at, typeof sync.timezone === "string" ? sync.timezone : "UTC") : ".";
   return `${t.frequencies[String(sync.frequency)] ?? String(sync.frequency)}${at}`;
 }
 
