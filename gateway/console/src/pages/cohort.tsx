@@ -134,8 +134,10 @@ function Members({ name }: { name: string }) {
   }, [search]);
   const after = pages.at(-1);
   const members = useLoad(`members ${name} ${asked} ${after ?? ""}`, signal => get<List<Customer>>(cohortPath(name, `/members?limit=${PAGE}${asked ? `&search=${part(asked)}` : ""}${after ? `&after=${part(after)}` : ""}`), signal));
+  const { say } = useShared();
   const download = async () => {
     const response = await fetch(cohortPath(name, "/members"), { headers: { Accept: "text/csv" } });
+    if (!response.ok) throw new Error(t.noDownload);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(await response.blob());
     link.download = `${name}.csv`;
@@ -143,7 +145,7 @@ function Members({ name }: { name: string }) {
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   };
   return (
-    <Panel title={t.members} flush end={<span class="row"><input class="input search" type="search" aria-label={t.searchMembers} placeholder={t.searchMembers} value={search} onInput={event => setSearch(event.currentTarget.value)} /><button class="button" type="button" onClick={() => void download()}>{t.download}</button></span>}
+    <Panel title={t.members} flush end={<span class="row"><input class="input search" type="search" aria-label={t.searchMembers} placeholder={t.searchMembers} value={search} onInput={event => setSearch(event.currentTarget.value)} /><button class="button" type="button" onClick={() => void download().catch(() => say({ text: t.noDownload }))}>{t.download}</button></span>}
       foot={members.data && <><span>{t.page(pages.length + 1)}</span><span class="row">{pages.length > 0 && <button class="button" type="button" onClick={() => setPages(pages.slice(0, -1))}>{t.previous}</button>}{members.data.next && <button class="button" type="button" onClick={() => setPages([...pages, members.data?.next ?? ""])}>{t.next}</button>}</span></>}>
       <Await of={members}>{data => (data.items.length === 0 ? <Empty title={asked ? t.nobodyFound(asked) : t.nobody} /> : (
         <table><thead><tr><th scope="col">{t.customer}</th><th scope="col">{t.profile}</th></tr></thead><tbody>{data.items.map(each => (
