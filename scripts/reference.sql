@@ -105,6 +105,29 @@ SELECT cohort_export('vip');
 -- cohort_apply
 SELECT * FROM cohort_apply('{"cohorts": [{"name": "vip", "customer_ids": ["asha", "chitra"]}]}', dry_run => true);
 
+-- cohort_waterfall
+SELECT * FROM cohort_waterfall(ARRAY['vip', 'abandoned carts']);
+
+-- cohort_figures
+SELECT * FROM cohort_figures('{"did": "cart", "aggregate": {"fn": "sum", "property": "price"}}', 'vip');
+
+-- cohort_priority_create
+SELECT cohort_priority_create('spring', ARRAY['vip', 'abandoned carts']);
+
+-- cohort_priority_update
+SELECT cohort_priority_update('spring', ARRAY['abandoned carts', 'vip']);
+SELECT list_name, cohorts, syncs FROM cohort_priority;
+
+-- cohort_priority_drop
+SELECT cohort_priority_drop('spring');
+
+-- cohort_suppress
+SELECT cohort_suppress('vip');
+SELECT cohort, destination FROM cohort_suppression;
+
+-- cohort_unsuppress
+SELECT cohort_unsuppress('vip');
+
 -- cohort_refresh
 SELECT size, entered, exited FROM cohort_refresh('abandoned carts');
 

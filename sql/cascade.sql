@@ -23,6 +23,13 @@ BEGIN
             MESSAGE = format('cannot delete cohort "%s" because it is synced', named),
             HINT = 'cohort_sync_drop ends a sync.';
     END IF;
+    SELECT gone.name INTO named FROM gone JOIN kursaha_cohort.suppression s ON s.cohort_id = gone.cohort_id LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = format('cannot delete cohort "%s" because syncs leave its members out', named),
+            HINT = 'cohort_unsuppress ends that.';
+    END IF;
+    DELETE FROM kursaha_cohort.priority_cohort p USING gone WHERE p.cohort_id = gone.cohort_id;
     DELETE FROM kursaha_cohort.cohort_version v USING gone WHERE v.cohort_id = gone.cohort_id;
     DELETE FROM kursaha_cohort.list_chunk l USING gone WHERE l.cohort_id = gone.cohort_id;
     DELETE FROM kursaha_cohort.list_index i USING gone WHERE i.cohort_id = gone.cohort_id;

@@ -161,6 +161,30 @@ STABLE PARALLEL RESTRICTED
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_export_wrapper';
 
+CREATE FUNCTION @extschema@."cohort_figures"(
+    "figure" jsonb,
+    "name" TEXT DEFAULT NULL,
+    "as_of" timestamp with time zone DEFAULT NULL
+) RETURNS TABLE (
+    "customer_id" TEXT,
+    "value" NUMERIC
+)
+STABLE PARALLEL RESTRICTED
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_figures_name_wrapper';
+
+CREATE FUNCTION @extschema@."cohort_figures"(
+    "figure" jsonb,
+    "rule" jsonb,
+    "as_of" timestamp with time zone DEFAULT NULL
+) RETURNS TABLE (
+    "customer_id" TEXT,
+    "value" NUMERIC
+)
+STABLE PARALLEL RESTRICTED
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_figures_rule_wrapper';
+
 CREATE FUNCTION @extschema@."cohort_grant"(
     "privilege_set" TEXT,
     "role" TEXT
@@ -259,6 +283,29 @@ CREATE FUNCTION @extschema@."cohort_preview"(
 STABLE PARALLEL SAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_preview_wrapper';
+
+CREATE FUNCTION @extschema@."cohort_priority_create"(
+    "list_name" TEXT,
+    "cohorts" TEXT[]
+) RETURNS bigint
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_priority_create_wrapper';
+
+CREATE FUNCTION @extschema@."cohort_priority_drop"(
+    "list_name" TEXT
+) RETURNS VOID
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_priority_drop_wrapper';
+
+CREATE FUNCTION @extschema@."cohort_priority_update"(
+    "list_name" TEXT,
+    "cohorts" TEXT[]
+) RETURNS bigint
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_priority_update_wrapper';
 
 CREATE FUNCTION @extschema@."cohort_refresh"(
     "name" TEXT
@@ -394,6 +441,14 @@ STABLE PARALLEL RESTRICTED
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_sql_rule_wrapper';
 
+CREATE FUNCTION @extschema@."cohort_suppress"(
+    "name" TEXT,
+    "destination" TEXT DEFAULT NULL
+) RETURNS VOID
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_suppress_wrapper';
+
 CREATE FUNCTION @extschema@."cohort_sync_arm"() RETURNS bigint
 STRICT VOLATILE PARALLEL UNSAFE
 LANGUAGE c
@@ -404,11 +459,12 @@ CREATE FUNCTION @extschema@."cohort_sync_create"(
     "destination" TEXT,
     "frequency" TEXT DEFAULT 'daily',
     "at" TEXT DEFAULT NULL,
-    "timezone" TEXT DEFAULT 'UTC'
+    "timezone" TEXT DEFAULT 'UTC',
+    "priority" TEXT DEFAULT NULL
 ) RETURNS bigint
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c
-AS 'MODULE_PATHNAME', 'cohort_sync_create_wrapper';
+AS 'MODULE_PATHNAME', 'cohort_sync_create_following_wrapper';
 
 CREATE FUNCTION @extschema@."cohort_sync_drop"(
     "cohort" TEXT,
@@ -479,11 +535,20 @@ CREATE FUNCTION @extschema@."cohort_sync_update"(
     "destination" TEXT,
     "frequency" TEXT DEFAULT NULL,
     "at" TEXT DEFAULT NULL,
-    "timezone" TEXT DEFAULT NULL
+    "timezone" TEXT DEFAULT NULL,
+    "priority" TEXT DEFAULT NULL
 ) RETURNS bigint
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c
-AS 'MODULE_PATHNAME', 'cohort_sync_update_wrapper';
+AS 'MODULE_PATHNAME', 'cohort_sync_update_following_wrapper';
+
+CREATE FUNCTION @extschema@."cohort_unsuppress"(
+    "name" TEXT,
+    "destination" TEXT DEFAULT NULL
+) RETURNS VOID
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_unsuppress_wrapper';
 
 CREATE FUNCTION @extschema@."cohort_update"(
     "name" TEXT,
@@ -503,6 +568,17 @@ CREATE FUNCTION @extschema@."cohort_validate"(
 STABLE PARALLEL RESTRICTED
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_validate_wrapper';
+
+CREATE FUNCTION @extschema@."cohort_waterfall"(
+    "names" TEXT[],
+    "as_of" timestamp with time zone DEFAULT NULL
+) RETURNS TABLE (
+    "customer_id" TEXT,
+    "cohort" TEXT
+)
+STABLE PARALLEL SAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_waterfall_wrapper';
 
 CREATE FUNCTION @extschema@."cohort_why"(
     "name" TEXT,

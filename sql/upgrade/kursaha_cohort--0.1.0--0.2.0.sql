@@ -32,4 +32,9 @@ CREATE EVENT TRIGGER cohort_table_extended ON ddl_command_end
 ALTER EVENT TRIGGER cohort_table_extended ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER cohort_table_extended IS 'Keeps additions to the extension''s tables for dumps';
 
+-- A sync may follow a priority list. Roles that hold a privilege set get the new functions with it.
+ALTER TABLE kursaha_cohort.sync ADD priority_id bigint;
+DROP FUNCTION @extschema@.cohort_sync_create(text, text, text, text, text);
+DROP FUNCTION @extschema@.cohort_sync_update(text, text, text, text, text);
+
 -- @changes@

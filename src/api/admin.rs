@@ -44,7 +44,8 @@ const SETS: &[PrivilegeSet] = &[
                 "SELECT",
                 "kursaha_cohort.readable_list_member, kursaha_cohort.readable_member, kursaha_cohort.readable_change",
             ),
-            ("SELECT", "{s}.cohort_destination, {s}.cohort_sync_rejected"),
+            ("SELECT", "{s}.cohort_destination, {s}.cohort_sync_rejected, {s}.cohort_suppression, {s}.cohort_priority"),
+            ("SELECT", "kursaha_cohort.suppression, kursaha_cohort.priority, kursaha_cohort.priority_cohort"),
             ("SELECT", "kursaha_cohort.destination, kursaha_cohort.sync, kursaha_cohort.sync_run"),
         ],
         functions: &[
@@ -57,6 +58,8 @@ const SETS: &[PrivilegeSet] = &[
             "cohort_preview",
             "cohort_evaluate",
             "cohort_overlap",
+            "cohort_waterfall",
+            "cohort_figures",
             "cohort_explain",
             "cohort_why",
             "cohort_sql",
@@ -98,6 +101,9 @@ const SETS: &[PrivilegeSet] = &[
             "cohort_set_owner",
             "cohort_sync_set_owner",
             "cohort_destination_set_owner",
+            "cohort_priority_create",
+            "cohort_priority_update",
+            "cohort_priority_drop",
             "cohort_sync_create",
             "cohort_sync_update",
             "cohort_sync_pause",
@@ -134,6 +140,8 @@ const SETS: &[PrivilegeSet] = &[
             "cohort_destination_update",
             "cohort_destination_drop",
             "cohort_destination_test",
+            "cohort_suppress",
+            "cohort_unsuppress",
             "cohort_sync_arm",
             "cohort_capture",
             "cohort_release",
@@ -168,8 +176,17 @@ fn cohort_grant(privilege_set: &str, role: &str) -> Result<(), ErrorReport> {
     spi::touch(&format!("GRANT USAGE ON SCHEMA {schema}, kursaha_cohort TO {role}"), &[])?;
     for included in SETS.iter().filter(|other| other.name == set.name || set.includes.contains(&other.name)) {
         for (privileges, relations) in included.relations {
-            let relations = relations.replace("{s}", &schema);
-            spi::touch(&format!("GRANT {privileges} ON TABLE {relations} TO {role}"), &[])?;
+            // Those of a newer version are not there before ALTER EXTENSION … UPDATE, which grants the set again.
+            let relations: Vec<String> = relations.split(", ").map(|name| name.replace("{s}", &schema)).collect();
+            let there: Option<String> = spi::one(
+                Snapshot::Fresh,
+                "SELECT string_agg(r, ', ') FROM unnest($1) r WHERE to_regclass(r) IS NOT NULL",
+                &[relations.into()],
+                |row| Ok(row.get(1)),
+            )?;
+            if let Some(there) = there {
+                spi::touch(&format!("GRANT {privileges} ON TABLE {there} TO {role}"), &[])?;
+            }
         }
         // Internal functions that no set names go with every set: those of the plain SQL read nothing, one counts the
         // tail for the status view. CREATE TRIGGER needs EXECUTE on the function of a capture.

@@ -106,6 +106,14 @@ fn cohort_drop(name: Option<&str>) -> Result<(), ErrorReport> {
     let syncs = sync::store::syncs_of(Some(cohort.id), None)?;
     let mut list: Vec<String> = others.iter().map(|other| format!("cohort \"{}\" names it", other.name)).collect();
     list.extend(syncs.iter().map(|sync| format!("it is synced to \"{}\"", sync.destination)));
+    let suppresses = sync::suppression::has(cohort.id)?;
+    if suppresses && list.is_empty() {
+        return Err(failure(
+            SqlState::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
+            format!("cannot drop cohort \"{name}\" because syncs leave its members out"),
+        )
+        .set_hint("cohort_unsuppress ends that."));
+    }
     if !list.is_empty() {
         let why = if others.is_empty() { "it is synced" } else { "other cohorts name it" };
         let hint = match (others.is_empty(), syncs.is_empty()) {

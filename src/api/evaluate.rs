@@ -1,6 +1,8 @@
 //! Who is in: run, count, contains, evaluate, preview, overlap. All are STABLE: they read under the caller's
 //! snapshot, write nothing and work in a read-only transaction.
 
+use std::collections::HashSet;
+
 use cohort_core::plain_sql;
 use cohort_core::rule::{Condition, Rule};
 use cohort_core::time::Micros;
@@ -21,6 +23,8 @@ type AsOf = Option<TimestampWithTimeZone>;
 const MAX_SAMPLE: i32 = 10_000;
 /// The most cohorts of one overlap: its result has 2^n - 1 rows.
 const MAX_OVERLAP: usize = 10;
+/// The most cohorts of one waterfall.
+const MAX_WATERFALL: usize = 1_000;
 
 /// A saved cohort, asked under the snapshot of the query that calls the function.
 pub(super) fn question_of_cohort(name: &str, as_of: AsOf) -> Fallible<Question> {
@@ -112,24 +116,8 @@ fn cohort_overlap(
     ErrorReport,
 > {
     let Some(names) = names else { return Ok(TableIterator::empty()) };
-    if names.is_empty() || names.len() > MAX_OVERLAP {
-        return Err(invalid(format!("an overlap takes 1 to {MAX_OVERLAP} cohorts, not {}", names.len())));
-    }
-    let names: Vec<String> = names
-        .into_iter()
-        .enumerate()
-        .map(|(index, name)| {
-            let place = index + 1;
-            name.ok_or_else(|| invalid(format!("names[{place}] is null")).set_hint("Leave it out of the array."))
-        })
-        .collect::<Result<_, _>>()?;
-    if let Some(twice) = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
-        return Err(invalid(format!("cohort \"{}\" is named twice", twice.1)));
-    }
+    let names = several("an overlap", MAX_OVERLAP, names)?;
     let as_of = time::as_of(as_of)?;
-    for name in &names {
-        store::get(Snapshot::Callers, name)?;
-    }
     let exact = match answer::overlap(&names, as_of)? {
         Some(exact) => exact,
         None => overlap_by_sql(&names, as_of)?,
@@ -144,6 +132,58 @@ fn cohort_overlap(
         })
         .collect();
     Ok(TableIterator::new(rows))
+}
+
+/// The names of some cohorts, each there and named once.
+fn several(what: &str, most: usize, names: Vec<Option<String>>) -> Fallible<Vec<String>> {
+    if names.is_empty() || names.len() > most {
+        return Err(invalid(format!("{what} takes 1 to {most} cohorts, not {}", names.len())));
+    }
+    let names: Vec<String> = names
+        .into_iter()
+        .enumerate()
+        .map(|(index, name)| {
+            let place = index + 1;
+            name.ok_or_else(|| invalid(format!("names[{place}] is null")).set_hint("Leave it out of the array."))
+        })
+        .collect::<Result<_, _>>()?;
+    let mut seen = HashSet::new();
+    if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
+        return Err(invalid(format!("cohort \"{twice}\" is named twice")));
+    }
+    for name in &names {
+        store::get(Snapshot::Callers, name)?;
+    }
+    Ok(names)
+}
+
+/// Each customer that is in any of some saved cohorts, with the first of them.
+#[pg_extern(stable, parallel_safe)]
+fn cohort_waterfall(
+    names: Option<Vec<Option<String>>>,
+    as_of: default!(AsOf, "NULL"),
+) -> Result<TableIterator<'static, (name!(customer_id, String), name!(cohort, String))>, ErrorReport> {
+    let Some(names) = names else { return Ok(TableIterator::empty()) };
+    let names = several("a waterfall", MAX_WATERFALL, names)?;
+    let as_of = time::as_of(as_of)?;
+    let found = match answer::waterfall(&names, as_of)? {
+        Some(found) => found,
+        None => waterfall_by_sql(&names, as_of)?,
+    };
+    Ok(TableIterator::new(found.into_iter().map(move |(id, place)| (id, names[place].clone()))))
+}
+
+fn waterfall_by_sql(names: &[String], as_of: Micros) -> Fallible<Vec<(String, usize)>> {
+    let mut sets = Vec::new();
+    for (place, name) in names.iter().enumerate() {
+        let members = Question::of_cohort(Snapshot::Callers, name, as_of)?.ask(None, plain_sql::members)?;
+        sets.push(format!("SELECT customer_id, {place} AS place FROM (\n{members}\n) AS members"));
+    }
+    let sql = format!(
+        "SELECT customer_id, min(place) FROM (\n{}\n) AS places GROUP BY customer_id",
+        sets.join("\nUNION ALL\n")
+    );
+    spi::run(Snapshot::Callers, &sql, &[], |row| Ok((row.need(1)?, usize::try_from(row.need::<i32>(2)?).unwrap_or(0))))
 }
 
 fn overlap_by_sql(names: &[String], as_of: Micros) -> Fallible<Vec<(usize, i64)>> {

@@ -21,7 +21,7 @@ type Explained = (String, String, i64, Option<i64>, Interval, String);
 
 /// The rule that a text means: the JSON of a rule where it begins with `{` (which no name does), else a cohort's name.
 /// `SELECT cohort_sql('{…}')` arrives here because an untyped literal is text.
-fn rule_of_text(text: &str) -> Fallible<rule::Rule> {
+pub(super) fn rule_of_text(text: &str) -> Fallible<rule::Rule> {
     if text.trim_start().starts_with('{') {
         store::parse(text)
     } else {

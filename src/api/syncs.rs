@@ -8,7 +8,7 @@ use crate::pg::errors::invalid;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::settings;
 use crate::pg::spi::{self, Snapshot};
-use crate::sync::{self, setup, store};
+use crate::sync::{self, priority, setup, store};
 
 /// This server and database, as syncs remember where they may run.
 #[pg_extern(sql = false)]
@@ -17,31 +17,56 @@ fn home() -> String {
 }
 
 /// Makes a sync and gives its id. Its first run is at the first due time.
-#[pg_extern(volatile, parallel_unsafe)]
-fn cohort_sync_create(
+#[pg_extern(volatile, parallel_unsafe, name = "cohort_sync_create")]
+fn cohort_sync_create_following(
     cohort: Option<&str>,
     destination: Option<&str>,
     frequency: default!(Option<&str>, "'daily'"),
     at: default!(Option<&str>, "NULL"),
     timezone: default!(Option<&str>, "'UTC'"),
+    priority: default!(Option<&str>, "NULL"),
 ) -> Result<Option<i64>, ErrorReport> {
     let (Some(cohort), Some(destination), Some(frequency)) = (cohort, destination, frequency) else { return Ok(None) };
-    setup::create(cohort, destination, frequency, at, timezone.unwrap_or("UTC")).map(Some)
+    let id = setup::create(cohort, destination, frequency, at, timezone.unwrap_or("UTC"))?;
+    if let Some(list) = priority {
+        priority::follow(id, list)?;
+    }
+    Ok(Some(id))
 }
 
-/// Changes when a sync runs. With a frequency, `at` is as given; without one, what is NULL stays.
-#[pg_extern(volatile, parallel_unsafe)]
-fn cohort_sync_update(
+/// The same as 0.1.0 declares it.
+#[pg_extern(sql = false)]
+fn cohort_sync_create(
+    cohort: Option<&str>,
+    destination: Option<&str>,
+    frequency: Option<&str>,
+    at: Option<&str>,
+    timezone: Option<&str>,
+) -> Result<Option<i64>, ErrorReport> {
+    cohort_sync_create_following(cohort, destination, frequency, at, timezone, None)
+}
+
+/// Changes when a sync runs and which priority list it follows. With a frequency, `at` is as given; without one, what is
+/// NULL stays. An empty `priority` ends it.
+#[pg_extern(volatile, parallel_unsafe, name = "cohort_sync_update")]
+fn cohort_sync_update_following(
     cohort: Option<&str>,
     destination: Option<&str>,
     frequency: default!(Option<&str>, "NULL"),
     at: default!(Option<&str>, "NULL"),
     timezone: default!(Option<&str>, "NULL"),
+    priority: default!(Option<&str>, "NULL"),
 ) -> Result<Option<i64>, ErrorReport> {
     let (Some(cohort), Some(destination)) = (cohort, destination) else { return Ok(None) };
     let sync = store::get_own_sync(cohort, destination)?;
+    if frequency.is_none() && at.is_none() && timezone.is_none() && priority.is_none() {
+        return Err(invalid("nothing to change").set_hint("Pass frequency, at, timezone or priority."));
+    }
+    if let Some(list) = priority {
+        priority::follow(sync.id, list)?;
+    }
     if frequency.is_none() && at.is_none() && timezone.is_none() {
-        return Err(invalid("nothing to change").set_hint("Pass frequency, at or timezone."));
+        return Ok(Some(sync.id));
     }
     let mut timing = sync.timing.clone();
     timing.anchor = store::now();
@@ -56,6 +81,18 @@ fn cohort_sync_update(
     }
     setup::set_timing(sync.id, &timing)?;
     Ok(Some(sync.id))
+}
+
+/// The same as 0.1.0 declares it.
+#[pg_extern(sql = false)]
+fn cohort_sync_update(
+    cohort: Option<&str>,
+    destination: Option<&str>,
+    frequency: Option<&str>,
+    at: Option<&str>,
+    timezone: Option<&str>,
+) -> Result<Option<i64>, ErrorReport> {
+    cohort_sync_update_following(cohort, destination, frequency, at, timezone, None)
 }
 
 /// Keeps a sync from running; a run under way stops after its batch.

@@ -2,18 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cohort_core::definitions::{Cohort, Definitions, Members, Sync, in_order};
+use cohort_core::definitions::{Cohort, Definitions, Members, in_order};
 use cohort_core::rule::Rule;
 
-use super::difference;
-use crate::pg::databases::{with_owners_rights, write};
+use super::{beside, difference};
+use crate::pg::databases::write;
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::moment::Moment;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::store::{self, Question};
 use crate::pg::{notices, save, time};
-use crate::sync::{setup, store as syncs};
 
 /// One line of what was done.
 #[derive(Debug)]
@@ -26,7 +25,7 @@ pub(crate) struct Change {
 
 /// What became of something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Done {
+pub(super) enum Done {
     Create,
     Update,
     Unchanged,
@@ -34,7 +33,7 @@ enum Done {
 }
 
 impl Done {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
             Self::Update => "update",
@@ -63,16 +62,13 @@ pub(crate) fn apply(wanted: &Definitions, prune: bool) -> Fallible<Vec<Change>> 
             Some(cohorts) => set_cohorts(cohorts)?,
             None => Vec::new(),
         };
-        let mut others = Vec::new();
-        if let Some(syncs) = &wanted.syncs {
-            others.extend(set_syncs(syncs, prune)?);
-        }
+        let mut others = beside::set(wanted, prune)?;
         if let Some(kept) = wanted.cohorts.as_ref().filter(|_| prune) {
             cohorts.extend(drop_others(kept)?);
         }
         edges.extend(store::references(Snapshot::Fresh)?);
         let mut changes = compare(moment, &cohorts, &edges)?;
-        changes.extend(others);
+        changes.append(&mut others);
         Ok(changes)
     })
 }
@@ -273,53 +269,4 @@ fn drop_others(kept: &[Cohort]) -> Fallible<Vec<Touched>> {
     // A trigger refuses it while a cohort that stays, or a sync, needs one of them.
     write("DELETE FROM kursaha_cohort.cohort WHERE cohort_id = ANY ($1)", &[ids.into()])?;
     Ok(dropped)
-}
-
-fn change_of_sync(done: Done, cohort: &str, destination: &str) -> Change {
-    Change { name: cohort.to_owned(), action: format!("{} sync to {destination}", done.name()), members: None }
-}
-
-/// Sets the syncs of a document, and with `prune` drops the current user's others.
-fn set_syncs(wanted: &[Sync], prune: bool) -> Fallible<Vec<Change>> {
-    let mut changes = Vec::new();
-    for sync in wanted {
-        pgrx::check_for_interrupts!();
-        let done = match syncs::find_sync(&sync.cohort, &sync.destination)? {
-            None => {
-                let at = sync.at.as_deref();
-                setup::create(&sync.cohort, &sync.destination, &sync.frequency, at, &sync.timezone)?;
-                Done::Create
-            }
-            Some(found) => {
-                let timing = &found.timing;
-                if timing.frequency == sync.frequency && timing.at == sync.at && timing.timezone == sync.timezone {
-                    Done::Unchanged
-                } else {
-                    let own = syncs::get_own_sync(&sync.cohort, &sync.destination)?;
-                    let timing = syncs::Timing {
-                        frequency: sync.frequency.clone(),
-                        at: sync.at.clone(),
-                        timezone: sync.timezone.clone(),
-                        anchor: syncs::now(),
-                    };
-                    setup::set_timing(own.id, &timing)?;
-                    Done::Update
-                }
-            }
-        };
-        changes.push(change_of_sync(done, &sync.cohort, &sync.destination));
-    }
-    if prune {
-        let kept: HashSet<(&str, &str)> =
-            wanted.iter().map(|sync| (sync.cohort.as_str(), sync.destination.as_str())).collect();
-        for sync in syncs::all_syncs()? {
-            if sync.owned && !kept.contains(&(sync.cohort.as_str(), sync.destination.as_str())) {
-                with_owners_rights(|| {
-                    spi::touch("DELETE FROM kursaha_cohort.sync WHERE sync_id = $1", &[sync.id.into()])
-                })?;
-                changes.push(change_of_sync(Done::Drop, &sync.cohort, &sync.destination));
-            }
-        }
-    }
-    Ok(changes)
 }

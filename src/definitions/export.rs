@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cohort_core::definitions::{Cohort, Definitions, Members, Sync, in_order};
+use cohort_core::definitions::{Cohort, Definitions, Members, Priority, Suppression, Sync, in_order};
 
 use crate::pg::errors::Fallible;
 use crate::pg::jsonb::Jsonb;
@@ -12,14 +12,19 @@ use crate::pg::store;
 /// Lists with more ids are exported without them: a document is to be read by people.
 const MOST_IDS: i64 = 10_000;
 
-/// All that is saved, or one cohort and what it needs: the cohorts that it names, directly or through others. Read with the
-/// current user's rights.
+/// All that is saved, or one cohort and what it needs: the list that it is in, and the cohorts that these name, directly or
+/// through others. Read with the current user's rights.
 pub(crate) fn export(snapshot: Snapshot, name: Option<&str>) -> Fallible<Definitions> {
     let only = match name {
         None => None,
         Some(name) => Some(store::get(snapshot, name)?.id),
     };
-    Ok(Definitions { cohorts: Some(cohorts(snapshot, only)?), syncs: Some(syncs(snapshot, only)?) })
+    Ok(Definitions {
+        cohorts: Some(cohorts(snapshot, only)?),
+        priorities: Some(priorities(snapshot, only)?),
+        suppressions: Some(suppressions(snapshot, only)?),
+        syncs: Some(syncs(snapshot, only)?),
+    })
 }
 
 /// Cohorts in an order in which each stands behind those that it names.
@@ -28,6 +33,8 @@ fn cohorts(snapshot: Snapshot, only: Option<i64>) -> Fallible<Vec<Cohort>> {
         snapshot,
         "WITH RECURSIVE wanted (cohort_id) AS ( \
              SELECT c.cohort_id FROM kursaha_cohort.cohort c WHERE $1 IS NULL OR c.cohort_id = $1 \
+             UNION SELECT o.cohort_id FROM kursaha_cohort.priority_cohort m \
+                 JOIN kursaha_cohort.priority_cohort o USING (priority_id) WHERE m.cohort_id = $1 \
              UNION SELECT r.referenced_id FROM wanted w JOIN kursaha_cohort.reference r USING (cohort_id) \
          ) \
          SELECT c.cohort_id, c.name, c.description, c.rule FROM kursaha_cohort.cohort c JOIN wanted USING (cohort_id)",
@@ -76,10 +83,34 @@ fn list(snapshot: Snapshot, id: i64) -> Fallible<Option<Vec<String>>> {
     Ok(Some(ids))
 }
 
+/// Lists with any cohort, or the one that a cohort is in.
+pub(super) fn priorities(snapshot: Snapshot, only: Option<i64>) -> Fallible<Vec<Priority>> {
+    spi::run(
+        snapshot,
+        "SELECT p.name, array_agg(c.name ORDER BY m.place) FROM kursaha_cohort.priority p \
+         JOIN kursaha_cohort.priority_cohort m USING (priority_id) JOIN kursaha_cohort.cohort c ON c.cohort_id = m.cohort_id \
+         GROUP BY p.priority_id, p.name HAVING $1 IS NULL OR bool_or(m.cohort_id = $1) ORDER BY p.name COLLATE \"C\"",
+        &[only.into()],
+        |row| Ok(Priority { name: row.need(1)?, cohorts: row.need(2)? }),
+    )
+}
+
+pub(super) fn suppressions(snapshot: Snapshot, only: Option<i64>) -> Fallible<Vec<Suppression>> {
+    spi::run(
+        snapshot,
+        "SELECT c.name, d.name FROM kursaha_cohort.suppression s JOIN kursaha_cohort.cohort c USING (cohort_id) \
+         LEFT JOIN kursaha_cohort.destination d USING (destination_id) \
+         WHERE $1 IS NULL OR s.cohort_id = $1 ORDER BY c.name COLLATE \"C\", d.name COLLATE \"C\" NULLS FIRST",
+        &[only.into()],
+        |row| Ok(Suppression { cohort: row.need(1)?, destination: row.get(2) }),
+    )
+}
+
 fn syncs(snapshot: Snapshot, only: Option<i64>) -> Fallible<Vec<Sync>> {
     spi::run(
         snapshot,
-        "SELECT c.name, d.name, s.frequency, s.at, s.timezone FROM kursaha_cohort.sync s \
+        "SELECT c.name, d.name, s.frequency, s.at, s.timezone, \
+             (SELECT p.name FROM kursaha_cohort.priority p WHERE p.priority_id = s.priority_id) FROM kursaha_cohort.sync s \
          JOIN kursaha_cohort.cohort c USING (cohort_id) JOIN kursaha_cohort.destination d USING (destination_id) \
          WHERE $1 IS NULL OR s.cohort_id = $1 ORDER BY c.name COLLATE \"C\", d.name COLLATE \"C\"",
         &[only.into()],
@@ -90,6 +121,7 @@ fn syncs(snapshot: Snapshot, only: Option<i64>) -> Fallible<Vec<Sync>> {
                 frequency: row.need(3)?,
                 at: row.get(4),
                 timezone: row.need(5)?,
+                priority: row.get(6),
             })
         },
     )

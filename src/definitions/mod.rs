@@ -1,6 +1,7 @@
 //! Definitions as a document: what is saved, and how a document is made true.
 
 mod apply;
+mod beside;
 mod difference;
 mod export;
 

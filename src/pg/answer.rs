@@ -1,6 +1,6 @@
 //! Questions answered: by the index where it can, by plain SQL where it cannot.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use cohort_core::eval::Wish;
 use cohort_core::plain_sql;
@@ -51,7 +51,7 @@ pub(crate) fn some_members(
 fn members_among(question: &Question, ids: &BTreeSet<String>) -> Fallible<Members> {
     /// Up to this many, each by itself takes less than an evaluation.
     const FEW: usize = 8;
-    if ids.len() <= FEW && !question.planned(&ServerCalendar, question.instant(), |plan| Ok(plan.looks_at_others()))? {
+    if ids.len() <= FEW && !looks_at_others(question)? {
         let mut found = Vec::new();
         for id in ids {
             if contains(question, id)? {
@@ -100,29 +100,37 @@ pub(crate) fn contains(question: &Question, customer: &str) -> Fallible<bool> {
 
 /// Which of some saved cohorts hold one customer, in their order. The customer's rows are read once.
 pub(crate) fn holding(names: &[String], customer: &str, as_of: cohort_core::time::Micros) -> Fallible<Vec<String>> {
-    let (mut alone, mut others): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
-    let mut found = BTreeSet::new();
+    let mut held = HashSet::new();
+    let mut others = names.to_vec();
     if index::refusal()?.is_none() {
-        for name in names {
+        let mut alone = others;
+        others = Vec::new();
+        if looks_at_others(&all_of(&alone, as_of)?)? {
             // What looks at other customers is known of all or of none.
-            let question = Question::of_cohort(Snapshot::Callers, name, as_of)?;
-            let looks = question.planned(&ServerCalendar, question.instant(), |plan| Ok(plan.looks_at_others()))?;
-            if looks { others.push(name.clone()) } else { alone.push(name.clone()) }
+            let mut rest = Vec::new();
+            for name in alone {
+                let looks = looks_at_others(&Question::of_cohort(Snapshot::Callers, &name, as_of)?)?;
+                if looks { others.push(name) } else { rest.push(name) }
+            }
+            alone = rest;
         }
         let question = all_of(&alone, as_of)?;
         match question.planned(&ServerCalendar, question.instant(), |plan| index::cohorts_of(plan, customer))? {
-            Ok(held) => found.extend(alone.iter().zip(held).filter(|(_, held)| *held).map(|(name, _)| name.clone())),
+            Ok(found) => held.extend(alone.into_iter().zip(found).filter(|(_, held)| *held).map(|(name, _)| name)),
             Err(_) => others.append(&mut alone),
         }
-    } else {
-        others = names.to_vec();
     }
     for name in others {
         if contains(&Question::of_cohort(Snapshot::Callers, &name, as_of)?, customer)? {
-            found.insert(name);
+            held.insert(name);
         }
     }
-    Ok(names.iter().filter(|name| found.contains(*name)).cloned().collect())
+    Ok(names.iter().filter(|name| held.contains(*name)).cloned().collect())
+}
+
+/// Whether it depends on other customers whether one is a member.
+fn looks_at_others(question: &Question) -> Fallible<bool> {
+    question.planned(&ServerCalendar, question.instant(), |plan| Ok(plan.looks_at_others()))
 }
 
 /// One question that names all of some cohorts.
@@ -252,6 +260,26 @@ pub(crate) fn overlap(names: &[String], as_of: cohort_core::time::Micros) -> Fal
         *exact.entry(usize::from(mask)).or_default() += 1;
     }
     Ok(Some(exact.into_iter().collect()))
+}
+
+/// Each customer that is in any of some cohorts, with the place of the first of them. Plain SQL answers where that is none.
+pub(crate) fn waterfall(names: &[String], as_of: cohort_core::time::Micros) -> Fallible<Option<Vec<(String, usize)>>> {
+    if index::refusal()?.is_some() {
+        return Ok(None);
+    }
+    let question = all_of(names, as_of)?;
+    let at = time::to_postgres(as_of);
+    let ask = Ask { cohorts: true, ..Ask::default() };
+    let Ok(found) = question.planned(&ServerCalendar, at, |plan| index::evaluate(plan, at, ask))? else {
+        return Ok(None);
+    };
+    let mut rows = Vec::new();
+    let mut taken = RoaringBitmap::new();
+    for (place, set) in found.cohorts.iter().enumerate() {
+        found.ids_of(&(set - &taken), &mut |id| rows.push((id.to_owned(), place)))?;
+        taken |= set;
+    }
+    Ok(Some(rows))
 }
 
 /// Hands out the members' ids in slices of at most so many, so that no more of them are in memory at a time; gives how

@@ -10,6 +10,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use roaring::RoaringTreemap;
 use serde_json::{Map, Value};
 
+use super::audience::Audience;
 use super::store::Place;
 use crate::pg::answer;
 use crate::pg::databases::with_owners_rights;
@@ -18,14 +19,15 @@ use crate::pg::extension;
 use crate::pg::index::Scratch;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::spi::{self, Snapshot};
-use crate::pg::store::Question;
-use crate::pg::time;
 
 /// Members that are looked at together.
 ///
 /// What is known of them is looked up one by one in an index (`LATERAL … OFFSET 0`): a join would read a large table from
 /// end to end for each slice.
 const SLICE: usize = 16_384;
+
+/// The reason under which members that are suppressed are counted.
+pub(super) const SUPPRESSED: &str = "suppressed";
 
 /// Why a member is sent. The numbers are those of a spool's entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,8 @@ pub(super) struct Found {
     pub(super) unchanged: u64,
     /// Members that the destination refused, and would again.
     pub(super) rejected: u64,
+    /// Members of the cohort that are left out because they are suppressed.
+    pub(super) suppressed: u64,
 }
 
 /// What takes slices of members to be sent.
@@ -77,17 +81,18 @@ pub(super) type Sink<'a> = dyn FnMut(&[(Kind, &str)]) -> Fallible<()> + 'a;
 /// current user's rights.
 pub(super) fn compare(
     cohort: &str,
+    place: &Place,
     destination: &dyn Destination,
     facts: Facts,
     add: &mut Sink<'_>,
     remove: &mut dyn FnMut(i64, &str) -> Fallible<()>,
 ) -> Fallible<Found> {
-    let question = Question::of_cohort(Snapshot::Callers, cohort, time::as_of(None)?)?;
+    let audience = Audience::of(cohort, place.id, facts.sync)?;
     let told = Told::open(facts)?;
     let looks = destination.wants_profile() && destination.keeps() != Keeps::Nothing;
     let mut found = Found::default();
     let mut seen = RoaringTreemap::new();
-    let size = answer::in_slices(&question, SLICE, &mut |ids| {
+    let size = answer::in_slices(&audience.question, SLICE, &mut |ids| {
         let mut kinds: Vec<Option<Kind>> = vec![Some(Kind::New); ids.len()];
         // The stamp of the profile that was used last, where that decides.
         let mut used: HashMap<usize, Option<i64>> = HashMap::new();
@@ -133,6 +138,7 @@ pub(super) fn compare(
     })?;
     found.unchanged -= found.rejected.min(found.unchanged);
     found.figures.size = size;
+    found.suppressed = audience.suppressed(size)?;
     found.figures.present = told.present()?;
     if found.figures.present > seen.len() {
         found.figures.removes = told.others(&seen, remove)?;
@@ -355,6 +361,7 @@ pub(crate) fn preview(cohort: &str, place: &Place, sync: Option<i64>) -> Fallibl
     let found = spi::with_snapshot(|| {
         compare(
             cohort,
+            place,
             &*destination,
             facts,
             &mut |slice| {
@@ -390,6 +397,9 @@ pub(crate) fn preview(cohort: &str, place: &Place, sync: Option<i64>) -> Fallibl
     preview.unchanged = found.unchanged + same;
     if found.rejected > 0 {
         preview.skipped.insert("rejected".to_owned(), found.rejected);
+    }
+    if found.suppressed > 0 {
+        preview.skipped.insert(SUPPRESSED.to_owned(), found.suppressed);
     }
     preview.held = guard(found.figures);
     Ok(preview)

@@ -254,6 +254,7 @@ fn go(mut job: Job, counts: &mut Counts) -> Result<Ending, Ending> {
         let (mut adds, mut removals) = (Spool::new(), Spool::new());
         let found = plan::compare(
             &job.cohort,
+            &job.place,
             destination,
             facts,
             &mut |slice| {
@@ -275,18 +276,23 @@ fn go(mut job: Job, counts: &mut Counts) -> Result<Ending, Ending> {
     .map_err(Ending::from)?;
     job.snapshot_at = at;
     let figures = found.figures;
+    if found.suppressed > 0 {
+        counts.skipped.insert(plan::SUPPRESSED.to_owned(), found.suppressed);
+    }
     step(|| {
         with_owners_rights(|| {
             let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
             spi::touch(
                 "UPDATE kursaha_cohort.sync_run SET snapshot_at = to_timestamp($2 / 1000000.0), size = $3, adds = $4, \
-                     removes = $5 WHERE run_id = $1",
+                     removes = $5, skipped = (skipped - $6) || $7 WHERE run_id = $1",
                 &[
                     job.run.into(),
                     at.into(),
                     number(figures.size).into(),
                     number(adds.len()).into(),
                     number(figures.removes).into(),
+                    plan::SUPPRESSED.into(),
+                    Jsonb::from(&json!(counts.skipped)).into(),
                 ],
             )
         })

@@ -7,7 +7,7 @@ import sys
 import time
 import unittest
 
-from harness import Case, Gate
+from harness import Case, Gate, sha
 
 
 class Crashes(Case):
@@ -96,6 +96,26 @@ class Crashes(Case):
                 self.recovers()
                 self.members(self.audience, 1, 100)
                 self.converges(self.audience)
+
+    def test_suppressed_while_a_batch_is_under_way(self):
+        """The batch carries members who are suppressed before its answer comes, and its worker is killed."""
+        server = self.server
+        count = self.requests()
+        self.fake.script({"match": {"path": "/users"}, "times": 1, "do": {"apply": "before", "delay": 20}})
+        self.ask_for_change(30, 129)
+        self.reached(count + 1)
+        # The crash must not take them away.
+        server.ask("SET synchronous_commit = on; SELECT cohort_import('quiet', ARRAY(SELECT 'c' || i FROM generate_series(101, 110) i))")
+        server.ask(f"SET synchronous_commit = on; SELECT cohort_suppress('quiet', '{self.audience}')")
+        server.kill(server.worker())
+        server.up()
+        quiet = {sha(f"c{i}@example.com") for i in range(101, 111)}
+        server.until(f"SELECT s.state = 'active' AND s.last_state = 'success' AND s.suppressed = 10 FROM cohort_sync_status s WHERE destination = '{self.audience}'",
+                     "the run after the killed one leaves them out")
+        self.assertEqual(set(self.emails(self.audience)), set(self.expected(self.audience)) - quiet)
+        server.ask(f"SELECT cohort_unsuppress('quiet', '{self.audience}')")
+        self.members(self.audience, 1, 100)
+        self.converges(self.audience)
 
     def test_while_removing(self):
         count = self.requests()

@@ -78,6 +78,52 @@ class Syncs(Case):
         server.sync("guarded", "guarded", force=True)
         self.assertEqual(self.emails("guarded"), [])
 
+    def test_suppressed_are_left_out_and_removed(self):
+        server = self.server
+        self.destination("calm", "webhook", {"url": f"{self.fake.url}/hook/calm"}, "file:hook")
+        present = lambda: set(self.fake.call("hook/calm")["members"])
+        server.app("SELECT cohort_import('loud', ARRAY['c30', 'c31', 'c32', 'c33']); SELECT cohort_import('quiet', ARRAY['c31', 'c99'])")
+        self.create("loud", "calm")
+        server.sync("loud", "calm")
+        self.assertEqual(present(), {"c30", "c31", "c32", "c33"})
+        # It is asked for a run at once.
+        server.ask("SELECT cohort_suppress('quiet', 'calm')")
+        server.until("SELECT suppressed = 1 FROM cohort_sync_status WHERE destination = 'calm'", "the run counts who is suppressed")
+        self.assertEqual(present(), {"c30", "c32", "c33"})
+        self.assertEqual(server.ask("SELECT r.skipped FROM cohort_sync_run r WHERE destination = 'calm' ORDER BY run_id DESC LIMIT 1"),
+                         '{"suppressed": 1}')
+        # Whoever is suppressed later goes with the next run, and comes back when that ends.
+        server.app("SELECT cohort_import('quiet', ARRAY['c30', 'c31'])")
+        self.assertEqual(server.app("SELECT adds, removes, unchanged, skipped FROM cohort_sync_preview('loud', 'calm')"),
+                         '0|1|2|{"suppressed": 2}')
+        server.sync("loud", "calm")
+        self.assertEqual(present(), {"c32", "c33"})
+        server.ask("SELECT cohort_unsuppress('quiet', 'calm')")
+        server.sync("loud", "calm")
+        self.assertEqual(present(), {"c30", "c31", "c32", "c33"})
+        self.assertEqual(server.ask("SELECT suppressed FROM cohort_sync_status WHERE destination = 'calm'"), "0")
+
+    def test_priorities(self):
+        server = self.server
+        for place in ("first", "second"):
+            self.destination(place, "webhook", {"url": f"{self.fake.url}/hook/{place}"}, "file:hook")
+        present = lambda place: set(self.fake.call(f"hook/{place}")["members"])
+        server.app("SELECT cohort_import('top', ARRAY['c40', 'c41']); SELECT cohort_import('low', ARRAY['c41', 'c42'])")
+        server.app("SELECT cohort_priority_create('list', ARRAY['top', 'low'])")
+        for cohort, place in (("top", "first"), ("low", "second")):
+            server.app(f"SELECT cohort_sync_create('{cohort}', '{place}', 'daily', priority => 'list')")
+            server.sync(cohort, place)
+        self.assertEqual((present("first"), present("second")), ({"c40", "c41"}, {"c42"}))
+        # Who leaves the higher cohort comes into the lower one, and the other way round.
+        server.app("SELECT cohort_import('top', ARRAY['c40', 'c42', 'c43'])")
+        server.sync("top", "first")
+        server.sync("low", "second")
+        self.assertEqual((present("first"), present("second")), ({"c40", "c42", "c43"}, {"c41"}))
+        server.app("SELECT cohort_priority_update('list', ARRAY['low', 'top'])")
+        server.sync("top", "first")
+        server.sync("low", "second")
+        self.assertEqual((present("first"), present("second")), ({"c40", "c43"}, {"c41", "c42"}))
+
     def test_webhook(self):
         server = self.server
         self.destination("hook", "webhook", {"url": f"{self.fake.url}/hook/h1", "include": ["city"]}, "file:hook")

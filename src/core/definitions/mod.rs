@@ -1,9 +1,11 @@
-//! Definitions as a document: cohorts and syncs, to be kept as files under version control.
+//! Definitions as a document: cohorts, priority lists, suppressions and syncs, to be kept as files under version control.
 //!
 //! ```json
 //! {"version": 1,
 //!  "cohorts": [{"name": "buyers", "description": "who bought", "rule": {"did": "purchase"}},
 //!              {"name": "staff", "customer_ids": ["ana", "ben"]}],
+//!  "priorities": [{"name": "spring", "cohorts": ["buyers", "staff"]}],
+//!  "suppressions": [{"cohort": "staff", "destination": "fb-main"}],
 //!  "syncs": [{"cohort": "buyers", "destination": "fb-main", "frequency": "daily", "at": "02:30", "timezone": "UTC"}]}
 //! ```
 
@@ -20,6 +22,10 @@ pub use read::parse;
 pub struct Definitions {
     /// Cohorts, in the order of the document.
     pub cohorts: Option<Vec<Cohort>>,
+    /// Priority lists.
+    pub priorities: Option<Vec<Priority>>,
+    /// Cohorts that syncs leave out.
+    pub suppressions: Option<Vec<Suppression>>,
     /// Syncs.
     pub syncs: Option<Vec<Sync>>,
 }
@@ -44,6 +50,24 @@ pub enum Members {
     List(Option<Vec<String>>),
 }
 
+/// A priority list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Priority {
+    /// Its name.
+    pub name: String,
+    /// The names of its cohorts, the first before the others.
+    pub cohorts: Vec<String>,
+}
+
+/// A cohort whose members syncs leave out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suppression {
+    /// The cohort's name.
+    pub cohort: String,
+    /// The destination's name; none for all destinations.
+    pub destination: Option<String>,
+}
+
 /// A sync.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sync {
@@ -57,6 +81,8 @@ pub struct Sync {
     pub at: Option<String>,
     /// In which zone.
     pub timezone: String,
+    /// The priority list that it follows.
+    pub priority: Option<String>,
 }
 
 fn with(object: &mut Map<String, Value>, key: &str, text: Option<&str>) {
@@ -90,6 +116,26 @@ impl Sync {
         with(&mut object, "frequency", Some(&self.frequency));
         with(&mut object, "at", self.at.as_deref());
         with(&mut object, "timezone", Some(&self.timezone));
+        with(&mut object, "priority", self.priority.as_deref());
+        Value::Object(object)
+    }
+}
+
+impl Priority {
+    /// As it stands in a document.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({"name": self.name, "cohorts": self.cohorts})
+    }
+}
+
+impl Suppression {
+    /// As it stands in a document.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let mut object = Map::new();
+        with(&mut object, "cohort", Some(&self.cohort));
+        with(&mut object, "destination", self.destination.as_deref());
         Value::Object(object)
     }
 }
@@ -106,6 +152,11 @@ impl Definitions {
             }
         };
         list("cohorts", self.cohorts.as_ref().map(|cohorts| cohorts.iter().map(Cohort::to_json).collect()));
+        list("priorities", self.priorities.as_ref().map(|lists| lists.iter().map(Priority::to_json).collect()));
+        list(
+            "suppressions",
+            self.suppressions.as_ref().map(|cohorts| cohorts.iter().map(Suppression::to_json).collect()),
+        );
         list("syncs", self.syncs.as_ref().map(|syncs| syncs.iter().map(Sync::to_json).collect()));
         Value::Object(object)
     }

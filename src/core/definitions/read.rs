@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::{Cohort, Definitions, Members, Sync};
+use super::{Cohort, Definitions, Members, Priority, Suppression, Sync};
 use crate::rule::{self, Problem};
 use crate::text::nearest;
 use crate::time::Zones;
@@ -50,7 +50,7 @@ impl Reader<'_> {
     }
 
     fn document(&mut self, object: &Object) -> Definitions {
-        self.keys("$", object, &["version", "cohorts", "syncs"]);
+        self.keys("$", object, &["version", "cohorts", "priorities", "suppressions", "syncs"]);
         if let Some(version) = object.get("version")
             && version.as_f64() != Some(1.0)
         {
@@ -58,6 +58,9 @@ impl Reader<'_> {
         }
         Definitions {
             cohorts: self.items(object, "cohorts", Self::cohort, |cohort| cohort.name.clone()),
+            priorities: self.items(object, "priorities", Self::priority, |list| list.name.clone()),
+            suppressions: self
+                .items(object, "suppressions", Self::suppression, |suppression| suppression.to_json().to_string()),
             syncs: self.items(object, "syncs", Self::sync, |sync| {
                 format!("{} to {}", Value::from(sync.cohort.as_str()), Value::from(sync.destination.as_str()))
             }),
@@ -187,19 +190,50 @@ impl Reader<'_> {
         whole.then_some(Members::List(Some(ids)))
     }
 
+    fn priority(&mut self, path: &str, object: &Object) -> Option<Priority> {
+        self.keys(path, object, &["name", "cohorts"]);
+        let name = self.text(path, object, "name", Text::Required);
+        let path = format!("{path}.cohorts");
+        let Some(Value::Array(values)) = object.get("cohorts") else {
+            self.problem(&path, "must be a list", "Write the names of cohorts, the first before the others.");
+            return None;
+        };
+        let mut cohorts: Vec<String> = Vec::with_capacity(values.len());
+        for (place, value) in values.iter().enumerate() {
+            let path = format!("{path}[{place}]");
+            match value {
+                Value::String(name) if cohorts.contains(name) => {
+                    self.problem(&path, "is in the list already", "Leave one of the two out.");
+                }
+                Value::String(name) => cohorts.push(name.clone()),
+                _ => self.problem(&path, "must be a text", "Write the name of a cohort."),
+            }
+        }
+        Some(Priority { name: name?, cohorts })
+    }
+
+    fn suppression(&mut self, path: &str, object: &Object) -> Option<Suppression> {
+        self.keys(path, object, &["cohort", "destination"]);
+        let cohort = self.text(path, object, "cohort", Text::Required);
+        let destination = self.text(path, object, "destination", Text::Optional);
+        Some(Suppression { cohort: cohort?, destination })
+    }
+
     fn sync(&mut self, path: &str, object: &Object) -> Option<Sync> {
-        self.keys(path, object, &["cohort", "destination", "frequency", "at", "timezone"]);
+        self.keys(path, object, &["cohort", "destination", "frequency", "at", "timezone", "priority"]);
         let cohort = self.text(path, object, "cohort", Text::Required);
         let destination = self.text(path, object, "destination", Text::Required);
         let frequency = self.text(path, object, "frequency", Text::Required);
         let at = self.text(path, object, "at", Text::Optional);
         let timezone = self.text(path, object, "timezone", Text::Optional);
+        let priority = self.text(path, object, "priority", Text::Optional);
         Some(Sync {
             cohort: cohort?,
             destination: destination?,
             frequency: frequency?,
             at,
             timezone: timezone.unwrap_or_else(|| "UTC".to_owned()),
+            priority: priority.filter(|list| !list.is_empty()),
         })
     }
 }

@@ -31,7 +31,7 @@ use std::fmt;
 
 pub use evidence::{Evidence, evidence};
 
-use crate::rule::{Condition, Property, Rule};
+use crate::rule::{Amount, Condition, Property, Rule};
 use chain::{Place, below};
 use clock::Clock;
 
@@ -120,6 +120,16 @@ pub fn groups(rule: &Rule, property: &Property, cx: &Context) -> Result<String, 
         quote::indent(&group::values(property, cx)),
         quote::indent(&members(rule, cx)?)
     ))
+}
+
+/// The statement that gives the `customer_id` of every customer for whom a figure has a value, and the value; an average
+/// is rounded.
+#[must_use]
+pub fn figures(figure: &Amount, zone: &str, cx: &Context) -> String {
+    let clock = Clock { as_of: cx.as_of, zone: quote::text(zone) };
+    let written = compare::Written::new(figure, None, cx, &clock);
+    let (from, _) = written.with_value("f");
+    format!("SELECT f.key AS customer_id, ({})::numeric AS value\nFROM {from}", written.shown("f"))
 }
 
 /// The statement that gives the `customer_id` of everyone in the universe, each once.

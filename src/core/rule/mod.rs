@@ -14,7 +14,7 @@ mod to_json;
 mod walk;
 
 pub use operator::{Operator, Takes};
-pub use parse::{MAX_TEXT, Problem, parse, parse_text, parse_text_checking, read_json};
+pub use parse::{MAX_TEXT, Problem, parse, parse_figure, parse_text, parse_text_checking, read_json};
 pub use pattern::{KEPT_PATTERN_BYTES, MOST_PATTERN_BYTES, Pattern, Refused, compile_pattern, keep_patterns_within};
 pub use rank::{Cut, Order, Rank};
 pub use schema::json_schema;

@@ -21,7 +21,12 @@ fn a_document_is_read_and_written() {
             {"name": "staff", "customer_ids": ["ana", "ben"]},
             {"name": "large", "customer_ids": null},
         ],
-        "syncs": [{"cohort": "buyers", "destination": "crm", "frequency": "daily", "at": "02:30", "timezone": "UTC"}],
+        "priorities": [{"name": "spring", "cohorts": ["staff", "buyers"]}],
+        "suppressions": [{"cohort": "staff"}, {"cohort": "staff", "destination": "crm"}],
+        "syncs": [
+            {"cohort": "buyers", "destination": "crm", "frequency": "daily", "at": "02:30", "timezone": "UTC"},
+            {"cohort": "staff", "destination": "crm", "frequency": "daily", "timezone": "UTC", "priority": "spring"},
+        ],
     });
     assert_eq!(read(&document).expect("a document").to_json(), document);
 }
@@ -55,6 +60,8 @@ fn every_problem_has_its_place() {
             {"name": "e", "customer_ids": []},
             {"name": "e", "customer_ids": []},
         ],
+        "priorities": [{"name": "p", "cohorts": ["a", "a", 7]}, {"name": "q"}, {"name": "r", "cohorts": []}],
+        "suppressions": [{"cohort": "a"}, {"destination": "x"}, {"cohort": "a"}],
         "syncs": [{"cohort": "a", "destination": "x", "at": 3}, {"cohort": "e", "destination": "x", "frequency": "daily"}],
     });
     let places: Vec<String> = read(&document).expect_err("problems").into_iter().map(|(path, _)| path).collect();
@@ -69,6 +76,11 @@ fn every_problem_has_its_place() {
         "$.cohorts[4]",
         "$.cohorts[5].customer_ids[1]",
         "$.cohorts[7]",
+        "$.priorities[0].cohorts[1]",
+        "$.priorities[0].cohorts[2]",
+        "$.priorities[1].cohorts",
+        "$.suppressions[1].cohort",
+        "$.suppressions[2]",
         "$.syncs[0].frequency",
         "$.syncs[0].at",
     ];

@@ -28,7 +28,7 @@ use problem::{Hint, Problems, Segment, quote};
 
 pub use problem::Problem;
 
-use super::{Rule, Whole};
+use super::{Amount, Condition, Rule, Whole};
 use crate::time::Zones;
 
 /// A JSON object.
@@ -101,6 +101,26 @@ pub fn parse_text_checking(text: &str, zones: &dyn Zones, check: &dyn Fn()) -> R
     let value = json::read(text)
         .map_err(|error| whole(format!("the rule is not JSON: {error}"), "Write the rule as a JSON object."))?;
     parse_checking(&value, zones, check)
+}
+
+/// Checks a figure, which is no plain number, and reads it. `check` as in [`parse_text_checking`].
+///
+/// # Errors
+/// As [`parse_text`]; places begin at the figure.
+pub fn parse_figure(text: &str, zones: &dyn Zones, check: &dyn Fn()) -> Result<Amount, Vec<Problem>> {
+    // What ranks customers is a figure with exactly these limits.
+    let ranking = format!("{{\"rank\": {text}, \"order\": \"most\", \"top\": 1}}");
+    match parse_text_checking(&ranking, zones, check) {
+        Ok(Rule { condition: Condition::Rank(rank), .. }) => Ok(rank.figure),
+        Ok(_) => Err(Vec::new()),
+        Err(problems) => Err(problems
+            .into_iter()
+            .map(|found| Problem {
+                path: found.path.strip_prefix("$.rank").map_or(found.path.clone(), |rest| format!("${rest}")),
+                ..found
+            })
+            .collect()),
+    }
 }
 
 /// Reads the text of a `jsonb` value. What is nested deeper than any rule is read as `null`.
