@@ -10,6 +10,7 @@ import citus
 import guards
 import move
 import promises
+import syncs
 from shop import COORDINATOR, NODES, Server, layer, literal, same
 
 AT = "'2025-06-15 00:00+00'"
@@ -143,6 +144,8 @@ def main():
     guards.check(coordinator, nodes)
     step("a move with a writer")
     move.check(coordinator, nodes)
+    step("one audience")
+    syncs.check(coordinator, nodes)
     step("Citus's SQL")
     citus.check(coordinator)
     same("the cluster in the end", coordinator.ask("SELECT * FROM cohort_cluster_check(true);"), "")

@@ -1,7 +1,7 @@
 """What would go wrong without an error, and the guard: each is seen to hold."""
 
 from promises import customer_of
-from shop import literal, same
+from shop import Server, layer, literal, same
 
 
 def addresses(coordinator, order):
@@ -84,10 +84,8 @@ def beginnings(coordinator, nodes):
     twice = [nodes[0].address(), nodes[0].address()]
     coordinator.refused("55000", f"SELECT cohort_cluster_init('plproxy', {literal(twice)});")
     coordinator.ask("CREATE DATABASE other;")
-    from shop import Server, layer
-
     other = Server(coordinator.name, database="other").make()
-    other.refused("3F000" if False else "42P06" if False else "42P15", "CREATE EXTENSION kursaha_cohort_cluster SCHEMA public;")
+    other.refused("42P15", "CREATE EXTENSION kursaha_cohort_cluster SCHEMA public;")
     layer(other)
     other.refused("55000", f"SELECT cohort_cluster_init('plproxy', {literal(twice)});")
     other.refused("22023", "SELECT cohort_cluster_init('plproxy', '[{\"host\": \"x\", \"password\": \"y\"}]');")

@@ -1,6 +1,8 @@
 """The table of what holds in docs/CLUSTER.md, line by line."""
 
-from shop import NODES, Server, literal, pg, same
+import subprocess
+
+from shop import Server, literal, same
 
 
 def customer_of(coordinator, node):
@@ -55,15 +57,14 @@ def a_node_down(coordinator, nodes):
     for customer in customers:
         coordinator.ask(f"SELECT cohort_track('{customer}', 'up');")
     coordinator.ask("SELECT cohort_create('up', '{\"did\": \"up\"}'); SELECT * FROM cohort_refresh('up');")
-    pg_stop = ["-D", f"{nodes[1].env['PGHOST']}/data", "-m", "fast", "-w", "stop"]
-    stop(pg_stop)
+    nodes[1].shut_down()
     coordinator.refused("XX000", "SELECT cohort_count('up');")
     coordinator.refused("XX000", f"SELECT cohort_track('{customers[1]}', 'up');")
     same("other customers", coordinator.ask(f"SELECT cohort_contains('up', '{customers[0]}'), cohort_track('{customers[2]}', 'up') > 0;"), "t|t")
     same("the status", coordinator.ask("SELECT string_agg(reachable::text, ',' ORDER BY node) FROM cohort_cluster_status;"), "true,false,true")
     same("the check", coordinator.ask("SELECT node, problem FROM cohort_cluster_check();"), "1|the node does not answer")
     coordinator.refused("XX000", "SELECT cohort_create('halfway', '{\"did\": \"up\"}');")
-    pg("restart", NODES[1])
+    nodes[1].come_back()
     # A definition that one node refuses is not there, and what it left on others is found.
     nodes[1].ask("ALTER TABLE kursaha_cohort.cohort ADD CONSTRAINT no CHECK (name <> 'halfway');")
     coordinator.refused("23514", "SELECT cohort_create('halfway', '{\"did\": \"up\"}');")
@@ -81,17 +82,6 @@ def a_node_down(coordinator, nodes):
     coordinator.ask("SELECT * FROM cohort_refresh('up');")
     same("its members", coordinator.ask("SELECT count(*) FROM cohort_members('up');"), "3")
     coordinator.ask("SELECT cohort_drop('up');")
-
-
-def stop(arguments):
-    import os
-    import subprocess
-
-    program = os.path.join(os.environ["PG_BIN"], "pg_ctl")
-    command = [program, *arguments]
-    if os.geteuid() == 0:
-        command = ["runuser", "-u", "postgres", "--", *command]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
 
 
 def privileges(coordinator, nodes):
@@ -141,8 +131,6 @@ def names(coordinator):
 
 def restored(coordinator, nodes):
     """A dump of the coordinator makes a second one."""
-    import subprocess
-
     coordinator.ask("CREATE DATABASE second;")
     dump = subprocess.run(["pg_dump"], env=coordinator.env, check=True, capture_output=True, text=True).stdout
     subprocess.run(["psql", "-qX", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null"], input=dump,

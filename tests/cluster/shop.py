@@ -60,6 +60,16 @@ class Server:
     def address(self, database="postgres"):
         return {"host": self.env["PGHOST"], "dbname": database}
 
+    def shut_down(self):
+        """Stops a private server, whose data stays."""
+        command = [os.path.join(os.environ["PG_BIN"], "pg_ctl"), "-D", f"{self.env['PGHOST']}/data", "-m", "fast", "-w", "stop"]
+        if os.geteuid() == 0:
+            command = ["runuser", "-u", "postgres", "--", *command]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+    def come_back(self):
+        pg("restart", self.name)
+
     def make(self):
         """The extension in the server's database."""
         self.ask("CREATE EXTENSION kursaha_cohort;")
