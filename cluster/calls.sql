@@ -39,6 +39,7 @@ INSERT INTO kursaha_cohort_cluster.call VALUES
     ('explain', 'all', false, 'role', '{text, timestamptz}', 'condition text, path text, customers bigint, events bigint, took interval, how text', '{s}.cohort_explain($1, $2)'),
     ('explain_rule', 'all', false, 'role', '{jsonb, timestamptz}', 'condition text, path text, customers bigint, events bigint, took interval, how text', '{s}.cohort_explain($1, $2)'),
     ('contains', 'one', false, 'role', '{text, text, timestamptz}', 'holds boolean', '{s}.cohort_contains($1, $2, $3)'),
+    ('of', 'one', false, 'role', '{text, timestamptz}', 'cohort text', '{s}.cohort_of($1, $2)'),
     ('why', 'one', false, 'role', '{text, text, timestamptz}', 'path text, condition text, holds boolean, evidence jsonb', '{s}.cohort_why($1, $2, $3)'),
     -- memberships
     ('refresh', 'all', true, 'role', '{text, timestamptz}', 'size bigint, entered bigint, exited bigint, took interval', '{s}.cohort_refresh($1, $2)'),

@@ -145,3 +145,18 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.cohort_why(text, text, timestamptz) IS 'For each condition of a cohort, whether one customer satisfies it, and by which events or values; asks that customer''s node only';
+
+CREATE FUNCTION @extschema@.cohort_of(customer_id text, as_of timestamptz DEFAULT NULL) RETURNS TABLE (cohort text)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
+AS $$
+#variable_conflict use_column
+DECLARE
+    -- A node may have others, of a call that failed half-way.
+    names CONSTANT text[] := ARRAY(SELECT d.name FROM @extschema:kursaha_cohort@.cohort_definition d);
+BEGIN
+    RETURN QUERY SELECT o.cohort FROM kursaha_cohort_cluster.node_of(
+        cohort_of.customer_id, coalesce(cohort_of.as_of, now()), nullif(names, '{}'), cohort_of.customer_id) o
+        WHERE o.cohort = ANY (names) ORDER BY o.cohort COLLATE "C";
+END
+$$;
+COMMENT ON FUNCTION @extschema@.cohort_of(text, timestamptz) IS 'Returns the names of the saved cohorts of which a customer is a member at an instant; asks only the node of that customer';

@@ -79,7 +79,7 @@ AS $$
 BEGIN
     IF (SELECT array_agg(o.lo) <> los OR array_agg(o.hi) <> his FROM kursaha_cohort.owned o) IS DISTINCT FROM false THEN
         RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('this node does not hold the customers %s alone',
+            MESSAGE = format('this node is not the one that holds the customers %s',
                              (SELECT string_agg(format('from %s to %s', e.lo, e.hi), ', ') FROM unnest(los, his) e (lo, hi))),
             DETAIL = (SELECT coalesce('It holds ' || string_agg(format('%s to %s', o.lo, o.hi), ', ' ORDER BY o.lo) || '.',
                                       'It is the node of no cluster.') FROM kursaha_cohort.owned o),

@@ -87,6 +87,7 @@ def compare(coordinator, alone):
                 asked[f"{what} of {name}, unsaved"] = sql.format(rule=literal(rule), at=AT)
     asked |= {
         "overlap": f"SELECT * FROM cohort_overlap(ARRAY['bought', 'city', 'vip'], {AT})",
+        "cohorts of a customer": f"SELECT * FROM cohort_of('c3', {AT})",
         "definitions": "SELECT name, kind, description, rule, owner, size FROM cohort_definition ORDER BY name",
         "sealing": "SELECT events > 0 FROM cohort_seal()",
         "properties": "SELECT event_type, property, types, events FROM cohort_property ORDER BY 1, 2",

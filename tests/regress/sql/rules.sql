@@ -56,6 +56,9 @@ SELECT size, entered, exited FROM cohort_refresh('one time');
 SELECT size, entered, exited, version FROM cohort_history('one time');
 SELECT customer_id, change FROM cohort_changes('one time') ORDER BY changed_at, change, customer_id COLLATE "C";
 SELECT customer_id FROM cohort_members('one time');
+-- As of an instant, which is not before the last refresh.
+SELECT size, entered, exited FROM cohort_refresh('one time', '2100-01-01 00:00+00');
+SELECT size FROM cohort_refresh('one time', '2025-01-01 00:00+00');
 SELECT cohort_import('friends', '{dan,dan,stranger}') IS NOT NULL AS saved;
 SELECT cohort_run('friends');
 SELECT cohort_contains('friends', 'dan'), cohort_contains('friends', 'stranger');

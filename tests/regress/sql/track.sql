@@ -130,3 +130,27 @@ SELECT count(*) FROM cohort_customer WHERE customer_id = 'ada';
 SELECT count(*) FROM kursaha_cohort.event_key WHERE event_key = 'ada1';
 SELECT * FROM cohort_forget(NULL);
 TRUNCATE cohort_event, cohort_customer;
+
+-- A trigger that keeps rows out hands them on: they count as stored.
+CREATE FUNCTION handed_on() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER handed_on BEFORE INSERT ON cohort_event FOR EACH ROW EXECUTE FUNCTION handed_on();
+SELECT * FROM cohort_track_batch('{"signals": [{"customerId": "eve", "eventType": "view"}]}');
+SELECT * FROM cohort_track_batch('{"signals": [{"customerId": "eve", "eventType": "view", "eventKey": "e1"}, {"customerId": "eve", "eventType": "view", "eventKey": "e1"}]}');
+SELECT count(*) FROM cohort_event WHERE customer_id = 'eve';
+DROP TRIGGER handed_on ON cohort_event;
+DROP FUNCTION handed_on;
+
+-- A database that holds some of the customers refuses the others.
+SELECT hashtext('eve'), hashtext('ada');
+SELECT kursaha_cohort.cohort_own(hashtext('eve'), hashtext('eve'));
+SELECT cohort_track('eve', 'view') > 0 AS stored;
+SELECT cohort_track('ada', 'view');
+SELECT cohort_identify('ada', '{}');
+SELECT kursaha_cohort.cohort_not_owned();
+SELECT kursaha_cohort.expect(ARRAY[hashtext('eve')], ARRAY[hashtext('eve')], NULL, NULL);
+SELECT kursaha_cohort.expect('{1}', '{2}', NULL, NULL);
+SELECT kursaha_cohort.cohort_own(2, 1);
+SELECT kursaha_cohort.cohort_own(NULL, NULL);
+SELECT cohort_track('ada', 'view') > 0 AS stored;
+SELECT kursaha_cohort.expect('{1}', '{2}', NULL, NULL);
+TRUNCATE cohort_event, cohort_customer;
