@@ -1,7 +1,7 @@
 # make help lists what there is. The work is done by scripts/, which can be called by themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help all setup build install installcheck test test-packages deb rpm fuzz crash faults bench-sync demo demo-stop screenshots check bench clean
+.PHONY: help all setup build install installcheck test test-packages deb rpm fuzz crash faults bench-sync bench-cluster demo demo-cluster demo-cluster-stop demo-stop screenshots check bench clean
 
 help: ## this list
 	@echo "kursaha_cohort: customer cohorts inside PostgreSQL"
@@ -48,8 +48,17 @@ faults: build ## syncs and whatever can go wrong, with 100 kills and 5 million m
 bench-sync: build ## what syncs cost (MEMBERS=N)
 	@python3 benches/sync.py $${MEMBERS:-500000}
 
+bench-cluster: build ## what a coordinator costs, with 3 and 9 nodes
+	@python3 benches/cluster.py
+
 demo: build ## cohorts of a real shop's customers on a private server, which is left running
 	@scripts/demo
+
+demo-cluster: build ## cohorts over a coordinator and three nodes on private servers, which are left running
+	@scripts/demo-cluster
+
+demo-cluster-stop: ## stop and remove the servers of demo-cluster
+	@scripts/demo-cluster stop
 
 demo-stop: ## stop and remove the demo's server
 	@scripts/pg stop demo

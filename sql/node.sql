@@ -58,9 +58,11 @@ COMMENT ON FUNCTION kursaha_cohort.cohort_not_owned() IS 'How many customers hav
 
 -- Definer's rights: the fingerprint says nothing but whether two databases have the same.
 CREATE FUNCTION kursaha_cohort.fingerprint(names text[]) RETURNS text
-    LANGUAGE sql STABLE PARALLEL RESTRICTED STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH RECURSIVE reached AS (
+BEGIN
+    -- PL/pgSQL keeps the plan, and each question asks for it.
+    RETURN (WITH RECURSIVE reached AS (
         SELECT c.cohort_id FROM kursaha_cohort.cohort c WHERE c.name = ANY (names)
         UNION
         SELECT r.referenced_id FROM reached JOIN kursaha_cohort.reference r USING (cohort_id)
@@ -68,7 +70,8 @@ AS $$
     SELECT encode(sha256(convert_to(coalesce(string_agg(format('%L %L', c.name, coalesce(c.rule::text, l.content::text)),
                                                         E'\n' ORDER BY c.name COLLATE "C"), ''), 'UTF8')), 'hex')
     FROM reached JOIN kursaha_cohort.cohort c USING (cohort_id)
-    LEFT JOIN kursaha_cohort.list_chunk l ON l.cohort_id = c.cohort_id AND l.from_id = '' AND c.rule IS NULL;
+    LEFT JOIN kursaha_cohort.list_chunk l ON l.cohort_id = c.cohort_id AND l.from_id = '' AND c.rule IS NULL);
+END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.fingerprint(text[]) IS 'A hash of the definitions of some cohorts and of all that these name, directly and through others: equal in two databases where the definitions are';
 
