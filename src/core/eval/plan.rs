@@ -239,6 +239,9 @@ impl SequencePlan {
             needs.events(types, None);
             step.time.needs(needs);
             needs.filter(types, &step.filter);
+            if let Some((_, among)) = &step.occurrence {
+                needs.filter(types, among);
+            }
             if !self.slots.is_empty() {
                 needs.data(types, self.slots.iter().filter_map(|slot| slot.keys.first()));
             }
@@ -278,6 +281,22 @@ pub(crate) struct StepPlan {
     pub(crate) types: Option<Vec<String>>,
     pub(crate) filter: Pred,
     pub(crate) time: TimePlan,
+    /// Which one of the customer's events it takes, and of which events.
+    pub(crate) occurrence: Option<(Occurrence, Pred)>,
+    pub(crate) within: Option<Interval>,
+    pub(crate) after: Option<Interval>,
+}
+
+impl StepPlan {
+    /// Whether the time since the previous step's event matters.
+    pub(crate) fn is_windowed(&self) -> bool {
+        self.kind == StepKind::Did && (self.within.is_some() || self.after.is_some())
+    }
+
+    fn filters(&self) -> impl Iterator<Item = &Pred> {
+        let among = self.occurrence.iter().map(|(_, among)| among);
+        [&self.filter].into_iter().chain(among).chain(self.time.filters())
+    }
 }
 
 impl<'a> Plan<'a> {
@@ -426,7 +445,7 @@ impl<'a> Plan<'a> {
         }
         self.profiles.iter().for_each(|profile| each(&profile.pred));
         for step in self.sequences.iter().flat_map(|sequence| &sequence.steps) {
-            [&step.filter].into_iter().chain(step.time.filters()).for_each(&mut *each);
+            step.filters().for_each(&mut *each);
         }
     }
 
@@ -639,6 +658,7 @@ impl<'a> Plan<'a> {
 
     fn sequence(&self, sequence: &Sequence, zone: &Rc<str>) -> SequencePlan {
         let clock = self.clock(zone);
+        let sequence = &sequence.expanded();
         let (mut slots, mut bound): (Vec<Slot>, Vec<Carried>) = (Vec::new(), Vec::new());
         let mut slot = |path: &[PathStep]| {
             let slot = Slot::new(path);
@@ -669,6 +689,11 @@ impl<'a> Plan<'a> {
                 types: step.events.named().map(<[String]>::to_vec),
                 filter: filter(step.filter.as_ref(), &clock, &mut refer),
                 time: time(step.time.as_ref(), &clock, zone),
+                occurrence: step
+                    .occurrence
+                    .map(|occurrence| (occurrence, filter(step.among.as_ref(), &clock, &mut |_| Pred::Elsewhere))),
+                within: step.within.clone(),
+                after: step.after.clone(),
             });
         }
         SequencePlan { steps, within: sequence.within.clone(), slots, bound, zone: Rc::clone(zone) }

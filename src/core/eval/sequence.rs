@@ -15,13 +15,13 @@ use super::clock::Clock;
 use super::codes::each_item;
 use super::did::groups;
 use super::limits::{Budget, Limits, Stop};
-use super::plan::{Carried, Plan, Pred, SequencePlan, Slot};
+use super::plan::{Carried, Plan, Pred, SequencePlan, Slot, StepPlan};
 use super::refer::{How, References};
 use super::rows::{Bound, Rows, ones};
 use super::source::Source;
 use super::states::{Join, Open, Reached, Room, State, Way};
 use super::time::Timed;
-use crate::rule::{Operator, StepKind};
+use crate::rule::{Occurrence, Operator, StepKind};
 use crate::segment::column::Reader;
 use crate::segment::dictionary::{Loaded, MISSING};
 use crate::segment::ids::IdReader;
@@ -42,6 +42,8 @@ pub(crate) struct Sequence<'a> {
     clock: Clock<'a>,
     /// The predicates without references that steps with references are made of.
     conditions: usize,
+    /// The steps that take one event each.
+    takes_one: Vec<(usize, Occurrence)>,
     /// By step: how its filter is answered.
     answers: Vec<StepFilter>,
     /// By step: the ways in which its filter may hold.
@@ -81,6 +83,8 @@ struct BoundGroup<'a> {
     ids: IdReader<'a>,
     /// By step: whether the group's type is the step's, and what must hold of the event.
     steps: Vec<Option<Bound<'a>>>,
+    /// The same of those steps that take one event, before it is taken.
+    among: Vec<Option<Bound<'a>>>,
     /// The predicates that trees name.
     conditions: Vec<Bound<'a>>,
     slots: Vec<Vec<SlotColumn<'a>>>,
@@ -168,11 +172,13 @@ struct History<'b> {
     all: &'b Collected,
     /// How many steps there are: conditions are marked behind them.
     steps: usize,
+    /// By step: the place of the one event that it takes, where it takes one.
+    taken: &'b [Option<u32>],
 }
 
 impl History<'_> {
     fn step(&self, event: &Event, step: usize) -> bool {
-        self.all.mark(event, step)
+        self.taken[step].is_none_or(|place| place == event.place) && self.all.mark(event, step)
     }
 
     fn condition(&self, event: &Event, condition: usize) -> bool {
@@ -483,24 +489,37 @@ impl<'a> Sequence<'a> {
                         (true, StepFilter::Refers(_)) => Some(Bound::All),
                     });
                 }
+                let candidates = |step: &StepPlan| {
+                    let (_, among) = step.occurrence.as_ref()?;
+                    let named = step.types.as_ref().is_none_or(|types| types.contains(&entry.name));
+                    let bound = || Bound::new(among, group, part.stream, &clock, references);
+                    Some(named.then(bound).transpose())
+                };
+                let among = sequence.steps.iter().filter_map(candidates).collect::<Result<_, _>>()?;
                 let conditions = leaves.iter().map(|leaf| Bound::new(leaf, group, part.stream, &clock, references));
                 let slots = sequence.slots.iter().map(|slot| slot_columns(slot, group, part.stream, budget));
                 bound_groups.push(BoundGroup {
                     times: Times::new(group, part.stream),
                     ids: IdReader::new(part.stream, &group.ids),
                     steps,
+                    among,
                     conditions: conditions.collect::<Result<_, _>>()?,
                     slots: slots.collect::<Result<_, _>>()?,
                     rows,
                 });
             }
         }
-        let event = Collected::new(sequence.steps.len() + leaves.len(), sequence.slots.len()).bytes();
+        let one =
+            |(place, step): (usize, &StepPlan)| step.occurrence.as_ref().map(|(occurrence, _)| (place, *occurrence));
+        let takes_one: Vec<(usize, Occurrence)> = sequence.steps.iter().enumerate().filter_map(one).collect();
+        let marks = sequence.steps.len() + leaves.len() + takes_one.len();
+        let event = Collected::new(marks, sequence.slots.len()).bytes();
         let most = usize::try_from(limits.memory / SHARE / event).unwrap_or(usize::MAX).clamp(LEAST, MOST);
         Ok(Self {
             plan: sequence,
             clock,
             conditions: leaves.len(),
+            takes_one,
             ways: answers.iter().map(|answer| ways(answer, &sequence.slots, &sequence.bound)).collect(),
             answers,
             groups: bound_groups,
@@ -519,7 +538,8 @@ impl<'a> Sequence<'a> {
     /// Those of the wanted customers of a chunk for whom some assignment satisfies all steps.
     pub(crate) fn chunk(&mut self, chunk: u16, wanted: &Bits) -> Result<Bits, Stop> {
         let mut bits = Bits::none();
-        let mut collected = Collected::new(self.plan.steps.len() + self.conditions, self.plan.slots.len());
+        let marks = self.plan.steps.len() + self.conditions + self.takes_one.len();
+        let mut collected = Collected::new(marks, self.plan.slots.len());
         self.timed.iter_mut().try_for_each(|timed| timed.begin(chunk, Some(wanted)))?;
         // Where the events of all would be too many, ranges of customers are taken one after the other.
         let mut first = 0;
@@ -545,7 +565,9 @@ impl<'a> Sequence<'a> {
             let mut events = std::mem::take(&mut collected.events);
             events.sort_unstable();
             for one in events.chunk_by(|left, right| left.ordinal == right.ordinal) {
-                if self.satisfied(History { events: one, all: &collected, steps: self.plan.steps.len() })? {
+                let taken = self.taken(one, &collected);
+                let steps = self.plan.steps.len();
+                if self.satisfied(History { events: one, all: &collected, steps, taken: &taken })? {
                     bits.insert(one[0].ordinal);
                 }
             }
@@ -577,11 +599,11 @@ impl<'a> Sequence<'a> {
         let some = (last - first < CHUNK_MASK || wanted.fewer_than(CHUNK as u64 / 8)).then_some(wanted);
         let (steps, conditions, most) = (self.plan.steps.len(), self.conditions, self.most);
         let of_event = usize::try_from(collected.bytes()).unwrap_or(usize::MAX);
-        let mut masks = vec![0_u128; steps + conditions];
+        let mut masks = vec![0_u128; steps + conditions + self.takes_one.len()];
         let mut found = vec![[0_u32; PACK]; self.plan.slots.len()];
         for group in &mut self.groups {
             (self.check)();
-            let BoundGroup { rows, times, ids, steps: filters, conditions: leaves, slots } = group;
+            let BoundGroup { rows, times, ids, steps: filters, among, conditions: leaves, slots } = group;
             let (values, sequence, timed) = (&mut self.values, self.plan, &mut self.timed);
             let result = rows.scan(chunk, some, None, |pack, ordinals, mut rows| {
                 for place in ones(rows) {
@@ -589,7 +611,8 @@ impl<'a> Sequence<'a> {
                         rows &= !(1 << place);
                     }
                 }
-                let (of_steps, of_leaves) = masks.split_at_mut(steps);
+                let (of_steps, others) = masks.split_at_mut(steps);
+                let (of_leaves, candidates) = others.split_at_mut(conditions);
                 let mut any = 0;
                 let mut at = None;
                 for ((mask, filter), timed) in of_steps.iter_mut().zip(filters.iter_mut()).zip(timed.iter_mut()) {
@@ -602,6 +625,10 @@ impl<'a> Sequence<'a> {
                         let held = ones(*mask).filter(|place| timed.holds(at[*place], ordinals[*place]));
                         *mask = held.fold(0, |held, place| held | 1 << place);
                     }
+                    any |= *mask;
+                }
+                for (mask, among) in candidates.iter_mut().zip(among.iter_mut()) {
+                    *mask = among.as_mut().map_or(Ok(0), |among| among.mask(pack, rows))?;
                     any |= *mask;
                 }
                 if any == 0 {
@@ -639,6 +666,24 @@ impl<'a> Sequence<'a> {
         Ok(true)
     }
 
+    /// By step: the place of the one event that it takes of a customer's, where it takes one; none if there are too few.
+    fn taken(&self, events: &[Event], all: &Collected) -> Vec<Option<u32>> {
+        let mut taken = vec![None; self.plan.steps.len()];
+        for (number, (step, occurrence)) in self.takes_one.iter().enumerate() {
+            let mark = self.plan.steps.len() + self.conditions + number;
+            let mut candidates = events.iter().filter(|event| all.mark(event, mark));
+            let nth = |number: crate::rule::Whole| usize::try_from(number.value).unwrap_or(usize::MAX) - 1;
+            let one = match *occurrence {
+                Occurrence::First => candidates.next(),
+                Occurrence::Last => candidates.next_back(),
+                Occurrence::Nth(number) => candidates.nth(nth(number)),
+                Occurrence::NthLast(number) => candidates.nth_back(nth(number)),
+            };
+            taken[*step] = Some(one.map_or(u32::MAX, |event| event.place));
+        }
+        taken
+    }
+
     /// Whether some assignment of these events, in order, satisfies all steps.
     fn satisfied(&mut self, history: History<'_>) -> Result<bool, Stop> {
         let room = Room { budget: self.values.budget, taken: 0 };
@@ -648,15 +693,26 @@ impl<'a> Sequence<'a> {
     fn reaches_the_end(&mut self, history: History<'_>, mut room: Room<'_>) -> Result<bool, Stop> {
         let steps = &self.plan.steps;
         let nothing: Rc<[u32]> = vec![0; self.plan.bound.len()].into();
-        let mut reached = Reached::new(self.only_new(0));
+        let first = steps.iter().position(|step| step.kind == StepKind::Did).unwrap_or(0);
+        let mut reached = Reached::new(self.only_new(first));
+        // Of each absence before the first step: when its latest event was so far.
+        let mut present: Vec<Option<i64>> = vec![None; first];
         for (place, event) in history.events.iter().enumerate() {
-            if history.step(event, 0) && self.holds(0, history, event, &nothing)? {
+            if history.step(event, first)
+                && self.led_by_none(&present, event.at)
+                && self.holds(first, history, event, &nothing)?
+            {
                 let deadline = self.plan.within.as_ref().map_or(i64::MAX, |within| self.clock.after(event.at, within));
-                reached.add(place, self.keep(0, history, event, &nothing), deadline, &mut room)?;
+                reached.add(place, self.keep(first, history, event, &nothing), deadline, &mut room)?;
+            }
+            for (absent, latest) in present.iter_mut().enumerate() {
+                if history.step(event, absent) {
+                    *latest = Some(event.at);
+                }
             }
         }
         let mut states = reached.states;
-        let mut step = 1;
+        let mut step = first + 1;
         while step < steps.len() && !states.is_empty() {
             (self.check)();
             let absent = step;
@@ -666,7 +722,9 @@ impl<'a> Sequence<'a> {
             if step == steps.len() {
                 return self.followed_by_none(history, &states, absent..step, &mut room);
             }
-            states = if self.alone(absent..=step) {
+            states = if steps[step].is_windowed() {
+                self.next_in_time(history, &states, absent..step, step, &mut room)?
+            } else if self.alone(absent..=step) {
                 self.next_in_order(history, &states, absent..step, step, &mut room)?
             } else {
                 self.next(history, &states, absent..step, step, &mut room)?
@@ -679,7 +737,64 @@ impl<'a> Sequence<'a> {
     /// Whether, of the states behind a step that carry the same, one counts only if none before it has as late a deadline:
     /// what comes after the later one also comes after the earlier, and nothing must be absent between.
     fn only_new(&self, step: usize) -> bool {
-        self.plan.steps.get(step + 1).is_none_or(|next| next.kind != StepKind::DidNot)
+        self.plan.steps.get(step + 1).is_none_or(|next| next.kind != StepKind::DidNot && !next.is_windowed())
+    }
+
+    /// Whether none of the events that must not come before the first step's has come too close, given the latest of each.
+    fn led_by_none(&self, present: &[Option<i64>], at: i64) -> bool {
+        present.iter().zip(&self.plan.steps).all(|(latest, step)| {
+            latest
+                .is_none_or(|latest| step.within.as_ref().is_some_and(|within| latest < self.clock.before(at, within)))
+        })
+    }
+
+    /// The states after a step that asks the time since the event of the step before: each state has a window of its own.
+    fn next_in_time(
+        &mut self,
+        history: History<'_>,
+        states: &[State],
+        absent: Range<usize>,
+        step: usize,
+        room: &mut Room<'_>,
+    ) -> Result<Vec<State>, Stop> {
+        let mut next = Reached::new(self.only_new(step));
+        let carries = self.plan.bound.iter().any(|bound| bound.step < step && bound.until > step);
+        let plan = &self.plan.steps[step];
+        let mut states = states.iter().peekable();
+        // With the first and the last instant of what may follow.
+        let mut open: Vec<(&State, i64, i64)> = Vec::new();
+        let mut asked = 0;
+        for (place, event) in history.events.iter().enumerate() {
+            if history.step(event, step) {
+                open.retain(|(_, _, last)| *last >= event.at);
+                for (state, first, _) in &open {
+                    self.pause(&mut asked);
+                    if *first <= event.at && self.holds(step, history, event, &state.kept)? {
+                        next.add(place, self.keep(step, history, event, &state.kept), state.deadline, room)?;
+                        // All others lead to the same.
+                        if !carries && state.deadline == i64::MAX {
+                            break;
+                        }
+                    }
+                }
+            }
+            for absent_step in absent.clone().filter(|absent| history.step(event, *absent)) {
+                let mut left = Vec::with_capacity(open.len());
+                for entry in open.drain(..) {
+                    self.pause(&mut asked);
+                    if !self.holds(absent_step, history, event, &entry.0.kept)? {
+                        left.push(entry);
+                    }
+                }
+                open = left;
+            }
+            while let Some(state) = states.next_if(|state| state.place == place) {
+                let first = plan.after.as_ref().map_or(i64::MIN, |after| self.clock.after(event.at, after));
+                let last = plan.within.as_ref().map_or(i64::MAX, |within| self.clock.after(event.at, within));
+                open.push((state, first, last.min(state.deadline)));
+            }
+        }
+        Ok(next.states)
     }
 
     /// Whether steps can be decided without looking at bound events, which none behind them asks about either.
@@ -859,9 +974,13 @@ impl<'a> Sequence<'a> {
         let mut asked = 0;
         for State { place, kept, .. } in states {
             let from = history.events[*place].at;
-            let until = self.plan.within.as_ref().map_or(i64::MAX, |within| self.clock.after(from, within));
+            let bound = |within: &Option<_>| within.as_ref().map_or(i64::MAX, |within| self.clock.after(from, within));
+            let of_all = bound(&self.plan.within);
+            let limits: Vec<i64> =
+                absent.clone().map(|step| bound(&self.plan.steps[step].within).min(of_all)).collect();
             let mut present = false;
             for (step, (number, way)) in absent.clone().flat_map(|step| ways(step).map(move |way| (step, way))) {
+                let until = limits[step - absent.start];
                 let mut keys = vec![(step, number, None)];
                 if !way.joins.is_empty() {
                     let tokens = self.values.joint(&way.joins, Side::Other, |join| kept[join.other])?;

@@ -95,7 +95,7 @@ pub(super) fn matching(did: &Did, cx: &Context, clock: &Clock) -> Scan {
 }
 
 /// A statement that has each customer's one event, and what must still hold of its place.
-fn taken(candidates: &Scan, occurrence: Occurrence) -> (String, Option<String>) {
+pub(super) fn taken(candidates: &Scan, occurrence: Occurrence) -> (String, Option<String>) {
     let (descending, number) = match occurrence {
         Occurrence::First => ("", None),
         Occurrence::Last => (" DESC", None),

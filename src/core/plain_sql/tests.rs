@@ -87,6 +87,16 @@ fn the_examples_of_the_rule_language() {
 }
 
 #[test]
+fn steps_with_options() {
+    golden!("steps", "timestamptz '2026-11-01 00:00:00+00'", {"sequence": [
+        {"did_not": "login", "within": "30 days"},
+        {"did": "login", "occurrence": {"nth": 2}, "among": {"property": "web", "operator": "exists"}},
+        {"did": "cart", "times": 2, "after": "1 hour", "within": "2 days"},
+        {"did_not": "refund", "within": "7 days"},
+    ], "within": "1 month"});
+}
+
+#[test]
 fn properties_against_one_another() {
     golden!("refs", "timestamptz '2026-11-01 00:00:00+00'", {"or": [
         {"did": "order", "where": [

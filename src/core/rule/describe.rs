@@ -191,7 +191,7 @@ impl Line {
     }
 
     fn step(&mut self, step: &Step) {
-        let Step { kind, events, filter, name, time } = step;
+        let Step { kind, events, filter, name, time, occurrence, among, within, after, times } = step;
         if *kind == StepKind::DidNot {
             self.push("no ");
         }
@@ -200,8 +200,23 @@ impl Line {
             self.push(" as ");
             self.push(name);
         }
+        self.occurrence(occurrence.as_ref(), among.as_ref());
         self.filter(filter.as_ref());
         self.time(time.as_ref());
+        if let Some(times) = times {
+            self.push(", ");
+            self.push(&times.value.to_string());
+            self.push(" times");
+        }
+        for (word, interval) in [(", at least ", after), (", within ", within)] {
+            if let Some(interval) = interval {
+                self.push(word);
+                self.push(&interval.text);
+            }
+        }
+        if after.is_some() {
+            self.push(" later");
+        }
     }
 
     fn events(&mut self, events: &EventTypes) {

@@ -734,6 +734,32 @@ pub struct Step {
     pub name: Option<String>,
     /// Which events it may take, by `occurred_at`; on `did` steps only.
     pub time: Option<Times>,
+    /// Only one of the customer's events of these types may be taken; on `did` steps only.
+    pub occurrence: Option<Occurrence>,
+    /// The events of which `occurrence` takes one.
+    pub among: Option<Where>,
+    /// Of a `did` step the most time since the previous one's event; of a `did_not` how far it looks.
+    pub within: Option<Interval>,
+    /// The least time since the previous `did` step's event.
+    pub after: Option<Interval>,
+    /// How often the step stands in a row; on `did` steps only.
+    pub times: Option<Whole>,
+}
+
+impl Sequence {
+    /// The same with each step that has `times` written as often: `within` and `after` are the first one's.
+    #[must_use]
+    pub fn expanded(&self) -> Self {
+        let mut steps = Vec::new();
+        for step in &self.steps {
+            let times = step.times.map_or(1, |times| times.value);
+            let first = Step { times: None, ..step.clone() };
+            let more = Step { within: None, after: None, ..first.clone() };
+            steps.push(first);
+            steps.extend((1..times).map(|_| more.clone()));
+        }
+        Self { steps, within: self.within.clone() }
+    }
 }
 
 /// Whether a step demands an event or its absence.

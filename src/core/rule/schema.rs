@@ -11,7 +11,7 @@ use crate::time::Interval;
 const BEYOND: &str = "A rule that this schema accepts can still be refused: for a regular expression that is not \
      valid or too large; bounds of a between in the wrong order; dates of a between in the wrong order; intervals of \
      a between_ago of which the first is not the longer; an interval above 1000 years; percentages in the wrong order; hours that are alike; a count of 0 beside per; a number whose exponent is \
-     beyond 5000 or that is finer than numeric holds; a step name that comes twice; a ref to no earlier step; more than \
+     beyond 5000 or that is finer than numeric holds; a step name that comes twice; a ref to no earlier step; a within or after of the first did step, or an after that is longer than within; a within of a did_not between two steps; more than \
      32 nested conditions and predicates; more than 1000 conditions, predicates and steps; more than 1 MiB of text; \
      an unknown cohort.";
 
@@ -68,8 +68,7 @@ pub fn json_schema(zone_names: &[String]) -> Value {
             ]},
             "steps": {
                 "type": "array", "minItems": 1, "maxItems": MAX_LIST,
-                "prefixItems": [first_step()],
-                "items": {"oneOf": later_steps()},
+                "items": {"oneOf": steps()}, "contains": {"required": ["did"]},
             },
             "scalar": {"type": ["string", "number", "boolean"]},
             "scalars": list(&reference("scalar")),
@@ -423,25 +422,21 @@ fn step_name() -> Value {
     json!({"type": "string", "pattern": format!("^(?!(?:{})$)[^.]+$", Referred::RESERVED.join("|"))})
 }
 
-/// The first step cannot refer to an earlier one.
-fn first_step() -> Value {
-    let properties = json!({
-        "did": reference("events"), "where": reference("where"), "as": step_name(), "time": reference("time"),
-    });
-    object(&["did"], &properties)
-}
-
-fn later_steps() -> Vec<Value> {
-    vec![
-        object(
-            &["did"],
-            &json!({
-                "did": reference("events"), "where": reference("stepWhere"), "as": step_name(),
-                "time": reference("time"),
-            }),
-        ),
-        object(&["did_not"], &json!({"did_not": reference("events"), "where": reference("stepWhere")})),
-    ]
+/// The steps of a sequence, wherever they stand.
+fn steps() -> [Value; 2] {
+    let interval = reference("interval");
+    let mut did = object(
+        &["did"],
+        &json!({
+            "did": reference("events"), "where": reference("stepWhere"), "as": step_name(), "time": reference("time"),
+            "occurrence": occurrence(), "among": reference("where"), "within": interval, "after": interval,
+            "times": {"type": "integer", "minimum": 2, "maximum": 100},
+        }),
+    );
+    did["dependentRequired"] = json!({"among": ["occurrence"]});
+    did["not"] = json!({"required": ["times"], "anyOf": [{"required": ["as"]}, {"required": ["occurrence"]}]});
+    let absence = json!({"did_not": reference("events"), "where": reference("stepWhere"), "within": interval});
+    [did, object(&["did_not"], &absence)]
 }
 
 /// Whole numbers with units, each unit at most once, and not all of them zero.

@@ -169,7 +169,7 @@ fn sequence(from: &Sequence) -> Map<String, Value> {
 }
 
 fn step(from: &Step) -> Value {
-    let Step { kind, events, filter, name, time } = from;
+    let Step { kind, events, filter, name, time, occurrence, among, within, after, times: number } = from;
     let word = match kind {
         StepKind::Did => "did",
         StepKind::DidNot => "did_not",
@@ -183,6 +183,20 @@ fn step(from: &Step) -> Value {
     }
     if let Some(time) = time {
         object.insert("time".into(), times(time));
+    }
+    if let Some(occurrence) = occurrence {
+        object.insert("occurrence".into(), of_occurrence(occurrence));
+    }
+    if let Some(among) = among {
+        object.insert("among".into(), where_(among));
+    }
+    for (key, interval) in [("within", within), ("after", after)] {
+        if let Some(interval) = interval {
+            object.insert(key.into(), json!(interval.text));
+        }
+    }
+    if let Some(number) = number {
+        object.insert("times".into(), whole(number));
     }
     Value::Object(object)
 }

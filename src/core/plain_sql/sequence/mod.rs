@@ -9,10 +9,11 @@ mod legs;
 
 use super::clock::Clock;
 use super::predicate::hashable;
-use super::scan::{Scan, beside, existing, exists, filter, only, types};
+use super::scan::{Scan, beside, existing, exists, filter, only, taken, types};
 use super::time::{Timing, timing};
 use super::{Context, HELPERS, quote};
 use crate::rule::{Reference, Referred, Sequence, Step, StepKind, Where};
+use crate::time::Interval;
 use legs::{Carried, Leg, carried, collect, first_key, legs};
 
 /// The statements of one sequence.
@@ -34,6 +35,7 @@ struct Writer<'a> {
 
 /// The statements; the states are to be called `prefix_1`, `prefix_2`, ….
 pub(super) fn statements(sequence: &Sequence, cx: &Context, clock: &Clock, prefix: &str, trace: bool) -> Statements {
+    let sequence = &sequence.expanded();
     let writer = Writer { cx, clock, sequence, carried: carried(sequence), trace };
     let (legs, trailing) = legs(sequence);
     let mut steps: Vec<(String, String)> = Vec::new();
@@ -51,12 +53,36 @@ pub(super) fn statements(sequence: &Sequence, cx: &Context, clock: &Clock, prefi
     if !trailing.is_empty() {
         let limit = sequence.within.as_ref().map(|_| "n.occurred_at <= s.until".to_owned());
         satisfied.push_str("\nWHERE ");
-        satisfied.push_str(&writer.absence(&trailing, limit));
+        let behind = Absence { of: "s", sign: ">", limit };
+        satisfied.push_str(&writer.absence(&trailing, &behind));
     }
     Statements { steps, satisfied }
 }
 
+/// Where events must not be.
+struct Absence {
+    /// The event before or behind which they would stand.
+    of: &'static str,
+    sign: &'static str,
+    limit: Option<String>,
+}
+
 impl Writer<'_> {
+    /// The events that a `did` step may take, called `e`: what stands in `FROM`, and what must hold.
+    fn source(&self, step: &Step) -> Scan {
+        let table = format!("{}.cohort_event e", self.cx.schema);
+        let mut scan = Scan { from: vec![table], conditions: existing(&step.events, "e", self.cx) };
+        let Some(occurrence) = step.occurrence else { return scan };
+        scan.conditions.extend(filter(step.among.as_ref(), "e", self.clock, &beside("e", self.cx)));
+        let (one, place) = taken(&scan, occurrence);
+        Scan { from: vec![format!("(\n{}\n) e", quote::indent(&one))], conditions: place.into_iter().collect() }
+    }
+
+    /// An instant moved by an interval.
+    fn moved(&self, function: &str, time: &str, interval: &Interval) -> String {
+        format!("{HELPERS}.{function}({time}, {}, {})", quote::interval(interval), self.clock.zone)
+    }
+
     /// The column that holds what a reference begins with.
     fn bound(&self, reference: &Reference) -> String {
         let (Referred::Step(step), key) = (&reference.of, first_key(reference)) else {
@@ -90,7 +116,7 @@ impl Writer<'_> {
     /// `time + within`.
     fn within(&self, time: &str) -> Option<String> {
         let interval = self.sequence.within.as_ref()?;
-        Some(format!("{HELPERS}.time_add({time}, {}, {})", quote::interval(interval), self.clock.zone))
+        Some(self.moved("time_add", time, interval))
     }
 
     /// Properties that this step's event binds: expression and column.
@@ -125,10 +151,12 @@ impl Writer<'_> {
         if self.trace {
             columns.push("jsonb_build_array(e.event_id) AS event_ids".to_owned());
         }
-        let mut conditions = existing(&leg.did.events, "e", self.cx);
-        conditions.extend(self.filter(leg.did, "e"));
-        let mut scan = Scan { from: vec![format!("{}.cohort_event e", self.cx.schema)], conditions };
+        let mut scan = self.source(leg.did);
+        scan.conditions.extend(self.filter(leg.did, "e"));
         self.timing(leg.did).add_to(&mut scan);
+        if !leg.absent.is_empty() {
+            scan.conditions.push(self.absence(&leg.absent, &Absence { of: "e", sign: "<", limit: None }));
+        }
         scan.select(&select(&columns))
     }
 
@@ -145,9 +173,14 @@ impl Writer<'_> {
             key.push(value);
         }
         columns.extend(self.until(last, "e"));
-        let mut conditions = existing(&leg.did.events, "e", self.cx);
+        let Scan { from, mut conditions } = self.source(leg.did);
         if deadline {
             conditions.push("e.occurred_at <= s.deadline".to_owned());
+        }
+        for (sign, interval) in [(">=", &leg.did.after), ("<=", &leg.did.within)] {
+            let bound =
+                |interval| format!("e.occurred_at {sign} {}", self.moved("time_add", "s.occurred_at", interval));
+            conditions.extend(interval.as_ref().map(bound));
         }
         let timing = self.timing(leg.did);
         let anchors = timing.from.iter().map(|anchor| format!(",\n  {anchor}")).collect::<Vec<_>>().concat();
@@ -155,7 +188,7 @@ impl Writer<'_> {
         conditions.extend(self.filter(leg.did, "e"));
         if !leg.absent.is_empty() {
             let before = "(n.occurred_at, n.event_id) < (e.occurred_at, e.event_id)".to_owned();
-            conditions.push(self.absence(&leg.absent, Some(before)));
+            conditions.push(self.absence(&leg.absent, &Absence { of: "s", sign: ">", limit: Some(before) }));
         }
         let (start, end) = if self.trace {
             // One assignment is enough: of those that lead to the same state, one with the latest deadline.
@@ -172,22 +205,23 @@ impl Writer<'_> {
         } else {
             (format!("SELECT DISTINCT {}", select(&columns)), String::new())
         };
+        let wheres = if conditions.is_empty() { String::new() } else { format!("\n{}", quote::wheres(&conditions)) };
         format!(
-            "{start}\nFROM {previous} s\nJOIN {}.cohort_event e ON e.customer_id = s.customer_id\n  \
-             AND (e.occurred_at, e.event_id) > (s.occurred_at, s.event_id){anchors}\n{}{end}",
-            self.cx.schema,
-            quote::wheres(&conditions)
+            "{start}\nFROM {previous} s\nJOIN {} ON e.customer_id = s.customer_id\n  \
+             AND (e.occurred_at, e.event_id) > (s.occurred_at, s.event_id){anchors}{wheres}{end}",
+            from.concat()
         )
     }
 
-    /// Whether the leg can be decided without looking at bound events: nothing in it refers to one, and no later step
-    /// refers to one that came before it.
+    /// Whether the leg can be decided without looking at bound events: nothing in it refers to one or to the time of the
+    /// one before, and no later step refers to one that came before it.
     fn alone(&self, leg: &Leg) -> bool {
         let mut references = Vec::new();
         for step in leg.absent.iter().chain([&leg.did]) {
             collect(step.filter.as_ref().map_or(&[], Where::predicates), &mut references);
         }
-        references.is_empty() && self.keeps(leg).is_empty()
+        let windowed = leg.did.within.is_some() || leg.did.after.is_some();
+        references.is_empty() && self.keeps(leg).is_empty() && !windowed
     }
 
     /// The same as [`Writer::next`] in one pass over a customer's rows in order. A join would compare every state with
@@ -210,9 +244,8 @@ impl Writer<'_> {
         let states = row("s", "3 AS role", "s.deadline", &|(_, name)| format!("NULL::jsonb AS {name}"));
         let mut rows = vec![format!("SELECT {states}\nFROM {previous} s")];
         let candidates = row("e", "1", "NULL", &|(value, _)| value.clone());
-        let mut conditions = existing(&leg.did.events, "e", self.cx);
-        conditions.extend(self.filter(leg.did, "e"));
-        let mut scan = Scan { from: vec![format!("{table} e")], conditions };
+        let mut scan = self.source(leg.did);
+        scan.conditions.extend(self.filter(leg.did, "e"));
         self.timing(leg.did).add_to(&mut scan);
         rows.push(scan.select(&candidates));
         for step in &leg.absent {
@@ -254,23 +287,33 @@ impl Writer<'_> {
         )
     }
 
-    /// No event of these steps, called `n`, after the state's and within the limit.
-    fn absence(&self, steps: &[&Step], limit: Option<String>) -> String {
-        let mut conditions = vec!["n.customer_id = s.customer_id".to_owned()];
+    /// No event of these steps, called `n`, before or behind an event and within the limit.
+    fn absence(&self, steps: &[&Step], at: &Absence) -> String {
+        let Absence { of, sign, limit } = at;
+        let mut conditions = vec![format!("n.customer_id = {of}.customer_id")];
         conditions.extend(only("n", self.cx));
         conditions.push(exists("n", self.cx));
-        conditions.push("(n.occurred_at, n.event_id) > (s.occurred_at, s.event_id)".to_owned());
-        conditions.extend(limit);
+        conditions.push(format!("(n.occurred_at, n.event_id) {sign} ({of}.occurred_at, {of}.event_id)"));
+        conditions.extend(limit.clone());
+        let of_step = |step: &Step| {
+            let mut one: Vec<String> = types(&step.events, "n").into_iter().collect();
+            one.extend(step.within.as_ref().map(|within| match *sign {
+                "<" => {
+                    format!("n.occurred_at >= {}", self.moved("time_subtract", &format!("{of}.occurred_at"), within))
+                }
+                _ => format!("n.occurred_at <= {}", self.moved("time_add", &format!("{of}.occurred_at"), within)),
+            }));
+            one.extend(self.filter(step, "n"));
+            one
+        };
         if let [step] = steps {
-            conditions.extend(types(&step.events, "n"));
-            conditions.extend(self.filter(step, "n"));
+            conditions.extend(of_step(step));
         } else {
             // One search for all of them: the planner takes minutes over hundreds of NOT EXISTS.
             let either: Vec<String> = steps
                 .iter()
                 .map(|step| {
-                    let mut one: Vec<String> = types(&step.events, "n").into_iter().collect();
-                    one.extend(self.filter(step, "n"));
+                    let one = of_step(step);
                     if one.is_empty() { "true".to_owned() } else { quote::group("AND", &one) }
                 })
                 .collect();

@@ -307,8 +307,10 @@ impl Random {
     fn sequence(&mut self) -> Map<String, Value> {
         let mut names: Vec<String> = Vec::new();
         let mut steps = Vec::new();
-        for index in 0..=self.below(4) {
-            let did = index == 0 || !self.chance(3);
+        let leading = self.below(6).saturating_sub(4);
+        let last = leading + self.below(4);
+        for index in 0..=last {
+            let did = index == leading || index > leading && !self.chance(3);
             let mut step = Map::from_iter([((if did { "did" } else { "did_not" }).to_owned(), self.events())]);
             if self.chance(2) {
                 step.insert("where".into(), self.filter(&names));
@@ -316,7 +318,21 @@ impl Random {
             if did && self.chance(4) {
                 step.insert("time".into(), self.times());
             }
-            if did && self.chance(2) {
+            if did && self.chance(5) {
+                step.insert("times".into(), self.whole(2));
+            } else if did && self.chance(4) {
+                step.insert("occurrence".into(), self.occurrence());
+                if self.chance(2) {
+                    step.insert("among".into(), self.filter(&[]));
+                }
+            }
+            if did && index > leading && self.chance(3) {
+                step.insert("within".into(), json!("2 months"));
+                step.insert("after".into(), json!(self.pick(&["60 days", "1 second", "2 mon"])));
+            } else if !did && (index < leading || index == last) && self.chance(2) {
+                step.insert("within".into(), self.interval());
+            }
+            if did && !step.contains_key("times") && !step.contains_key("occurrence") && self.chance(2) {
                 let name = format!("{}{index}", self.pick(&["c", "step ", "é["]));
                 step.insert("as".into(), json!(name));
                 names.push(name);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::IanaZones;
 
 /// Parts of the problems that a schema cannot find, as its `$comment` lists them.
-const BEYOND: [&str; 14] = [
+const BEYOND: [&str; 17] = [
     "is not valid: ",                      // patterns
     "the first bound is above the second", // between
     "nothing lies between",                // between dates, hours
@@ -20,6 +20,9 @@ const BEYOND: [&str; 14] = [
     "too large or too fine",               // numbers
     "another step is named",               // as
     "no earlier step is named",            // ref
+    "step has none before it",             // within, after
+    "is longer than \"within\"",           // after
+    "takes no within",                     // did_not between two steps
     "nested too deep",                     // depth
     "conditions, predicates and steps",    // totals
     "the patterns of the rule take more",  //

@@ -93,7 +93,7 @@ fn sequences_have_steps() {
     refused(r#"{"sequence": {"did": "a"}}"#, &[("$.sequence", "found an object")]);
     refused(&with("5"), &[("$.sequence[0]", "found a number")]);
     refused(&with("{}"), &[("$.sequence[0]", "missing")]);
-    refused(&with(r#"{"did_not": "a"}"#), &[("$.sequence[0]", "the first step is a \"did_not\"")]);
+    refused(&with(r#"{"did_not": "a"}"#), &[("$.sequence", "no step is a \"did\"")]);
     refused(&with(r#"{"did": "a", "did_not": "b"}"#), &[("$.sequence[0]", "exclude each other")]);
     refused(&with(r#"{"did": "a"}, {"did_not": "b", "as": "x"}"#), &[("$.sequence[1].as", "unknown key")]);
     valid(&with(r#"{"did": "a"}, {"did": "b", "time": {"this": "day"}}"#));
@@ -110,7 +110,7 @@ fn sequences_have_steps() {
     refused(&with(r#"{"did": "a", "as": 5}"#), &[("$.sequence[0].as", "found a number")]);
     refused(&with(r#"{"did": "a", "as": "x"}, {"did": "b", "as": "x"}"#), &[("$.sequence[1].as", "another step")]);
     refused(r#"{"sequence": [{"did": "a"}], "within": "soon"}"#, &[("$.within", "not an interval")]);
-    refused(r#"{"sequence": [{"did": "a", "within": "1 day"}]}"#, &[("$.sequence[0].within", "unknown key")]);
+    refused(r#"{"sequence": [{"did": "a", "within": "1 day"}]}"#, &[("$.sequence[0].within", "none before it")]);
     // Names are those of one sequence.
     valid(r#"{"and": [{"sequence": [{"did": "a", "as": "x"}]}, {"sequence": [{"did": "a", "as": "x"}]}]}"#);
 }
@@ -211,5 +211,48 @@ fn references_name_what_is_at_hand() {
     assert_eq!(
         problems(&event(r#"{"property": "p", "operator": "eq", "ref": "Event.q"}"#))[0].hint.as_deref(),
         Some("Did you mean \"event\"?")
+    );
+}
+
+#[test]
+fn steps_have_options_of_their_own() {
+    let with = |steps: &str| format!(r#"{{"sequence": [{steps}], "within": "1 year"}}"#);
+    let among = r#""among": [{"property": "p", "operator": "eq", "ref": "profile.p"}]"#;
+    for step in [
+        r#"{"did": "b", "within": "1 month", "after": "30 days"}"#,
+        r#"{"did": "b", "after": "1 s", "times": 2}"#,
+        r#"{"did": "b", "times": 100.0, "time": {"this": "day"}, "within": "1 day"}"#,
+        r#"{"did": "b", "occurrence": {"nth": -2}, "as": "x", "time": {"this": "day"}}"#,
+        &format!(r#"{{"did": "b", "occurrence": "first", {among}}}"#),
+        r#"{"did_not": "b", "within": "1 day"}"#,
+    ] {
+        valid(&with(&format!(r#"{{"did": "a"}}, {step}"#)));
+    }
+    valid(&with(
+        r#"{"did_not": "a"}, {"did_not": "a", "within": "1 day"}, {"did": "a", "times": 3}, {"did_not": "a"}"#,
+    ));
+    let second = |step: &str, place: &str, fragment: &str| {
+        let steps = with(&format!(r#"{{"did": "a"}}, {step}, {{"did": "c"}}"#));
+        refused(&steps, &[(&format!("$.sequence[1]{place}"), fragment)]);
+    };
+    second(r#"{"did": "b", "times": 1}"#, ".times", "1 is not a number of times");
+    second(r#"{"did": "b", "times": 101}"#, ".times", "101 is not a number of times");
+    second(r#"{"did": "b", "times": 2.5}"#, ".times", "not a whole number");
+    second(r#"{"did": "b", "times": 2, "as": "x"}"#, "", "cannot be combined with \"as\"");
+    second(r#"{"did": "b", "times": 2, "occurrence": "last"}"#, "", "cannot be combined with \"occurrence\"");
+    second(&format!(r#"{{"did": "b", {among}}}"#), "", "\"among\" goes with \"occurrence\"");
+    second(r#"{"did": "b", "within": "29 days", "after": "1 month"}"#, "", "\"after\" is longer than \"within\"");
+    second(r#"{"did": "b", "within": "soon"}"#, ".within", "not an interval");
+    second(r#"{"did_not": "b", "within": "1 day"}"#, ".within", "takes no within");
+    second(r#"{"did_not": "b", "after": "1 day"}"#, ".after", "unknown key");
+    second(r#"{"did_not": "b", "times": 2}"#, ".times", "unknown key");
+    refused(
+        &with(r#"{"did_not": "b"}, {"did": "a", "within": "2 days", "after": "1 day"}"#),
+        &[("$.sequence[1].after", "none before it"), ("$.sequence[1].within", "none before it")],
+    );
+    assert_eq!(
+        problems(&with(r#"{"did": "a"}, {"did": "b", "time": 2}"#)).len(),
+        1,
+        "a key that is known is looked at"
     );
 }
