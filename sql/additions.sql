@@ -238,9 +238,9 @@ BEGIN
     END IF;
     -- Expressions of whoever owns the table would run with the rights of the extension's owner.
     IF added AND (SELECT c.relowner FROM pg_class c WHERE c.oid = own.relation) <> (SELECT e.extowner FROM pg_extension e WHERE e.extname = 'kursaha_cohort') THEN
-        RAISE WARNING USING MESSAGE = format('what was added to %s is not in dumps', own.name),
+        RAISE WARNING USING MESSAGE = format('additions to %s are not included in dumps', own.name),
             DETAIL = 'The table does not belong to the owner of the extension.',
-            HINT = format('Make the additions by hand between CREATE EXTENSION and the rows, or: ALTER TABLE %s OWNER TO %s;', own.relation::regclass,
+            HINT = format('Create the additions manually between CREATE EXTENSION and loading the rows, or: ALTER TABLE %s OWNER TO %s;', own.relation::regclass,
                           (SELECT e.extowner::regrole FROM pg_extension e WHERE e.extname = 'kursaha_cohort'));
         RETURN;
     END IF;
@@ -262,8 +262,8 @@ BEGIN
             PERFORM kursaha_cohort.let_sequences_go(format('kursaha_cohort.%I', kind || '_additions')::regclass);
         END IF;
     EXCEPTION WHEN OTHERS THEN
-        RAISE WARNING USING ERRCODE = SQLSTATE, MESSAGE = format('what was added to %s is not in dumps: %s', own.name, SQLERRM),
-            HINT = 'Make the additions by hand between CREATE EXTENSION and the rows.';
+        RAISE WARNING USING ERRCODE = SQLSTATE, MESSAGE = format('additions to %s are not included in dumps: %s', own.name, SQLERRM),
+            HINT = 'Create the additions manually between CREATE EXTENSION and loading the rows.';
     END;
 END
 $$;

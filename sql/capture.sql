@@ -195,7 +195,7 @@ BEGIN
     IF named = '' OR NOT (on_insert OR on_update OR on_delete) OR array_position(update_columns, NULL) IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('invalid "on": "%s"', coalesce("on", 'NULL')),
-            HINT = 'It is a list of insert, update, update of COLUMN, ... and delete, for example ''insert, update of status''.';
+            HINT = 'Pass a list of insert, update, update of COLUMN, ... and delete, for example ''insert, update of status''.';
     END IF;
 END
 $$;
@@ -212,7 +212,7 @@ BEGIN
                           AND d.refclassid = 'pg_extension'::regclass AND x.extname = 'kursaha_cohort')) THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('%s cannot be captured', source),
-            HINT = 'A source is a table of the application: no view, foreign table, temporary table, system catalog or table of this extension.';
+            HINT = 'The source must be a table of the application, not a view, foreign table, temporary table, system catalog or table of this extension.';
     END IF;
 END
 $$;
@@ -248,8 +248,8 @@ BEGIN
             )
             SELECT FROM base WHERE type IN ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype)) THEN
             RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-                MESSAGE = format('invalid occurred_at_column: "%s" is not a time', given),
-                HINT = 'Its type is timestamptz, or timestamp or date, which are read in the time zone given as timezone.';
+                MESSAGE = format('invalid occurred_at_column: column "%s" is not a time', given),
+                HINT = 'Its type must be timestamptz, timestamp or date; the last two are read in the time zone of the argument timezone.';
         END IF;
     END LOOP;
 END
@@ -313,7 +313,7 @@ BEGIN
     EXCEPTION WHEN OTHERS THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'invalid when_condition: ' || SQLERRM,
-            HINT = 'It is one SQL condition on NEW, for example NEW.status = ''paid''; functions of your own need their schema.';
+            HINT = 'Pass one SQL condition on NEW, for example NEW.status = ''paid''; qualify your own functions with their schema.';
     END;
 END
 $$;
@@ -353,8 +353,8 @@ BEGIN
     END IF;
     IF begin_capture.data_columns IS NULL THEN
         RAISE NOTICE USING
-            MESSAGE = format('all columns of %s become properties, which every reader of cohorts can see', begin_capture.source),
-            HINT = 'data_columns names those that are to; leave out passwords, tokens and what no rule needs.';
+            MESSAGE = format('all columns of %s become properties, which every role with the set reader can see', begin_capture.source),
+            HINT = 'Pass data_columns without passwords, tokens and columns that no rule needs.';
     END IF;
 
     DELETE FROM kursaha_cohort.released_capture r
@@ -375,7 +375,7 @@ BEGIN
                 OR grouping_error OR windowing_error THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'invalid when_condition: ' || SQLERRM,
-            HINT = 'It reads NEW for insert, NEW and OLD for update, OLD for delete, and holds for each event of "on". Capture different events as different event types.';
+            HINT = 'It can use NEW for insert, NEW and OLD for update, OLD for delete, and is used for each command of "on". Capture different events as different event types.';
     END;
     IF events.on_insert AND begin_capture.event_type IS NOT NULL THEN
         PERFORM kursaha_cohort.begin_leaves(capture);
@@ -482,27 +482,27 @@ DECLARE
 BEGIN
     IF at_most < 1 THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('invalid at_most: %s', at_most),
-            HINT = 'It is the number of rows that one call records; NULL records all that are left.';
+            HINT = 'Pass the number of rows that one call records; NULL records all remaining rows.';
     END IF;
     -- One backfill of a capture at a time. Writers of the table do not wait.
     SELECT c.* INTO STRICT capture FROM kursaha_cohort.capture c WHERE c.capture_id = capture.capture_id FOR UPDATE;
     IF NOT capture.on_insert THEN
-        RAISE NOTICE '% is captured as "%" on updates or deletes only: no row that it holds is such an event', source, event_type;
+        RAISE NOTICE '% is captured as "%" on updates or deletes only: there is nothing to backfill', source, event_type;
         RETURN 0;
     END IF;
     IF NOT EXISTS (SELECT FROM kursaha_cohort.capture_leaf l WHERE l.capture_id = capture.capture_id AND l.place >= 0) THEN
         RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('which rows of %s are older than its capture as "%s" is not known', source, event_type),
-            DETAIL = 'The capture came from a dump, in which rows have no age.',
-            HINT = 'Finish backfills before a dump; rows that have no event now can be inserted into cohort_event.';
+            MESSAGE = format('cannot determine which rows of %s are older than its capture as "%s"', source, event_type),
+            DETAIL = 'The capture was restored from a dump, which does not contain the age of rows.',
+            HINT = 'Finish backfills before a dump. INSERT the missing events into cohort_event.';
     END IF;
     IF capture.backfill_until <= now() AND EXISTS (SELECT FROM kursaha_cohort.capture_leaf l
             WHERE l.capture_id = capture.capture_id AND l.unrecorded <> '') THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('the backfill of %s as "%s" came too late: it was possible until %s', source, event_type,
+            MESSAGE = format('the backfill of %s as "%s" is too late: it was possible until %s', source, event_type,
                              capture.backfill_until),
-            DETAIL = 'Rows that were changed since then are kept no longer.',
-            HINT = 'INSERT the older rows into cohort_event. cohort_capture takes the time as backfill_within.';
+            DETAIL = 'Previous versions of rows that were changed since then are no longer saved.',
+            HINT = 'INSERT the older rows into cohort_event. The argument backfill_within of cohort_capture sets the time limit.';
     END IF;
     recorded := kursaha_cohort.cohort_backfill_rows(capture.capture_id, coalesce(at_most, 9223372036854775807));
     PERFORM kursaha_cohort.fold_capture_counts();

@@ -124,8 +124,8 @@ BEGIN
     END LOOP;
 EXCEPTION WHEN OTHERS THEN
     RAISE WARNING USING ERRCODE = SQLSTATE,
-        MESSAGE = 'the captures of a changed table could not be brought up to date: ' || SQLERRM,
-        HINT = 'The view cohort_capture_status shows which columns they read; cohort_release and cohort_capture set one up again.';
+        MESSAGE = 'could not update the captures of a changed table: ' || SQLERRM,
+        HINT = 'The view cohort_capture_status shows which columns they read; call cohort_release and cohort_capture to create one again.';
 END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.follow_tables() IS 'Updates captures after columns are renamed or dropped, and partitions attached or detached';
@@ -161,14 +161,14 @@ BEGIN
         WHERE o.classid = 'pg_class'::regclass AND o.objsubid > 0
     LOOP
         RAISE WARNING USING
-            MESSAGE = format('%s has lost the column "%s", which its capture as %s needs: its rows are recorded no longer',
+            MESSAGE = format('%s has lost the column "%s", which its capture as %s needs: its rows are no longer recorded',
                              lost.source, lost.name, coalesce('"' || lost.event_type || '"', 'profiles')),
             HINT = 'Add a column of that name, or call cohort_release, then cohort_capture with the columns it has now.';
     END LOOP;
 EXCEPTION WHEN OTHERS THEN
     RAISE WARNING USING ERRCODE = SQLSTATE,
-        MESSAGE = 'the captures of dropped objects could not be removed: ' || SQLERRM,
-        HINT = 'DELETE FROM kursaha_cohort.capture where the source is gone.';
+        MESSAGE = 'could not remove the captures of dropped objects: ' || SQLERRM,
+        HINT = 'DELETE the rows of kursaha_cohort.capture whose source does not exist.';
 END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.forget_dropped_sources() IS 'Ends the captures of dropped tables, and warns about dropped columns of captures';

@@ -68,7 +68,7 @@ JOIN columns k USING (capture_id)
 LEFT JOIN LATERAL (
     SELECT v.problem, v.hint, v.stops FROM (VALUES
         (1, NOT EXISTS (SELECT FROM pg_class s WHERE s.oid = c.source), true,
-         'the table is gone', 'DELETE FROM kursaha_cohort.capture where the source is gone.'),
+         'the table is gone', 'DELETE the rows of kursaha_cohort.capture whose source does not exist.'),
         (2, k.needed IS NOT NULL, true, 'the table has lost a column that its rows need: ' || k.needed,
          'Add a column of that name, or call cohort_release, then cohort_capture with the columns it has now.'),
         (3, t.made = 0, true, 'the table has no trigger of the capture',
@@ -80,7 +80,7 @@ LEFT JOIN LATERAL (
          'Capture the new table; cohort_release ends the capture of the old one.'),
         (6, EXISTS (SELECT FROM pg_subscription_rel s WHERE s.srrelid = c.source)
             AND EXISTS (SELECT FROM pg_subscription_rel s WHERE s.srrelid = '@extschema@.cohort_event'::regclass), false,
-         'the table and cohort_event are filled by a subscription: rows that come by it are not recorded here',
+         'the table and cohort_event are both filled by a subscription: replicated rows are not recorded',
          'That is right where the publisher captures the table; otherwise take cohort_event out of the subscription.'),
         (7, k.data IS NOT NULL, false, 'columns of data_columns are gone: ' || k.data,
          'Their properties are left out of new events. cohort_release and cohort_capture set other columns.'),

@@ -14,14 +14,14 @@ BEGIN
     SELECT gone.name INTO named FROM gone JOIN kursaha_cohort.reference r ON r.referenced_id = gone.cohort_id LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist',
-            MESSAGE = format('cannot delete cohort "%s" because other cohorts name it', named),
+            MESSAGE = format('cannot delete cohort "%s" because other cohorts refer to it', named),
             HINT = 'Drop or change these cohorts first.';
     END IF;
     SELECT gone.name INTO named FROM gone JOIN kursaha_cohort.sync s ON s.cohort_id = gone.cohort_id LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist',
-            MESSAGE = format('cannot delete cohort "%s" because it is synced', named),
-            HINT = 'cohort_sync_drop ends a sync.';
+            MESSAGE = format('cannot delete cohort "%s" because syncs use it', named),
+            HINT = 'cohort_sync_drop drops a sync.';
     END IF;
     SELECT gone.name INTO named FROM gone JOIN kursaha_cohort.suppression s ON s.cohort_id = gone.cohort_id LIMIT 1;
     IF FOUND THEN

@@ -69,8 +69,8 @@ COMMENT ON FUNCTION @extschema@.cohort_sync_set_owner(text, text, text) IS 'Chan
 -- them.
 
 -- pg_dump reads every table as the role that runs it. The owner of a database could dump it before CREATE EXTENSION, and
--- can after. It may take the extension's data away altogether, and give it to nobody through this.
--- Upgrades repeat this. What an earlier version made has its privileges by now, or what became of them.
+-- can do so afterwards. This role may drop the extension anyway; the grant has no grant option.
+-- Upgrades repeat this. Objects of an earlier version already have their privileges, possibly changed by users.
 DO $$
 DECLARE
     relation regclass;

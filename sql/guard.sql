@@ -23,8 +23,8 @@ BEGIN
       AND c.relname NOT IN ('cohort_event', 'cohort_customer');
     IF FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
-            MESSAGE = format('triggers on the internal table kursaha_cohort.%I are refused', refused),
-            HINT = 'Put the trigger on cohort_event or cohort_customer.';
+            MESSAGE = format('triggers on the internal table kursaha_cohort.%I are not allowed', refused),
+            HINT = 'Create the trigger on cohort_event or cohort_customer.';
     END IF;
 END
 $$;

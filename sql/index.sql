@@ -1,5 +1,5 @@
--- The bitmap index: segments, their pages, and what is gone from them. Nothing here is the only copy of anything:
--- cohort_reindex() makes it all anew, and no dump holds it.
+-- The bitmap index: segments, their pages, and dead rows. All data here is derived from the two tables:
+-- cohort_reindex() rebuilds it, and dumps do not contain it.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE TABLE kursaha_cohort.index_state (

@@ -27,7 +27,7 @@ CREATE VIEW kursaha_cohort.problem_of_tail AS
 SELECT pg_catalog.format('%s events are not sealed', t.events) AS what, w.since,
     CASE WHEN h.holder IS NOT NULL THEN pg_catalog.format('they wait for %s', h.holder) END AS detail,
     CASE WHEN h.holder IS NOT NULL THEN 'End that transaction: COMMIT or ROLLBACK in its session, or pg_terminate_backend(its process); for a prepared one ROLLBACK PREPARED.'
-         WHEN kursaha_cohort.is_preloaded() THEN 'See the other rows of cohort_problem and the server''s log; SELECT cohort_seal() seals by hand and says what is wrong.'
+         WHEN kursaha_cohort.is_preloaded() THEN 'See the other rows of cohort_problem and the server''s log; SELECT cohort_seal() seals in this session and reports the error.'
          ELSE 'Run SELECT cohort_seal() from cron, or add kursaha_cohort to shared_preload_libraries.' END AS remedy
 FROM kursaha_cohort.index_state i, kursaha_cohort.tail_size() t
 LEFT JOIN LATERAL (SELECT o.holder, o.since FROM kursaha_cohort.holder() o WHERE t.waiting > 0) h ON true
@@ -53,9 +53,9 @@ SELECT pg_catalog.format('the sync of "%s" to "%s" %s', c.name, d.name,
              WHEN r.run_id IS NOT NULL THEN 'waits'
              ELSE 'failed' END) AS what,
     CASE WHEN r.run_id IS NOT NULL THEN r.queued_at ELSE l.ended_at END AS since,
-    coalesce(CASE WHEN s.home <> kursaha_cohort.home() THEN 'it was set up on another server or database, which may still run it' END,
+    coalesce(CASE WHEN s.home <> kursaha_cohort.home() THEN 'it was created on another server or database, which may still run it' END,
         r.error, s.why, l.error) AS detail,
-    coalesce(CASE WHEN s.home <> kursaha_cohort.home() THEN 'When the other one runs no syncs any more: SELECT cohort_sync_arm();' END,
+    coalesce(CASE WHEN s.home <> kursaha_cohort.home() THEN 'When the other one no longer runs syncs: SELECT cohort_sync_arm();' END,
         r.hint, s.hint, l.hint, 'See cohort_sync_run.') AS remedy
 FROM kursaha_cohort.sync s JOIN kursaha_cohort.cohort c USING (cohort_id) JOIN kursaha_cohort.destination d USING (destination_id)
 -- A run that waits for a minute or more because something went wrong.
@@ -74,7 +74,7 @@ COMMENT ON COLUMN kursaha_cohort.problem_of_syncs.remedy IS 'The remedy';
 CREATE VIEW kursaha_cohort.problem_of_version AS
 SELECT pg_catalog.format('the library is of version %s, the extension of version %s', v.library, e.extversion) AS what,
     NULL::timestamptz AS since, NULL::text AS detail,
-    'ALTER EXTENSION kursaha_cohort UPDATE; where the library is the older one, restart the server.' AS remedy
+    'ALTER EXTENSION kursaha_cohort UPDATE; if the library is older, restart the server.' AS remedy
 FROM pg_catalog.pg_extension e, kursaha_cohort.library_version() v (library)
 WHERE e.extname = 'kursaha_cohort' AND e.extversion <> v.library;
 COMMENT ON VIEW kursaha_cohort.problem_of_version IS 'Different versions of library and extension';
@@ -84,8 +84,8 @@ COMMENT ON COLUMN kursaha_cohort.problem_of_version.detail IS 'Details';
 COMMENT ON COLUMN kursaha_cohort.problem_of_version.remedy IS 'The remedy';
 
 CREATE VIEW kursaha_cohort.problem_of_index AS
-SELECT pg_catalog.format('the index is not used, plain SQL answers: %s', p.problem) AS what, NULL::timestamptz AS since,
-    'Nothing is sealed meanwhile. Answers are exact, and slower.' AS detail, p.remedy
+SELECT pg_catalog.format('the index is not used, plain SQL is used instead: %s', p.problem) AS what, NULL::timestamptz AS since,
+    'Nothing is sealed meanwhile. Results are exact; evaluations are slower.' AS detail, p.remedy
 FROM kursaha_cohort.index_problem() p;
 COMMENT ON VIEW kursaha_cohort.problem_of_index IS 'DDL on cohort_event or cohort_customer because of which the index cannot be used';
 COMMENT ON COLUMN kursaha_cohort.problem_of_index.what IS 'The problem';

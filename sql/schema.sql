@@ -19,8 +19,8 @@ DECLARE
 BEGIN
     IF to_regnamespace('kursaha_cohort') IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
-            MESSAGE = 'the schema kursaha_cohort keeps its name',
-            DETAIL = 'The extension kursaha_cohort finds its internal objects by it.',
+            MESSAGE = 'the schema kursaha_cohort cannot be renamed',
+            DETAIL = 'The extension kursaha_cohort looks up its internal objects by this name.',
             HINT = 'The schema of the public objects may be renamed.';
     END IF;
     SELECT n.oid, n.nspname INTO place, called FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'kursaha_cohort';
@@ -31,7 +31,7 @@ BEGIN
     -- As CREATE EXTENSION does.
     IF called ~ '["$''\\]' THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_name',
-            MESSAGE = format('the schema of the extension kursaha_cohort cannot be called %I', called),
+            MESSAGE = format('the schema of the extension kursaha_cohort cannot be renamed to %I', called),
             HINT = 'Choose a name without quotes, dollar signs and backslashes.';
     END IF;
     SELECT string_agg(o.name, '|') INTO objects FROM (

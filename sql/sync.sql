@@ -469,13 +469,13 @@ COMMENT ON FUNCTION kursaha_cohort.home() IS 'The identity of this server and da
 
 CREATE VIEW @extschema@.cohort_sync_status AS
 SELECT c.name AS cohort, d.name AS destination, now.state,
-    CASE WHEN now.state = 'disarmed' THEN 'it was set up on another server or database, which may still run it'
+    CASE WHEN now.state = 'disarmed' THEN 'it was created on another server or database, which may still run it'
          WHEN s.state <> 'active' AND r.run_id IS NULL THEN s.why
          WHEN w.what IS NOT NULL THEN w.what
          WHEN NOT kursaha_cohort.sync_enabled() THEN 'kursaha_cohort.sync_enabled is off'
          WHEN current_setting('kursaha_cohort.max_sync_workers', true) = '0' THEN 'no run starts: kursaha_cohort.max_sync_workers is 0'
          ELSE coalesce(r.error, s.why) END AS why,
-    CASE WHEN now.state = 'disarmed' THEN 'When the other one runs no syncs any more: SELECT cohort_sync_arm();'
+    CASE WHEN now.state = 'disarmed' THEN 'When the other one no longer runs syncs: SELECT cohort_sync_arm();'
          WHEN s.state <> 'active' AND r.run_id IS NULL THEN s.hint
          WHEN w.what IS NOT NULL THEN w.remedy
          WHEN NOT kursaha_cohort.sync_enabled() THEN 'Set it to on in postgresql.conf and reload, or ALTER DATABASE … RESET kursaha_cohort.sync_enabled.'

@@ -25,9 +25,9 @@ BEGIN
         -- What others create beside the internal functions could be called in their place.
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_schema_definition',
-            MESSAGE = 'others may create objects in the schema kursaha_cohort',
-            DETAIL = 'The extension keeps its internal objects there and calls them with its owner''s rights.',
-            HINT = 'ALTER SCHEMA kursaha_cohort OWNER TO CURRENT_USER and REVOKE CREATE, or leave the schema to CREATE EXTENSION … SCHEMA public.';
+            MESSAGE = 'other roles may create objects in the schema kursaha_cohort',
+            DETAIL = 'The extension creates its internal objects there and calls them with its owner''s rights.',
+            HINT = 'ALTER SCHEMA kursaha_cohort OWNER TO CURRENT_USER and REVOKE CREATE, or drop the schema and run CREATE EXTENSION … SCHEMA public.';
     END IF;
 END
 $$;

@@ -10,7 +10,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('the %s must be a JSON object, not %s', what,
                              CASE jsonb_typeof(given) WHEN 'array' THEN 'an array' ELSE 'a single value' END),
-            HINT = format('Wrap it, for example {"value": …}; {} is the %s with nothing in it.', what);
+            HINT = 'Wrap it, for example {"value": …}; an object without properties is {}.';
     END IF;
 END
 $$;
@@ -182,7 +182,7 @@ BEGIN
     END IF;
     IF cohort_identify.profile IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'the profile is NULL',
-            HINT = 'Pass a JSON object; {} creates the customer and changes nothing.';
+            HINT = 'Pass a JSON object; {} creates the customer without changing a profile.';
     END IF;
     PERFORM kursaha_cohort.need_object('profile of a customer', cohort_identify.profile);
     emptied := ARRAY(SELECT e.key FROM jsonb_each(cohort_identify.profile) e WHERE e.value = 'null');
@@ -243,10 +243,10 @@ AS $$
 BEGIN
     IF cohort_forget.customer_id IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'the customer id is NULL',
-            HINT = 'Pass the id of the customer to forget.';
+            HINT = 'Pass the id of the customer to erase.';
     END IF;
-    -- The logs event_removed and customer_removed keep the id until the next sealing, which learns from them what is
-    -- gone; the entry here makes it write the segments that hold this customer anew, without the rows and the id.
+    -- The logs event_removed and customer_removed keep the id until the next sealing, which applies
+    -- them; the entry here makes it rewrite the segments that contain this customer, without the rows and the id.
     INSERT INTO kursaha_cohort.forgotten (customer_id) VALUES (cohort_forget.customer_id);
     WITH gone AS (
         DELETE FROM @extschema@.cohort_event e WHERE e.customer_id = cohort_forget.customer_id RETURNING e.event_id

@@ -41,7 +41,7 @@ BEGIN
     IF TG_OP = 'UPDATE' AND NEW.event_type <> OLD.event_type THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('the event type "%s" cannot be renamed here', OLD.event_type),
-            HINT = 'The events carry their type: UPDATE cohort_event SET event_type = … renames it.';
+            HINT = 'Each event has its type: UPDATE cohort_event SET event_type = … renames it.';
     END IF;
     IF coalesce(NEW.event_type, '') IN ('', '*') OR length(NEW.event_type) > 255 THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',

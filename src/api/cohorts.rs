@@ -46,7 +46,7 @@ fn cohort_update(name: Option<&str>, rule: Option<Jsonb>) -> Result<Option<i64>,
             SqlState::ERRCODE_WRONG_OBJECT_TYPE,
             format!("cohort \"{name}\" is a fixed list, not a rule"),
         )
-        .set_hint("cohort_import sets its ids anew."));
+        .set_hint("cohort_import replaces its ids."));
     }
     check_references(&rule, Some(&cohort))?;
     write(
@@ -77,7 +77,7 @@ fn cohort_rename(name: Option<&str>, new_name: Option<&str>) -> Result<Option<i6
             format!("cohort \"{name}\" cannot be renamed: rules of other owners name it"),
         )
         .set_detail(foreign.join(", "))
-        .set_hint("Their owners must change these rules first."));
+        .set_hint("The owners must change these rules first."));
     }
     write(
         "UPDATE kursaha_cohort.cohort SET name = $2, updated_at = now() WHERE cohort_id = $1",
@@ -104,7 +104,7 @@ fn cohort_drop(name: Option<&str>) -> Result<(), ErrorReport> {
     let cohort = store::get_for_change(name)?;
     let others = store::referrers(cohort.id)?;
     let syncs = sync::store::syncs_of(Some(cohort.id), None)?;
-    let mut list: Vec<String> = others.iter().map(|other| format!("cohort \"{}\" names it", other.name)).collect();
+    let mut list: Vec<String> = others.iter().map(|other| format!("cohort \"{}\" refers to it", other.name)).collect();
     list.extend(syncs.iter().map(|sync| format!("it is synced to \"{}\"", sync.destination)));
     let suppresses = sync::suppression::has(cohort.id)?;
     if suppresses && list.is_empty() {
@@ -115,11 +115,11 @@ fn cohort_drop(name: Option<&str>) -> Result<(), ErrorReport> {
         .set_hint("cohort_unsuppress ends that."));
     }
     if !list.is_empty() {
-        let why = if others.is_empty() { "it is synced" } else { "other cohorts name it" };
+        let why = if others.is_empty() { "syncs use it" } else { "other cohorts refer to it" };
         let hint = match (others.is_empty(), syncs.is_empty()) {
-            (true, _) => "cohort_sync_drop ends a sync.",
+            (true, _) => "cohort_sync_drop drops a sync.",
             (_, true) => "Drop or change these cohorts first.",
-            _ => "Drop or change these cohorts first; cohort_sync_drop ends a sync.",
+            _ => "Drop or change these cohorts first; cohort_sync_drop drops a sync.",
         };
         return Err(failure(
             SqlState::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
@@ -132,8 +132,8 @@ fn cohort_drop(name: Option<&str>) -> Result<(), ErrorReport> {
     Ok(())
 }
 
-/// Saves a fixed list of customer ids under a name, or sets the ids of one anew. Ids that nobody has yet are kept: they
-/// count once their customers are in the universe.
+/// Saves a fixed list of customer ids under a name, or replaces the ids of an existing list. Ids without a customer are kept:
+/// they count once their customers are in the universe.
 #[pg_extern(volatile, parallel_unsafe)]
 fn cohort_import(name: Option<&str>, customer_ids: Option<Vec<Option<String>>>) -> Result<Option<i64>, ErrorReport> {
     let (Some(name), Some(ids)) = (name, customer_ids) else { return Ok(None) };
@@ -151,7 +151,7 @@ fn cohort_import(name: Option<&str>, customer_ids: Option<Vec<Option<String>>>) 
             if cohort.rule.is_some() {
                 return Err(failure(
                     SqlState::ERRCODE_UNIQUE_VIOLATION,
-                    format!("cohort \"{name}\" exists already and is a rule, not a fixed list"),
+                    format!("cohort \"{name}\" already exists and is a rule, not a fixed list"),
                 )
                 .set_hint("Choose another name, or cohort_drop it first."));
             }

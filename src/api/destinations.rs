@@ -33,7 +33,7 @@ fn check_secret(
             Err(invalid(format!("a destination of kind \"{kind}\" has no secret")).set_hint("Leave out secret."))
         }
         (Some(what), None) => Err(invalid(format!("a destination of kind \"{kind}\" needs a secret: {what}"))
-            .set_hint("Put it into a file below kursaha_cohort.secrets_dir and pass secret => 'file:NAME'.")),
+            .set_hint("Store it in a file in kursaha_cohort.secrets_dir and pass secret => 'file:NAME'.")),
     }
 }
 
@@ -73,7 +73,7 @@ fn cohort_destination_create(
         )
     })?;
     id.map(Some).ok_or_else(|| {
-        failure(SqlState::ERRCODE_UNIQUE_VIOLATION, format!("destination \"{name}\" exists already"))
+        failure(SqlState::ERRCODE_UNIQUE_VIOLATION, format!("destination \"{name}\" already exists"))
             .set_hint("cohort_destination_update changes it, cohort_destination_drop removes it.")
     })
 }
@@ -138,7 +138,7 @@ fn cohort_destination_drop(name: Option<&str>) -> Result<(), ErrorReport> {
             format!("cannot drop destination \"{name}\" because cohorts are synced to it"),
         )
         .set_detail(list.join("\n"))
-        .set_hint("cohort_sync_drop ends a sync."));
+        .set_hint("cohort_sync_drop drops a sync."));
     }
     with_owners_rights(|| {
         spi::touch("DELETE FROM kursaha_cohort.destination WHERE destination_id = $1", &[place.id.into()])?;

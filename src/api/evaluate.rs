@@ -98,7 +98,7 @@ fn cohort_preview(
     let (Some(rule), Some(sample)) = (rule, sample) else { return Ok(TableIterator::empty()) };
     if !(0..=MAX_SAMPLE).contains(&sample) {
         return Err(invalid(format!("sample must be 0 to {MAX_SAMPLE}, not {sample}"))
-            .set_hint("cohort_evaluate gives all members of a rule."));
+            .set_hint("cohort_evaluate returns all members of a rule."));
     }
     let question = question_of_rule(&rule, as_of)?;
     notices::tell(&question);
@@ -149,7 +149,7 @@ fn several(what: &str, most: usize, names: Vec<Option<String>>) -> Fallible<Vec<
         .collect::<Result<_, _>>()?;
     let mut seen = HashSet::new();
     if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
-        return Err(invalid(format!("cohort \"{twice}\" is named twice")));
+        return Err(invalid(format!("cohort \"{twice}\" is given twice")));
     }
     for name in &names {
         store::get(Snapshot::Callers, name)?;

@@ -74,8 +74,8 @@ fn sync_request(cohort: Option<&str>, destination: Option<&str>, force: Option<b
     })?;
     if !armed {
         return Err(failure(SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, format!("{sync} is disarmed"))
-            .set_detail("It was set up on another server or database, which may still run it.")
-            .set_hint("When the other one runs no syncs any more: SELECT cohort_sync_arm()."));
+            .set_detail("It was created on another server or database, which may still run it.")
+            .set_hint("When the other one no longer runs syncs: SELECT cohort_sync_arm()."));
     }
     sync.request(force.unwrap_or(false))?;
     PENDING.set(None);

@@ -37,7 +37,7 @@ fn cohort_seal() -> Result<
     Ok(TableIterator::once(row(index::seal)?))
 }
 
-/// Makes the index anew from the tables.
+/// Rebuilds the index from the tables.
 #[pg_extern(volatile, parallel_unsafe)]
 #[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
 fn cohort_reindex() -> Result<

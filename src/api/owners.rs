@@ -40,7 +40,7 @@ impl Role {
         }
         Err(failure(SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, format!("must be a member of role \"{}\"", self.name))
             .set_detail(why.to_owned())
-            .set_hint(format!("GRANT \"{}\" to yourself, or ask a superuser to hand it over.", self.name)))
+            .set_hint(format!("GRANT \"{}\" to yourself, or ask a superuser to change the owner.", self.name)))
     }
 
     /// Refuses a role to which the current user may not give a cohort or destination that is owned as said.

@@ -12,7 +12,7 @@ fn texts(what: &str, given: Option<Vec<Option<String>>>) -> Fallible<Vec<String>
         .unwrap_or_default()
         .into_iter()
         .collect::<Option<Vec<String>>>()
-        .ok_or_else(|| failure(SqlState::ERRCODE_NULL_VALUE_NOT_ALLOWED, format!("{what} must not hold NULL")))
+        .ok_or_else(|| failure(SqlState::ERRCODE_NULL_VALUE_NOT_ALLOWED, format!("{what} must not contain NULL")))
 }
 
 /// Lets destinations of some roles and kinds use a secret, at some hosts: those, and no others.
@@ -26,8 +26,8 @@ fn cohort_secret_allow(
     let Some(secret) = secret else { return Ok(()) };
     let (roles, kinds) = (texts("roles", roles)?, texts("kinds", kinds)?);
     if roles.is_empty() || kinds.is_empty() {
-        return Err(invalid("a secret is allowed to some roles and for some kinds")
-            .set_hint("cohort_secret_revoke takes it from everyone."));
+        return Err(invalid("the lists of roles and kinds must not be empty")
+            .set_hint("cohort_secret_revoke withdraws it from everyone."));
     }
     binding::allow(secret, &roles, &kinds, &texts("hosts", hosts)?)
 }

@@ -154,7 +154,7 @@ fn cohort_sync_now(
         |row| Ok((row.need(1)?, row.get(2))),
     )?;
     Ok(Some(if !armed {
-        "requested, but it is disarmed: it was set up on another server or database; cohort_sync_arm() lets it run here"
+        "requested, but the sync is disarmed: it was created on another server or database; cohort_sync_arm() allows it to run here"
             .to_owned()
     } else if let Some(problem) = problem {
         format!("requested, but {problem}")

@@ -71,21 +71,26 @@ fn problem() -> Option<(String, Option<i64>, String)> {
     }
     let Some(entry) = board::mine() else {
         let most = board::too_many()?;
-        let what = format!("no worker runs here: the workers visit {most} databases at most, and there are more");
+        let what =
+            format!("no worker runs in this database: the workers visit {most} databases at most, and there are more");
         return say(&what, None, "Call cohort_seal() here, or drop databases that are not needed.");
     };
     if let Some(since) = entry.no_worker_since() {
         let most = max_worker_processes();
         let remedy = format!("Raise max_worker_processes (now {most}), which needs a restart.");
-        return Some(("no worker runs here: no background worker is free".to_owned(), Some(since), remedy));
+        return Some(("no worker runs in this database: no background worker is free".to_owned(), Some(since), remedy));
     }
     if entry.extension() == Extension::ReadOnly {
         let remedy = "ALTER DATABASE … RESET default_transaction_read_only.";
-        return say("no worker runs here: the database's transactions may only read", None, remedy);
+        return say("no worker runs in this database: the database's transactions may only read", None, remedy);
     }
     if entry.extension() == Extension::OtherVersion {
-        let remedy = "ALTER EXTENSION kursaha_cohort UPDATE; where the library is the older one, restart the server.";
-        return say("no worker runs here: the library and the extension are of different versions", None, remedy);
+        let remedy = "ALTER EXTENSION kursaha_cohort UPDATE; if the library is older, restart the server.";
+        return say(
+            "no worker runs in this database: the library and the extension are of different versions",
+            None,
+            remedy,
+        );
     }
     for (visits, name) in [(&entry.sealer, "sealer"), (&entry.scheduler, "scheduler")] {
         if let Some(since) = visits.failing_since() {

@@ -183,7 +183,7 @@ fn zone(name: &str) -> Result<Tz, BadSchedule> {
 
 fn unknown(frequency: &str) -> BadSchedule {
     BadSchedule::new(
-        format!("\"{frequency}\" is no frequency"),
+        format!("\"{frequency}\" is not a frequency"),
         "Write hourly, daily, weekly, monthly, every 6 hours, or five fields of cron such as 30 2 * * 1.",
     )
 }
@@ -192,7 +192,7 @@ fn cron(expression: &str) -> Result<Cron, BadSchedule> {
     CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build().parse(expression).map_err(
         |error| {
             BadSchedule::new(
-                format!("\"{expression}\" is no cron expression: {error}"),
+                format!("\"{expression}\" is not a cron expression: {error}"),
                 "Five fields: minute (0-59), hour (0-23), day of month (1-31), month (1-12), day of week (0-7, 0 and 7 are Sunday).",
             )
         },
@@ -207,7 +207,7 @@ fn every(interval: &str, at: Option<&str>, zone: Tz, from: DateTime<Utc>, shorte
         format!("1 {interval}")
     };
     let parsed = Interval::parse(&counted)
-        .map_err(|error| BadSchedule::new(format!("\"every {interval}\" is no interval: {}", error.0), hint))?;
+        .map_err(|error| BadSchedule::new(format!("\"every {interval}\" is not an interval: {}", error.0), hint))?;
     if parsed.months != 0 {
         return Err(BadSchedule::new("an interval has no months or years", "Use monthly, or a cron expression."));
     }
@@ -246,7 +246,7 @@ fn words_of(seconds: i64) -> String {
 fn time_of_day(text: &str) -> Result<NaiveTime, BadSchedule> {
     NaiveTime::parse_from_str(text.trim(), "%H:%M")
         .or_else(|_| NaiveTime::parse_from_str(text.trim(), "%H:%M:00"))
-        .map_err(|_| BadSchedule::new(format!("\"{text}\" is no time of day"), "Write HH:MM, 00:00 to 23:59."))
+        .map_err(|_| BadSchedule::new(format!("\"{text}\" is not a time of day"), "Write HH:MM, 00:00 to 23:59."))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -282,7 +282,10 @@ impl Phrase {
                     .and_then(|minute| minute.parse::<u32>().ok())
                     .filter(|minute| *minute < 60)
                     .ok_or_else(|| {
-                        BadSchedule::new(format!("\"{at}\" is no minute of the hour"), "Write for example at => ':15'.")
+                        BadSchedule::new(
+                            format!("\"{at}\" is not a minute of the hour"),
+                            "Write for example at => ':15'.",
+                        )
                     })?
             };
             return Ok(Beat::Cron(vec![cron(&format!("{minute} * * * *"))?]));
@@ -311,7 +314,7 @@ impl Phrase {
                         .position(|name| day.len() >= 3 && name.starts_with(&day.to_ascii_lowercase()))
                         .ok_or_else(|| {
                             BadSchedule::new(
-                                format!("\"{day}\" is no day of the week"),
+                                format!("\"{day}\" is not a day of the week"),
                                 "Write for example Monday 02:30.",
                             )
                         })?,
@@ -323,7 +326,7 @@ impl Phrase {
                     None => 1,
                     Some(day) => day.parse::<u32>().ok().filter(|day| (1..=31).contains(day)).ok_or_else(|| {
                         BadSchedule::new(
-                            format!("\"{day}\" is no day of a month"),
+                            format!("\"{day}\" is not a day of a month"),
                             "Write 1 to 31; a month without that day has its last day instead.",
                         )
                     })?,

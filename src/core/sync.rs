@@ -85,10 +85,10 @@ pub struct Figures {
     pub removes: u64,
 }
 
-/// Why a run is held until someone forces it: it would empty the destination, or take much of it away.
+/// The reason to hold a run until it is forced: it would remove all members of the destination, or a large share.
 #[must_use]
 pub fn guard(figures: Figures) -> Option<String> {
-    /// A loss of no more than so many, or no more than so much of a hundred, is everyday.
+    /// Removing up to `MEMBERS` members, or up to `PERCENT` per cent of them, is routine and is not held.
     const MEMBERS: u64 = 1_000;
     const PERCENT: u64 = 30;
     let Figures { size, present, removes, .. } = figures;

@@ -9,7 +9,7 @@ use crate::pg::jsonb::Jsonb;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::store;
 
-/// Lists with more ids are exported without them: a document is to be read by people.
+/// Lists with more ids are exported without them, so that a document stays readable.
 const MOST_IDS: i64 = 10_000;
 
 /// All that is saved, or one cohort and what it needs: the list that it is in, and the cohorts that these name, directly or

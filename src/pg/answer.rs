@@ -282,8 +282,8 @@ pub(crate) fn waterfall(names: &[String], as_of: cohort_core::time::Micros) -> F
     Ok(Some(rows))
 }
 
-/// Hands out the members' ids in slices of at most so many, so that no more of them are in memory at a time; gives how
-/// many there are. What a slice needs of the server's memory is given back after it.
+/// Passes the ids of the members to a closure in slices of at most `most`, so that no more of them are in memory at a time.
+/// Returns the number of members. The server's memory of a slice is freed after it.
 pub(crate) fn in_slices(
     question: &Question,
     most: usize,

@@ -61,7 +61,7 @@ pub(crate) fn note(entry: &Entry, found: Extension) {
         && entry.extension() != found
         && let Some((what, remedy)) = version::problem()
     {
-        failure(SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, format!("no worker runs here: {what}"))
+        failure(SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, format!("no worker runs in this database: {what}"))
             .set_hint(remedy)
             .report(pgrx::PgLogLevel::WARNING);
     }

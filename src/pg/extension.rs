@@ -91,6 +91,6 @@ pub(crate) fn page_table() -> pg_sys::Oid {
 }
 
 fn missing() -> ErrorReport {
-    failure(SqlState::ERRCODE_UNDEFINED_OBJECT, "the extension kursaha_cohort is not in this database")
+    failure(SqlState::ERRCODE_UNDEFINED_OBJECT, "the extension kursaha_cohort is not installed in this database")
         .set_hint("CREATE EXTENSION kursaha_cohort;")
 }

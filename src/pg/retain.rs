@@ -16,13 +16,13 @@ use super::spi::{self, Snapshot};
 use super::stamp::check_event_type;
 use super::transaction::{Isolation, attempt};
 
-/// What stands for every type without a policy of its own.
+/// The name of the policy for all types without their own policy.
 const ALL_OTHERS: &str = "*";
-/// Pages of the table that one statement goes through.
+/// Number of table pages that one statement scans.
 const SLICE: i64 = 512;
-/// Events that the worker deletes in one transaction, at least, where there are so many.
+/// Number of events after which the worker ends a transaction.
 const BATCH: u64 = 50_000;
-/// Pages that the worker goes through in one transaction.
+/// Maximum number of pages that the worker scans in one transaction.
 const PAGES: i64 = 16 * SLICE;
 
 /// Sets or, without an interval, ends the policy of an event type, or of every type that has none of its own.
@@ -45,8 +45,8 @@ pub(crate) fn set(keep: Option<Interval>, event_type: Option<&str>) -> Fallible<
         |row| row.need(1),
     )?;
     if !fits {
-        return Err(invalid("events can be kept for more than no time and at most 1000 years")
-            .set_hint("Pass an interval such as '13 months'; NULL ends the policy."));
+        return Err(invalid("the retention interval must be positive and at most 1000 years")
+            .set_hint("Pass an interval such as '13 months'; NULL removes the policy."));
     }
     let schema = super::extension::served_schema()?;
     let may: bool = spi::one(
@@ -60,7 +60,7 @@ pub(crate) fn set(keep: Option<Interval>, event_type: Option<&str>) -> Fallible<
             SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
             "permission denied for table cohort_event: a retention policy is carried out with the rights of the role that sets it",
         )
-        .set_hint("SELECT cohort_grant('operator', 'ROLE') grants what it needs."));
+        .set_hint("SELECT cohort_grant('operator', 'ROLE') grants the required privileges."));
     }
     write(
         "INSERT INTO kursaha_cohort.retention (event_type, keep, owner) VALUES ($1, $2, kursaha_cohort.owner_of($3)) \
@@ -100,8 +100,8 @@ fn next(due: bool, after: &str) -> Fallible<Option<Policy>> {
     )
 }
 
-/// Deletes events of a policy in the current transaction: up to so many, or a few more, and from up to so many pages.
-/// Gives how many, and whether the pass has reached the table's end.
+/// Deletes events of a policy in the current transaction: about `most` events, from up to `pages` pages. Returns the number
+/// of deleted events, and whether the pass has reached the end of the table.
 fn delete(policy: &Policy, most: u64, pages: i64, role: Option<pg_sys::Oid>) -> Fallible<(u64, bool)> {
     let schema = super::extension::served_schema()?;
     let end: i64 = spi::one(
@@ -164,11 +164,11 @@ fn delete(policy: &Policy, most: u64, pages: i64, role: Option<pg_sys::Oid>) -> 
     Ok((deleted, done))
 }
 
-/// Carries the policies out with the rights of the current user, in the current transaction, until so many events are
-/// deleted or none is left; gives how many.
+/// Applies the policies with the rights of the current user, in the current transaction, until `most` events are deleted or
+/// none is left. Returns the number of deleted events.
 pub(crate) fn now(most: i64) -> Fallible<i64> {
     let most = u64::try_from(most).ok().filter(|most| *most > 0).ok_or_else(|| {
-        invalid("the number of events to delete must be positive").set_hint("Leave it out for 50000.")
+        invalid("the number of events to delete must be positive").set_hint("Omit it to delete up to 50000.")
     })?;
     let (mut deleted, mut after) = (0, String::new());
     while deleted < most {
@@ -203,7 +203,7 @@ pub(crate) fn work(go_on: &dyn Fn() -> bool) -> bool {
                     SqlState::ERRCODE_UNDEFINED_OBJECT,
                     "the role that set the retention policy is gone",
                 )
-                .set_hint("cohort_retain() by another role takes it over."));
+                .set_hint("Another role takes the policy over with cohort_retain()."));
             }
             delete(&policy, BATCH, PAGES, Some(policy.role)).map(Some)
         });

@@ -21,7 +21,7 @@ pub(crate) fn check_name(name: &str) -> Fallible<()> {
     stamp::check_length("cohort name", name)?;
     if name.trim_start().starts_with('{') {
         return Err(invalid("a cohort name must not begin with \"{\"")
-            .set_hint("cohort_explain, cohort_sql and cohort_why take a text that begins so for a rule."));
+            .set_hint("cohort_explain, cohort_sql and cohort_why read a text that begins with \"{\" as a rule."));
     }
     Ok(())
 }
@@ -30,7 +30,7 @@ pub(crate) fn check_name(name: &str) -> Fallible<()> {
 pub(crate) fn check_free(name: &str) -> Fallible<()> {
     match store::find(Snapshot::Fresh, name)? {
         None => Ok(()),
-        Some(_) => Err(failure(SqlState::ERRCODE_UNIQUE_VIOLATION, format!("cohort \"{name}\" exists already"))
+        Some(_) => Err(failure(SqlState::ERRCODE_UNIQUE_VIOLATION, format!("cohort \"{name}\" already exists"))
             .set_hint("cohort_update changes its rule, cohort_drop removes it.")),
     }
 }
@@ -93,8 +93,11 @@ pub(crate) fn check_references(rule: &Rule, own: Option<&Cohort>) -> Fallible<()
         if target.id == own.id || reaches(target.id, own.id, &named) {
             let places = rule.cohort_names();
             let place = places.iter().find(|(_, found)| *found == name).map_or("$", |(path, _)| path.as_str());
-            return Err(invalid(format!("invalid cohort rule at {place}: cohort \"{}\" would name itself", own.name))
-                .set_hint("Name only cohorts that do not name this one, directly or through others."));
+            return Err(invalid(format!(
+                "invalid cohort rule at {place}: cohort \"{}\" would refer to itself",
+                own.name
+            ))
+            .set_hint("Refer only to cohorts that do not refer to this one, directly or through other cohorts."));
         }
         below = below.max(1 + longest(target.id, &named, &mut HashMap::new()));
     }
@@ -104,8 +107,8 @@ pub(crate) fn check_references(rule: &Rule, own: Option<&Cohort>) -> Fallible<()
         return Err(invalid(format!(
             "invalid cohort rule at {place}: more than {MAX_CHAIN} cohorts would be reached one through another"
         ))
-        .set_detail(format!("{above} cohorts name this one in a row, and it would reach {below}."))
-        .set_hint("Write the conditions of a deeper cohort into a shallower one."));
+        .set_detail(format!("{above} cohorts refer to this one in a chain, and it would refer to a chain of {below}."))
+        .set_hint("Replace a reference by the conditions of the referenced cohort."));
     }
     Ok(())
 }

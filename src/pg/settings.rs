@@ -291,7 +291,7 @@ unsafe extern "C-unwind" fn check_hosts(
             return true;
         }
         let Err(entry) = cohort_core::address::hosts(&CStr::from_ptr(*value).to_string_lossy()) else { return true };
-        let detail = CString::new(format!("\"{entry}\" is no host.")).unwrap_or_default();
+        let detail = CString::new(format!("\"{entry}\" is not a valid host.")).unwrap_or_default();
         pg_sys::GUC_check_errdetail_string = pg_sys::pstrdup(detail.as_ptr());
         let hint =
             c"An entry is a name, *.name, *, or an address ([2001:db8::1]), with an optional :port from 1 to 65535.";

@@ -62,7 +62,7 @@ pub(crate) fn run<T>(
     Ok(rows)
 }
 
-/// Runs one statement and hands out each row.
+/// Runs one statement and calls a closure for each row.
 pub(crate) fn each(
     snapshot: Snapshot,
     sql: &str,
@@ -234,8 +234,8 @@ fn execute(
     }
 }
 
-/// Runs a query under the caller's snapshot and hands out its first column, so many rows at a time, for results that
-/// memory may not hold.
+/// Runs a query under the caller's snapshot and passes its first column to `each`, up to `most` rows at a time, for results
+/// that may not fit in memory.
 pub(crate) fn in_pieces(sql: &str, most: usize, each: &mut dyn FnMut(&[String]) -> Fallible<()>) -> Fallible<()> {
     let command = CString::new(sql)
         .map_err(|_| failure(SqlState::ERRCODE_INTERNAL_ERROR, "an internal statement contains a zero byte"))?;

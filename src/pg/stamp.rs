@@ -37,7 +37,7 @@ pub(crate) fn check_customer_id(id: &str) -> Fallible<()> {
     check_length("customer id", id)?;
     if REFUSED_CUSTOMER_IDS.contains(&id) {
         return Err(invalid(format!("the customer id \"{id}\" is refused"))
-            .set_detail("It is what many clients send for a missing id; it would make one customer of many people.")
+            .set_detail("Many clients send this text for a missing id; it would merge many people into one customer.")
             .set_hint("Send the id of the customer, or do not send the event."));
     }
     Ok(())
@@ -54,7 +54,7 @@ pub(crate) fn check_event_type(name: &str) -> Fallible<()> {
     check_length("event type", name)?;
     if name == "*" {
         return Err(invalid("the event type \"*\" is refused")
-            .set_hint("In rules \"*\" means any event; give the event a name of its own."));
+            .set_hint("In rules \"*\" means any event; give the event another name."));
     }
     Ok(())
 }

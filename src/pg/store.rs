@@ -117,7 +117,7 @@ pub(crate) fn not_owner(what: &str, owner: &str) -> ErrorReport {
     failure(SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, format!("must be owner of {what}"))
         .set_detail(format!("It belongs to \"{owner}\"."))
         .set_hint(format!(
-            "Act as that role or a member of it. \"{owner}\", an operator or a superuser can hand it over."
+            "Act as that role or a member of it. \"{owner}\", an operator or a superuser can change the owner."
         ))
 }
 
@@ -325,16 +325,16 @@ impl Question {
                 })
             }
             Unresolved::Cycle(name) => invalid(format!(
-                "invalid cohort rule at {}: cohort \"{}\" would name itself",
+                "invalid cohort rule at {}: cohort \"{}\" would refer to itself",
                 self.place_of(name),
                 shorten(name)
             ))
-            .set_hint("Name only cohorts that do not name this one, directly or through others."),
+            .set_hint("Refer only to cohorts that do not refer to this one, directly or through other cohorts."),
             Unresolved::TooDeep(name) => invalid(format!(
                 "invalid cohort rule at {}: more than {MAX_CHAIN} cohorts are reached one through another",
                 self.place_of(name)
             ))
-            .set_hint("Write the conditions of a deeper cohort into a shallower one."),
+            .set_hint("Replace a reference by the conditions of the referenced cohort."),
         }
     }
 

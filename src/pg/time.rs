@@ -60,7 +60,7 @@ pub(crate) fn as_of(asked: Option<TimestampWithTimeZone>) -> Fallible<Micros> {
     };
     if at == i64::MIN || at == i64::MAX {
         return Err(invalid("as_of must be a finite timestamp")
-            .set_hint("Leave as_of out to ask about now, or give an instant such as '2026-11-01 00:00+00'."));
+            .set_hint("Omit as_of to evaluate now, or pass an instant such as '2026-11-01 00:00+00'."));
     }
     Ok(from_postgres(at))
 }

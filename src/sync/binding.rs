@@ -174,14 +174,14 @@ pub(crate) fn allow(secret: &str, roles: &[String], kinds: &[String], hosts: &[S
         )?;
         if !known {
             return Err(failure(SqlState::ERRCODE_UNDEFINED_OBJECT, format!("role \"{role}\" does not exist"))
-                .set_hint("The roles are those that own the destinations."));
+                .set_hint("Pass the roles that own the destinations."));
         }
     }
     for kind in kinds {
         destination::family(kind).map_err(|bad| store::bad_config(&bad))?;
     }
     if let Err(entry) = address::hosts(&hosts.join(",")) {
-        return Err(invalid(format!("\"{entry}\" is no host"))
+        return Err(invalid(format!("\"{entry}\" is not a valid host"))
             .set_hint("A name, *.name, *, or an address, as in kursaha_cohort.allowed_hosts; a :port may follow."));
     }
     with_owners_rights(|| {

@@ -237,7 +237,7 @@ impl Told {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// Hands out those that are there and were not seen; gives how many.
+    /// Calls `each` with the members of the ledger that were not seen. Returns their number.
     fn others(&self, seen: &RoaringTreemap, each: &mut dyn FnMut(i64, &str) -> Fallible<()>) -> Fallible<u64> {
         const PAGE: usize = 20_000;
         let Some(sync) = self.sync else { return Ok(0) };

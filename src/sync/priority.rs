@@ -54,7 +54,7 @@ pub(crate) fn create(name: &str, members: &[String]) -> Fallible<i64> {
     stamp::check_length("priority list name", name)?;
     cohorts::lock_definitions()?;
     if find(name)?.is_some() {
-        return Err(failure(SqlState::ERRCODE_UNIQUE_VIOLATION, format!("priority list \"{name}\" exists already"))
+        return Err(failure(SqlState::ERRCODE_UNIQUE_VIOLATION, format!("priority list \"{name}\" already exists"))
             .set_hint("cohort_priority_update sets its cohorts, cohort_priority_drop removes it."));
     }
     let owner = current_user();
@@ -156,7 +156,7 @@ fn set_members(list: i64, names: &[String]) -> Fallible<()> {
     }
     let mut seen = HashSet::new();
     if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
-        return Err(invalid(format!("cohort \"{twice}\" is named twice")));
+        return Err(invalid(format!("cohort \"{twice}\" is given twice")));
     }
     let before: HashMap<i64, (i64, String)> = spi::run(
         Snapshot::Fresh,

@@ -1,5 +1,5 @@
-//! One run of a sync, from the evaluation to the last answer. It may be taken up several times: what is acknowledged is
-//! recorded, and whoever takes it up again compares anew and goes on with what is left.
+//! One run of a sync, from the evaluation to the last response. A run can be resumed: acknowledged members are recorded,
+//! and a resumed run compares again and continues with the remaining difference.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -106,7 +106,7 @@ impl From<Trouble> for Ending {
             | SqlState::ERRCODE_TOO_MANY_CONNECTIONS => Self::Retry { why },
             SqlState::ERRCODE_QUERY_CANCELED => Self::Cancelled { why },
             SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE => Self::Attention { why, hint: trouble.hint.unwrap_or_else(|| {
-                "A run has the rights of the sync's owner: GRANT that role what it lacks, then cohort_sync_resume.".to_owned()
+                "A run has the rights of the sync's owner: GRANT the missing privileges to that role, then cohort_sync_resume.".to_owned()
             }) },
             SqlState::ERRCODE_UNDEFINED_TABLE
             | SqlState::ERRCODE_UNDEFINED_COLUMN
@@ -410,8 +410,8 @@ fn stopped() -> Ending {
     }
 }
 
-/// Sends who is to be added. While a batch is on its way the next one is recorded; no request begins before the one before
-/// it was answered.
+/// Sends the additions. Records the next batch while the current one is in flight; there is never more than one request in
+/// flight.
 fn add(
     job: &mut Job,
     destination: &dyn Destination,
@@ -628,7 +628,7 @@ fn remove(
     }
 }
 
-/// A member that is to be removed.
+/// A member to remove.
 struct Leaver {
     member: i64,
     customer: String,
@@ -909,7 +909,7 @@ pub(crate) fn crashed(run: i64) -> Fallible<()> {
     else {
         return Ok(());
     };
-    let why = "the worker of the run ended without a word: it was terminated, or it or the server crashed".to_owned();
+    let why = "the worker of the run exited unexpectedly: it was terminated, or it or the server crashed".to_owned();
     if crashes < rules::MOST_CRASHES {
         let nth = u32::try_from(crashes - 1).unwrap_or(0);
         let millis = rules::backoff(settings::retry_base() / 10, nth, run.unsigned_abs());

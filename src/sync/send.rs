@@ -1,4 +1,4 @@
-//! Batches on their way: the members of one as they are recorded before it goes out, and what became of it.
+//! Sending of batches: recording the members of a batch before it is sent, and its result afterwards.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
@@ -441,7 +441,7 @@ pub(super) fn context(course: &Course, batch: String) -> Context {
     }
 }
 
-/// Whether the wait for an answer is to be given up.
+/// Whether to stop waiting for a response.
 pub(super) fn interrupted() -> bool {
     // SAFETY: flags that signal handlers set.
     unsafe {

@@ -86,7 +86,7 @@ pub(crate) fn create(
             SqlState::ERRCODE_UNIQUE_VIOLATION,
             format!("cohort \"{cohort}\" is synced to \"{destination}\" already"),
         )
-        .set_hint("cohort_sync_update changes when it runs, cohort_sync_drop ends it."));
+        .set_hint("cohort_sync_update changes its schedule, cohort_sync_drop drops it."));
     };
     store::tell(id, None)?;
     Ok(id)

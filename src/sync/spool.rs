@@ -1,5 +1,5 @@
-//! A list on disk: what a run is going to do, which outlives the transaction that found it out and may be longer than
-//! memory is wide. One of the server's temporary files: `temp_file_limit` counts it and a crash leaves nothing behind.
+//! A list on disk with the work of a run. It outlives the transaction that computed it, and may not fit in memory. It is
+//! one of the server's temporary files: `temp_file_limit` counts it and a crash leaves nothing behind.
 
 use pgrx::pg_sys;
 
@@ -53,13 +53,13 @@ impl Spool {
     pub(super) fn rewind(&mut self) -> Fallible<()> {
         // SAFETY: the file is open; 0 is SEEK_SET.
         if unsafe { pg_sys::BufFileSeek(self.file, 0, 0, 0) } != 0 {
-            return Err(failure(SqlState::ERRCODE_IO_ERROR, "a temporary file cannot be read from its beginning"));
+            return Err(failure(SqlState::ERRCODE_IO_ERROR, "could not rewind a temporary file"));
         }
         self.read = 0;
         Ok(())
     }
 
-    /// Up to so many of the next entries.
+    /// Returns up to `most` of the next entries.
     pub(super) fn take(&mut self, most: usize) -> Fallible<Vec<Entry>> {
         let mut entries = Vec::with_capacity(most.min(10_000));
         while entries.len() < most && self.read < self.written {
@@ -83,7 +83,7 @@ impl Spool {
 }
 
 fn broken() -> pg_sys::panic::ErrorReport {
-    failure(SqlState::ERRCODE_IO_ERROR, "a temporary file is shorter than what was written to it")
+    failure(SqlState::ERRCODE_IO_ERROR, "a temporary file is shorter than the data that was written to it")
 }
 
 impl Drop for Spool {

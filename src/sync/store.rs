@@ -62,8 +62,9 @@ pub(crate) fn bad_schedule(bad: &BadSchedule) -> pgrx::pg_sys::panic::ErrorRepor
 }
 
 fn json(text: &Jsonb) -> Fallible<Value> {
-    serde_json::from_str(&text.0)
-        .map_err(|error| failure(SqlState::ERRCODE_INTERNAL_ERROR, format!("a stored value is no JSON: {error}")))
+    serde_json::from_str(&text.0).map_err(|error| {
+        failure(SqlState::ERRCODE_INTERNAL_ERROR, format!("a stored value is not valid JSON: {error}"))
+    })
 }
 
 const PLACE: &str =
@@ -194,7 +195,7 @@ impl Sync {
                 format!("{self} is {}", self.state),
             )
             .set_detail(why())
-            .set_hint("cohort_sync_resume lets it run again."));
+            .set_hint("cohort_sync_resume resumes it."));
         }
         if self.state == "held" && !force {
             return Err(failure(
@@ -224,7 +225,7 @@ fn get_sync(cohort: &str, destination: &str) -> Fallible<Sync> {
     crate::pg::store::get(Snapshot::Fresh, cohort)?;
     get_place(destination)?;
     Err(failure(SqlState::ERRCODE_UNDEFINED_OBJECT, format!("cohort \"{cohort}\" is not synced to \"{destination}\""))
-        .set_hint("cohort_sync_create makes a sync; the view cohort_sync_status lists them."))
+        .set_hint("cohort_sync_create creates a sync; the view cohort_sync_status lists the existing ones."))
 }
 
 /// The sync of a cohort and a destination, if the current user may change it.

@@ -61,7 +61,7 @@ pub(super) fn find(destination: &dyn Destination) -> Fallible<Option<Table>> {
         )
     })?;
     found.map(Some).ok_or_else(|| {
-        failure(SqlState::ERRCODE_UNDEFINED_TABLE, format!("there is no table {table} with a column {column}"))
+        failure(SqlState::ERRCODE_UNDEFINED_TABLE, format!("table {table} with a column {column} does not exist"))
             .set_hint("Create it, with the column that customer_column names.")
     })
 }
@@ -192,7 +192,7 @@ fn is_of_a_row(state: SqlState) -> bool {
 fn reason(trouble: &Trouble, customer: &str) -> String {
     let code = trouble.state.code();
     let said = match code.get(..2) {
-        Some("22") => "the id is no value of the column's type",
+        Some("22") => "the id cannot be converted to the column's type",
         Some("23") if !trouble.message.contains(customer) => trouble.message.as_str(),
         Some("23") => "a constraint of the table refuses the row",
         Some("42") => "row security or a trigger of the table refuses the row",

@@ -115,7 +115,10 @@ impl Wire {
     /// Starts the helper thread. All signals are blocked in it, so that they come to the thread that knows the server.
     pub(crate) fn open(limits: Limits) -> Fallible<Self> {
         let broken = |error: std::io::Error| {
-            failure(SqlState::ERRCODE_SYSTEM_ERROR, format!("no thread for outgoing requests: {error}"))
+            failure(
+                SqlState::ERRCODE_SYSTEM_ERROR,
+                format!("could not start the thread for outgoing requests: {error}"),
+            )
         };
         let (bell, mut ring) = UnixStream::pair().map_err(broken)?;
         bell.set_nonblocking(true).map_err(broken)?;
@@ -139,7 +142,9 @@ impl Wire {
                     }
                     exchange(agent, refusal, &limits, &request)
                 }));
-                let answer = outcome.unwrap_or_else(|_| Err(Failure::Failed("the request broke off".to_owned())));
+                let answer = outcome.unwrap_or_else(|_| {
+                    Err(Failure::Failed("the request was aborted before a response arrived".to_owned()))
+                });
                 if results.send(answer).is_err() || ring.write_all(&[1]).is_err() {
                     break;
                 }
@@ -174,7 +179,7 @@ impl Wire {
             match self.answers.try_recv() {
                 Ok(answer) => return Some(answer),
                 Err(std::sync::mpsc::TryRecvError::Disconnected) => {
-                    return Some(Err(Failure::Failed("the request broke off".to_owned())));
+                    return Some(Err(Failure::Failed("the request was aborted before a response arrived".to_owned())));
                 }
                 Err(std::sync::mpsc::TryRecvError::Empty) => {}
             }
@@ -246,7 +251,7 @@ fn agent_of(limits: &Limits) -> Result<(Agent, Refusal), Failure> {
                 })
                 .collect();
             if certificates.is_empty() {
-                return Err(wrong("there is no certificate in it".to_owned()));
+                return Err(wrong("it contains no certificate".to_owned()));
             }
             RootCerts::from(certificates)
         }
@@ -276,11 +281,11 @@ pub(crate) fn host_and_port(url: &str) -> Option<(String, u16)> {
 
 fn exchange(agent: &Agent, refusal: &Refusal, limits: &Limits, request: &Request) -> Answer {
     let parsed = url::Url::parse(&request.url)
-        .map_err(|error| Failure::refused(format!("no valid address: {error}"), "Correct the destination."))?;
+        .map_err(|error| Failure::refused(format!("the address is invalid: {error}"), "Correct the destination."))?;
     let host = parsed.host_str().unwrap_or_default();
     let port = parsed.port_or_known_default().unwrap_or(443);
     if parsed.scheme() != "https" {
-        return Err(Failure::refused("the address is not https", "Only https is spoken."));
+        return Err(Failure::refused("the address is not https", "Only https is supported."));
     }
     if !limits.allowed_hosts.as_ref().is_some_and(|list| address::allowed(host, port, list)) {
         return Err(Failure::refused(

@@ -63,7 +63,7 @@ pub(crate) fn read(reference: &str) -> Fallible<String> {
     let content = match parse(reference)? {
         Reference::Variable(name) => std::env::var(name).map_err(|_| {
             failure(SqlState::ERRCODE_UNDEFINED_OBJECT, format!("the server's environment has no {name}"))
-                .set_hint("Set it where the server is started, or use a file.")
+                .set_hint("Set it in the environment of the server, or use a file.")
         })?,
         Reference::File(name) => read_file(name)?,
     };
@@ -71,7 +71,7 @@ pub(crate) fn read(reference: &str) -> Fallible<String> {
     let content = content.strip_suffix('\r').unwrap_or(content);
     if content.is_empty() || content.chars().any(char::is_control) {
         return Err(invalid("the secret is empty or has control characters")
-            .set_hint("It is one line of text; a line break at its end is left out."));
+            .set_hint("It is one line of text; a line break at its end is removed."));
     }
     Ok(content.to_owned())
 }
@@ -124,7 +124,7 @@ fn read_file(name: &str) -> Fallible<String> {
     };
     let facts = file.metadata().map_err(|_| wrong("cannot be read", missing))?;
     if !facts.is_file() {
-        return Err(wrong("is no regular file", missing));
+        return Err(wrong("is not a regular file", missing));
     }
     if facts.mode() & 0o007 != 0 {
         return Err(wrong("may be read by everyone", "chmod 0600."));
@@ -134,5 +134,5 @@ fn read_file(name: &str) -> Fallible<String> {
     }
     let mut content = Vec::new();
     file.by_ref().take(LONGEST + 1).read_to_end(&mut content).map_err(|_| wrong("cannot be read", missing))?;
-    String::from_utf8(content).map_err(|_| wrong("is no UTF-8 text", "A secret is one line of text."))
+    String::from_utf8(content).map_err(|_| wrong("is not valid UTF-8", "A secret is one line of text."))
 }

@@ -267,15 +267,15 @@ class Destinations(Case):
         server = self.server
         ids, cases = ["1", "2", "abc", "4", "99999999999999999999"], []
         for name, definition, refused, why in (
-                ("num", "customer_id bigint PRIMARY KEY", ("abc", "99999999999999999999"), "no value of the column's type"),
-                ("int", "customer_id integer", ("abc", "99999999999999999999"), "no value of the column's type"),
+                ("num", "customer_id bigint PRIMARY KEY", ("abc", "99999999999999999999"), "cannot be converted to the column's type"),
+                ("int", "customer_id integer", ("abc", "99999999999999999999"), "cannot be converted to the column's type"),
                 ("chk", "customer_id text PRIMARY KEY CHECK (customer_id <> 'abc')", ("abc",), "chk_customer_id_check"),
-                ("short", "customer_id varchar(3)", ("99999999999999999999",), "no value of the column's type"),
-                ("chars", "customer_id char(3)", ("99999999999999999999",), "no value of the column's type"),
+                ("short", "customer_id varchar(3)", ("99999999999999999999",), "cannot be converted to the column's type"),
+                ("chars", "customer_id char(3)", ("99999999999999999999",), "cannot be converted to the column's type"),
                 ("rls", "customer_id text", ("abc",), "row security"),
                 ("late", "customer_id text REFERENCES public.known DEFERRABLE INITIALLY DEFERRED", ("abc", "99999999999999999999"), "foreign key"),
                 ("own", "customer_id public.small", ("99999999999999999999", "abc"), "small_check"),
-                ("enum", "customer_id public.code UNIQUE", ("abc", "99999999999999999999"), "no value of the column's type"),
+                ("enum", "customer_id public.code UNIQUE", ("abc", "99999999999999999999"), "cannot be converted to the column's type"),
                 ("codes", "customer_id public.checked_code", ("1", "abc", "99999999999999999999"), "value"),
                 ("trig", "customer_id text", ("abc",), "a trigger")):
             cases.append((name, refused, why))
@@ -363,7 +363,7 @@ class Destinations(Case):
     def test_a_list_of_hosts_is_looked_at_when_it_is_set(self):
         server = self.server
         for bad in ("127.0.0.1:abc", "localhost:99999", "localhost:", "a,,b", "https://x"):
-            server.refused(f"ALTER SYSTEM SET kursaha_cohort.allowed_hosts = '{bad}'", "invalid value", "is no host", "HINT", role=None)
+            server.refused(f"ALTER SYSTEM SET kursaha_cohort.allowed_hosts = '{bad}'", "invalid value", "is not a valid host", "HINT", role=None)
             server.refused(f"SET kursaha_cohort.allowed_hosts = '{bad}'", "invalid value", role=None)
         server.ask("SET kursaha_cohort.allowed_hosts = '[::1]:8443, *.example.com:443'")
 

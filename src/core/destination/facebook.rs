@@ -11,7 +11,7 @@ use super::{
     Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Row, Setup, Skip,
 };
 
-/// The API takes at most so many rows at once.
+/// Maximum number of rows in a request of the API.
 const MOST_ROWS: usize = 10_000;
 
 #[derive(Debug)]

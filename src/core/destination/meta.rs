@@ -26,7 +26,7 @@ fn check_version(version: &str) -> Result<(), BadConfig> {
     let good = version.strip_prefix('v').and_then(|number| number.split_once('.')).is_some_and(|(major, minor)| {
         [major, minor].iter().all(|part| !part.is_empty() && part.len() < 4 && part.bytes().all(|b| b.is_ascii_digit()))
     });
-    if good { Ok(()) } else { Err(bad("api_version", "is no version", "Write for example v25.0.")) }
+    if good { Ok(()) } else { Err(bad("api_version", "is not a version", "Write for example v25.0.")) }
 }
 
 pub(super) fn authorised(request: Request, secret: &str) -> Request {
@@ -87,7 +87,7 @@ impl Mapping {
                     Some(near) => format!("Did you mean \"{near}\"?"),
                     None => format!("The keys are {}.", names.collect::<Vec<_>>().join(", ")),
                 };
-                return Err(bad(&path, "is no key of the API", hint));
+                return Err(bad(&path, "is not a key of the API", hint));
             };
             let wrong = || {
                 bad(
@@ -308,7 +308,7 @@ pub(super) fn read(answer: &Response, removal: bool, now: i64, terms: &str) -> O
             Some(json) => Outcome::Done(receipt(&json)),
             // Removals answer with all sorts of things.
             None if removal => Outcome::done(),
-            None => Outcome::again("the answer is no JSON"),
+            None => Outcome::again("the response is not valid JSON"),
         },
         429 => Outcome::Wait { why: "too many requests".to_owned(), seconds: wait(answer, now) },
         413 => Outcome::Again { why: "the request is too large".to_owned(), smaller: true },

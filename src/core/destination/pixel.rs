@@ -7,7 +7,7 @@ use super::meta::{self, Mapping, Person, authorised};
 use super::normalise;
 use super::{Action, Batch, Context, Destination, Identity, Keeps, Outcome, Probe, Request, Response, Row, Skip};
 
-/// The API takes at most so many events at once.
+/// Maximum number of events in a request of the API.
 const MOST_EVENTS: usize = 1_000;
 
 /// Events older than this are refused, with the whole batch; a minute is left for the way.

@@ -61,10 +61,14 @@ pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadC
         (None, own) => own.unwrap_or("us-east-1").to_owned(),
     };
     if !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
-        return Err(bad("region", "is no name of a region", "Write for example eu-central-1."));
+        return Err(bad("region", "is not a valid region name", "Write for example eu-central-1."));
     }
     if name.contains('/') || name.chars().any(char::is_whitespace) {
-        return Err(bad("bucket", "is no name of a bucket", "The bucket alone; what goes below it is prefix."));
+        return Err(bad(
+            "bucket",
+            "is not a valid bucket name",
+            "Write the name of the bucket only; prefix is the path below it.",
+        ));
     }
     let address = endpoint
         .parse()

@@ -83,7 +83,7 @@ fn headers(config: &mut Config<'_>, key: &'static str) -> Result<Vec<(String, St
         let token = (1..=100).contains(&name.len())
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if !token {
-            return Err(bad(&path, "is no name of a header", "A name has letters, digits, - and _."));
+            return Err(bad(&path, "is not a valid header name", "A name has letters, digits, - and _."));
         }
         if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
             return Err(bad(&path, "cannot be set", "The connection and this extension set this header."));

@@ -91,7 +91,7 @@ impl Bits {
         8 * eights + 4 * count(fours) + 2 * count(twos) + count(ones)
     }
 
-    /// Whether there are fewer than so many.
+    /// Whether fewer than `many` bits are set.
     pub(crate) fn fewer_than(&self, many: u64) -> bool {
         let mut count = 0;
         for words in self.0.chunks(64) {

@@ -257,7 +257,7 @@ fn equal_codes(
     stream: &dyn Stream,
     general: General,
 ) -> Result<Option<Codes>, Corrupt> {
-    /// Beyond so many strings, reading them all is cheaper than looking each up.
+    /// Above this number of strings, reading all of them is cheaper than looking up each.
     const FEW: usize = 16;
     let mut codes: Vec<u32> = [false, true]
         .into_iter()

@@ -241,7 +241,7 @@ struct Scaled<'a, T> {
 /// Numbers by their place among the codes of numbers.
 enum ScaledNumbers<T> {
     List(Vec<T>),
-    /// As many from the smallest on, each so much above the one before.
+    /// An arithmetic sequence: starting at `smallest`, `step` apart.
     Run {
         smallest: T,
         step: T,
@@ -759,11 +759,16 @@ impl<'a> Scalars<'a> {
                 if code == 0 {
                     continue;
                 }
-                let known =
-                    column.known.get_mut(code as usize).ok_or_else(|| Corrupt::new("a code stands for no value"))?;
+                let known = column
+                    .known
+                    .get_mut(code as usize)
+                    .ok_or_else(|| Corrupt::new("a code has no value in its dictionary"))?;
                 if *known == UNKNOWN {
                     let (numbers, scalars, mut list, mut bytes) = (&mut self.numbers, &mut self.met, Vec::new(), 0);
-                    let item = column.loaded.item(code).ok_or_else(|| Corrupt::new("a code stands for no value"))?;
+                    let item = column
+                        .loaded
+                        .item(code)
+                        .ok_or_else(|| Corrupt::new("a code has no value in its dictionary"))?;
                     let aggregate = self.aggregate;
                     each_item(item, column.path, &aggregate.keys, &aggregate.inside, &mut |item| {
                         if let Some(scalar) = Scalar::of(item) {

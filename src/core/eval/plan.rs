@@ -116,7 +116,7 @@ impl DidPlan {
         }
     }
 
-    /// Whether so many matching events satisfy `count`.
+    /// Whether this number of matching events satisfies `count`.
     pub(crate) fn counts(&self, events: u64) -> bool {
         self.count.as_ref().map_or(events >= 1, |count| holds(count, events))
     }
@@ -225,7 +225,7 @@ impl Pred {
 pub(crate) struct SequencePlan {
     pub(crate) steps: Vec<StepPlan>,
     pub(crate) within: Option<Interval>,
-    /// The properties that references compare: of the events themselves, or of those bound.
+    /// The properties that references compare: of the tested event, or of the events bound by earlier steps.
     pub(crate) slots: Vec<Slot>,
     /// Properties of bound events that states carry.
     pub(crate) bound: Vec<Carried>,

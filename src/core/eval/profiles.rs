@@ -74,7 +74,7 @@ impl<'a> ProfileValues<'a> {
                                 continue;
                             }
                             let item = loaded.item(codes[place]);
-                            let item = item.ok_or_else(|| Corrupt::new("a code stands for no value"))?;
+                            let item = item.ok_or_else(|| Corrupt::new("a code has no value in its dictionary"))?;
                             each_item(item, path, keys, inside, &mut |item| each(ordinal, item));
                         }
                     }

@@ -347,7 +347,7 @@ impl<'a> Elements<'a> {
             column.reader.small(pack, &mut codes)?;
             for place in ones(rows & !found).filter(|place| codes[*place] != 0) {
                 let item = column.loaded.item(codes[place]);
-                let item = item.ok_or_else(|| Corrupt::new("a code stands for no value"))?;
+                let item = item.ok_or_else(|| Corrupt::new("a code has no value in its dictionary"))?;
                 let lists = |other: &Other| -> &[Value] {
                     let known = outside.iter().position(|(known, _)| known == other);
                     known.map_or(&[], |known| values.get(numbers[known][place]))

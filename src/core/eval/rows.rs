@@ -25,9 +25,9 @@ pub(crate) enum Bound<'a> {
     And(Vec<Bound<'a>>),
     Or(Vec<Bound<'a>>),
     Not(Box<Bound<'a>>),
-    /// A column, the codes that satisfy it, and of a thousand codes how many those are.
+    /// A column, the dictionary codes that match, and their share in per mille.
     Codes(Reader<'a>, Codes, u32),
-    /// The lists of the rows that satisfy it, and how many of a thousand rows those are.
+    /// The row lists of the matching values, and the share of their rows in per mille.
     Listed(Vec<ListReader<'a>>, u32),
     /// A comparison with another property.
     Compared(Box<Compared<'a>>),
@@ -36,7 +36,7 @@ pub(crate) enum Bound<'a> {
 }
 
 impl<'a> Bound<'a> {
-    /// Binds a predicate. References to other events are nothing here: sequences answer them.
+    /// Binds a predicate. References to other events are ignored here: sequences evaluate them.
     pub(crate) fn new(
         pred: &Pred,
         group: &'a Group,

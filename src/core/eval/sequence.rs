@@ -52,9 +52,9 @@ pub(crate) struct Sequence<'a> {
     /// By step: its time.
     timed: Vec<Timed<'a>>,
     values: Interned<'a>,
-    /// So many events are in memory at a time, unless one customer has more.
+    /// Number of events that are in memory at a time, unless one customer has more.
     most: usize,
-    /// Events of so many customers were few enough last.
+    /// Batch width, in customers, whose events last fitted in memory.
     width: u32,
     check: &'a dyn Fn(),
 }
@@ -113,8 +113,8 @@ struct Event {
 #[derive(Default)]
 struct Collected {
     events: Vec<Event>,
-    /// For each event so many bits: by step, whether it may be the step's event, references aside; then by condition,
-    /// whether it holds.
+    /// A bit set per event. Bits `0..steps`: the event matches step *i*, ignoring references. The remaining bits:
+    /// condition *j* holds.
     marks: Vec<u64>,
     /// Words of marks of one event.
     words: usize,
@@ -236,7 +236,7 @@ pub(super) struct Interned<'a> {
 }
 
 impl<'a> Interned<'a> {
-    /// Of so many comparisons the answers are kept.
+    /// Number of comparisons whose results are cached.
     const COMPARED: usize = 1 << 16;
 
     pub(super) fn new(budget: &'a Budget<'a>) -> Self {
@@ -1097,11 +1097,14 @@ pub(super) fn slot_values(
             if code == MISSING {
                 continue;
             }
-            let known =
-                column.known.get_mut(code as usize).ok_or_else(|| Corrupt::new("a code stands for no value"))?;
+            let known = column
+                .known
+                .get_mut(code as usize)
+                .ok_or_else(|| Corrupt::new("a code has no value in its dictionary"))?;
             if *known == u32::MAX {
                 let mut list = Vec::new();
-                let item = column.loaded.item(code).ok_or_else(|| Corrupt::new("a code stands for no value"))?;
+                let item =
+                    column.loaded.item(code).ok_or_else(|| Corrupt::new("a code has no value in its dictionary"))?;
                 each_item(item, column.path, &slot.keys, &slot.inside, &mut |item| list.extend(Value::of(item)));
                 *known = values.list(list)?;
             }

@@ -1,4 +1,4 @@
-//! The states that one customer's events can reach, step by step, and those that are open while the events go by.
+//! The states that the events of one customer can reach, step by step, and the open states while its events are read.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};

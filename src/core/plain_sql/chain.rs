@@ -1,7 +1,7 @@
 //! A rule as a chain of common table expressions, one per condition.
 //!
-//! Every condition gives a set of customers, or the set of those it leaves out: complements are carried along and
-//! taken from the universe at the very end, if at all, because the universe is the most expensive set there is.
+//! Every condition yields a set of customers or the complement of a set. Complements are resolved against the universe at
+//! the end, and only if necessary, because the universe is the most expensive set.
 
 use std::collections::HashMap;
 

@@ -15,7 +15,8 @@ use super::lists::Lists;
 use super::stream::{Corrupt, Span, Stream, Unwritable, narrow};
 use super::{CHUNK_BITS, RowKey, SECOND};
 
-/// From so many customers on, a chunk's set is stored: a bitmap of 8 kB, added to another in no time.
+/// Chunks with at least this number of customers store their customer set as an 8 kB bitmap, because OR-ing two bitmaps is
+/// nearly free.
 const DENSE: usize = 8_192;
 
 /// One column of a group as it grows.
@@ -241,7 +242,7 @@ impl GroupBuilder {
                 }
                 let code = pack[place];
                 if code != MISSING {
-                    let damaged = || Corrupt::new("a code stands for no value");
+                    let damaged = || Corrupt::new("a code has no value in its dictionary");
                     let entry = known.get_mut(code as usize).ok_or_else(damaged)?;
                     if let Some(column) = column {
                         let column = &mut self.columns[column];

@@ -110,7 +110,7 @@ impl Dictionary {
             .fold(self.bools(), |all, n| all.saturating_add(*n))
     }
 
-    /// Whether so many rows can have made a run of numbers so long: readers take memory by it.
+    /// Sanity check for untrusted bytes: whether `rows` rows can yield a run of this length. Readers allocate by it.
     pub(crate) fn is_plausible(&self, rows: u32) -> bool {
         self.run.is_none_or(|(_, codes)| codes as usize <= (rows as usize).saturating_mul(SPREAD))
     }
@@ -456,7 +456,7 @@ impl Builder {
     }
 }
 
-/// Final codes as they are given out.
+/// The assignment of final codes.
 struct Codes {
     by_provisional: Vec<u32>,
     next: u32,

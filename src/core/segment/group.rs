@@ -46,7 +46,7 @@ pub(crate) struct Property {
 }
 
 impl Group {
-    /// A group as it was read: so many rows, its data behind a place.
+    /// Completes a group that was read: sets its number of rows and the offset of its data.
     pub(super) fn placed(mut self, rows: u32, data: u64) -> Result<Self, Corrupt> {
         self.rows = rows;
         self.validate()?;
@@ -229,7 +229,8 @@ impl Group {
                 }
                 let code = pack[row as usize % PACK];
                 if code != dictionary::MISSING {
-                    let item = loaded.item(code).ok_or_else(|| Corrupt::new("a code stands for no value"))?;
+                    let item =
+                        loaded.item(code).ok_or_else(|| Corrupt::new("a code has no value in its dictionary"))?;
                     each(row, &property.path, item);
                 }
             }
@@ -275,7 +276,7 @@ pub(super) fn read_set(span: Span, stream: &dyn Stream) -> Result<RoaringBitmap,
     let set = RoaringBitmap::deserialize_from(bytes.as_slice())
         .map_err(|error| Corrupt::new(format!("a bitmap is damaged: {error}")))?;
     if set.max().is_some_and(|highest| highest > CHUNK_MASK) {
-        return Err(Corrupt::new("a bitmap reaches beyond its chunk"));
+        return Err(Corrupt::new("a bitmap has ordinals outside its chunk"));
     }
     Ok(set)
 }

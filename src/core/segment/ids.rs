@@ -1,8 +1,8 @@
-//! Event ids, as what they differ from a guess.
+//! Event ids, stored as the difference from a predicted id.
 //!
-//! Ids are given out as events arrive, mostly in the order of their times: so an event's time tells its id but for a
-//! little. The group's time is cut into equal cells; a mark at the beginning of each is the id to expect there, and
-//! between two marks the guess lies on a straight line. Where that makes nothing smaller, the ids stand for themselves.
+//! Ids are assigned roughly in time order, so the id of an event can be predicted from its time with a small error, and
+//! only that error is stored. The time range of the group is divided into equal cells. A mark is the predicted id at the
+//! beginning of a cell; between two marks the prediction is linear. If the errors are not smaller, the ids are stored.
 
 use serde::{Deserialize, Serialize};
 

@@ -64,7 +64,7 @@ pub(super) fn version(front: &[u8]) -> Result<(), Corrupt> {
     match front.strip_prefix(&MAGIC).and_then(<[u8]>::first) {
         Some(&VERSION) => Ok(()),
         Some(other) => Err(Corrupt::Foreign(format!("its format has version {other}, this one reads {VERSION}"))),
-        None => Err(Corrupt::new("these bytes are no segment")),
+        None => Err(Corrupt::new("these bytes are not a segment")),
     }
 }
 

@@ -1,16 +1,15 @@
-//! For values that are neither common nor one of very many: the rows that have them, so that a question for such a value
-//! does not go through the column.
+//! Row lists (postings) for values of medium frequency, so that a look-up does not scan the column.
 
 use serde::{Deserialize, Serialize};
 
 use super::column::{Column, PACK, Reader, Writer};
 use super::stream::{Corrupt, Stream, Unwritable, place};
 
-/// Groups of fewer rows are gone through in no time.
+/// Groups with fewer rows have no lists: scanning them takes no noticeable time.
 const MANY_ROWS: usize = 4_096;
-/// A value has a list when at most one row in so many has it.
+/// A value has a list if at most one row in this number has it.
 pub(crate) const RARE: usize = 32;
-/// The most bits that lists may take for each row they hold.
+/// Maximum number of bits per row of the lists of a property.
 const MOST_BITS: f64 = 10.0;
 
 /// Where the lists of a property lie.
@@ -125,7 +124,7 @@ impl Lists {
                 *on_list != expected
             };
             if pack.iter().zip(rows).any(differs) {
-                return Err(Corrupt::new("a list of rows is not what its column says"));
+                return Err(Corrupt::new("a row list does not match its column"));
             }
         }
         Ok(())
@@ -193,7 +192,7 @@ pub(crate) struct ListReader<'a> {
     row: i64,
     /// The gaps around `next`.
     pack: [u32; PACK],
-    /// Rows below this one were handed out.
+    /// Rows below this one were passed to the caller.
     passed: u32,
     /// The pack of the column that was asked for last, and its rows.
     last: Option<(usize, u128)>,
@@ -228,7 +227,7 @@ impl ListReader<'_> {
         Ok(())
     }
 
-    /// Hands out the rows from `from` up to, but not including, `to`. Going forward is quick; going back begins anew.
+    /// Calls `take` with the rows from `from` up to, but not including, `to`. Going forward is fast; going back restarts.
     fn each(&mut self, from: u32, to: u32, mut take: impl FnMut(u32)) -> Result<(), Corrupt> {
         if from < self.passed {
             self.rewind()?;

@@ -29,7 +29,7 @@ pub fn seal(segment: i64, page: i32, bytes: &[u8]) -> Vec<u8> {
 /// The bytes of a stored page, compared with their checksum.
 ///
 /// # Errors
-/// When they are not what was stored there.
+/// When they do not match their checksum there.
 pub fn open(segment: i64, page: i32, stored: &[u8]) -> Result<&[u8], Corrupt> {
     match open_any(segment, page, stored) {
         Ok(bytes) if bytes.len() <= PAGE => return Ok(bytes),
@@ -45,7 +45,7 @@ pub fn open(segment: i64, page: i32, stored: &[u8]) -> Result<&[u8], Corrupt> {
 /// The same of bytes that are no page of a segment, but belong to one: `place` tells them from others.
 ///
 /// # Errors
-/// When they are not what was stored there.
+/// When they do not match their checksum there.
 pub fn open_any(segment: i64, place: i32, stored: &[u8]) -> Result<&[u8], Corrupt> {
     let bytes = unverified(stored)?;
     if sum(segment, place, bytes) == stored[bytes.len()..] {

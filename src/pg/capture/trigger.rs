@@ -90,7 +90,7 @@ fn wrong() -> ErrorReport {
         SqlState::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
         "kursaha_cohort.capture_row is the AFTER row trigger of captured tables",
     )
-    .set_hint("cohort_capture makes the triggers of a capture.")
+    .set_hint("cohort_capture creates the triggers of a capture.")
 }
 
 /// The C entry of the trigger function.

@@ -31,7 +31,7 @@ fn stored_size(name: &str) -> Fallible<Option<u64>> {
     Ok(known.or(stored))
 }
 
-/// How many customers a rule of which nothing is known may select: a tenth of those that the index knows.
+/// Estimated number of members of an unknown rule: a tenth of the customers in the index.
 pub(crate) fn customers_about() -> Option<f64> {
     let (_, internals) = extension::schema_oids().ok()?;
     let customers = direct::state(internals).ok()?.customers;

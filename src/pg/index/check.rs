@@ -222,7 +222,7 @@ fn add(
         })
         .map_err(damaged)?;
     if !known {
-        return Err(damaged(Corrupt::new("an ordinal belongs to nobody")));
+        return Err(damaged(Corrupt::new("an ordinal belongs to no customer")));
     }
     group
         .values(stream, |row, path, item| {

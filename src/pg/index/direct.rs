@@ -197,8 +197,8 @@ pub(super) fn state_and_segments(internals: pg_sys::Oid) -> Fallible<(State, Vec
     Ok((state, segments))
 }
 
-/// The entries of the log of removed events, of some types (of all, if none are named); with their bytes those that
-/// `wanted` names by their ids.
+/// The entries of the removal log for the given event types, or for all types if none are given; the bytes are read only for
+/// the entries whose ids are in `wanted`.
 pub(super) fn removals(
     internals: pg_sys::Oid,
     types: Option<&[&str]>,

@@ -88,7 +88,7 @@ impl Evaluated {
     }
 }
 
-/// Who has which ordinal, as the snapshot that was active at an evaluation has it. It is to be asked under the same one.
+/// The map from ordinals to customers in the snapshot of an evaluation. Use it under the same snapshot.
 pub(crate) struct Named {
     sealed: u32,
     strangers: Vec<Box<str>>,
@@ -109,7 +109,7 @@ impl Named {
     }
 }
 
-/// Hands out the ids of those ordinals that are the tail's.
+/// Calls `each` with the ids of the ordinals that belong to the tail.
 fn strangers_of(strangers: &[Box<str>], sealed: u32, members: &RoaringBitmap, each: &mut dyn FnMut(&str)) {
     for ordinal in members.range(sealed..) {
         if let Some(id) = strangers.get((ordinal - sealed) as usize) {

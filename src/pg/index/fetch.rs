@@ -19,8 +19,8 @@ pub(super) struct Place {
     buffer: LastBuffer,
 }
 
-/// The buffer that held a page last: its number, or that number below zero where it is a guess; 0 where nothing is known.
-/// The server checks whether it still does.
+/// Hint for the buffer of a page: `> 0` is the buffer in which it was last seen, `< 0` is a guessed buffer (negated), `0` is
+/// unknown. The server checks whether the buffer still holds the page.
 type LastBuffer = pg_sys::Buffer;
 
 impl Place {
@@ -32,7 +32,7 @@ impl Place {
         self.offset > 0
     }
 
-    /// Where a row of one table page lies that was stored so many rows after this one, if nothing came between.
+    /// The expected place of the row that was stored `rows` rows after this one, if each row fills a table page.
     pub(super) fn later(self, rows: u32) -> Self {
         let buffer = if rows == 1 { behind(self.buffer) } else { 0 };
         Self { block: self.block.wrapping_add(rows), offset: self.offset, buffer }
@@ -336,8 +336,8 @@ thread_local! {
     static PINNED: Cell<u8> = const { Cell::new(0) };
 }
 
-/// One page in so many is looked up as any scan would: a look where it was last does not tell the server that the page is
-/// in use, and pages that nobody uses are the first to make room for others.
+/// One page in this number is read through the ordinary buffer look-up. Reading it by its hint does not raise its usage
+/// count, and the server evicts pages with a low usage count first.
 const MARK_EVERY: u8 = 16;
 
 /// The buffer of a page, pinned; to be called [`guarded`].

@@ -1,9 +1,8 @@
-//! Where pages of tables lie in the server's memory, as one session tells the others: a new session would search the
-//! server's own table of buffers for each page, whose entries lie far apart, and every first touch of shared memory costs
-//! it a page fault. What stands here lies close together, and is never more than a hint: the server checks whether the
-//! buffer still holds the page.
+//! Buffer numbers of table pages, shared between sessions. Without them a new session looks up each page in the server's
+//! buffer table, whose entries are scattered, and each first access to shared memory causes a page fault. The entries here
+//! are adjacent. They are hints only: the server checks whether the buffer still holds the page.
 //!
-//! There is one only where the library is preloaded, because shared memory is handed out when the server starts.
+//! The hints exist only if the library is preloaded, because shared memory is allocated when the server starts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

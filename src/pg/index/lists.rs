@@ -1,6 +1,6 @@
-//! Fixed lists as bitmaps of ordinals. `list_chunk` has the ids, which are what counts; `list_index` and `list_part` have
-//! what they were found to be: the ordinals of those that had one, and the hashes of the others, for when their customers
-//! come. They are used as long as the list, the index's key and the erasures are those that they were made of.
+//! Fixed lists as bitmaps of ordinals. `list_chunk` contains the ids, which are authoritative. `list_index` and `list_part`
+//! contain the ordinals of these ids, and the hashes of ids without an ordinal, to detect when they get one. They are valid
+//! while the list, the key of the index and the number of erasures are unchanged.
 
 use std::collections::BTreeMap;
 
@@ -147,7 +147,7 @@ impl Kept {
 }
 
 fn corrupt(list: i64) -> Corrupt {
-    Corrupt::new(format!("the bitmap of the fixed list {list} is not what was stored"))
+    Corrupt::new(format!("the bitmap of the fixed list {list} does not match its checksum"))
 }
 
 fn uuid(datum: Option<pg_sys::Datum>) -> Content {

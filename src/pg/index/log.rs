@@ -177,7 +177,7 @@ fn write(entries: &[(&str, &RemovalsBuilder)]) -> Fallible<()> {
         for (event_type, builder) in entries {
             let mut id = [0_u8; 8];
             if !pg_sys::pg_strong_random(id.as_mut_ptr().cast(), id.len()) {
-                return Err(failure(SqlState::ERRCODE_INTERNAL_ERROR, "no random number could be made"));
+                return Err(failure(SqlState::ERRCODE_INTERNAL_ERROR, "could not generate a random number"));
             }
             let entries = i32::try_from(builder.entries()).unwrap_or(i32::MAX);
             let values = [

@@ -91,8 +91,8 @@ fn choose<'a>(segments: &[&'a Segment], most: i64, most_bytes: i64) -> Option<Ve
     None
 }
 
-/// Writes the segments that hold some customers anew: without the rows that are gone, and without the ids of those who
-/// are erased. Runs under a snapshot that sees what is gone.
+/// Rewrites the segments that contain the given customers, without dead rows and without the ids of erased customers. Runs
+/// under a snapshot that sees the removals.
 pub(super) fn rewrite(state: &State, held: &RoaringBitmap, erased: &RoaringBitmap) -> Fallible<()> {
     let progress = Progress::begin(Phase::Merging);
     let internals = extension::schema_oids()?.1;
@@ -127,7 +127,7 @@ pub(super) fn rewrite(state: &State, held: &RoaringBitmap, erased: &RoaringBitma
     Ok(())
 }
 
-/// What is known of customers before segments are written anew.
+/// The state of customers before segments are rewritten.
 #[derive(Default)]
 struct Before {
     /// Those whose profile in newer segments, or its removal, stands for the ones here.

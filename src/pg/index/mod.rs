@@ -52,8 +52,10 @@ fn damaged(corrupt: Corrupt) -> ErrorReport {
         return failure(SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, foreign(&what)).set_hint(REMAKE);
     }
     failure(SqlState::ERRCODE_INDEX_CORRUPTED, format!("the cohort index is damaged: {corrupt}"))
-        .set_detail("The tables of events and customers are not concerned: the index is made from them.")
-        .set_hint("SELECT cohort_reindex(); until then SET kursaha_cohort.engine = 'sql' answers without the index.")
+        .set_detail("The tables of events and customers are not affected; the index is built from them.")
+        .set_hint(
+            "SELECT cohort_reindex(); until then SET kursaha_cohort.engine = 'sql' evaluates rules without the index.",
+        )
 }
 
 /// What is said of an index in another format.
@@ -62,7 +64,7 @@ fn foreign(what: &str) -> String {
 }
 
 /// What helps against it.
-const REMAKE: &str = "SELECT cohort_reindex() makes it again; questions are answered by plain SQL until then.";
+const REMAKE: &str = "SELECT cohort_reindex() rebuilds it; until then rules are evaluated with plain SQL.";
 
 /// The error of what segments have no room for.
 #[expect(clippy::needless_pass_by_value, reason = "it is the end of every map_err")]

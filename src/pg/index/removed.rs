@@ -61,7 +61,7 @@ impl Mask {
 }
 
 /// What this backend found out about entries of the log. Neither an entry nor a segment ever changes, and their ids
-/// never come again; so what some entries take out of a segment is good for every snapshot that sees both.
+/// never come again; so the dead rows of a segment by some entries are valid for every snapshot that sees both.
 #[derive(Default)]
 struct Known {
     /// By the table of the pages, the segment and the type.

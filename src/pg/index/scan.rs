@@ -32,7 +32,9 @@ impl Relation {
             SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!("the index {name} is not valid: it is being built, or building it failed"),
         )
-        .set_hint(format!("REINDEX INDEX {name}; until then SET kursaha_cohort.engine = 'sql' answers without it.")))
+        .set_hint(format!(
+            "REINDEX INDEX {name}; until then SET kursaha_cohort.engine = 'sql' evaluates rules without it."
+        )))
     }
 
     /// How many rows the last VACUUM or ANALYZE counted.

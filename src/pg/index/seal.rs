@@ -1,9 +1,9 @@
-//! Sealing: what the tail holds becomes segments.
+//! Sealing: writes the tail into segments.
 //!
-//! With the snapshot S, whose oldest running transaction is X, every row stamped below X is decided: its transaction has
-//! ended, and S sees it or it is gone. Those from the old watermark to X become segments, X becomes the watermark, in one
-//! transaction. The logs' entries that S sees speak of rows that are not among them: they are applied to the segments
-//! that were there before, and taken out. Entries that come after S speak of rows that S saw, and stay for later.
+//! Let S be the snapshot and X its oldest running transaction. The transaction of every row with a stamp below X has ended,
+//! so the row is visible to S or dead. In one transaction, the visible rows from the old watermark to X are written into
+//! segments, and X becomes the watermark. Log entries that S sees refer to rows of older segments: they are applied to these
+//! and deleted. Later log entries refer to rows that S saw, and are kept for the next sealing.
 
 use std::rc::Rc;
 
@@ -36,7 +36,7 @@ pub(crate) struct Sealed {
     pub(crate) segments: u64,
 }
 
-/// Takes everything out of the index and seals anew.
+/// Empties the index and seals all rows.
 pub(crate) fn reindex() -> Fallible<Sealed> {
     lock_tables()?;
     let state = store::reset()?;
@@ -346,7 +346,7 @@ impl Register {
                 SqlState::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
                 format!("the index has no more than {MOST} ordinals for customers"),
             )
-            .set_hint("SELECT cohort_reindex() gives them out anew, to customers who are still there."));
+            .set_hint("SELECT cohort_reindex() assigns new ordinals to the remaining customers."));
         }
         if !self.builder.is_empty() {
             let builder = CustomersBuilder::new(self.builder.next());

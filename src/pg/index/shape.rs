@@ -85,7 +85,7 @@ pub(super) fn must_be_sound(tables: &Tables) -> Fallible<()> {
             SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!("the cohort index cannot be written: {problem}"),
         )
-        .set_detail("Until then plain SQL answers, and answers exactly.")
+        .set_detail("Until then rules are evaluated with plain SQL; the results are exact.")
         .set_hint(remedy)),
     }
 }

@@ -12,9 +12,9 @@ use crate::pg::spi::{self, Row, Snapshot};
 
 /// What the index says about itself.
 pub(super) struct State {
-    /// Rows stamped below are in segments, rows from it on are the tail.
+    /// Rows with a lower stamp are in segments, all others in the tail.
     pub(super) watermark: u64,
-    /// Ordinals that are given out.
+    /// Number of assigned ordinals.
     pub(super) customers: u32,
     /// The secret of the customers' hashes.
     pub(super) key: Key,
@@ -45,7 +45,7 @@ impl State {
     }
 }
 
-/// How many ordinals are given out.
+/// The number of assigned ordinals.
 pub(super) fn ordinals(stored: i64) -> Fallible<u32> {
     u32::try_from(stored).map_err(|_| damaged(Corrupt::new("there are more customers than ordinals")))
 }
@@ -68,7 +68,7 @@ pub(super) fn set_state(state: &State) -> Fallible<()> {
     Ok(())
 }
 
-/// Makes the index empty, whatever it was: all ordinals will be given out again, under a new key.
+/// Empties the index: all ordinals are assigned again, under a new key.
 pub(super) fn reset() -> Fallible<State> {
     spi::touch("INSERT INTO kursaha_cohort.index_state DEFAULT VALUES ON CONFLICT (only_row) DO NOTHING", &[])?;
     let sql = format!(
@@ -207,7 +207,7 @@ pub(super) fn dead_rows(snapshot: Snapshot) -> Fallible<Vec<(i64, String, Roarin
 pub(super) fn set_dead_rows(segment: i64, event_type: &str, rows: &RoaringBitmap, more: u64) -> Fallible<()> {
     let mut bytes = Vec::new();
     rows.serialize_into(&mut bytes)
-        .map_err(|error| failure(SqlState::ERRCODE_INTERNAL_ERROR, format!("a bitmap cannot be written: {error}")))?;
+        .map_err(|error| failure(SqlState::ERRCODE_INTERNAL_ERROR, format!("could not serialize a bitmap: {error}")))?;
     spi::touch(
         "INSERT INTO kursaha_cohort.segment_dead (segment_id, event_type, rows) VALUES ($1, $2, $3) \
          ON CONFLICT (segment_id, event_type) DO UPDATE SET rows = excluded.rows",

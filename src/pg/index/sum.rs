@@ -91,7 +91,7 @@ pub(super) fn seal_dead(segment: i64, event_type: &str, rows: &[u8]) -> Vec<u8> 
 
 /// The rows that are gone from a group of a segment.
 pub(super) fn open_dead(segment: i64, event_type: &str, stored: &[u8]) -> Fallible<RoaringBitmap> {
-    let wrong = || damaged(Corrupt::new(format!("the rows gone from segment {segment} are not what was stored")));
+    let wrong = || damaged(Corrupt::new(format!("the rows gone from segment {segment} do not match their checksum")));
     let bytes = page::open_any(segment, place(event_type), stored).map_err(|_| wrong())?;
     RoaringBitmap::deserialize_from(bytes).map_err(|_| wrong())
 }

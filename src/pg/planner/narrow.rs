@@ -74,9 +74,9 @@ unsafe fn lone_function(
 enum Wanted {
     /// The one of an expression.
     One(*mut pg_sys::OpExpr, *mut pg_sys::Node),
-    /// Those of an expression that gives an array.
+    /// The ids in an array expression.
     Among(*mut pg_sys::Node),
-    /// Any, so many.
+    /// Any members, up to a number.
     First(i64),
 }
 

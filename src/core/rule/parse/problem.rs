@@ -175,7 +175,7 @@ impl<'a> Problems<'a> {
             })
             .collect();
         if let Some(last) = problems.last_mut().filter(|_| left_out > 0) {
-            let _ = write!(last.problem, " (and {left_out} more problems, listed once these are mended)");
+            let _ = write!(last.problem, " (and {left_out} more problems; fix these to see them)");
         }
         problems
     }

@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
         let number = Number::parse(written.as_str());
         if number.is_none() {
             self.problem(
-                "the number is too large or too fine",
+                "the number has too many digits before or after the decimal point",
                 format!("Write a number whose exponent lies between -{MAX_EXPONENT} and {MAX_EXPONENT}."),
             );
         }

@@ -10,22 +10,22 @@ use super::IanaZones;
 
 /// Parts of the problems that a schema cannot find, as its `$comment` lists them.
 const BEYOND: [&str; 17] = [
-    "is not valid: ",                      // patterns
-    "the first bound is above the second", // between
-    "nothing lies between",                // between dates, hours
-    "the first percentage is not below",   // sample
-    "no count of 0 does",                  // per
-    "the first interval is not longer",    // between_ago
-    "at most 1000 years",                  // intervals
-    "too large or too fine",               // numbers
-    "another step is named",               // as
-    "no earlier step is named",            // ref
-    "step has none before it",             // within, after
-    "is longer than \"within\"",           // after
-    "takes no within",                     // did_not between two steps
-    "nested too deep",                     // depth
-    "conditions, predicates and steps",    // totals
-    "the patterns of the rule take more",  //
+    "is not valid: ",                                    // patterns
+    "the first bound is above the second",               // between
+    "nothing lies between",                              // between dates, hours
+    "the first percentage is not below",                 // sample
+    "no count of 0 does",                                // per
+    "the first interval is not longer",                  // between_ago
+    "at most 1000 years",                                // intervals
+    "too many digits before or after the decimal point", // numbers
+    "another step is named",                             // as
+    "no earlier step is named",                          // ref
+    "step has none before it",                           // within, after
+    "is longer than \"within\"",                         // after
+    "takes no within",                                   // did_not between two steps
+    "nested too deep",                                   // depth
+    "conditions, predicates and steps",                  // totals
+    "the patterns of the rule take more",                //
     // The validator of these tests compares with the nearest double, which is 2^63 for the largest count.
     "\"9223372036854775808\" is not a whole number",
 ];
