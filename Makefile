@@ -1,7 +1,7 @@
 # make help lists what there is. The work is done by scripts/, which can be called by themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help all setup build install installcheck test test-packages deb rpm fuzz crash faults bench-sync bench-cluster demo demo-cluster demo-cluster-stop demo-stop screenshots check bench clean
+.PHONY: help all setup build gateway install installcheck test test-packages deb rpm fuzz crash faults bench-sync bench-cluster demo demo-cluster demo-cluster-stop gateway-demo demo-stop screenshots check bench clean
 
 help: ## this list
 	@echo "kursaha_cohort: customer cohorts inside PostgreSQL"
@@ -16,6 +16,9 @@ all: ## as build, and installs nothing (make all PG_CONFIG=…, as PGXN calls it
 
 build: setup ## build the extension below target/
 	@scripts/build
+
+gateway: setup ## build the gateway: Kursaha's API, REST and the console over HTTP (target/release/cohort-gateway)
+	@scripts/gateway build
 
 # Who names a PostgreSQL has what building against it needs.
 install: $(if $(PG_CONFIG),,setup) ## install the extension into PostgreSQL 15, or that of PG_CONFIG, below DESTDIR (root or sudo)
@@ -60,7 +63,11 @@ demo-cluster: build ## cohorts over a coordinator and three nodes on private ser
 demo-cluster-stop: ## stop and remove the servers of demo-cluster
 	@scripts/demo-cluster stop
 
-demo-stop: ## stop and remove the demo's server
+gateway-demo: build gateway ## the gateway before the demo's server, or a small one of its own, until Ctrl-C
+	@scripts/gateway demo
+
+demo-stop: ## stop and remove the demo's server and gateway
+	@scripts/gateway stop demo
 	@scripts/pg stop demo
 
 screenshots: build ## the pictures of docs/CONSOLE.md

@@ -140,6 +140,12 @@ SELECT refreshed_at, size, entered, exited FROM cohort_history('abandoned carts'
 -- cohort_changes
 SELECT customer_id, change, changed_at FROM cohort_changes('abandoned carts', since => now() - interval '1 day');
 
+-- cohort_api_key_create
+SELECT cohort_api_key_create('shop backend', 'marketing_team', expires_at => now() + interval '1 year');
+
+-- cohort_api_key_revoke
+SELECT cohort_api_key_revoke('shop backend');
+
 -- cohort_version
 SELECT * FROM cohort_version();
 

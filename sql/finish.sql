@@ -59,7 +59,9 @@ COMMENT ON PROCEDURE @extschema@.cohort_sync_execute(text, text, boolean, bigint
 COMMENT ON FUNCTION @extschema@.cohort_sync_resync(text, text) IS 'Requests a run that sends every member again';
 COMMENT ON FUNCTION @extschema@.cohort_sync_preview(text, text) IS 'Returns what a run would do now: adds, removes, unchanged, skipped by reason, and the reason for which it would be held; sends nothing';
 COMMENT ON FUNCTION @extschema@.cohort_sync_arm() IS 'Arms all syncs on this server and database; use it after a restore, when no other server sends to the same destinations';
-COMMENT ON FUNCTION @extschema@.cohort_grant(text, text) IS 'Grants a privilege set (monitor, reader, ingest, editor, operator) to a role';
+COMMENT ON FUNCTION @extschema@.cohort_grant(text, text) IS 'Grants a privilege set (gateway, monitor, reader, ingest, editor, operator) to a role';
+COMMENT ON FUNCTION @extschema@.cohort_api_key_create(text, text, timestamptz) IS 'Creates an API key with which programs connect to the gateway as a role that the caller may act as, and returns it once; never for a superuser';
+COMMENT ON FUNCTION @extschema@.cohort_api_key_revoke(text) IS 'Revokes an API key that the caller created, or of a role that the caller may act as';
 COMMENT ON FUNCTION @extschema@.cohort_set_owner(text, text) IS 'Changes the owner of a cohort';
 COMMENT ON FUNCTION @extschema@.cohort_destination_set_owner(text, text) IS 'Changes the owner of a destination';
 COMMENT ON FUNCTION @extschema@.cohort_sync_set_owner(text, text, text) IS 'Changes the owner of a sync; from the next run on, its runs connect as the new owner';

@@ -2,6 +2,22 @@
 -- declaration, then run scripts/sql --write.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
+CREATE FUNCTION @extschema@."cohort_api_key_create"(
+    "label" TEXT,
+    "role" TEXT,
+    "expires_at" timestamp with time zone DEFAULT NULL
+) RETURNS TEXT
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_api_key_create_wrapper';
+
+CREATE FUNCTION @extschema@."cohort_api_key_revoke"(
+    "label" TEXT
+) RETURNS VOID
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_api_key_revoke_wrapper';
+
 CREATE FUNCTION @extschema@."cohort_apply"(
     "definitions" jsonb,
     "dry_run" bool DEFAULT false,

@@ -113,6 +113,20 @@ COMMENT ON COLUMN kursaha_cohort.event_key.event_id IS 'The event stored for it'
 COMMENT ON COLUMN kursaha_cohort.event_key.first_seen IS 'Time when it was stored';
 COMMENT ON INDEX kursaha_cohort.event_key_event_id IS 'Keys by event, for cohort_forget; the oldest first, for their removal';
 
+CREATE TABLE kursaha_cohort.request (
+    request_id uuid PRIMARY KEY,
+    stored bigint,
+    duplicates bigint,
+    first_seen timestamptz NOT NULL
+);
+CREATE INDEX request_first_seen ON kursaha_cohort.request (first_seen);
+COMMENT ON TABLE kursaha_cohort.request IS 'Events requests of the last 7 days that named themselves by a UUID, with their answers; older ones are removed as new ones come';
+COMMENT ON COLUMN kursaha_cohort.request.request_id IS 'The requestIdentifier';
+COMMENT ON COLUMN kursaha_cohort.request.stored IS 'How many events it stored';
+COMMENT ON COLUMN kursaha_cohort.request.duplicates IS 'How many of its events were there already';
+COMMENT ON COLUMN kursaha_cohort.request.first_seen IS 'When it was stored';
+COMMENT ON INDEX kursaha_cohort.request_first_seen IS 'The oldest first, for their removal';
+
 -- What the index needs to know about rows that are gone -----------------------------------------------------------------
 
 CREATE TABLE kursaha_cohort.event_removed (
@@ -432,7 +446,7 @@ DECLARE
     kept regclass;
 BEGIN
     FOREACH kept IN ARRAY ARRAY[
-        '@extschema@.cohort_event', '@extschema@.cohort_customer', 'kursaha_cohort.event_type', 'kursaha_cohort.event_key', 'kursaha_cohort.retention',
+        '@extschema@.cohort_event', '@extschema@.cohort_customer', 'kursaha_cohort.event_type', 'kursaha_cohort.event_key', 'kursaha_cohort.request', 'kursaha_cohort.retention',
         'kursaha_cohort.capture', 'kursaha_cohort.cohort', 'kursaha_cohort.cohort_version',
         'kursaha_cohort.reference', 'kursaha_cohort.list_chunk', 'kursaha_cohort.member', 'kursaha_cohort.refresh',
         'kursaha_cohort.membership_change',

@@ -45,7 +45,7 @@ BEGIN
             WHERE e.extname = 'kursaha_cohort' AND a.privilege_type = 'EXECUTE' AND a.grantee NOT IN (0, p.proowner)
             GROUP BY a.grantee) g
         JOIN pg_roles r ON r.oid = g.grantee
-        JOIN (VALUES (1, 'monitor', 'json_text'), (2, 'reader', 'members_of_cohort'), (3, 'ingest', 'cohort_track'),
+        JOIN (VALUES (0, 'gateway', 'cohort_api_key_role'), (1, 'monitor', 'json_text'), (2, 'reader', 'members_of_cohort'), (3, 'ingest', 'cohort_track'),
                      (4, 'editor', 'cohort_create'), (5, 'operator', 'cohort_operate')) s (place, name, function) ON s.function = ANY (g.functions)
         WHERE 'json_text' = ANY (g.functions)
           AND (s.name <> 'monitor' OR has_table_privilege(r.oid, (SELECT v.oid FROM pg_class v JOIN pg_depend d ON d.classid = 'pg_class'::regclass

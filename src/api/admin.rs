@@ -29,6 +29,8 @@ const SETS: &[PrivilegeSet] = &[
         ],
         functions: &["cohort_version"],
     },
+    // The role of the gateway: it learns the role of a key, and nothing else.
+    PrivilegeSet { name: "gateway", includes: &[], relations: &[], functions: &["cohort_api_key_role"] },
     PrivilegeSet {
         name: "reader",
         includes: &["monitor"],
@@ -82,7 +84,7 @@ const SETS: &[PrivilegeSet] = &[
             // cohort_track takes the id before it stores the key. UPDATE would allow setval, too.
             ("USAGE", "{s}.cohort_event_event_id_seq"),
             ("SELECT, INSERT, UPDATE", "{s}.cohort_customer, {s}.cohort_event_type, kursaha_cohort.event_type"),
-            ("SELECT, INSERT, UPDATE, DELETE", "kursaha_cohort.event_key"),
+            ("SELECT, INSERT, UPDATE, DELETE", "kursaha_cohort.event_key, kursaha_cohort.request"),
         ],
         functions: &["cohort_track", "cohort_track_batch", "cohort_identify"],
     },
@@ -130,9 +132,11 @@ const SETS: &[PrivilegeSet] = &[
             ("SELECT, INSERT, DELETE", "kursaha_cohort.released_capture, kursaha_cohort.kept_row"),
             ("SELECT, USAGE", "kursaha_cohort.capture_capture_id_seq"),
             ("INSERT", "kursaha_cohort.forgotten"),
-            ("SELECT", "kursaha_cohort.secret_binding"),
+            ("SELECT", "kursaha_cohort.secret_binding, {s}.cohort_api_key"),
         ],
         functions: &[
+            "cohort_api_key_create",
+            "cohort_api_key_revoke",
             "cohort_forget",
             "cohort_forget_member",
             "cohort_operate",

@@ -11,6 +11,7 @@ mod groups;
 mod helpers;
 mod index;
 mod inspect;
+mod keys;
 mod members;
 mod owners;
 mod planner;

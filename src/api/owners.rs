@@ -14,16 +14,16 @@ use crate::sync::store;
 /// What one must be able to do with a role to give something to it: to act as it.
 const ACT_AS: &str = if cfg!(feature = "pg15") { "MEMBER" } else { "SET" };
 
-/// A role that is to own something.
-struct Role {
-    oid: pg_sys::Oid,
-    name: String,
+/// A role that is to own something, or to be acted as.
+pub(super) struct Role {
+    pub(super) oid: pg_sys::Oid,
+    pub(super) name: String,
     /// Whether the current user may act as it.
     mine: bool,
 }
 
 impl Role {
-    fn find(name: &str) -> Fallible<Self> {
+    pub(super) fn find(name: &str) -> Fallible<Self> {
         let found = spi::first(
             Snapshot::Fresh,
             "SELECT r.oid, r.rolname::text, pg_has_role(r.oid, $2) FROM pg_catalog.pg_roles r WHERE r.rolname = $1",
@@ -34,7 +34,7 @@ impl Role {
     }
 
     /// Refuses a role that the current user may not act as.
-    fn must_be_mine(&self, why: &str) -> Fallible<()> {
+    pub(super) fn must_be_mine(&self, why: &str) -> Fallible<()> {
         if self.mine {
             return Ok(());
         }

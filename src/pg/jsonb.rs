@@ -206,6 +206,34 @@ unsafe impl<'fcx> ArgAbi<'fcx> for JsonBytes<'fcx> {
 /// The bytes of a `jsonb` behind its length, as a result.
 pub(crate) struct OwnedJsonBytes(pub(crate) Vec<u8>);
 
+impl OwnedJsonBytes {
+    /// A value that is written as JSON; an error of the server if it is not.
+    pub(crate) fn read(text: String) -> Option<Self> {
+        // SAFETY: what comes is a jsonb.
+        Jsonb(text).into_datum().map(|datum| unsafe { Self::copy(datum) })
+    }
+
+    /// This object with the pairs of another one, which come before its own.
+    pub(crate) fn with(self, other: Self) -> Option<Self> {
+        // SAFETY: both are jsonb values, and so is the result.
+        unsafe {
+            let both = direct_function_call_as_datum(pg_sys::jsonb_concat, &[self.into_datum(), other.into_datum()])?;
+            Some(Self::copy(both))
+        }
+    }
+
+    /// # Safety
+    /// The datum is a jsonb that is not toasted.
+    unsafe fn copy(datum: pg_sys::Datum) -> Self {
+        // SAFETY: as the caller says; the bytes are copied.
+        unsafe {
+            let jsonb = datum.cast_mut_ptr::<pg_sys::varlena>();
+            let length = pgrx::varsize_any_exhdr(jsonb);
+            Self(std::slice::from_raw_parts(pgrx::vardata_any(jsonb).cast::<u8>(), length).to_vec())
+        }
+    }
+}
+
 impl IntoDatum for OwnedJsonBytes {
     fn into_datum(self) -> Option<pg_sys::Datum> {
         let header = pg_sys::VARHDRSZ;

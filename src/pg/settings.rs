@@ -21,6 +21,8 @@ enum Engine {
     Sql,
 }
 
+/// Whether what events say of their customer goes into the profile.
+static PROFILE_FROM_EVENTS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static ENGINE: GucSetting<Engine> = GucSetting::<Engine>::new(Engine::Bitmap);
 /// Kilobytes.
 static EVAL_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
@@ -75,6 +77,15 @@ fn register_index() {
         i32::MAX,
         GucContext::Userset,
         GucFlags::UNIT_MIN,
+    );
+    GucRegistry::define_bool_guc(
+        c"kursaha_cohort.profile_from_events",
+        c"Whether cohort_track and cohort_track_batch merge what an event's data says of its customer into the profile.",
+        c"email, phone, phoneNumber, phone_number, firstName, lastName, gender, dob, dateOfBirth, city, state, country, \
+          countryCode, zip, zipcode; never an empty value. ALTER ROLE … SET sets it for a role.",
+        &PROFILE_FROM_EVENTS,
+        GucContext::Userset,
+        GucFlags::default(),
     );
     GucRegistry::define_enum_guc(
         c"kursaha_cohort.engine",

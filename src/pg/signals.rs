@@ -5,6 +5,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 
 use super::binary_json::{Value, count, digits, elements, pairs};
 use super::errors::{Fallible, invalid};
+use super::jsonb::OwnedJsonBytes;
 use super::stamp::{MAX_NAME_CHARACTERS, REFUSED_CUSTOMER_IDS};
 use super::time;
 
@@ -93,6 +94,8 @@ struct Entry<'a> {
     data: Field<'a>,
     occurred_at: Field<'a>,
     event_key: Field<'a>,
+    /// Which event flow of Kursaha's the signal is for, at which step.
+    flow: Option<Value<'a>>,
 }
 
 impl<'a> Entry<'a> {
@@ -103,14 +106,17 @@ impl<'a> Entry<'a> {
             data: Field::missing("data"),
             occurred_at: Field::missing("timestamp"),
             event_key: Field::missing("event_key"),
+            flow: None,
         };
-        let mut snake_time = None;
+        let (mut snake_time, mut user) = (None, None);
         for (key, value) in pairs(object).filter(|(_, value)| !matches!(value, Value::Null)) {
             let value = Some(value);
             // Of two names that mean the same the first in these lists counts.
             match key {
                 "customerId" => entry.customer = Field { name: "customerId", value },
                 "emitterId" if entry.customer.value.is_none() => entry.customer = Field { name: "emitterId", value },
+                "userId" => user = value,
+                "eventflowIdentifier" => entry.flow = value,
                 "eventType" => entry.event_type = Field { name: "eventType", value },
                 "stepNodeId" if entry.event_type.value.is_none() => {
                     entry.event_type = Field { name: "stepNodeId", value };
@@ -123,6 +129,9 @@ impl<'a> Entry<'a> {
                 "event_key" if entry.event_key.value.is_none() => entry.event_key.value = value,
                 _ => {}
             }
+        }
+        if entry.customer.value.is_none() && user.is_some() {
+            entry.customer = Field { name: "userId", value: user };
         }
         if entry.occurred_at.name == "timestamp" && snake_time.is_some() {
             entry.occurred_at = Field { name: "occurred_at", value: snake_time };
@@ -242,6 +251,21 @@ pub(crate) struct Signal {
     pub(crate) event_key: Option<String>,
 }
 
+/// The data of an entry with the event flow in it, unless the data has a key of that name.
+fn with_flow(data: Option<Value<'_>>, flow: Value<'_>) -> Option<Vec<u8>> {
+    let flow = match flow {
+        Value::Number(number) => digits(number)?,
+        Value::String(text) => serde_json::Value::from(text).to_string(),
+        Value::Null | Value::Bool | Value::Array(_) | Value::Object(_) => return None,
+    };
+    let flow = OwnedJsonBytes::read(format!("{{\"eventflowIdentifier\": {flow}}}"))?;
+    match data {
+        Some(Value::Object(data)) => flow.with(OwnedJsonBytes(data.to_vec())),
+        _ => Some(flow),
+    }
+    .map(|both| both.0)
+}
+
 /// The entries of a checked request as rows, in their order.
 pub(crate) fn rows(payload: Option<&[u8]>) -> Fallible<Vec<Signal>> {
     let entries = entries(payload)?;
@@ -256,8 +280,9 @@ pub(crate) fn rows(payload: Option<&[u8]>) -> Fallible<Vec<Signal>> {
             Some(Value::String(written)) => time::signal_instant(written).map(time::to_postgres),
             _ => None,
         };
-        let data = match entry.data.value {
-            Some(Value::Object(data)) => Some(data.to_vec()),
+        let data = match (entry.data.value, entry.flow) {
+            (data, Some(flow @ (Value::String(_) | Value::Number(_)))) => with_flow(data, flow),
+            (Some(Value::Object(data)), _) => Some(data.to_vec()),
             _ => None,
         };
         rows.push(Signal {

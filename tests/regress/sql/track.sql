@@ -154,3 +154,38 @@ SELECT kursaha_cohort.cohort_own(NULL, NULL);
 SELECT cohort_track('ada', 'view') > 0 AS stored;
 SELECT kursaha_cohort.expect('{1}', '{2}', NULL, NULL);
 TRUNCATE cohort_event, cohort_customer;
+-- A request that names itself by a UUID, and its repeats; the names of the id; what the event flow was.
+SELECT * FROM cohort_track_batch('{"requestIdentifier": "6f1b1c9e-0000-4000-8000-00000000000A", "signals": [
+    {"userId": "flow", "emitterId": null, "stepNodeId": "step", "eventflowIdentifier": "f-1", "data": {"a": 1}},
+    {"emitterId": "flow", "userId": "nobody", "eventType": "step", "eventflowIdentifier": 7},
+    {"customerId": "flow", "eventType": "step", "eventflowIdentifier": "f-2", "data": {"eventflowIdentifier": "own"}}]}');
+SELECT * FROM cohort_track_batch('{"requestIdentifier": "6F1B1C9E-0000-4000-8000-00000000000a", "signals": [{"customerId": "flow", "eventType": "other"}]}');
+SELECT event_type, data FROM cohort_event WHERE customer_id = 'flow' ORDER BY event_id;
+UPDATE kursaha_cohort.request SET first_seen = first_seen - interval '8 days';
+SELECT * FROM cohort_track_batch('{"requestIdentifier": "6f1b1c9e-0000-4000-8000-00000000000b", "signals": []}');
+SELECT request_id, stored, duplicates FROM kursaha_cohort.request;
+SELECT * FROM cohort_track_batch('{"requestIdentifier": "6f1b1c9e-0000-4000-8000-00000000000a", "signals": [{"customerId": "flow", "eventType": "other"}]}');
+-- One that fails is not remembered, and what is no UUID is no name.
+SELECT * FROM cohort_track_batch('{"requestIdentifier": "6f1b1c9e-0000-4000-8000-00000000000c", "signals": [{"customerId": "flow"}]}');
+SELECT count(*) FROM kursaha_cohort.request WHERE request_id::text LIKE '%c';
+SELECT r.* FROM generate_series(1, 2), cohort_track_batch('{"requestIdentifier": "r-1", "signals": [{"customerId": "flow", "eventType": "twice"}]}') r;
+
+-- Customer data as event.
+SET kursaha_cohort.profile_from_events = on;
+SELECT * FROM cohort_track_batch('{"signals": [
+    {"customerId": "told", "eventType": "x", "data": {"email": "old@example.com", "city": "", "state": null, "zip": 411001, "price": 3, "gender": ["f"]}, "eventKey": "told-1"},
+    {"customerId": "told", "eventType": "x", "data": {"email": "new@example.com"}},
+    {"customerId": "untold", "eventType": "x", "data": {"price": 3}}]}');
+SELECT * FROM cohort_track_batch('{"signals": [{"customerId": "told", "eventType": "x", "data": {"email": "old@example.com"}, "eventKey": "told-1"}]}');
+SELECT cohort_track('told', 'x', '{"phone_number": "1", "firstName": ""}') IS NOT NULL;
+SELECT customer_id, profile FROM cohort_customer WHERE customer_id IN ('told', 'untold');
+RESET kursaha_cohort.profile_from_events;
+SELECT cohort_track('told', 'x', '{"city": "pune"}') IS NOT NULL;
+SELECT profile ? 'city' AS has_city FROM cohort_customer WHERE customer_id = 'told';
+
+-- Customers as a list; "" is not given.
+SELECT cohort_identify('[{"customerId": "l2", "customerData": {"a": 1, "b": 2}}, {"customerId": 11}, {"customerId": "l2", "customerData": {"a": "", "b": null, "c": "x"}}]'::jsonb);
+SELECT customer_id, profile FROM cohort_customer WHERE customer_id IN ('l2', '11') ORDER BY 1;
+SELECT cohort_identify('[{"customerId": "l3"}, 7, {"customerData": {}}, {"customerId": "l3", "email": "x"}, {"customerId": "l3", "customerData": []}]'::jsonb);
+SELECT cohort_identify('[]'::jsonb);
+TRUNCATE cohort_event, cohort_customer, kursaha_cohort.request;

@@ -1,0 +1,65 @@
+-- Keys by which programs reach the gateway. The table has digests only; whoever reads it can use none.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
+CREATE TABLE kursaha_cohort.api_key (
+    label text COLLATE "C" PRIMARY KEY,
+    digest bytea NOT NULL UNIQUE,
+    role kursaha_cohort.owner NOT NULL,
+    created_by kursaha_cohort.owner NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz,
+    last_used_at timestamptz
+);
+COMMENT ON TABLE kursaha_cohort.api_key IS 'API keys; the view cohort_api_key shows them';
+COMMENT ON COLUMN kursaha_cohort.api_key.label IS 'What the key is for';
+COMMENT ON COLUMN kursaha_cohort.api_key.digest IS 'SHA-256 of the key; the key itself is kept nowhere';
+COMMENT ON COLUMN kursaha_cohort.api_key.role IS 'The role that requests with the key run as';
+COMMENT ON COLUMN kursaha_cohort.api_key.created_by IS 'Who made it';
+COMMENT ON COLUMN kursaha_cohort.api_key.created_at IS 'When it was made';
+COMMENT ON COLUMN kursaha_cohort.api_key.expires_at IS 'When it ends; NULL: when it is revoked';
+COMMENT ON COLUMN kursaha_cohort.api_key.last_used_at IS 'When it was last used, within the hour';
+
+-- A key of a role that is gone is nobody's; its maker and the extension's owner may still end it.
+CREATE VIEW @extschema@.cohort_api_key WITH (security_barrier) AS
+SELECT k.label, k.role::text AS role, k.created_at, k.created_by::text AS created_by, k.last_used_at, k.expires_at,
+    EXISTS (SELECT FROM pg_roles r WHERE r.oid = kursaha_cohort.owner_role(k.role) AND NOT r.rolsuper)
+        AND coalesce(k.expires_at > now(), true) AS usable
+FROM kursaha_cohort.api_key k
+WHERE kursaha_cohort.owns(k.role) OR kursaha_cohort.owns(k.created_by);
+COMMENT ON VIEW @extschema@.cohort_api_key IS 'The API keys of roles that the reader may act as, and those that it made';
+COMMENT ON COLUMN @extschema@.cohort_api_key.label IS 'What the key is for';
+COMMENT ON COLUMN @extschema@.cohort_api_key.role IS 'The role that requests with the key run as';
+COMMENT ON COLUMN @extschema@.cohort_api_key.created_at IS 'When it was made';
+COMMENT ON COLUMN @extschema@.cohort_api_key.created_by IS 'Who made it';
+COMMENT ON COLUMN @extschema@.cohort_api_key.last_used_at IS 'When it was last used, within the hour';
+COMMENT ON COLUMN @extschema@.cohort_api_key.expires_at IS 'When it ends; NULL: when it is revoked';
+COMMENT ON COLUMN @extschema@.cohort_api_key.usable IS 'Whether it has not expired, and its role is there and no superuser';
+
+-- The owner's rights: the gateway's own role, which alone has this, reads no table. It asks for each request, so that a key
+-- ends with its revocation; the time is written once an hour at the most, and on no standby.
+CREATE FUNCTION kursaha_cohort.cohort_api_key_role(digest bytea) RETURNS name
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found record;
+BEGIN
+    SELECT k.label, k.last_used_at, r.rolname INTO found FROM kursaha_cohort.api_key k
+    JOIN pg_roles r ON r.oid = kursaha_cohort.owner_role(k.role)
+    WHERE k.digest = cohort_api_key_role.digest AND NOT r.rolsuper AND coalesce(k.expires_at > now(), true);
+    IF found.label IS NOT NULL AND coalesce(found.last_used_at < now() - interval '1 hour', true)
+        AND current_setting('transaction_read_only') = 'off'
+    THEN
+        UPDATE kursaha_cohort.api_key SET last_used_at = now() WHERE label = (
+            SELECT k.label FROM kursaha_cohort.api_key k WHERE k.label = found.label FOR UPDATE SKIP LOCKED);
+    END IF;
+    RETURN found.rolname;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.cohort_api_key_role(bytea) IS 'The role of the key with a SHA-256; NULL if there is none, it has expired, or its role is gone or a superuser';
+
+-- Upgrades repeat this.
+DO $$
+BEGIN
+    PERFORM pg_catalog.pg_extension_config_dump('kursaha_cohort.api_key', '');
+END
+$$;
