@@ -183,6 +183,7 @@ pub(crate) struct Session {
 
 /// Which privilege sets the role has.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "the shape of the answer")]
 pub(crate) struct May {
     read: bool,
     ingest: bool,

@@ -13,11 +13,11 @@ const SESSION_KEY: &str = "COHORT_GATEWAY_SESSION_KEY";
 #[derive(Parser, Debug)]
 #[command(name = "cohort-gateway", version, about, next_line_help = true)]
 pub(crate) struct Settings {
-    /// A TOML file of settings: the names of the flags, with _ for -, and database_password, session_key
+    /// A TOML file of settings: the names of the flags, with _ for -, and `database_password`, `session_key`
     #[arg(long, env = "COHORT_GATEWAY_CONFIG", global = true)]
     pub(crate) config: Option<PathBuf>,
 
-    /// Where the database is, as libpq words it, without a password: "host=/run/postgresql dbname=shop user=cohort_gateway"
+    /// Where the database is, as libpq words it, without a password: `host=/run/postgresql dbname=shop user=cohort_gateway`
     #[arg(
         long,
         env = "COHORT_GATEWAY_DATABASE",

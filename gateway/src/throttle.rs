@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// Failures that a person may have in [`WINDOW`] with one role, and an address with all roles.
 const OF_ROLE: u32 = 5;
 const OF_ADDRESS: u32 = 20;
-const WINDOW: Duration = Duration::from_secs(15 * 60);
+const WINDOW: Duration = Duration::from_mins(15);
 /// Entries that are kept; whoever fills the table with addresses cannot fill memory.
 const MOST: usize = 50_000;
 
