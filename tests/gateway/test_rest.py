@@ -11,7 +11,7 @@ import unittest
 from harness import GatewayCase, event, segment
 
 SEED = int(os.environ.get("SEED", random.SystemRandom().randrange(1 << 32)))
-REQUESTS = int(os.environ.get("REQUESTS", 1500))
+REQUESTS = int(os.environ.get("REQUESTS", 800))
 
 
 class Rest(GatewayCase):
@@ -277,7 +277,7 @@ class Described(GatewayCase):
             key = self.keys["operator"] if self.random.random() < 0.9 else self.random.choice([self.keys["reader"], None])
             answer = self.call(method.upper(), path + ("?" + "&".join(query) if query else ""), body, key=key, headers=headers)
             told = f"SEED={SEED} {method} {path} {query} {body} {headers}: {answer.status} {answer.body[:500]}"
-            documented = operation["responses"].get(str(answer.status)) or operation["responses"].get(f"{answer.status // 100}XX")
+            documented = operation["responses"].get(str(answer.status), operation["responses"].get(f"{answer.status // 100}XX"))
             self.assertIsNotNone(documented, told)
             self.assertNotIn(answer.status, (500, 501) if "export" not in path and "apply" not in path else (500,), told)
             kind = answer.headers.get_content_type()

@@ -223,7 +223,7 @@ async fn finish(work: Work, sent: Fallible<bool>, sender: &mpsc::Sender<Result<B
 
 /// Whether a customer is a member.
 #[utoipa::path(get, path = "/v1/cohorts/{name}/members/{id}", tag = "cohorts", params(("name" = String, Path), ("id" = String, Path), AsOf),
-    responses((status = 200, body = bool), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+    responses((status = 200, body = bool, content_type = "application/json"), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(crate) async fn contains(
     State(gateway): State<Gateway>,
     caller: Caller,
