@@ -41,8 +41,7 @@ class World:
         server.ask("SELECT cohort_grant('operator', 'crm_team')")
         server.ask(f"SELECT cohort_secret_allow('file:meta', '{{app, {', '.join(PASSWORDS)}}}', '{{facebook_ads, meta_pixel}}', '{{127.0.0.1}}')")
         server.ask("CREATE ROLE cohort_gateway LOGIN NOINHERIT PASSWORD 'door'; GRANT crm_team, growth TO cohort_gateway;"
-                   "")
-        server.run("SELECT cohort_grant('gateway', 'cohort_gateway')")
+                   "SELECT cohort_grant('gateway', 'cohort_gateway')")
         rules = server.where / "data/pg_hba.conf"
         asked = "".join(f"local all {role} scram-sha-256\n" for role in [*PASSWORDS, "cohort_gateway"])
         rules.write_text(asked + rules.read_text())

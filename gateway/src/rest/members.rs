@@ -197,7 +197,9 @@ async fn stream(gateway: &Gateway, caller: &Caller, name: &str, which: &Which, f
     });
     let body = futures_util::stream::unfold(receiver, |mut receiver| async {
         receiver.recv().await.map(|piece| (piece, receiver))
-    });
+    })
+    // Compression asks once more after the end.
+    .fuse();
     let headers = [(CONTENT_TYPE, format.content_type()), (CACHE_CONTROL, "no-store")];
     Ok((headers, axum::body::Body::from_stream(body)).into_response())
 }
