@@ -5,6 +5,7 @@
 -- casts that match better than PostgreSQL's, and names what it makes with its schema.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
+-- Upgrades skip this.
 DO $$
 BEGIN
     IF pg_catalog.current_setting('server_encoding') <> 'UTF8' THEN
