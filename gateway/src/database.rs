@@ -130,6 +130,12 @@ impl Database {
             Mode::Stream => ("ISOLATION LEVEL REPEATABLE READ READ ONLY", self.stream_timeout),
         };
         let mut begin = format!("BEGIN {kind}; SET LOCAL statement_timeout = {}; ", limit.as_millis());
+        if matches!(mode, Mode::Write | Mode::Guarded) {
+            // What is answered with 200 must outlive a crash of the server.
+            begin.push_str(
+                "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'; ",
+            );
+        }
         for setting in &role.settings {
             if let Some((name, value)) = setting.split_once('=') {
                 begin.extend(["SET LOCAL ", name, " = ", &literal(value), "; "]);

@@ -77,7 +77,7 @@ shapes! {
         cohort: String, destination: String, state: String, why: Option<String>, hint: Option<String>, frequency: String,
         at: Option<String>, timezone: String, next_run: Option<String>, last_run: Option<String>,
         last_state: Option<String>, delivered: i64, leaving: i64, failures: i32, owner: String, sync_id: i64,
-        since: Option<String>, editable: bool,
+        since: Option<String>, priority: Option<String>, suppressed: i64, editable: bool,
     }
     SyncPreview { adds: i64, removes: i64, unchanged: i64, skipped: Value, held: Option<String> }
     Message { message: String }

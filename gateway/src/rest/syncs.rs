@@ -65,6 +65,8 @@ pub(crate) struct NewSync {
     frequency: Option<String>,
     at: Option<String>,
     timezone: Option<String>,
+    /// The priority list that it follows.
+    priority: Option<String>,
 }
 
 /// Keeps a cohort at a destination.
@@ -75,10 +77,10 @@ pub(crate) async fn add(
     caller: Caller,
     Body(given): Body<NewSync>,
 ) -> Fallible<Answer<Sync>> {
-    let NewSync { cohort, destination, frequency, at, timezone } = given;
+    let NewSync { cohort, destination, frequency, at, timezone, priority } = given;
     let work = gateway.database.begin(&caller.role, Mode::Write).await?;
-    let sql = "SELECT {s}.cohort_sync_create($1, $2, frequency => coalesce($3, 'daily'), at => $4, timezone => coalesce($5, 'UTC'))";
-    work.run(sql, &[&cohort, &destination, &frequency, &at, &timezone]).await?;
+    let sql = "SELECT {s}.cohort_sync_create($1, $2, frequency => coalesce($3, 'daily'), at => $4, timezone => coalesce($5, 'UTC'), priority => $6)";
+    work.run(sql, &[&cohort, &destination, &frequency, &at, &timezone, &priority]).await?;
     let answer = shown(&work, &cohort, &destination).await?;
     work.commit().await?;
     answer.created(&format!("/v1/syncs/{}/{}", segment(&cohort), segment(&destination)))
@@ -105,6 +107,8 @@ pub(crate) struct Schedule {
     frequency: Option<String>,
     at: Option<String>,
     timezone: Option<String>,
+    /// The priority list that it follows.
+    priority: Option<String>,
 }
 
 /// Changes a sync and shows it.
@@ -132,8 +136,15 @@ pub(crate) async fn put(
     Path(place): Path<(String, String)>,
     Body(given): Body<Schedule>,
 ) -> Fallible<Answer<Sync>> {
-    let sql = "SELECT {s}.cohort_sync_update($1, $2, frequency => $3, at => $4, timezone => $5)";
-    changed(&gateway, &caller, &place, sql, &[&place.0, &place.1, &given.frequency, &given.at, &given.timezone]).await
+    let sql = "SELECT {s}.cohort_sync_update($1, $2, frequency => $3, at => $4, timezone => $5, priority => $6)";
+    changed(
+        &gateway,
+        &caller,
+        &place,
+        sql,
+        &[&place.0, &place.1, &given.frequency, &given.at, &given.timezone, &given.priority],
+    )
+    .await
 }
 
 /// Hands a sync over.
