@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from peers import Apart, ClickHouse, DuckDB, PlainSQL, Psql
-from queries import AS_OF, QUERIES
+from queries import AS_OF, QUERIES, did, where
 
 RUNS = int(os.environ.get("RUNS", "7"))
 TAIL = int(os.environ.get("TAIL", "50000"))
@@ -43,7 +43,19 @@ def load(psql):
         "'quantity', quantity) FROM plain"
     )
     took = time.perf_counter() - began
-    psql("VACUUM ANALYZE cohort_event")
+    # Each purchase once more as an order with two items, and a profile for each customer.
+    psql(
+        "INSERT INTO cohort_event (customer_id, event_type, occurred_at, data) SELECT customer_id, 'order', occurred_at + interval '1 second', "
+        "jsonb_build_object('items', jsonb_build_array("
+        "jsonb_build_object('productId', \"productId\", 'price', price, 'quantity', quantity), "
+        "jsonb_build_object('productId', 'p' || substr(customer_id, 6)::bigint % 100, 'price', 1000 - price, "
+        "'quantity', 1 + substr(customer_id, 6)::bigint % 3))) FROM plain WHERE event_type = 'purchase'"
+    )
+    psql(
+        "INSERT INTO cohort_customer (customer_id, profile) SELECT customer_id, "
+        "jsonb_build_object('city', 'city' || substr(customer_id, 6)::bigint * 7919 % 50) FROM (SELECT DISTINCT customer_id FROM plain) x"
+    )
+    psql("VACUUM ANALYZE cohort_event, cohort_customer")
     for name, (_, rule, _) in QUERIES.items():
         psql(f"SELECT cohort_create('{name}', '{json.dumps(rule)}')")
     return took
@@ -61,14 +73,15 @@ def main():
     began = time.perf_counter()
     psql("SELECT * FROM cohort_reindex()")
     seconds = time.perf_counter() - began
-    out["seal_events_per_s"] = events / seconds
+    stored = int(psql("SELECT count(*) FROM cohort_event"))
+    out["seal_events_per_s"] = stored / seconds
     # Without the pages of an index that was there before.
     psql("VACUUM FULL kursaha_cohort.segment_page")
     size = psql(
         "SELECT pg_total_relation_size('kursaha_cohort.segment_page') + pg_total_relation_size('kursaha_cohort.segment')"
     )
-    out["stored_bytes_per_event"] = int(psql("SELECT sum(bytes) FROM kursaha_cohort.segment")) / events
-    out["relation_bytes_per_event"] = int(size) / events
+    out["stored_bytes_per_event"] = int(psql("SELECT sum(bytes) FROM kursaha_cohort.segment")) / stored
+    out["relation_bytes_per_event"] = int(size) / stored
     psql("VACUUM ANALYZE kursaha_cohort.segment_page")
 
     say("Peers")
@@ -117,11 +130,18 @@ def main():
     for turn in ("contains_first", "contains"):
         times = []
         for number, customer in enumerate(ids):
-            name = f"Q{1 + number % 8}"
+            name = f"Q{1 + number % 8}"  # the questions of one customer each
             times.append(psql.clocked(f"SELECT cohort_contains('{name}', '{customer}', '{AS_OF}')")[1])
         times.sort()
         out[f"{turn}_p50_ms"], out[f"{turn}_p99_ms"] = times[500], times[990]
     out["round_trip_ms"] = psql.measure("SELECT true", 201)[0]
+
+    say("The cohorts of one customer")
+    for number in range(100 - len(QUERIES)):
+        rule = did("view", 1 + number % 90, where=where("brand", "eq", f"brand{number}"))
+        psql(f"SELECT cohort_create('more {number}', '{json.dumps(rule)}')")
+    times = sorted(psql.clocked(f"SELECT count(*) FROM cohort_of('{customer}', '{AS_OF}')")[1] for customer in ids[:300])
+    out["cohort_of_p50_ms"], out["cohort_of_p99_ms"] = times[150], times[297]
 
     say("Handing out ids")
     took, _, _ = psql.measure(f"SELECT count(*) FROM cohort_run('Q8', '{AS_OF}')", RUNS)
@@ -155,7 +175,8 @@ def report(out):
             f"{fastest / ours:6.1f} {row['with tail']:8.2f} {row['fastest then'] / row['with tail']:6.1f} {row['first']:8.2f} {row['memory_mb']:5.1f}"
         )
     mean = statistics.geometric_mean
-    rows = queries.values()
+    rows = [row for name, row in queries.items() if int(name[1:]) <= 8]
+    later = [row["fastest"] / row["kursaha_cohort"] for name, row in queries.items() if int(name[1:]) > 8]
     against = mean([row["fastest"] / row["kursaha_cohort"] for row in rows])
     tail = mean([row["fastest then"] / row["with tail"] for row in rows])
     plain = mean([row["plain SQL"] / row["kursaha_cohort"] for row in rows])
@@ -164,12 +185,15 @@ def report(out):
     table = [
         ("slowest of Q1-Q8 against the fastest other", f"{worst:.1f} times", "≥ 3", "10"),
         ("geometric mean of the eight", f"{against:.1f} times", "≥ 12", "30"),
-        ("the same with unsealed events", f"{tail:.1f} times", "≥ 4", "10"),
+        ("slowest of Q9-Q16 against the faster peer", f"{min(later):.1f} times", "≥ 3", "10"),
+        ("geometric mean of these eight", f"{mean(later):.1f} times", "", ""),
+        ("Q1-Q8 with unsealed events", f"{tail:.1f} times", "≥ 4", "10"),
         ("against plain SQL, geometric mean", f"{plain:.0f} times", "≥ 150", "500"),
         ("first evaluation in a new backend", f"{first:.2f} times", "≤ 3", "1.3"),
         ("cohort_contains, p50 and p99, with the round trip", f"{out['contains_p50_ms']:.2f} and {out['contains_p99_ms']:.2f} ms", "≤ 2 ms", "0.3 ms"),
+        ("cohort_of over 100 saved cohorts, p50 and p99", f"{out['cohort_of_p50_ms']:.2f} and {out['cohort_of_p99_ms']:.2f} ms", "", ""),
         (
-            "the same, with rows that the server has to fetch first",
+            "cohort_contains with rows that the server has to fetch first",
             f"{out['contains_first_p50_ms']:.2f} and {out['contains_first_p99_ms']:.2f} ms",
             "",
             "",
@@ -186,7 +210,7 @@ def report(out):
         ],
         ("sealing, from heap to index", f"{out['seal_events_per_s']:,.0f} events/s", "≥ 150,000", "500,000"),
         ("index size, bytes per event", f"{out['relation_bytes_per_event']:.1f} (segments {out['stored_bytes_per_event']:.1f})", "≤ 20", "12"),
-        ("memory of an evaluation", f"{max(row['memory_mb'] for row in rows):.0f} MB", "≤ 64 MB", "32 MB"),
+        ("memory of an evaluation", f"{max(row['memory_mb'] for row in queries.values()):.0f} MB", "≤ 64 MB", "32 MB"),
     ]
     print(f"\n{'metric':56} {'measured':>24} {'required':>10} {'goal':>10}")
     for what, measured, least, aim in table:

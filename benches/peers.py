@@ -5,6 +5,7 @@ import atexit
 import ctypes
 import multiprocessing
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -31,10 +32,30 @@ class DuckDB:
                 FROM read_csv('{csv}', header = true, all_varchar = true) ORDER BY type, customer, happened
                 """
             )
+            self.base.execute(
+                """
+                CREATE TABLE c AS SELECT customer, format('cust-{:08d}', customer) AS id, 'city' || customer * 7919 % 50 AS city
+                FROM (SELECT DISTINCT customer FROM e) ORDER BY customer;
+                CREATE TABLE o AS
+                SELECT customer, happened + INTERVAL 1 SECOND AS happened,
+                       [{'product': "productId", 'price': price, 'quantity': quantity},
+                        {'product': 'p' || customer % 100, 'price': 1000 - price, 'quantity': cast(1 + customer % 3 AS tinyint)}] AS items
+                FROM e WHERE type = 'purchase' ORDER BY customer
+                """
+            )
         self.base.execute("SET TimeZone = 'UTC'")
 
+    WORDS = {
+        "7 days": "7 DAY",
+        "1 days": "1 DAY",
+        "90 days": "90 DAY",
+        "week": "cast(floor((epoch(happened) + 259200) / 604800) AS bigint)",
+        "item": "len([i FOR i IN items IF i.product = 'p77' AND i.price > 500 AND i.quantity >= 2]) > 0",
+        "place": "substr(sha256('spring'::blob || '\\x00'::blob || encode(c.id)), 1, 16)",
+    }
+
     def sql(self, template):
-        return peer_sql(template, lambda days: f"(TIMESTAMPTZ '2026-11-01 00:00:00+00' - INTERVAL {days} DAY)")
+        return peer_sql(template, lambda days: f"(TIMESTAMPTZ '2026-11-01 00:00:00+00' - INTERVAL {days} DAY)", self.WORDS)
 
     def ask(self, template):
         return self.base.execute(self.sql(template)).fetchone()[0]
@@ -61,15 +82,37 @@ class ClickHouse:
                 f"FROM file('{csv}', CSVWithNames, 'customer_id String, event_type String, occurred_at String, "
                 "price Decimal(8, 2), brand String, productId String, category String, quantity UInt8')"
             )
-            self.query("OPTIMIZE TABLE bench.e FINAL")
+            self.query(
+                "CREATE TABLE bench.c (customer UInt32, id String, city LowCardinality(String)) ENGINE = MergeTree ORDER BY customer "
+                "AS SELECT DISTINCT customer, concat('cust-', leftPad(toString(customer), 8, '0')) AS id, "
+                "concat('city', toString(customer * 7919 % 50)) AS city FROM bench.e"
+            )
+            self.query(
+                "CREATE TABLE bench.o (customer UInt32, happened DateTime64(6, 'UTC'), products Array(LowCardinality(String)), "
+                "prices Array(Decimal(8, 2)), quantities Array(UInt8)) ENGINE = MergeTree ORDER BY customer "
+                "AS SELECT customer, happened + INTERVAL 1 SECOND AS happened, [productId, concat('p', toString(customer % 100))] AS products, "
+                "[price, toDecimal64(1000, 2) - price] AS prices, [quantity, 1 + customer % 3] AS quantities FROM bench.e WHERE type = 'purchase'"
+            )
+            for table in "eco":
+                self.query(f"OPTIMIZE TABLE bench.{table} FINAL")
+
+    WORDS = {
+        "7 days": "7 DAY",
+        "1 days": "1 DAY",
+        "90 days": "90 DAY",
+        "week": "toInt64(intDiv(toUnixTimestamp(happened) + 259200, 604800))",
+        "item": "arrayExists((p, r, q) -> p = 'p77' AND r > 500 AND q >= 2, products, prices, quantities)",
+        "place": "lower(substring(hex(SHA256(concat('spring', char(0), c.id))), 1, 16))",
+    }
 
     def query(self, sql):
         return str(self.session.query(sql, "TabSeparated")).strip()
 
     def ask(self, template):
         sql = peer_sql(
-            template, lambda days: f"(toDateTime64('2026-11-01 00:00:00', 6, 'UTC') - INTERVAL {days} DAY)"
-        ).replace("FROM e ", "FROM bench.e ")
+            template, lambda days: f"(toDateTime64('2026-11-01 00:00:00', 6, 'UTC') - INTERVAL {days} DAY)", self.WORDS
+        )
+        sql = re.sub(r"\b(FROM|JOIN) ([eco]) ", r"\1 bench.\2 ", sql).replace("bench.c ON", "bench.c AS c ON")
         sql = sql.replace("EXCEPT SELECT", "EXCEPT DISTINCT SELECT").replace("INTERSECT SELECT", "INTERSECT DISTINCT SELECT")
         return int(self.query(sql + " SETTINGS max_threads = 2"))
 
@@ -89,12 +132,26 @@ class PlainSQL:
                 FROM plain ORDER BY 2, 1, 3;
                 CREATE INDEX ON e (type, customer, happened) INCLUDE (price, brand);
                 CREATE INDEX ON e (type, happened) INCLUDE (customer, price, brand);
-                VACUUM ANALYZE e;
+                CREATE TABLE c AS SELECT customer, 'cust-' || lpad(customer::text, 8, '0') AS id, 'city' || customer::bigint * 7919 % 50 AS city
+                FROM (SELECT DISTINCT customer FROM e) x;
+                CREATE UNIQUE INDEX ON c (customer) INCLUDE (city, id);
+                CREATE TABLE o AS SELECT cast(substr(customer_id, 6) AS integer) AS customer, occurred_at AS happened, data -> 'items' AS items
+                FROM cohort_event WHERE event_type = 'order';
+                VACUUM ANALYZE e, c, o;
                 """
             )
 
+    WORDS = {
+        "7 days": "'7 days'",
+        "1 days": "'1 day'",
+        "90 days": "'90 days'",
+        "week": "floor((extract(epoch FROM happened) + 259200) / 604800)::bigint",
+        "item": """items @? '$[*] ? (@.productId == "p77" && @.price > 500 && @.quantity >= 2)'""",
+        "place": r"substr(encode(sha256('spring\000'::bytea || c.id::bytea), 'hex'), 1, 16)",
+    }
+
     def sql(self, template):
-        return peer_sql(template, lambda days: f"(timestamptz '2026-11-01 00:00:00+00' - interval '{days} days')")
+        return peer_sql(template, lambda days: f"(timestamptz '2026-11-01 00:00:00+00' - interval '{days} days')", self.WORDS)
 
     def measure(self, template, runs):
         return self.psql.measure(self.sql(template), runs)
