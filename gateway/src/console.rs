@@ -1,7 +1,7 @@
 //! The console's files: those in the program, or those of a directory.
 
 use std::borrow::Cow;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use axum::extract::{Request, State};
 use axum::http::header::{
@@ -52,8 +52,11 @@ pub(crate) async fn file(State(gateway): State<Gateway>, request: Request) -> Fa
     Ok(response)
 }
 
-/// The file of a path and its name. What looks like a file and is none is not a page.
+/// The file of a path and its name. What looks like a file and is none is not a page, nor is what leads upwards.
 fn look_up(directory: Option<&Path>, path: &str) -> Option<(String, Cow<'static, [u8]>)> {
+    if !Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
+        return None;
+    }
     if !path.is_empty()
         && let Some(content) = read(directory, path)
     {
@@ -69,11 +72,7 @@ fn read(directory: Option<&Path>, path: &str) -> Option<Cow<'static, [u8]>> {
     let Some(directory) = directory else {
         return Embedded::get(path).map(|file| file.data);
     };
-    let relative = PathBuf::from(path);
-    if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
-        return None;
-    }
-    let file = directory.join(relative).canonicalize().ok()?;
+    let file = directory.join(path).canonicalize().ok()?;
     if !file.starts_with(directory.canonicalize().ok()?) || !file.is_file() {
         return None;
     }
