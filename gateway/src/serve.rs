@@ -163,7 +163,7 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
-/// Lets so many requests in at a time.
+/// Limits how many requests are processed at a time.
 async fn admit(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
     let Ok(_permit) = gateway.requests.try_acquire() else {
         return Failure::unavailable("too many requests at a time").into_response();

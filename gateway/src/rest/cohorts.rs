@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::shapes::{Cohort, Page, Refreshed};
-use super::{Answer, Body, Path, Query, answer, came_between, check_version, limit, page, segment};
+use super::{Answer, Body, Path, Query, answer, came_between, check_version, limit, paged, segment};
 use crate::caller::Caller;
 use crate::database::{Mode, Work};
 use crate::problem::{ErrorBody, Failure, Fallible};
@@ -73,21 +73,20 @@ pub(crate) async fn list(
 ) -> Fallible<Answer<Page<Cohort>>> {
     let now = which.now.unwrap_or(false);
     let limit = limit(which.limit, if now { 100 } else { 1000 })?;
-    let work = gateway.database.begin(&caller.role, Mode::Read).await?;
-    let rows = work
-        .rows(
-            concat!(
-                "SELECT c.name, ",
-                cohort_json!(),
-                " FROM (SELECT * FROM kursaha_cohort.cohort c \
-                   WHERE ($2::text IS NULL OR c.name COLLATE \"C\" > $2) AND ($3::text IS NULL OR strpos(lower(c.name), lower($3)) > 0) \
-                   ORDER BY c.name COLLATE \"C\" LIMIT $4) c ORDER BY c.name COLLATE \"C\""
-            ),
-            &[&now, &which.after, &which.search, &(limit + 1)],
-        )
-        .await?;
-    work.commit().await?;
-    page(&rows, limit)
+    paged(
+        &gateway,
+        &caller,
+        concat!(
+            "SELECT c.name, ",
+            cohort_json!(),
+            " FROM (SELECT * FROM kursaha_cohort.cohort c \
+               WHERE ($2::text IS NULL OR c.name COLLATE \"C\" > $2) AND ($3::text IS NULL OR strpos(lower(c.name), lower($3)) > 0) \
+               ORDER BY c.name COLLATE \"C\" LIMIT $4) c ORDER BY c.name COLLATE \"C\""
+        ),
+        &[&now, &which.after, &which.search, &(limit + 1)],
+        limit,
+    )
+    .await
 }
 
 /// A saved cohort.
@@ -164,7 +163,7 @@ pub(crate) async fn add(
 ) -> Fallible<Answer<Cohort>> {
     let NewCohort { name, rule, customer_ids, description } = given;
     let work = gateway.database.begin(&caller.role, Mode::Write).await?;
-    // cohort_import of a list that is there sets it anew.
+    // cohort_import of a list that exists replaces its ids.
     if customer_ids.is_some() && work.row(PRESENT, &[&name]).await?.is_some() {
         return Err(Failure::new(StatusCode::CONFLICT, format!("cohort \"{name}\" exists")).hint("PUT changes it."));
     }

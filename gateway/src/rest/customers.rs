@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::shapes::{Customer, CustomerWithEvents, Forgotten, Items, Page};
-use super::{Answer, Body, Path, Query, answer, change, cursor, limit, page};
+use super::{Answer, Body, Path, Query, answer, change, cursor, limit, paged};
 use crate::caller::Caller;
 use crate::database::Mode;
 use crate::problem::{ErrorBody, Failure, Fallible};
@@ -32,19 +32,18 @@ pub(crate) async fn list(
     Query(which): Query<Which>,
 ) -> Fallible<Answer<Page<Customer>>> {
     let limit = limit(which.limit, 1000)?;
-    let work = gateway.database.begin(&caller.role, Mode::Read).await?;
-    let rows = work
-        .rows(
-            "SELECT c.customer_id, jsonb_build_object('customer_id', c.customer_id, 'profile', c.profile, 'created_at', c.created_at, \
-                    'updated_at', c.updated_at)::text \
-             FROM {s}.cohort_customer c \
-             WHERE ($1::text IS NULL OR c.customer_id COLLATE \"C\" > $1) AND ($2::text IS NULL OR starts_with(c.customer_id, $2)) \
-             ORDER BY c.customer_id COLLATE \"C\" LIMIT $3",
-            &[&which.after, &which.search, &(limit + 1)],
-        )
-        .await?;
-    work.commit().await?;
-    page(&rows, limit)
+    paged(
+        &gateway,
+        &caller,
+        "SELECT c.customer_id, jsonb_build_object('customer_id', c.customer_id, 'profile', c.profile, 'created_at', c.created_at, \
+                'updated_at', c.updated_at)::text \
+         FROM {s}.cohort_customer c \
+         WHERE ($1::text IS NULL OR c.customer_id COLLATE \"C\" > $1) AND ($2::text IS NULL OR starts_with(c.customer_id, $2)) \
+         ORDER BY c.customer_id COLLATE \"C\" LIMIT $3",
+        &[&which.after, &which.search, &(limit + 1)],
+        limit,
+    )
+    .await
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::shapes::{Event, EventType, Items, Page, Property, Stored};
-use super::{Answer, Body, Path, Query, Text, answer, change, cursor, limit, page};
+use super::{Answer, Body, Path, Query, Text, answer, change, cursor, limit, paged};
 use crate::caller::Caller;
 use crate::database::Mode;
 use crate::problem::{ErrorBody, Failure, Fallible};
@@ -45,19 +45,18 @@ pub(crate) async fn list(
 ) -> Fallible<Answer<Page<Event>>> {
     let limit = limit(which.limit, 1000)?;
     let before: i64 = cursor(which.after.as_deref())?.unwrap_or(i64::MAX);
-    let work = gateway.database.begin(&caller.role, Mode::Read).await?;
-    let rows = work
-        .rows(
-            "SELECT e.event_id::text, jsonb_build_object('event_id', e.event_id, 'customer_id', e.customer_id, 'event_type', e.event_type, \
-                    'occurred_at', e.occurred_at, 'data', e.data)::text \
-             FROM {s}.cohort_event e \
-             WHERE e.event_id < $1 AND ($2::text IS NULL OR e.customer_id = $2) AND ($3::text IS NULL OR e.event_type = $3) \
-             ORDER BY e.event_id DESC LIMIT $4",
-            &[&before, &which.customer_id, &which.event_type, &(limit + 1)],
-        )
-        .await?;
-    work.commit().await?;
-    page(&rows, limit)
+    paged(
+        &gateway,
+        &caller,
+        "SELECT e.event_id::text, jsonb_build_object('event_id', e.event_id, 'customer_id', e.customer_id, 'event_type', e.event_type, \
+                'occurred_at', e.occurred_at, 'data', e.data)::text \
+         FROM {s}.cohort_event e \
+         WHERE e.event_id < $1 AND ($2::text IS NULL OR e.customer_id = $2) AND ($3::text IS NULL OR e.event_type = $3) \
+         ORDER BY e.event_id DESC LIMIT $4",
+        &[&before, &which.customer_id, &which.event_type, &(limit + 1)],
+        limit,
+    )
+    .await
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -14,7 +14,7 @@ use utoipa::IntoParams;
 
 use super::customers::AsOf;
 use super::shapes::{Member, Page};
-use super::{Answer, Path, Query, answer, limit, page};
+use super::{Answer, Path, Query, answer, limit, paged};
 use crate::caller::Caller;
 use crate::database::{Mode, Work};
 use crate::problem::{ErrorBody, Failure, Fallible};
@@ -146,20 +146,19 @@ pub(crate) async fn list(
 
 async fn members_page(gateway: &Gateway, caller: &Caller, name: &str, which: &Which) -> Fallible<Answer<Page<Member>>> {
     let limit = limit(which.limit, 1000)?;
-    let work = gateway.database.begin(&caller.role, Mode::Read).await?;
-    let rows = work
-        .rows(
-            "SELECT r.customer_id, jsonb_build_object('customer_id', r.customer_id, 'profile', c.profile)::text \
-             FROM {s}.cohort_run($1, $2::text::timestamptz) r LEFT JOIN {s}.cohort_customer c USING (customer_id) \
-             WHERE ($3::text IS NULL OR r.customer_id COLLATE \"C\" > $3) \
-               AND ($4::text IS NULL OR strpos(r.customer_id, $4) > 0 OR CASE jsonb_typeof(c.profile) WHEN 'object' THEN \
-                    EXISTS (SELECT FROM jsonb_each_text(c.profile) p WHERE p.value = $4) END) \
-             ORDER BY r.customer_id COLLATE \"C\" LIMIT $5",
-            &[&name, &which.as_of, &which.after, &which.search, &(limit + 1)],
-        )
-        .await?;
-    work.commit().await?;
-    page(&rows, limit)
+    paged(
+        gateway,
+        caller,
+        "SELECT r.customer_id, jsonb_build_object('customer_id', r.customer_id, 'profile', c.profile)::text \
+         FROM {s}.cohort_run($1, $2::text::timestamptz) r LEFT JOIN {s}.cohort_customer c USING (customer_id) \
+         WHERE ($3::text IS NULL OR r.customer_id COLLATE \"C\" > $3) \
+           AND ($4::text IS NULL OR strpos(r.customer_id, $4) > 0 OR CASE jsonb_typeof(c.profile) WHEN 'object' THEN \
+                EXISTS (SELECT FROM jsonb_each_text(c.profile) p WHERE p.value = $4) END) \
+         ORDER BY r.customer_id COLLATE \"C\" LIMIT $5",
+        &[&name, &which.as_of, &which.after, &which.search, &(limit + 1)],
+        limit,
+    )
+    .await
 }
 
 async fn stream(gateway: &Gateway, caller: &Caller, name: &str, which: &Which, format: Format) -> Fallible<Response> {

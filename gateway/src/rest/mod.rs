@@ -156,6 +156,21 @@ pub(crate) async fn answer<T>(
     Ok(Answer::new(body))
 }
 
+/// Runs one query as the caller and answers with a page of its rows, which each have a cursor and a JSON text. The query
+/// asks for one row more than `limit`.
+pub(crate) async fn paged<T>(
+    gateway: &Gateway,
+    caller: &Caller,
+    sql: &str,
+    values: Values<'_>,
+    limit: i64,
+) -> Fallible<Answer<T>> {
+    let work = gateway.database.begin(&caller.role, Mode::Read).await?;
+    let rows = work.rows(sql, values).await?;
+    work.commit().await?;
+    page(&rows, limit)
+}
+
 /// The text of a query that always has one.
 pub(crate) async fn text(work: &Work, sql: &str, values: Values<'_>) -> Fallible<String> {
     work.text(sql, values).await?.ok_or_else(|| Failure::not_found("there is no such thing"))
@@ -188,8 +203,8 @@ pub(crate) fn limit(given: Option<i64>, most: i64) -> Fallible<i64> {
     }
 }
 
-/// A page of rows that each have a cursor and a JSON text; one more than `limit` was asked for.
-pub(crate) fn page<T>(rows: &[tokio_postgres::Row], limit: i64) -> Fallible<Answer<T>> {
+/// The page of rows, of which one more than `limit` was asked for.
+fn page<T>(rows: &[tokio_postgres::Row], limit: i64) -> Fallible<Answer<T>> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut body = String::from("{\"items\":[");
     for (number, row) in rows.iter().take(limit).enumerate() {

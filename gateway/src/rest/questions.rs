@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::customers::AsOf;
 use super::shapes::{Change, Condition, Count, Items, Overlap, Page, Reasons, Refresh, Sql, Validity, Version};
-use super::{Answer, Body, Path, Query, answer, cursor, limit, page};
+use super::{Answer, Body, Path, Query, answer, cursor, limit, paged};
 use crate::caller::Caller;
 use crate::database::Mode;
 use crate::problem::{ErrorBody, Fallible};
@@ -87,17 +87,16 @@ pub(crate) async fn history(
 ) -> Fallible<Answer<Page<Refresh>>> {
     let limit = limit(paging.limit, 1000)?;
     let before: String = cursor(paging.after.as_deref())?.unwrap_or_else(|| "infinity".to_owned());
-    let work = gateway.database.begin(&caller.role, Mode::Read).await?;
-    let rows = work
-        .rows(
-            "SELECT to_jsonb(h.refreshed_at)::text, jsonb_build_object('refreshed_at', h.refreshed_at, 'size', h.size, 'entered', h.entered, \
-                    'exited', h.exited, 'took_ms', extract(epoch FROM h.took) * 1000, 'version', h.version)::text \
-             FROM {s}.cohort_history($1) h WHERE h.refreshed_at < $2::text::timestamptz ORDER BY h.refreshed_at DESC LIMIT $3",
-            &[&name, &before, &(limit + 1)],
-        )
-        .await?;
-    work.commit().await?;
-    page(&rows, limit)
+    paged(
+        &gateway,
+        &caller,
+        "SELECT to_jsonb(h.refreshed_at)::text, jsonb_build_object('refreshed_at', h.refreshed_at, 'size', h.size, 'entered', h.entered, \
+                'exited', h.exited, 'took_ms', extract(epoch FROM h.took) * 1000, 'version', h.version)::text \
+         FROM {s}.cohort_history($1) h WHERE h.refreshed_at < $2::text::timestamptz ORDER BY h.refreshed_at DESC LIMIT $3",
+        &[&name, &before, &(limit + 1)],
+        limit,
+    )
+    .await
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -122,19 +121,18 @@ pub(crate) async fn changes(
     let from = which.since.unwrap_or_else(|| "-infinity".to_owned());
     let (at, id): (String, String) =
         cursor(which.after.as_deref())?.unwrap_or_else(|| ("-infinity".to_owned(), String::new()));
-    let work = gateway.database.begin(&caller.role, Mode::Read).await?;
     // A customer changes once in a refresh, and refreshes have instants of their own.
-    let rows = work
-        .rows(
-            "SELECT jsonb_build_array(c.changed_at, c.customer_id)::text, to_jsonb(c)::text \
-             FROM {s}.cohort_changes($1, greatest($2::text::timestamptz, $3::text::timestamptz - interval '1 microsecond')) c \
-             WHERE (c.changed_at, c.customer_id COLLATE \"C\") > ($3::text::timestamptz, $4) \
-             ORDER BY c.changed_at, c.customer_id COLLATE \"C\" LIMIT $5",
-            &[&name, &from, &at, &id, &(limit + 1)],
-        )
-        .await?;
-    work.commit().await?;
-    page(&rows, limit)
+    paged(
+        &gateway,
+        &caller,
+        "SELECT jsonb_build_array(c.changed_at, c.customer_id)::text, to_jsonb(c)::text \
+         FROM {s}.cohort_changes($1, greatest($2::text::timestamptz, $3::text::timestamptz - interval '1 microsecond')) c \
+         WHERE (c.changed_at, c.customer_id COLLATE \"C\") > ($3::text::timestamptz, $4) \
+         ORDER BY c.changed_at, c.customer_id COLLATE \"C\" LIMIT $5",
+        &[&name, &from, &at, &id, &(limit + 1)],
+        limit,
+    )
+    .await
 }
 
 /// What a cohort's rule or list was, newest first.

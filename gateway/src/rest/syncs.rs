@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::destinations::Owner;
 use super::shapes::{Items, Message, Page, Rejected, Sync, SyncPreview};
-use super::{Answer, Body, Path, Query, Text, answer, change, cursor, limit, malformed, page, segment};
+use super::{Answer, Body, Path, Query, Text, answer, change, cursor, limit, malformed, paged, segment};
 use crate::caller::Caller;
 use crate::database::{Mode, Values, Work};
 use crate::problem::{ErrorBody, Failure, Fallible};
@@ -267,19 +267,18 @@ pub(crate) async fn rejected(
     let limit = limit(paging.limit, 1000)?;
     let (before, last): (String, String) =
         cursor(paging.after.as_deref())?.unwrap_or_else(|| ("infinity".to_owned(), String::new()));
-    let work = gateway.database.begin(&caller.role, Mode::Read).await?;
-    let rows = work
-        .rows(
-            "SELECT jsonb_build_array(r.rejected_at, r.customer_id)::text, \
-                    jsonb_build_object('customer_id', r.customer_id, 'reason', r.reason, 'run_id', r.run_id, 'rejected_at', r.rejected_at)::text \
-             FROM {s}.cohort_sync_rejected r WHERE r.cohort = $1 AND r.destination = $2 \
-               AND (r.rejected_at < $3::text::timestamptz OR r.rejected_at = $3::text::timestamptz AND r.customer_id COLLATE \"C\" > $4) \
-             ORDER BY r.rejected_at DESC, r.customer_id COLLATE \"C\" LIMIT $5",
-            &[&cohort, &destination, &before, &last, &(limit + 1)],
-        )
-        .await?;
-    work.commit().await?;
-    page(&rows, limit)
+    paged(
+        &gateway,
+        &caller,
+        "SELECT jsonb_build_array(r.rejected_at, r.customer_id)::text, \
+                jsonb_build_object('customer_id', r.customer_id, 'reason', r.reason, 'run_id', r.run_id, 'rejected_at', r.rejected_at)::text \
+         FROM {s}.cohort_sync_rejected r WHERE r.cohort = $1 AND r.destination = $2 \
+           AND (r.rejected_at < $3::text::timestamptz OR r.rejected_at = $3::text::timestamptz AND r.customer_id COLLATE \"C\" > $4) \
+         ORDER BY r.rejected_at DESC, r.customer_id COLLATE \"C\" LIMIT $5",
+        &[&cohort, &destination, &before, &last, &(limit + 1)],
+        limit,
+    )
+    .await
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -302,15 +301,14 @@ pub(crate) async fn runs(
 ) -> Fallible<Answer<Page<serde_json::Value>>> {
     let limit = limit(which.limit, 1000)?;
     let before: i64 = cursor(which.after.as_deref())?.unwrap_or(i64::MAX);
-    let work = gateway.database.begin(&caller.role, Mode::Read).await?;
-    let rows = work
-        .rows(
-            "SELECT r.run_id::text, to_jsonb(r)::text FROM {s}.cohort_sync_run r \
+    paged(
+        &gateway,
+        &caller,
+        "SELECT r.run_id::text, to_jsonb(r)::text FROM {s}.cohort_sync_run r \
              WHERE r.run_id < $1 AND ($2::text IS NULL OR r.cohort = $2) AND ($3::text IS NULL OR r.destination = $3) \
              ORDER BY r.run_id DESC LIMIT $4",
-            &[&before, &which.cohort, &which.destination, &(limit + 1)],
-        )
-        .await?;
-    work.commit().await?;
-    page(&rows, limit)
+        &[&before, &which.cohort, &which.destination, &(limit + 1)],
+        limit,
+    )
+    .await
 }
