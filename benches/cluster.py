@@ -45,7 +45,7 @@ def ask(server, sql, database="postgres"):
 
 
 def measure(server, database, rounds=41):
-    """Milliseconds of each question: the least and the median of so many rounds, in one session."""
+    """Milliseconds of each question: the least and the median of `rounds` rounds, in one session."""
     found = {}
     for what, sql in QUESTIONS.items():
         if sql is None:

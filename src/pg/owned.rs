@@ -107,6 +107,6 @@ unsafe extern "C" {
 /// The hash that the ranges are of: `hashtext(customer_id)` where the column's collation is deterministic, as that of every
 /// database is.
 fn hash(customer: &str) -> i32 {
-    // SAFETY: the server's function reads so many bytes and nothing else.
+    // SAFETY: the server's function reads the given number of bytes and nothing else.
     unsafe { hash_bytes(customer.as_ptr(), i32::try_from(customer.len()).unwrap_or(0)) }.cast_signed()
 }

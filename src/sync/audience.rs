@@ -41,7 +41,7 @@ impl Audience {
         Ok(Self { question: question(&without(rule, &suppressed))?, unsuppressed: Some(unsuppressed) })
     }
 
-    /// How many of the cohort's members are suppressed, when so many are sent; under the same snapshot.
+    /// The number of the cohort's members that are suppressed, where `sent` members are sent; under the same snapshot.
     pub(super) fn suppressed(&self, sent: u64) -> Fallible<u64> {
         let Some(all) = &self.unsuppressed else { return Ok(0) };
         Ok(u64::try_from(answer::size(all)?).unwrap_or(0).saturating_sub(sent))

@@ -287,7 +287,7 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    /// So many rows arrived, and none was refused.
+    /// The result where `rows` rows arrived and none was refused.
     pub(super) fn arrived(rows: usize) -> Self {
         Self { outcome: Verdict::Arrived, refused: Vec::new(), rows: rows as u64, invalid: BTreeMap::new() }
     }

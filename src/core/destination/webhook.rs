@@ -255,7 +255,7 @@ impl Destination for Webhook {
             body.push('}');
         }
         body.push_str("]}");
-        // With a digest of the body: after a crash a batch may be put together anew with other properties, and is then
+        // With a digest of the body: after a crash a batch may be assembled again with other properties, and is then
         // another message.
         let mut digest = String::new();
         normalise::push_hex(&mut digest, &normalise::digest(&body)[..8]);

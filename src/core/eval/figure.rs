@@ -710,7 +710,7 @@ pub(crate) struct Scalars<'a> {
     /// Ordinal (high half) and scalar (low half) of the chunk's matching events: one number sorts faster than a pair.
     pairs: Vec<u64>,
     budget: &'a Budget<'a>,
-    /// So many pairs are paid for.
+    /// The number of pairs that are charged to the budget.
     paid: usize,
 }
 

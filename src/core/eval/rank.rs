@@ -51,7 +51,7 @@ impl RankPlan {
         Self { figure, order: rank.order, cut, by, inner }
     }
 
-    /// The first place that is in and the first that is not, counted from 0, of a ranking of so many.
+    /// The first place that is in and the first that is not, counted from 0, of a ranking of `customers` customers.
     fn places(&self, customers: usize) -> (usize, usize) {
         match &self.cut {
             CutPlan::Top(top) => (0, customers.min(*top)),
@@ -65,7 +65,7 @@ impl RankPlan {
         }
     }
 
-    /// No place behind so many first ones is in, whatever the number of customers.
+    /// The most places that can be in, from the first on, whatever the number of customers; `None` where that depends on it.
     fn at_most(&self) -> Option<usize> {
         match self.cut {
             CutPlan::Top(top) => Some(top),

@@ -257,7 +257,7 @@ pub(crate) struct Compared<'a> {
 }
 
 impl<'a> Compared<'a> {
-    /// Of so many comparisons the answers are kept.
+    /// The most comparisons whose answers are kept.
     const KEPT: usize = 1 << 16;
 
     pub(crate) fn new(

@@ -15,7 +15,7 @@ use crate::segment::lists::{ListReader, RARE};
 use crate::segment::times::Times;
 use crate::segment::{CHUNK_BITS, CHUNK_MASK, Corrupt, Entry, Group, PACK, SECOND, Stream};
 
-/// So many rows of a pack are looked at one by one rather than with all others.
+/// Up to this number, the rows of a pack are looked at one by one rather than with all others.
 const FEW: u32 = 12;
 
 /// A predicate bound to the columns of a group.

@@ -566,7 +566,7 @@ pub enum Window {
     Between(DateValue, DateValue),
     /// The calendar unit that holds `as_of`.
     This(CalendarUnit),
-    /// So many complete units before it.
+    /// This number of complete units before it.
     Previous(Units),
     /// The local day is one of these.
     Weekday(Weekdays),
@@ -652,7 +652,7 @@ impl Hours {
     }
 }
 
-/// So many calendar units: `"3 months"`, or `"month"` for one.
+/// A number of calendar units: `"3 months"`, or `"month"` for one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Units {
     /// As written.

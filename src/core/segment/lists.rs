@@ -85,7 +85,7 @@ impl Lists {
         }
     }
 
-    /// Whether the lists fit a column of so many rows with codes up to `last`.
+    /// Whether the lists fit a column of `rows` rows with codes up to `last`.
     pub(super) fn is_plausible(&self, rows: u32, last: u32) -> bool {
         let codes = last.checked_add(1);
         let columns = [&self.ends, &self.firsts, &self.gaps];

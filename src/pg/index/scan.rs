@@ -135,7 +135,7 @@ pub(super) struct IndexScan {
 }
 
 impl IndexScan {
-    /// Begins to read a table by so many columns of one of its indexes; [`IndexScan::seek`] says for what.
+    /// Begins to read a table by the first `columns` columns of one of its indexes; [`IndexScan::seek`] says for what.
     pub(super) fn new(table: Relation, index: pg_sys::Oid, columns: usize) -> Fallible<Self> {
         // SAFETY: the active snapshot outlives the scan.
         unsafe { Self::under(pg_sys::GetActiveSnapshot(), table, index, columns) }
