@@ -139,7 +139,7 @@ $$;
 COMMENT ON FUNCTION kursaha_cohort.restored_leaves() IS 'Records the partitions of a restored capture, so that only partitions attached later are backfilled';
 
 CREATE FUNCTION kursaha_cohort.capture_restored() RETURNS trigger
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF current_setting('check_function_bodies') = 'off' AND current_setting('row_security') = 'off' THEN
