@@ -1,5 +1,9 @@
 //! The decisions of a sync, apart from everything that carries them out: how long to wait, when to hold, how to halve.
 
+mod state;
+
+pub use state::{RunMove, RunState, SyncMove, SyncState};
+
 /// The longest wait, in seconds, for whatever reason.
 pub const LONGEST_WAIT: u64 = 3_600;
 
