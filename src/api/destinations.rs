@@ -1,6 +1,7 @@
 //! Destinations: create, update, drop, test.
 
 use cohort_core::destination;
+use cohort_core::sync::SyncMove;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -10,8 +11,8 @@ use crate::pg::jsonb::Jsonb;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::stamp;
 use crate::sync::binding::Use;
-use crate::sync::store::{self, Place};
-use crate::sync::trial;
+use crate::sync::store::{self, MOVED, Place, moved};
+use crate::sync::test;
 use crate::wire::secret;
 
 /// Checks a secret's reference against what the kind needs and who may use it.
@@ -92,25 +93,27 @@ fn cohort_destination_update(
     let reference = secret.or(place.secret.as_deref());
     check_secret(&place.kind, &place.owner, &*opened, reference)?;
     // A configuration that an older version took and this one does not is left behind like another place.
-    let moved = !place.open().is_ok_and(|before| before.place() == opened.place());
+    let moved_away = !place.open().is_ok_and(|before| before.place() == opened.place());
     let config = config.unwrap_or_else(|| Jsonb::from(&place.config));
     with_owners_rights(|| {
         spi::touch(
             "UPDATE kursaha_cohort.destination SET config = $2, secret = $3, version = version + 1, updated_at = now(), \
                  state = CASE WHEN $4 THEN '{}' ELSE state END WHERE destination_id = $1",
-            &[place.id.into(), config.into(), reference.into(), moved.into()],
+            &[place.id.into(), config.into(), reference.into(), moved_away.into()],
         )?;
         // Another place has nobody yet: everyone is sent there. Runs under way hold the row just changed while they record a
         // batch, so that no batch for the old place has a number from here on.
+        let [from, to] = moved(SyncMove::ChangeDestination);
         spi::touch(
-            "UPDATE kursaha_cohort.sync SET again_below = \
-                     CASE WHEN $2 THEN nextval('kursaha_cohort.sync_batch_batch_id_seq') ELSE again_below END, \
-                 requested = CASE WHEN state = 'needs_attention' THEN coalesce(requested, 'resume') ELSE requested END, \
-                 state = CASE WHEN state = 'needs_attention' THEN 'active' ELSE state END, \
-                 why = CASE WHEN state = 'needs_attention' THEN NULL ELSE why END, \
-                 hint = CASE WHEN state = 'needs_attention' THEN NULL ELSE hint END, failures = 0 \
-             WHERE destination_id = $1",
-            &[place.id.into(), moved.into()],
+            &format!(
+                "UPDATE kursaha_cohort.sync s SET again_below = \
+                         CASE WHEN $4 THEN nextval('kursaha_cohort.sync_batch_batch_id_seq') ELSE s.again_below END, \
+                     requested = CASE WHEN s.state = ANY ($2) THEN coalesce(s.requested, 'resume') ELSE s.requested END, {MOVED}, \
+                     why = CASE WHEN s.state = ANY ($2) THEN NULL ELSE s.why END, \
+                     hint = CASE WHEN s.state = ANY ($2) THEN NULL ELSE s.hint END, failures = 0 \
+                 WHERE s.destination_id = $1"
+            ),
+            &[place.id.into(), from, to, moved_away.into()],
         )?;
         Ok(())
     })?;
@@ -154,5 +157,5 @@ fn cohort_destination_test(
 {
     let Some(name) = name else { return Ok(TableIterator::empty()) };
     let place: Place = store::get_place_to_operate(name)?;
-    Ok(TableIterator::new(trial::test(&place)?.into_iter().map(|step| (step.what, step.ok, step.detail))))
+    Ok(TableIterator::new(test(&place)?.into_iter().map(|step| (step.what, step.ok, step.detail))))
 }

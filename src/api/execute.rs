@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use cohort_core::sync::Assignment;
+use cohort_core::sync::{Assignment, RunState};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -159,7 +159,7 @@ fn sync_advance(
     if let Some(run) = &run
         && run.has_ended
     {
-        if !matches!(run.state.as_str(), "success" | "partial") {
+        if !RunState::parse(&run.state).is_some_and(RunState::arrived) {
             let why = run.error.as_deref().unwrap_or("see cohort_sync_run");
             let report = failure(
                 SqlState::ERRCODE_EXTERNAL_ROUTINE_EXCEPTION,

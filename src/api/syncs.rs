@@ -1,5 +1,6 @@
 //! Syncs: create, update, pause, resume, drop, now, resync, preview, arm.
 
+use cohort_core::sync::{RunMove, RunState, SyncMove, SyncState};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -8,6 +9,7 @@ use crate::pg::errors::invalid;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::settings;
 use crate::pg::spi::{self, Snapshot};
+use crate::sync::store::{MOVED, moved};
 use crate::sync::{self, priority, setup, store};
 
 /// This server and database, as syncs remember where they may run.
@@ -102,8 +104,8 @@ fn cohort_sync_pause(cohort: Option<&str>, destination: Option<&str>) -> Result<
     let sync = store::get_sync_to_operate(cohort, destination)?;
     store::set_sync(
         sync.id,
-        "state = 'paused', why = 'paused by ' || session_user, hint = 'cohort_sync_resume'",
-        Vec::new(),
+        &format!("{MOVED}, why = 'paused by ' || session_user, hint = 'cohort_sync_resume'"),
+        moved(SyncMove::Pause).into(),
     )
 }
 
@@ -113,15 +115,17 @@ fn cohort_sync_pause(cohort: Option<&str>, destination: Option<&str>) -> Result<
 fn cohort_sync_resume(cohort: Option<&str>, destination: Option<&str>) -> Result<(), ErrorReport> {
     let (Some(cohort), Some(destination)) = (cohort, destination) else { return Ok(()) };
     let sync = store::get_sync_to_operate(cohort, destination)?;
-    if sync.state == "active" {
+    if sync.state == SyncState::Active {
         return Ok(());
     }
     store::set_sync(
         sync.id,
-        "state = 'active', why = NULL, hint = NULL, failures = 0, crashes = 0, requested = coalesce(s.requested, \
+        &format!(
+            "{MOVED}, why = NULL, hint = NULL, failures = 0, crashes = 0, requested = coalesce(s.requested, \
              CASE WHEN s.state <> 'paused' OR (SELECT r.state = 'cancelled' FROM kursaha_cohort.sync_run r \
-                  WHERE r.sync_id = s.sync_id ORDER BY r.run_id DESC LIMIT 1) THEN 'resume' END)",
-        Vec::new(),
+                  WHERE r.sync_id = s.sync_id ORDER BY r.run_id DESC LIMIT 1) THEN 'resume' END)"
+        ),
+        moved(SyncMove::Resume).into(),
     )
 }
 
@@ -226,10 +230,11 @@ fn cohort_sync_arm() -> Result<i64, ErrorReport> {
         )?;
         // Runs that the other server had under way are not this one's.
         spi::touch(
-            "UPDATE kursaha_cohort.sync_run r SET state = 'cancelled', ended_at = clock_timestamp(), \
+            "UPDATE kursaha_cohort.sync_run r SET state = $1, ended_at = clock_timestamp(), \
                  error = 'it was under way on the server that this one was restored from' \
-             WHERE r.ended_at IS NULL AND NOT EXISTS (SELECT FROM kursaha_cohort.sync s WHERE s.run_id = r.run_id)",
-            &[],
+             WHERE r.state = ANY ($2) AND r.ended_at IS NULL \
+               AND NOT EXISTS (SELECT FROM kursaha_cohort.sync s WHERE s.run_id = r.run_id)",
+            &[RunState::Cancelled.name().into(), RunMove::Cancel.from().into()],
         )?;
         Ok(i64::try_from(armed).unwrap_or(i64::MAX))
     })

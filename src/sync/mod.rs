@@ -1,17 +1,28 @@
 //! Syncs in this database: who is told of whom, what is due, and one run from the evaluation to the last answer.
 
 mod audience;
+mod batch;
 pub(crate) mod binding;
-mod plan;
+mod context;
+mod deliver;
+mod diff;
+mod ending;
+mod finish;
+mod intent;
+mod job;
+mod journal;
+mod preview;
 pub(crate) mod priority;
+mod probe;
+mod profiles;
 pub(crate) mod queue;
 pub(crate) mod run;
-mod send;
+mod session;
 pub(crate) mod setup;
 mod spool;
 pub(crate) mod store;
 pub(crate) mod suppression;
 mod table;
-pub(crate) mod trial;
 
-pub(crate) use plan::preview;
+pub(crate) use deliver::test;
+pub(crate) use preview::preview;

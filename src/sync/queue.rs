@@ -1,9 +1,9 @@
 //! Which run is next: what the scheduler does at each tick, in transactions of its own, with the extension's rights.
 
-use cohort_core::sync::{Assignment, LONGEST_WAIT};
+use cohort_core::sync::{Assignment, LONGEST_WAIT, RunMove, RunState, SyncMove};
 
-use super::run;
-use super::store::{self, Timing};
+use super::finish;
+use super::store::{self, MOVED, Timing, moved};
 use crate::pg::errors::Fallible;
 use crate::pg::locks::Lock;
 use crate::pg::settings;
@@ -45,21 +45,24 @@ pub(crate) fn claim(only: Option<i64>) -> Fallible<()> {
                 _ => schedule.next(due.now),
             },
             Err(bad) => {
-                run::attention(due.sync, &format!("invalid schedule: {}", bad.problem), &bad.hint)?;
+                finish::attention(due.sync, &format!("invalid schedule: {}", bad.problem), &bad.hint)?;
                 store::tell(due.sync, None)?;
                 continue;
             }
         };
+        let [from, to] = moved(SyncMove::Claim);
         spi::touch(
-            "WITH run AS ( \
-                 INSERT INTO kursaha_cohort.sync_run (sync_id, state, cause, forced) \
-                 SELECT s.sync_id, 'queued', coalesce(s.requested, 'schedule'), s.forced \
-                 FROM kursaha_cohort.sync s WHERE s.sync_id = $1 AND s.run_id IS NULL RETURNING run_id \
-             ) \
-             UPDATE kursaha_cohort.sync s SET run_id = run.run_id, due_at = to_timestamp($2 / 1000000.0), requested = NULL, \
-                 forced = false, state = 'active' \
-             FROM run WHERE s.sync_id = $1 AND s.run_id IS NULL",
-            &[due.sync.into(), next.into()],
+            &format!(
+                "WITH run AS ( \
+                     INSERT INTO kursaha_cohort.sync_run (sync_id, state, cause, forced) \
+                     SELECT s.sync_id, $5, coalesce(s.requested, 'schedule'), s.forced \
+                     FROM kursaha_cohort.sync s WHERE s.sync_id = $1 AND s.run_id IS NULL RETURNING run_id \
+                 ) \
+                 UPDATE kursaha_cohort.sync s SET run_id = run.run_id, due_at = to_timestamp($4 / 1000000.0), requested = NULL, \
+                     forced = false, {MOVED} \
+                 FROM run WHERE s.sync_id = $1 AND s.run_id IS NULL"
+            ),
+            &[due.sync.into(), from, to, next.into(), RunState::Queued.name().into()],
         )?;
     }
     Ok(())
@@ -139,7 +142,7 @@ pub(crate) fn start(only: Option<i64>) -> Fallible<Vec<Assignment>> {
     for waiting in waiting {
         let run = waiting.start.run;
         if let Some((why, hint)) = waiting.refusal() {
-            run::refuse(run, why, hint)?;
+            finish::refuse(run, why, hint)?;
             continue;
         }
         if starts.len() == free {
@@ -147,9 +150,9 @@ pub(crate) fn start(only: Option<i64>) -> Fallible<Vec<Assignment>> {
         }
         // A scheduler and cohort_sync_execute may have found the same run.
         let taken = spi::touch(
-            "UPDATE kursaha_cohort.sync_run SET state = 'running', started_at = coalesce(started_at, clock_timestamp()), \
-                 resume_at = clock_timestamp() WHERE run_id = $1 AND state IN ('queued', 'waiting')",
-            &[run.into()],
+            "UPDATE kursaha_cohort.sync_run SET state = $2, started_at = coalesce(started_at, clock_timestamp()), \
+                 resume_at = clock_timestamp() WHERE run_id = $1 AND state = ANY ($3)",
+            &[run.into(), RunState::Running.name().into(), RunMove::Start.from().into()],
         )?;
         if taken > 0 {
             starts.push(waiting.start);
@@ -161,9 +164,9 @@ pub(crate) fn start(only: Option<i64>) -> Fallible<Vec<Assignment>> {
 /// Puts a run back that could not be taken up now, and says why.
 pub(crate) fn put_back(run: i64, why: &str, hint: Option<&str>) -> Fallible<()> {
     spi::touch(
-        "UPDATE kursaha_cohort.sync_run SET state = 'queued', resume_at = clock_timestamp() + interval '5 seconds', \
-             error = $2, hint = $3 WHERE run_id = $1 AND state = 'running'",
-        &[run.into(), why.into(), hint.into()],
+        "UPDATE kursaha_cohort.sync_run SET state = $4, resume_at = clock_timestamp() + interval '5 seconds', \
+             error = $2, hint = $3 WHERE run_id = $1 AND state = ANY ($5)",
+        &[run.into(), why.into(), hint.into(), RunState::Queued.name().into(), RunMove::PutBack.from().into()],
     )?;
     Ok(())
 }
@@ -172,7 +175,7 @@ pub(crate) fn put_back(run: i64, why: &str, hint: Option<&str>) -> Fallible<()> 
 /// runs whose worker it knows to be there.
 pub(crate) fn find_crashed(gone: &[i64], known: &[i64]) -> Fallible<()> {
     for run in gone {
-        run::crashed(*run)?;
+        finish::crashed(*run)?;
     }
     // Those of a scheduler before this one: they hold their lock as long as they are at work. Where there is no worker at
     // all, as after a crash of the server, none of them can be about to take it.
@@ -191,7 +194,7 @@ pub(crate) fn find_crashed(gone: &[i64], known: &[i64]) -> Fallible<()> {
     for (run, sync) in strange {
         // Taken and given back one by one: the server's table of locks is small.
         if Lock::Sync(sync).is_free()? {
-            run::crashed(run)?;
+            finish::crashed(run)?;
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 
 use cohort_core::destination::{self, BadConfig, Destination};
 use cohort_core::schedule::{BadSchedule, Schedule};
+use cohort_core::sync::{SyncMove, SyncState};
 use cohort_core::text;
 use serde_json::{Map, Value};
 
@@ -125,7 +126,7 @@ pub(crate) struct Sync {
     /// The name of the role that owns it, as which its runs connect.
     pub(crate) owner: String,
     pub(crate) timing: Timing,
-    pub(crate) state: String,
+    pub(crate) state: SyncState,
     pub(crate) why: Option<String>,
     pub(crate) run: Option<i64>,
 }
@@ -177,7 +178,7 @@ impl Sync {
             destination: row.need(3)?,
             owned: row.need(4)?,
             timing: Timing::read(row, 5)?,
-            state: row.need(9)?,
+            state: state_of(&row.need::<String>(9)?)?,
             why: row.get(10),
             run: row.get(11),
             owner: row.need(12)?,
@@ -189,22 +190,20 @@ impl Sync {
     /// Asks for a run out of turn; `force` lets it pass the guards.
     pub(crate) fn request(&self, force: bool) -> Fallible<()> {
         let why = || self.why.clone().unwrap_or_default();
-        if !matches!(self.state.as_str(), "active" | "held") {
-            return Err(failure(
-                SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("{self} is {}", self.state),
-            )
-            .set_detail(why())
-            .set_hint("cohort_sync_resume resumes it."));
-        }
-        if self.state == "held" && !force {
-            return Err(failure(
-                SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("{self} is held: {}", why()),
-            )
-            .set_hint(
-                "If that is right: cohort_sync_now(…, force => true). Else correct the cohort and cohort_sync_resume.",
-            ));
+        let refused = |text: String| failure(SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, text);
+        match self.state {
+            SyncState::Active => {}
+            SyncState::Held if force => {}
+            SyncState::Held => {
+                return Err(refused(format!("{self} is held: {}", why())).set_hint(
+                    "If that is right: cohort_sync_now(…, force => true). Else correct the cohort and cohort_sync_resume.",
+                ));
+            }
+            SyncState::Paused | SyncState::NeedsAttention | SyncState::Quarantined => {
+                return Err(refused(format!("{self} is {}", self.state))
+                    .set_detail(why())
+                    .set_hint("cohort_sync_resume resumes it."));
+            }
         }
         set_sync(self.id, "requested = 'now', forced = s.forced OR $2", vec![force.into()])
     }
@@ -252,6 +251,24 @@ pub(crate) fn syncs_of(cohort: Option<i64>, destination: Option<i64>) -> Fallibl
 pub(crate) fn all_syncs() -> Fallible<Vec<Sync>> {
     let sql = format!("SELECT {SYNC} ORDER BY c.name COLLATE \"C\", d.name COLLATE \"C\"");
     spi::run(Snapshot::Fresh, &sql, &[], Sync::read)
+}
+
+/// The state of a name that the tables hold.
+fn state_of(name: &str) -> Fallible<SyncState> {
+    SyncState::parse(name).ok_or_else(|| {
+        failure(SqlState::ERRCODE_INTERNAL_ERROR, format!("a sync is in the unexpected state \"{name}\""))
+    })
+}
+
+/// The assignment of a sync's state after a move, for an UPDATE of `sync s`. Its parameters `$2` and `$3` are those of
+/// [`moved`].
+pub(crate) const MOVED: &str =
+    "state = coalesce((SELECT m.next FROM unnest($2, $3) m (before, next) WHERE m.before = s.state), s.state)";
+
+/// The states that a move leads from, and those that it leads to.
+pub(crate) fn moved<'a>(by: SyncMove) -> [pgrx::datum::DatumWithOid<'a>; 2] {
+    let (from, to) = SyncState::paths(by);
+    [from.into(), to.into()]
 }
 
 /// Changes one sync: the part of an UPDATE after SET, whose `$1` is the sync's id; tells the listeners.

@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use cohort_core::destination::{Action, Context, Destination, Hidden, Keeps, Outcome, redact};
+use cohort_core::destination::{Action, Context, Destination, Hidden, Outcome, redact};
 use pgrx::pg_sys::panic::ErrorReport;
 
 use super::binding;
-use super::send::{Line, random};
+use super::context::random;
+use super::session::Session;
 use super::store::{self, Place};
 use super::table;
 use crate::pg::databases::with_owners_rights;
@@ -27,7 +28,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    fn good(what: &str) -> Self {
+    pub(super) fn good(what: &str) -> Self {
         Self { what: what.to_owned(), ok: true, detail: None }
     }
 
@@ -41,16 +42,11 @@ impl Step {
     }
 }
 
-/// Tries a destination; stops at the first step that makes the next ones pointless.
-pub(crate) fn test(place: &Place) -> Fallible<Vec<Step>> {
-    let destination = place.open()?;
-    let mut steps = vec![Step::good("the configuration is complete")];
-    if destination.keeps() == Keeps::Rows {
-        steps.extend(test_table(place, &*destination)?);
-        return Ok(steps);
-    }
+/// Tries a destination by requests; stops at the first step that makes the next ones pointless.
+pub(super) fn by_requests(place: &Place, destination: &dyn Destination) -> Fallible<Vec<Step>> {
+    let mut steps = Vec::new();
     let step = "the secret can be read, and this destination may use it";
-    let password = match binding::secret_of(place, &*destination, false) {
+    let password = match binding::secret_of(place, destination, false) {
         Ok(content) => content,
         Err(error) => {
             steps.push(Step::failed(step, error));
@@ -63,14 +59,14 @@ pub(crate) fn test(place: &Place) -> Fallible<Vec<Step>> {
     let context = Context { now: store::now() / 1_000_000, random: random(), ..Context::default() };
     let hidden = Hidden::secret(&password);
     let clean = |text: &str| redact(text, &hidden);
-    let mut line = Line::default();
+    let mut session = Session::default();
     // The caller's transaction and snapshot are held for so long, all requests together.
     let end = Instant::now() + settings::request_timeout();
     for probe in destination.probes(&place.state, &context, &password) {
-        let outcome = match line.exchange_until(probe.request, end)? {
+        let outcome = match session.exchange_until(probe.request, end)? {
             None => {
                 // A cancelled statement raises its error here.
-                drop(line);
+                drop(session);
                 pgrx::check_for_interrupts!();
                 steps.push(Step::bad(probe.what, "there was no answer within kursaha_cohort.request_timeout"));
                 return Ok(steps);
@@ -94,7 +90,7 @@ pub(crate) fn test(place: &Place) -> Fallible<Vec<Step>> {
 }
 
 /// Tries a table, for each role that writes it: the owners of the destination's syncs, or whoever owns the destination.
-fn test_table(place: &Place, destination: &dyn Destination) -> Fallible<Vec<Step>> {
+pub(super) fn of_table(place: &Place, destination: &dyn Destination) -> Fallible<Vec<Step>> {
     let what = "the table and its column are there";
     let table = match table::find(destination) {
         Ok(Some(table)) => table,
