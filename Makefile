@@ -33,7 +33,7 @@ deb: ## Debian packages for PG_MAJORS (15), below target/deb
 rpm: ## an RPM package for PG_MAJOR (15) of the PostgreSQL project's own packages, below target/rpm
 	@scripts/rpm
 
-test-packages: ## install, upgrade and remove the Debian package in a fresh Debian 12 (root; some minutes the first time)
+test-packages: ## install, upgrade and remove the Debian package of PG_MAJOR in a fresh Debian: 15 in 12, 17 in 13 (root)
 	@tests/packages/run
 
 test: ## everything: setup, format, lints, unit tests, builds, tests on private servers of PostgreSQL 15 to 18 (PG_MAJOR=N)
