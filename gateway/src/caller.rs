@@ -1,4 +1,4 @@
-//! Who asks: the role of a key, of a session, or of a header that a proxy sets.
+//! The caller of a request: the role of a key, of a session, or of a header that a proxy sets.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -56,7 +56,7 @@ const BY_KEY: &str = concat!(
     " FROM kursaha_cohort.cohort_api_key_role($1) k (role) WHERE k.role IS NOT NULL"
 );
 
-/// Whoever asks, with a right to.
+/// A caller with a key or a session.
 pub(crate) struct Caller {
     pub(crate) role: Role,
 }
@@ -80,7 +80,7 @@ impl FromRequestParts<Gateway> for Caller {
     }
 }
 
-/// Whoever asks with a key; a session does not do.
+/// A caller with a key. A session is not accepted.
 pub(crate) struct Program {
     pub(crate) role: Role,
 }
@@ -122,7 +122,7 @@ pub(crate) fn address(parts: &Parts, proxies: &[IpAddr]) -> IpAddr {
     if !proxies.contains(&peer) {
         return peer;
     }
-    // The last entry is that of the proxy itself; what is before comes from whoever asked.
+    // The last entry is set by the proxy itself. The entries before it come from the client.
     let forwarded = parts.headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
     let last = forwarded.and_then(|value| {
         value

@@ -17,7 +17,7 @@ use crate::settings::Settings;
 /// Seconds that a request waits for a connection.
 const WAIT: u64 = 5;
 
-/// Sessions begin with these: nothing that a role or database sets changes an answer.
+/// Every session starts with these, so that settings of a role or database do not change responses.
 const OPTIONS: &str = "-c search_path=pg_catalog,pg_temp -c timezone=UTC -c datestyle=ISO -c intervalstyle=iso_8601 \
                        -c idle_in_transaction_session_timeout=0 -c client_min_messages=warning";
 
@@ -131,7 +131,7 @@ impl Database {
         };
         let mut begin = format!("BEGIN {kind}; SET LOCAL statement_timeout = {}; ", limit.as_millis());
         if matches!(mode, Mode::Write | Mode::Guarded) {
-            // What is answered with 200 must outlive a crash of the server.
+            // Data of a request with the response 200 must survive a crash of the server.
             begin.push_str(
                 "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'; ",
             );
@@ -175,7 +175,7 @@ pub(crate) struct Work {
     client: Option<Object>,
     schema: Arc<str>,
     tls: MakeRustlsConnect,
-    /// Whether an answer of the server is outstanding.
+    /// Whether a response of the server is outstanding.
     busy: AtomicBool,
 }
 
@@ -184,7 +184,7 @@ impl Work {
         self.client.as_ref().ok_or_else(|| Failure::unavailable("the connection is gone"))
     }
 
-    /// Waits for an answer; who stops waiting leaves the connection busy.
+    /// Waits for a response. If the wait is abandoned, the connection stays busy.
     async fn wait<T>(&self, answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Fallible<T> {
         self.busy.store(true, Ordering::Relaxed);
         let answer = answer.await;
@@ -280,7 +280,7 @@ pub(crate) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A text in SQL, whatever `standard_conforming_strings` says.
+/// A text as an SQL literal, independent of `standard_conforming_strings`.
 fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }

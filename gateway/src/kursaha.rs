@@ -33,7 +33,7 @@ pub(crate) async fn ping(_: Program) -> Json<Pong> {
     Json(Pong { response: "pong" })
 }
 
-/// Stores signals, all or none; a repeat of the same requestIdentifier stores nothing and gets the first answer.
+/// Stores signals, all or none. A repeated requestIdentifier stores nothing and gets the first response.
 #[utoipa::path(post, path = "/api/event-flows/signal", tag = "kursaha", request_body = serde_json::Value,
     responses((status = 200, body = Stored), (status = "4XX", body = KursahaError), (status = "5XX", body = KursahaError)))]
 pub(crate) async fn signal(

@@ -96,7 +96,7 @@ pub(crate) struct Problem {
     hint: Option<String>,
 }
 
-/// The body of every answer of 400 and above.
+/// The body of every response with a status of 400 or above.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ErrorBody {
     status: u16,
@@ -235,7 +235,7 @@ pub(crate) async fn word(request: Request, next: Next) -> Response {
     answer
 }
 
-/// A failure as an answer.
+/// A failure as a response.
 fn worded(wording: Wording, failure: &Failure) -> Response {
     let mut answer = Response::new(Body::from(body(wording, failure)));
     *answer.status_mut() = failure.status;

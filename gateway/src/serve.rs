@@ -36,7 +36,7 @@ use crate::{console, kursaha};
 const HEAD: Duration = Duration::from_secs(15);
 /// How long a body may stand still.
 const BODY: Duration = Duration::from_secs(15);
-/// How long requests may go on when the program is told to end.
+/// How long requests may continue after the program was signalled to end.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// What every handler gets.
@@ -186,7 +186,7 @@ async fn observe(request: Request, next: Next) -> Response {
     response
 }
 
-/// Whether the database answers and has the extension.
+/// Whether the database responds and has the extension.
 async fn ready(State(gateway): State<Gateway>) -> Response {
     gateway.database.forget_schema();
     let answer: Fallible<()> = async {
@@ -210,7 +210,7 @@ async fn figures(State(gateway): State<Gateway>) -> Response {
     ([("content-type", "text/plain; version=0.0.4")], gateway.metrics.render()).into_response()
 }
 
-/// Serves until it is told to end.
+/// Serves until it is signalled to end.
 pub(crate) async fn serve(gateway: Gateway) -> Result<(), String> {
     let settings = gateway.settings.clone();
     let handle = axum_server::Handle::new();

@@ -27,7 +27,7 @@ use crate::throttle::Throttle;
 const DELAY: Duration = Duration::from_secs(1);
 /// Sign-ins that are tried at a time: each is a connection to the database.
 const AT_A_TIME: usize = 4;
-/// How long it is believed that the server asks a role for its password.
+/// How long the result is cached that the server requires the password of a role.
 const BELIEVED: Duration = Duration::from_mins(10);
 
 pub(crate) struct Sessions {

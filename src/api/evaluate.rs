@@ -26,7 +26,7 @@ const MAX_OVERLAP: usize = 10;
 /// The most cohorts of one waterfall.
 const MAX_WATERFALL: usize = 1_000;
 
-/// A saved cohort, asked under the snapshot of the query that calls the function.
+/// A saved cohort, evaluated in the snapshot of the query that calls the function.
 pub(super) fn question_of_cohort(name: &str, as_of: AsOf) -> Fallible<Question> {
     Question::of_cohort(Snapshot::Callers, name, time::as_of(as_of)?)
 }

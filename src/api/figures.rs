@@ -24,7 +24,7 @@ fn figures(figure: &Jsonb, members: Option<Rule>, as_of: AsOf) -> Fallible<Vec<(
     .map_err(|problems| invalid_at("figure", &problems))?;
     let as_of = time::as_of(as_of)?;
     let asks = members.is_some();
-    // Without one the question stands for everyone.
+    // Without one, the figure is computed for all customers.
     let rule = members.unwrap_or_else(|| Rule { version: None, timezone: None, condition: Condition::Or(Vec::new()) });
     let zone = rule.zone().to_owned();
     let question = Question::of_rule(Snapshot::Callers, rule, as_of)?;

@@ -50,7 +50,7 @@ fn explain(rule: rule::Rule, as_of: AsOf) -> Fallible<Vec<Explained>> {
     Ok(rows)
 }
 
-/// One line for each condition of a saved cohort: exact counts, and how it was answered.
+/// One row for each condition of a saved cohort: exact counts, and how it was evaluated.
 #[pg_extern(stable, parallel_restricted, name = "cohort_explain")]
 #[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
 fn cohort_explain_name(
@@ -74,7 +74,7 @@ fn cohort_explain_name(
     Ok(TableIterator::new(explain(rule_of_text(name)?, as_of)?))
 }
 
-/// One line for each condition of a rule: exact counts, and how it was answered.
+/// One row for each condition of a rule: exact counts, and how it was evaluated.
 #[pg_extern(stable, parallel_restricted, name = "cohort_explain")]
 #[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
 fn cohort_explain_rule(

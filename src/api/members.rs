@@ -48,7 +48,7 @@ fn refresh(name: &str, as_of: Option<TimestampWithTimeZone>) -> Fallible<(i64, i
     if chosen {
         refuse_earlier(&cohort, at)?;
     }
-    // Who is in is asked with the caller's rights, and stored with those of the extension's owner.
+    // Members are evaluated with the caller's privileges, and stored with those of the extension's owner.
     let found: Vec<String> = spi::with_snapshot(|| {
         let question = Question::of_rule(Snapshot::Callers, rule, as_of)?;
         Ok(answer::members(&question)?.collect())

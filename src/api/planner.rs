@@ -14,14 +14,14 @@ type AsOf = Option<TimestampWithTimeZone>;
 type Ids = TableIterator<'static, (String,)>;
 type Among = Option<Vec<Option<String>>>;
 
-/// The planner's support function of the questions that give customers.
+/// The planner support function of the evaluating functions that return customers.
 #[pg_extern(sql = false)]
 fn plan_question(request: Internal) -> Internal {
     let node = request.unwrap().filter(|node| {
         // SAFETY: only the planner makes a value of type internal, and passes a request.
         unsafe { planner::support(node.cast_mut_ptr::<pg_sys::Node>()) }
     });
-    // No answer is a null pointer, which is not NULL.
+    // An unhandled request returns a null pointer, which is not SQL NULL.
     Internal::from(Some(node.unwrap_or(pg_sys::Datum::null())))
 }
 

@@ -171,7 +171,7 @@ fn cohort_sync_now(
     }))
 }
 
-/// Lets the next run, which is asked for at once, send every member again.
+/// Makes the next run, which is requested at once, send every member again.
 #[pg_extern(volatile, parallel_unsafe)]
 fn cohort_sync_resync(cohort: Option<&str>, destination: Option<&str>) -> Result<Option<String>, ErrorReport> {
     let (Some(cohort), Some(destination)) = (cohort, destination) else { return Ok(None) };

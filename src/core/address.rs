@@ -105,7 +105,7 @@ fn refused_v4(address: Ipv4Addr) -> Option<&'static str> {
         (10, ..) | (172, 16..=31, _) | (192, 168, _) => "private",
         (100, 64..=127, _) => "shared (carrier-grade NAT)",
         (169, 254, _) => "link-local",
-        // Of one provider's virtual machines: what answers there is the host.
+        // On virtual machines of one provider this address is the host.
         (168, 63, 129) if d == 16 => "a cloud's own",
         (192, 0, 0) | (240..=255, ..) | (192, 88, 99) => "reserved",
         (192, 0, 2) | (198, 51, 100) | (203, 0, 113) => "documentation",

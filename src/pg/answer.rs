@@ -1,4 +1,4 @@
-//! Questions answered: by the index where it can, by plain SQL where it cannot.
+//! Evaluations: with the index if possible, otherwise with plain SQL.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -173,14 +173,14 @@ pub(crate) fn preview(question: &Question, sample: usize) -> Fallible<(i64, i64,
     spi::one(Snapshot::Callers, &sql, &[sample.into()], |row| Ok((row.need(1)?, row.need(2)?, row.need(3)?)))
 }
 
-/// One condition of a rule, answered by itself.
+/// One condition of a rule, evaluated separately.
 pub(crate) struct Explained {
     pub(crate) customers: i64,
     pub(crate) events: Option<i64>,
     pub(crate) how: String,
 }
 
-/// Answers one condition of a question by itself; says how. `None` when plain SQL must answer, with the reason.
+/// Evaluates one condition separately, and describes how. Otherwise the reason why plain SQL must be used.
 pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Result<Explained, String>> {
     if let Some(reason) = index::refusal()? {
         return Ok(Err(reason));

@@ -105,7 +105,7 @@ pub(crate) struct Entry {
     rows: AtomicU64,
     /// When the first of them was committed, or of those that an earlier sealing could not take; 0 for none.
     written: AtomicI64,
-    /// Whether a sync was changed or asked for.
+    /// Whether a sync was changed or requested.
     asked: AtomicU32,
     /// Since when no background worker was free for it; 0 while one is.
     no_worker: AtomicI64,
@@ -145,7 +145,7 @@ impl Entry {
         self.written.store(since, Ordering::Release);
     }
 
-    /// Whether a sync was asked for since the last time.
+    /// Whether a sync was requested since the last call.
     pub(crate) fn take_asked(&self) -> bool {
         self.asked.swap(0, Ordering::AcqRel) != 0
     }
@@ -333,7 +333,7 @@ pub(crate) fn note_rows(rows: u64) {
     }
 }
 
-/// The current transaction changed a sync, or asked for a run.
+/// The current transaction changed a sync, or requested a run.
 pub(crate) fn note_asked() {
     if is_preloaded() {
         ASKED.set(true);

@@ -1,4 +1,4 @@
-//! What core asks about time, answered by PostgreSQL's own rules.
+//! The core's calendar functions, implemented with PostgreSQL's rules.
 
 use chrono::{NaiveDate, NaiveDateTime};
 use cohort_core::eval::Calendar;

@@ -1,4 +1,4 @@
-//! What the workers ask about databases and the extension in them.
+//! Queries of the workers about databases and the extension in them.
 
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
@@ -114,7 +114,7 @@ pub(crate) fn write(sql: &str, args: &[DatumWithOid<'_>]) -> Fallible<u64> {
     with_owners_rights(|| spi::touch(sql, args))
 }
 
-/// The role whose rights count now; to be asked outside of [`with_owners_rights`].
+/// The current role. Call it outside of [`with_owners_rights`].
 pub(crate) fn current_user() -> pg_sys::Oid {
     // SAFETY: reads a variable of this process.
     unsafe { pg_sys::GetUserId() }

@@ -40,7 +40,7 @@ pub(crate) fn leave_backtraces_out() {
     const NAME: &str = "RUST_LIB_BACKTRACE";
     let before = std::env::var_os(NAME);
     // SAFETY: the library is loaded by a process of one thread; the variable is what it was when this returns, so that
-    // nobody else's library is told anything.
+    // other libraries are not affected.
     unsafe {
         std::env::set_var(NAME, "0");
         let _ = std::backtrace::Backtrace::capture();

@@ -31,7 +31,7 @@ pub(crate) fn schema() -> Fallible<String> {
     }
 }
 
-/// The same for questions and work, which are refused where the objects are newer than the library.
+/// The same for evaluations and workers, which are refused if the objects are newer than the library.
 pub(crate) fn served_schema() -> Fallible<String> {
     version::refuse_newer_objects()?;
     schema()

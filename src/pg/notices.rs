@@ -23,7 +23,7 @@ struct Named {
 /// Says which event types and properties a rule names that no event, or no profile, has. Where the index cannot tell,
 /// nothing is said.
 pub(crate) fn tell(question: &Question) {
-    // A question about the index that fails is no reason to refuse the rule.
+    // If the check against the index fails, the rule is still accepted.
     if let Ok(notices) = found(question) {
         for (message, hint) in notices {
             failure(SqlState::ERRCODE_SUCCESSFUL_COMPLETION, message).set_hint(hint).report(PgLogLevel::NOTICE);

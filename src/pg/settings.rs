@@ -10,7 +10,7 @@ use pgrx::prelude::PostgresGucEnum;
 /// Minutes for which refreshes and their entered and exited customers are kept.
 static HISTORY_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(90 * 24 * 60);
 
-/// What answers rules.
+/// The engine that evaluates rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
 enum Engine {
     /// The index and the tail.
@@ -311,7 +311,7 @@ unsafe extern "C-unwind" fn check_hosts(
     }
 }
 
-/// Rereads the settings' file: for a worker that was told to, outside of any transaction.
+/// Rereads the configuration file, in a worker that was signalled to, outside of any transaction.
 pub(crate) fn reload() {
     // SAFETY: as every worker's main loop does it.
     unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) }
@@ -344,7 +344,7 @@ pub(crate) fn connect_timeout() -> Duration {
     Duration::from_millis(u64::try_from(CONNECT_TIMEOUT.get()).unwrap_or(1))
 }
 
-/// How long a destination may take to answer.
+/// Time limit for the response of a destination.
 pub(crate) fn request_timeout() -> Duration {
     Duration::from_millis(u64::try_from(REQUEST_TIMEOUT.get()).unwrap_or(1))
 }
@@ -384,7 +384,7 @@ pub(crate) fn ca_file() -> String {
     text(&CA_FILE)
 }
 
-/// Whether the index answers rules.
+/// Whether rules are evaluated with the index.
 pub(crate) fn engine_is_bitmap() -> bool {
     ENGINE.get() == Engine::Bitmap
 }

@@ -31,7 +31,7 @@ impl Row {
     /// The column at a position, counted from 1; `None` for NULL. The caller names the type that the statement gives.
     pub(crate) fn get<T: FromDatum>(&self, column: i32) -> Option<T> {
         let mut is_null = false;
-        // SAFETY: tuple and descriptor belong to the SPI result that `run` keeps alive while it hands out rows;
+        // SAFETY: tuple and descriptor belong to the SPI result that `run` keeps alive while it returns rows;
         // `FromDatum` for owned types copies.
         unsafe {
             let datum = pg_sys::SPI_getbinval(self.tuple, self.descriptor, column, &raw mut is_null);
@@ -294,7 +294,7 @@ unsafe fn kept_plan(sql: &str, command: &CString, types: &mut [pg_sys::Oid]) -> 
         return Ok(None);
     }
     let count = i32::try_from(types.len()).unwrap_or(i32::MAX);
-    // SAFETY: the types are as many as counted; a kept plan lives as long as the backend, and the server makes it anew
+    // SAFETY: the types are as many as counted; a kept plan lives as long as the backend, and the server rebuilds it
     // when what it depends on changes.
     let plan = unsafe {
         let plan = pg_sys::SPI_prepare(command.as_ptr(), count, types.as_mut_ptr());

@@ -51,7 +51,7 @@ pub(crate) fn signal_instant(written: &str) -> Option<Micros> {
     TimestampWithTimeZone::try_from(to_postgres(at)).is_ok().then_some(at)
 }
 
-/// The instant at which a rule is evaluated: the one asked for, or the transaction's `now()`.
+/// The instant at which a rule is evaluated: the given one, or the transaction's `now()`.
 pub(crate) fn as_of(asked: Option<TimestampWithTimeZone>) -> Fallible<Micros> {
     let at = match asked {
         Some(at) => at.into_inner(),

@@ -70,7 +70,7 @@ pub(crate) fn attempt<T>(isolation: Isolation, work: impl FnOnce() -> Fallible<T
 }
 
 /// Runs something in a subtransaction. An error undoes it and comes back as a value; the transaction goes on. An error that
-/// must end the statement whatever is done about others is raised again: a cancel stays a cancel.
+/// must end the statement, such as a cancel, is raised again.
 pub(crate) fn subtransaction<T>(work: impl FnOnce() -> Fallible<T>) -> Result<T, Trouble> {
     // SAFETY: inside a transaction. As PL/pgSQL's blocks with EXCEPTION do it: the memory context and the resource owner
     // are those of before on both ways out, and an error's subtransaction cleans up what was left open in it.

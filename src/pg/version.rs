@@ -83,7 +83,7 @@ pub(crate) fn problem() -> Option<(String, &'static str)> {
     ))
 }
 
-/// An error where the objects are newer than the library. What it would answer could be wrong.
+/// An error if the objects are newer than the library, whose results could be wrong.
 pub(crate) fn refuse_newer_objects() -> Fallible<()> {
     match (fit(), problem()) {
         (Fit::Behind(_), Some((what, remedy))) => {

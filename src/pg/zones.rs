@@ -1,4 +1,4 @@
-//! What core asks about time zones, answered by this server.
+//! The core's time zone functions, implemented with this server's zones.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -12,7 +12,7 @@ use super::spi::{self, Snapshot};
 use super::time;
 
 thread_local! {
-    /// Names found to exist. `pg_timezone_names` reads some 600 files, so a backend asks once per name.
+    /// Names found to exist. `pg_timezone_names` reads some 600 files, so a backend looks each name up once.
     static KNOWN: RefCell<HashSet<String>> = RefCell::new(HashSet::from(["UTC".to_owned()]));
 }
 

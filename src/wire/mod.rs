@@ -25,7 +25,7 @@ use ureq::{Agent, Error};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::settings;
 
-/// The longest answer that is read.
+/// Maximum length of a response, in bytes.
 const LONGEST: u64 = 1 << 20;
 
 /// What may be reached, and how long it may take.
@@ -52,7 +52,7 @@ impl Limits {
     }
 }
 
-/// What went wrong before there was an answer.
+/// Why a request failed before there was a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// It is not allowed: trying again would not help.
@@ -62,7 +62,7 @@ pub(crate) enum Failure {
         /// What to do.
         hint: String,
     },
-    /// The other side could not be reached, or did not answer as it should.
+    /// The server could not be reached, or its response was invalid.
     Failed(String),
 }
 
@@ -89,7 +89,7 @@ pub(crate) struct Wire {
     line: Arc<Closing>,
     requests: Sender<Request>,
     answers: Receiver<Answer>,
-    /// Readable when there is an answer.
+    /// Readable when there is a response.
     bell: UnixStream,
 }
 

@@ -1,4 +1,4 @@
-//! What the view `cohort_problem` shows, told to the server's log: once when it begins, and once when it is over.
+//! Writes the problems of the view `cohort_problem` to the server's log, at their start and at their end.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ impl Problems {
     }
 }
 
-/// Tells what is new and what is over. Where that cannot be noted it is not told.
+/// Logs new and ended problems. If they cannot be recorded, they are not logged.
 pub(super) fn tell() {
     for told in attempt(Isolation::ReadCommitted, || as_owner(note)).unwrap_or_default() {
         if told.begins {

@@ -45,7 +45,7 @@ pub(super) fn show(what: &CStr) {
     unsafe { pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, what.as_ptr()) }
 }
 
-/// Whether this process was told to end.
+/// Whether this process was signalled to end.
 pub(super) fn is_to_end() -> bool {
     // SAFETY: a flag that a signal handler sets.
     unsafe { (&raw const pg_sys::ProcDiePending).read_volatile() != 0 }
@@ -70,7 +70,7 @@ pub(crate) fn rest(moment: std::time::Duration) {
     }
 }
 
-/// Waits for a moment, and rereads the settings' file if it was told to.
+/// Waits for a moment, and rereads the configuration file if it was signalled to.
 pub(super) fn wait(moment: std::time::Duration) {
     rest(moment);
     // SAFETY: a flag of this process.

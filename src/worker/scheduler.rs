@@ -94,7 +94,7 @@ fn visit(entry: &Entry) -> Outcome {
                 put_back(start.run);
             }
         }
-        // Nobody tells when syncs are switched on again.
+        // There is no notification when syncs are switched on again.
         let earliest = if settings::sync_enabled() { 0 } else { board::now() + board::micros(SWITCHED_OFF) };
         let due = round.next.due.map(|due| due.max(earliest));
         entry.scheduler.set_due(due);

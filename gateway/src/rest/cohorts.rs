@@ -41,7 +41,7 @@ macro_rules! etag {
 const SHOW: &str = concat!("SELECT ", etag!(), ", ", cohort_json!(), " FROM kursaha_cohort.cohort c WHERE c.name = $2");
 const PRESENT: &str = concat!("SELECT ", etag!(), " FROM kursaha_cohort.cohort c WHERE c.name = $1");
 
-/// The cohort of a name as an answer with its `ETag`.
+/// The cohort of a name as a response with its `ETag`.
 async fn shown(work: &Work, name: &str) -> Fallible<Answer<Cohort>> {
     let row = work.row(SHOW, &[&false, &name]).await?.ok_or_else(|| no_cohort(name))?;
     Answer::new(row.try_get(1)?).etag(row.try_get(0)?)

@@ -171,7 +171,7 @@ async fn stream(gateway: &Gateway, caller: &Caller, name: &str, which: &Which, f
     let with_profile = which.profile.unwrap_or(false);
     let work = gateway.database.begin(&caller.role, Mode::Stream).await?;
     let mut rows = Box::pin(work.stream(format.sql(with_profile), &[&name, &which.as_of]).await?);
-    // An error before the first row is answered as one.
+    // An error before the first row becomes an error response.
     let first = rows.next().await.transpose()?;
     let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(2);
     tokio::spawn(async move {
@@ -197,7 +197,7 @@ async fn stream(gateway: &Gateway, caller: &Caller, name: &str, which: &Which, f
     let body = futures_util::stream::unfold(receiver, |mut receiver| async {
         receiver.recv().await.map(|piece| (piece, receiver))
     })
-    // Compression asks once more after the end.
+    // Compression polls once more after the end.
     .fuse();
     let headers = [(CONTENT_TYPE, format.content_type()), (CACHE_CONTROL, "no-store")];
     Ok((headers, axum::body::Body::from_stream(body)).into_response())

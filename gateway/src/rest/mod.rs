@@ -1,4 +1,4 @@
-//! REST below `/v1`. The database writes the bodies of answers as JSON; the shapes are declared for `openapi.json`.
+//! REST below `/v1`. The database writes the bodies of responses as JSON; the shapes are declared for `openapi.json`.
 
 use std::marker::PhantomData;
 
@@ -54,7 +54,7 @@ impl<S: Send + Sync> FromRequest<S> for Text {
 }
 
 pub(crate) fn malformed(error: &serde_json::Error) -> Failure {
-    // The error of a value may quote it; the answer goes to whoever sent it, and nowhere else.
+    // The error may quote the value. The response goes only to the client that sent it.
     Failure::bad_request(format!("the body is not what this route takes: {error}"))
 }
 
@@ -142,7 +142,7 @@ impl<T> IntoResponse for Answer<T> {
     }
 }
 
-/// Runs one query as the caller and answers with the text in its first column.
+/// Runs one query as the caller and responds with the text in its first column.
 pub(crate) async fn answer<T>(
     gateway: &Gateway,
     caller: &Caller,
@@ -176,7 +176,7 @@ pub(crate) async fn text(work: &Work, sql: &str, values: Values<'_>) -> Fallible
     work.text(sql, values).await?.ok_or_else(|| Failure::not_found("there is no such thing"))
 }
 
-/// Runs one query as the caller, which changes something and answers nothing.
+/// Runs one query as the caller that changes data and returns nothing.
 pub(crate) async fn change(gateway: &Gateway, caller: &Caller, sql: &str, values: Values<'_>) -> Fallible<StatusCode> {
     let work = gateway.database.begin(&caller.role, Mode::Write).await?;
     work.run(sql, values).await?;
@@ -203,7 +203,7 @@ pub(crate) fn limit(given: Option<i64>, most: i64) -> Fallible<i64> {
     }
 }
 
-/// The page of rows, of which one more than `limit` was asked for.
+/// The page of rows, of which one more than `limit` was requested.
 fn page<T>(rows: &[tokio_postgres::Row], limit: i64) -> Fallible<Answer<T>> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut body = String::from("{\"items\":[");

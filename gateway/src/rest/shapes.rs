@@ -1,4 +1,4 @@
-//! The shapes of answers, for `openapi.json`. The database writes them; tests/gateway compares.
+//! The shapes of responses, for `openapi.json`. The database writes them; tests/gateway compares.
 #![expect(dead_code, clippy::struct_field_names, reason = "declares what the database writes")]
 
 use serde_json::Value;

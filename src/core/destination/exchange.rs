@@ -1,4 +1,4 @@
-//! What goes to a destination and what comes back: requests and answers as values. Nothing here opens a connection.
+//! Requests to destinations and their responses, as values. Nothing here opens a connection.
 
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ impl Request {
     }
 }
 
-/// The answer to a request.
+/// The response to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Response {
     /// The status code.
@@ -121,7 +121,7 @@ pub enum Outcome {
         /// Whether the batch was too large.
         smaller: bool,
     },
-    /// It asks to wait: not a failure.
+    /// The destination requests a delay, which is not a failure.
     Wait {
         /// What it said.
         why: String,
@@ -163,7 +163,7 @@ impl Outcome {
         Self::Done(Receipt::default())
     }
 
-    /// An answer that says nothing usable: the batch stays uncertain.
+    /// The response is not usable: the delivery of the batch is uncertain.
     pub fn again(why: impl Into<String>) -> Self {
         Self::Again { why: why.into(), smaller: false }
     }

@@ -297,7 +297,7 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     Some(*taken)
 }
 
-/// What an answer of the Graph API means. `terms` is where the terms of this account are accepted.
+/// The meaning of a response of the Graph API. `terms` is the address where the terms of this account are accepted.
 pub(super) fn read(answer: &Response, removal: bool, now: i64, terms: &str) -> Outcome {
     let json = answer.json();
     if let Some(error) = json.as_ref().and_then(|json| json.get("error")) {
@@ -343,7 +343,7 @@ fn receipt(json: &Value) -> Receipt {
     Receipt { invalid, reasons }
 }
 
-/// Seconds that the headers ask to wait.
+/// The delay that the headers request, in seconds.
 fn wait(answer: &Response, now: i64) -> Option<u64> {
     if let Some(seconds) = answer.retry_after(now) {
         return Some(seconds);

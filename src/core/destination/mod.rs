@@ -101,7 +101,7 @@ impl Action {
 pub enum Keeps {
     /// A set: members are added and removed.
     Set,
-    /// Nothing: it is told of each entry once.
+    /// Nothing: each entry is sent to it once.
     Nothing,
     /// Objects: the difference, then the whole set, then a manifest.
     Objects,
@@ -175,7 +175,7 @@ pub struct Probe {
 pub enum Setup {
     /// There is nothing to do.
     Ready,
-    /// This is to be sent, and its answer given to [`Destination::set_up`].
+    /// Send this request, and pass its response to [`Destination::set_up`].
     Send(Request),
     /// It cannot be made ready.
     Failed(Outcome),
@@ -202,7 +202,7 @@ pub trait Destination: Debug {
         Vec::new()
     }
 
-    /// The values that stand in a request of a row as they are: a receiver may repeat them in its answer.
+    /// The values that a request contains unchanged: a receiver may repeat them in its response.
     fn sent(&self, row: &Row) -> Vec<String> {
         let properties = row.properties.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
         let mut found = vec![row.customer.clone()];
@@ -254,7 +254,7 @@ pub trait Destination: Debug {
     /// The request of a batch.
     fn request(&self, batch: &Batch<'_>, state: &Map<String, Value>, context: &Context, secret: &str) -> Request;
 
-    /// What an answer means.
+    /// The meaning of a response.
     fn read(&self, action: Action, answer: &Response, now: i64) -> Outcome;
 
     /// What to try when a person wants to know whether it works.

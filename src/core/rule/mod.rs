@@ -233,7 +233,7 @@ pub struct Did {
     pub time: Option<Times>,
     /// A figure over the matching events.
     pub aggregate: Option<Aggregate>,
-    /// Only one of the customer's events of these types is asked.
+    /// Only one of the customer's events of these types is tested.
     pub occurrence: Option<Occurrence>,
     /// The events of which `occurrence` takes one.
     pub among: Option<Where>,

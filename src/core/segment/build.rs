@@ -424,7 +424,7 @@ pub struct SegmentBuilder {
     groups: Vec<(String, GroupBuilder)>,
     /// Where each group is in `groups`.
     places: HashMap<String, usize>,
-    /// The group that was asked for last: mostly the next as well.
+    /// The group that was used last, which is mostly the next one, too.
     last: usize,
     removed: RoaringBitmap,
     most: usize,
@@ -449,7 +449,7 @@ impl SegmentBuilder {
         &mut self.groups[self.last].1
     }
 
-    /// Says that a customer's profile is gone, whatever older segments say.
+    /// Marks a customer's profile as removed from older segments.
     pub fn remove_profile(&mut self, ordinal: u32) {
         self.removed.insert(ordinal);
     }

@@ -320,7 +320,7 @@ impl<'a> Reader<'a> {
         Ok(u32::try_from(last * PACK + here).unwrap_or(u32::MAX))
     }
 
-    /// Hands out all values in order.
+    /// Passes on all values in order.
     pub(crate) fn each(&mut self, mut take: impl FnMut(i64) -> Result<(), Corrupt>) -> Result<(), Corrupt> {
         let rows = self.column.rows as usize;
         let mut pack = [0_i64; PACK];

@@ -219,7 +219,7 @@ impl CustomersHeader {
         Ok(())
     }
 
-    /// Hands out the ids of ordinals in ascending order, those of a set or all. An erased customer has the empty id.
+    /// Passes on the ids of ordinals in ascending order, those of a set or all. An erased customer has the empty id.
     ///
     /// # Errors
     /// When the bytes are damaged.

@@ -200,8 +200,8 @@ impl Dictionary {
         Ok(None)
     }
 
-    /// Hands out the values of some codes of [`Self::bigs`], [`Self::texts`] and [`Self::jsons`] in turn, a pack of them in
-    /// memory at a time: there may be as many as there are rows.
+    /// Passes on the values of some codes of [`Self::bigs`], [`Self::texts`] and [`Self::jsons`] in turn. One pack of them
+    /// is in memory at a time, because there may be as many values as rows.
     pub(crate) fn each(
         &self,
         stream: &dyn Stream,

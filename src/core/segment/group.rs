@@ -130,7 +130,7 @@ impl Group {
         Ok(set)
     }
 
-    /// Hands out the keys of all rows in order.
+    /// Passes on the keys of all rows in order.
     ///
     /// # Errors
     /// When the segment is damaged.
@@ -209,7 +209,7 @@ impl Group {
         })
     }
 
-    /// Hands out every value of every row: row, path and value, by path and then by row. Values of the rest come with
+    /// Passes on every value of every row: row, path and value, by path and then by row. Values of the rest come with
     /// the empty path.
     ///
     /// # Errors

@@ -142,7 +142,7 @@ impl Ids {
 pub(crate) struct IdReader<'a> {
     rests: Reader<'a>,
     guide: Option<(&'a Guide, &'a dyn Stream)>,
-    /// Read when the first id is asked for.
+    /// Read when the first id is needed.
     marks: Option<Marks>,
 }
 

@@ -194,7 +194,7 @@ pub(crate) struct ListReader<'a> {
     pack: [u32; PACK],
     /// Rows below this one were passed to the caller.
     passed: u32,
-    /// The pack of the column that was asked for last, and its rows.
+    /// The pack of the column that was read last, and its rows.
     last: Option<(usize, u128)>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `docs/SEGMENT.md` describes the bytes. Rows are grouped by event type and, within a group, sorted by (ordinal,
 //! time, event id); 65,536 ordinals make a *chunk*, the unit in which rules are evaluated. Nothing here trusts the
-//! bytes: whatever they are, the answer is a value or [`Corrupt`].
+//! bytes: for any input the result is a value or [`Corrupt`].
 
 mod build;
 pub(crate) mod column;

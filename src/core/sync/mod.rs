@@ -4,7 +4,7 @@ mod state;
 
 pub use state::{RunMove, RunState, SyncMove, SyncState};
 
-/// The longest wait, in seconds, for whatever reason.
+/// The longest wait of a run, in seconds.
 pub const LONGEST_WAIT: u64 = 3_600;
 
 /// Failed runs in a row after which someone must look.

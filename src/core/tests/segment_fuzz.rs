@@ -123,7 +123,7 @@ fn answers(bytes: &[Vec<u8>]) -> Result<Vec<Vec<u32>>, String> {
     answers_within(bytes, u64::MAX)?.into_iter().map(|members| members.ok_or_else(|| "too large".to_owned())).collect()
 }
 
-/// The members of each rule with so many bytes of memory; `None` where they are not enough.
+/// The members of each rule with the given memory limit in bytes; `None` if it is too low.
 fn answers_within(bytes: &[Vec<u8>], memory: u64) -> Result<Vec<Option<Vec<u32>>>, String> {
     let headers = bytes.iter().map(|bytes| Header::open(bytes).map_err(|error| error.to_string()));
     let headers = headers.collect::<Result<Vec<_>, _>>()?;

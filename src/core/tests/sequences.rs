@@ -323,7 +323,7 @@ fn many_events_of_one_customer_are_found_by_the_value_referred_to() {
         let limits = Limits { memory: 256 << 20, check: &|| calls.set(calls.get() + 1) };
         let found = evaluate(&plan, &source, Wish::default(), limits).expect("it fits");
         assert_eq!(found.size == 1, expected, "{text}");
-        // The check is called every so many comparisons: all pairs would be 400 million.
+        // The check is called every few thousand comparisons: all pairs would be 400 million.
         assert!(calls.get() < 2_000, "{text}: {} calls", calls.get());
     }
 }

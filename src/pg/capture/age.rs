@@ -1,4 +1,4 @@
-//! Which rows of a captured table are older than their capture: told by the transaction that wrote them.
+//! Which rows of a captured table are older than their capture, determined by the transaction that wrote them.
 //!
 //! A *span* is a range of transactions between two snapshots: those that `until` sees and `after` does not. A capture's
 //! spans name the transactions whose rows no capture recorded. Snapshots are in the text form of `pg_snapshot`.

@@ -230,7 +230,7 @@ pub(super) fn unrecorded_tables() -> Fallible<Vec<(i64, pg_sys::Oid)>> {
     Ok(found)
 }
 
-/// Hands out the newest rows of one of the extension's small tables, and watches it.
+/// Returns the newest rows of one of the extension's small tables, and watches it.
 fn each_row(name: &CStr, mut each: impl FnMut(&[pg_sys::Datum], &[bool])) -> Fallible<()> {
     let (_, internals) = extension::schema_oids()?;
     // SAFETY: the table is opened and locked; a row is valid until the next one.

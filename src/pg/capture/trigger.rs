@@ -337,7 +337,7 @@ pub(super) fn write(id: i64, event: &Event, outcome: Outcome) -> Fallible<bool> 
     Ok(true)
 }
 
-/// The C entry of the trigger that tells all backends to read captures again.
+/// The C entry of the trigger that invalidates the captures cached in all backends.
 #[unsafe(no_mangle)]
 #[pg_guard]
 pub extern "C-unwind" fn kursaha_captures_changed(_fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {

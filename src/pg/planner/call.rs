@@ -1,4 +1,4 @@
-//! A call of one of the questions, as the planner has it.
+//! A call of one of the evaluating functions in a plan.
 
 use std::ffi::CStr;
 
@@ -6,7 +6,7 @@ use pgrx::{FromDatum, PgList, pg_sys};
 
 use super::node::as_kind;
 
-/// Which question is called.
+/// The called function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `cohort_run`

@@ -1,4 +1,4 @@
-//! What the planner is told of the questions: how many rows they give, and which of their members a query wants.
+//! Planner support of the evaluating functions: row estimates, and the members that a query needs.
 
 mod call;
 mod narrow;
@@ -19,7 +19,7 @@ pub(crate) fn register() {
 /// Rows where nothing is known: that of functions in general.
 const UNKNOWN: f64 = 1_000.0;
 
-/// Answers a request of the planner about one of the questions; whether it had an answer.
+/// Handles a request of the planner about an evaluating function. Returns whether it handled the request.
 ///
 /// # Safety
 /// The pointer is to a support request, as the planner passes it to a support function.

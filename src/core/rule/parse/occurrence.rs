@@ -1,4 +1,4 @@
-//! Which one of a customer's events is asked.
+//! Which one of a customer's events is tested.
 
 use serde_json::Value;
 
