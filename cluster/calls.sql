@@ -12,13 +12,13 @@ CREATE TABLE kursaha_cohort_cluster.call (
     columns text NOT NULL,
     call text NOT NULL
 );
-COMMENT ON TABLE kursaha_cohort_cluster.call IS 'What the layer asks of nodes';
+COMMENT ON TABLE kursaha_cohort_cluster.call IS 'The calls to nodes';
 COMMENT ON COLUMN kursaha_cohort_cluster.call.name IS 'The name, without node_ or send_';
-COMMENT ON COLUMN kursaha_cohort_cluster.call.route IS 'all: every node; one: the node of a customer; split: each node its own element of the first argument; bare: every node, whatever it holds';
-COMMENT ON COLUMN kursaha_cohort_cluster.call.writes IS 'Whether it changes something';
-COMMENT ON COLUMN kursaha_cohort_cluster.call.sets IS 'role: whoever has a privilege set may call it, and the nodes check that role''s rights; owner: the layer''s own functions alone';
+COMMENT ON COLUMN kursaha_cohort_cluster.call.route IS 'all: every node; one: the node of a customer; split: each node with its element of the first argument; bare: every node, without a check of its range';
+COMMENT ON COLUMN kursaha_cohort_cluster.call.writes IS 'Whether it changes data';
+COMMENT ON COLUMN kursaha_cohort_cluster.call.sets IS 'role: every role with a privilege set may call it, and the nodes check its privileges; owner: only functions of the extension call it';
 COMMENT ON COLUMN kursaha_cohort_cluster.call.arguments IS 'The types of its arguments';
-COMMENT ON COLUMN kursaha_cohort_cluster.call.columns IS 'Names and types of what comes back';
+COMMENT ON COLUMN kursaha_cohort_cluster.call.columns IS 'Names and types of its result';
 COMMENT ON COLUMN kursaha_cohort_cluster.call.call IS 'The call on a node, or a query in parentheses, with $1 and so on; {s} is the schema of kursaha_cohort';
 
 INSERT INTO kursaha_cohort_cluster.call VALUES
@@ -119,4 +119,4 @@ BEGIN
                    format('Asks %s for %s', CASE call.route WHEN 'one' THEN 'a customer''s node' ELSE 'every node' END, call.name));
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.make_call(text, kursaha_cohort_cluster.call) IS 'Makes the functions of a call for an engine';
+COMMENT ON FUNCTION kursaha_cohort_cluster.make_call(text, kursaha_cohort_cluster.call) IS 'Creates the functions of a call for an engine';

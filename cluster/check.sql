@@ -35,23 +35,23 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.load() IS 'What the view cohort_cluster_status shows';
+COMMENT ON FUNCTION kursaha_cohort_cluster.load() IS 'The rows of the view cohort_cluster_status';
 
 CREATE VIEW @extschema@.cohort_cluster_status AS
 SELECT l.node, l.lo, l.hi, l.address, l.reachable, l.events, l.tail, l.customers, l.bytes, l.problems, l.error
 FROM kursaha_cohort_cluster.load() l;
-COMMENT ON VIEW @extschema@.cohort_cluster_status IS 'One line a node: which customers it holds, whether it answers, and how large its index is';
+COMMENT ON VIEW @extschema@.cohort_cluster_status IS 'One row for each node: its customers, whether it responds, and the size of its index';
 COMMENT ON COLUMN @extschema@.cohort_cluster_status.node IS 'Its number, from 0 on';
 COMMENT ON COLUMN @extschema@.cohort_cluster_status.lo IS 'The first hashtext(customer_id) of its customers';
 COMMENT ON COLUMN @extschema@.cohort_cluster_status.hi IS 'The last one';
-COMMENT ON COLUMN @extschema@.cohort_cluster_status.address IS 'Where it is';
-COMMENT ON COLUMN @extschema@.cohort_cluster_status.reachable IS 'Whether it answered';
-COMMENT ON COLUMN @extschema@.cohort_cluster_status.events IS 'Events in segments there';
-COMMENT ON COLUMN @extschema@.cohort_cluster_status.tail IS 'Events that are not sealed there';
-COMMENT ON COLUMN @extschema@.cohort_cluster_status.customers IS 'Customers with an ordinal there';
-COMMENT ON COLUMN @extschema@.cohort_cluster_status.bytes IS 'Size of all segments there';
-COMMENT ON COLUMN @extschema@.cohort_cluster_status.problems IS 'Lines of its cohort_problem';
-COMMENT ON COLUMN @extschema@.cohort_cluster_status.error IS 'Why it did not answer';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.address IS 'Its address';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.reachable IS 'Whether it responded';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.events IS 'Number of events in its segments';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.tail IS 'Number of its unsealed events';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.customers IS 'Number of its customers with an ordinal';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.bytes IS 'Size of all its segments';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.problems IS 'Number of rows of its cohort_problem';
+COMMENT ON COLUMN @extschema@.cohort_cluster_status.error IS 'Why it did not respond';
 
 CREATE FUNCTION kursaha_cohort_cluster.check_map() RETURNS TABLE (node integer, problem text, detail text, remedy text)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -99,7 +99,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.check_map() IS 'What is wrong with the coordinator itself';
+COMMENT ON FUNCTION kursaha_cohort_cluster.check_map() IS 'Problems of the coordinator';
 
 CREATE FUNCTION kursaha_cohort_cluster.check_node(s kursaha_cohort_cluster.shard, thorough boolean)
     RETURNS TABLE (problem text, detail text, remedy text)
@@ -171,7 +171,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.check_node(kursaha_cohort_cluster.shard, boolean) IS 'What is wrong with a node';
+COMMENT ON FUNCTION kursaha_cohort_cluster.check_node(kursaha_cohort_cluster.shard, boolean) IS 'Problems of a node';
 
 CREATE FUNCTION @extschema@.cohort_cluster_check(thorough boolean DEFAULT false)
     RETURNS TABLE (node integer, problem text, detail text, remedy text)
@@ -187,7 +187,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_cluster_check(boolean) IS 'What is wrong with the cluster: nodes that do not answer, versions, ranges, clocks, definitions, guards; thorough looks at every customer. No row when nothing is';
+COMMENT ON FUNCTION @extschema@.cohort_cluster_check(boolean) IS 'Problems of the cluster: nodes that do not respond; versions, ranges, clocks, definitions, checks. With thorough it reads every customer. No row if there is no problem';
 
 CREATE FUNCTION @extschema@.cohort_cluster_move(node integer, address jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE STRICT SET search_path = pg_catalog, pg_temp
@@ -202,4 +202,4 @@ BEGIN
     PERFORM kursaha_cohort_cluster.connect_plproxy();
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_cluster_move(integer, jsonb) IS 'Says where a node is from now on; its data is there already (cluster/move)';
+COMMENT ON FUNCTION @extschema@.cohort_cluster_move(integer, jsonb) IS 'Changes the address of a node, whose data must already be there (cluster/move)';

@@ -15,7 +15,7 @@ COMMENT ON COLUMN kursaha_cohort_cluster.anchor.customer_id IS 'A key whose hash
 COMMENT ON COLUMN kursaha_cohort_cluster.anchor.shard IS 'The node''s number';
 COMMENT ON COLUMN kursaha_cohort_cluster.anchor.lo IS 'The first hashtext(customer_id) of its customers';
 COMMENT ON COLUMN kursaha_cohort_cluster.anchor.hi IS 'The last one';
-COMMENT ON COLUMN kursaha_cohort_cluster.anchor.revision IS 'Counts the calls that write on every node: the update makes their commit one of two phases';
+COMMENT ON COLUMN kursaha_cohort_cluster.anchor.revision IS 'Number of calls that write on every node: updating it makes Citus use a two-phase commit';
 
 CREATE FUNCTION kursaha_cohort_cluster.make_citus(call kursaha_cohort_cluster.call, given text, separate text, volatility text) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -55,7 +55,7 @@ BEGIN
     EXECUTE format('COMMENT ON FUNCTION kursaha_cohort_cluster.send_%s IS %L', call.name, 'As node_' || call.name || ', by Citus');
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.make_citus(kursaha_cohort_cluster.call, text, text, text) IS 'Makes the function of a call in SQL that Citus distributes';
+COMMENT ON FUNCTION kursaha_cohort_cluster.make_citus(kursaha_cohort_cluster.call, text, text, text) IS 'Creates the function of a call, in SQL that Citus distributes';
 
 -- The three calls of Citus's own, each in a function, so that a test can stand in for them.
 CREATE FUNCTION kursaha_cohort_cluster.citus_distribute(relation regclass, with_relation text) RETURNS void
@@ -76,7 +76,7 @@ BEGIN
                           WHERE n.isactive AND n.shouldhaveshards AND n.noderole = ''primary'' ORDER BY n.nodeid';
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.citus_nodes() IS 'The nodes that Citus has shards on';
+COMMENT ON FUNCTION kursaha_cohort_cluster.citus_nodes() IS 'The nodes on which Citus has shards';
 
 CREATE FUNCTION kursaha_cohort_cluster.citus_shards(relation regclass) RETURNS TABLE (lo integer, hi integer, address jsonb)
     LANGUAGE plpgsql STABLE
@@ -109,7 +109,7 @@ BEGIN
     SELECT h.anchor, h.shard, h.lo, h.hi FROM kursaha_cohort_cluster.shard h;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.connect_citus() IS 'Distributes the anchor, which gives the map of nodes';
+COMMENT ON FUNCTION kursaha_cohort_cluster.connect_citus() IS 'Distributes the anchor table, which defines the map of nodes';
 
 -- Events and profiles come in through distributed tables, whose trigger gives each row to the node's own table.
 CREATE FUNCTION kursaha_cohort_cluster.take_event() RETURNS trigger
@@ -121,7 +121,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.take_event() IS 'Citus: gives a row of the distributed table to the node''s cohort_event';
+COMMENT ON FUNCTION kursaha_cohort_cluster.take_event() IS 'Citus: writes a row of the distributed table into the node''s cohort_event';
 
 CREATE FUNCTION kursaha_cohort_cluster.take_customer() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -132,7 +132,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.take_customer() IS 'Citus: gives a row of the distributed table to the node''s cohort_customer';
+COMMENT ON FUNCTION kursaha_cohort_cluster.take_customer() IS 'Citus: writes a row of the distributed table into the node''s cohort_customer';
 
 CREATE FUNCTION kursaha_cohort_cluster.make_citus_tables() RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -141,12 +141,12 @@ BEGIN
     CREATE TABLE @extschema@.cohort_event (
         customer_id text NOT NULL, event_type text NOT NULL, occurred_at timestamptz NOT NULL DEFAULT now(), data jsonb NOT NULL DEFAULT '{}'
     );
-    COMMENT ON TABLE @extschema@.cohort_event IS 'Takes events for all nodes: INSERT and COPY';
+    COMMENT ON TABLE @extschema@.cohort_event IS 'Receives events for all nodes, by INSERT and COPY';
     CREATE TABLE @extschema@.cohort_customer (
         customer_id text NOT NULL, profile jsonb NOT NULL DEFAULT '{}', created_at timestamptz NOT NULL DEFAULT now(),
         updated_at timestamptz NOT NULL DEFAULT now()
     );
-    COMMENT ON TABLE @extschema@.cohort_customer IS 'Takes profiles for all nodes: INSERT and COPY';
+    COMMENT ON TABLE @extschema@.cohort_customer IS 'Receives profiles for all nodes, by INSERT and COPY';
     PERFORM kursaha_cohort_cluster.citus_distribute('@extschema@.cohort_event', 'kursaha_cohort_cluster.anchor');
     PERFORM kursaha_cohort_cluster.citus_distribute('@extschema@.cohort_customer', 'kursaha_cohort_cluster.anchor');
     PERFORM set_config('citus.enable_unsafe_triggers', 'on', true);
@@ -154,4 +154,4 @@ BEGIN
     CREATE TRIGGER take BEFORE INSERT ON @extschema@.cohort_customer FOR EACH ROW EXECUTE FUNCTION kursaha_cohort_cluster.take_customer();
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.make_citus_tables() IS 'Makes the distributed tables that events and profiles come in by';
+COMMENT ON FUNCTION kursaha_cohort_cluster.make_citus_tables() IS 'Creates the distributed tables that receive events and profiles';

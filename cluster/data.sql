@@ -12,7 +12,7 @@ BEGIN
         cohort_track.event_key, NULL, cohort_track.customer_id) t);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_track(text, text, jsonb, timestamptz, text) IS 'Stores one event on its customer''s node and returns its event_id there; a repeat of the same event_key of that node within 7 days stores nothing';
+COMMENT ON FUNCTION @extschema@.cohort_track(text, text, jsonb, timestamptz, text) IS 'Stores one event on its customer''s node and returns its event_id there. An event with an event_key that the node received within the last 7 days is not stored again';
 
 CREATE FUNCTION @extschema@.cohort_track_batch(payload jsonb, OUT stored bigint, OUT duplicates bigint)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
@@ -45,7 +45,7 @@ BEGIN
     FROM kursaha_cohort_cluster.send_track_batch(shares.payloads, NULL, NULL, shares.shards, shares.los, shares.his) b;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_track_batch(jsonb) IS 'Stores the events of a Kursaha events request on their customers'' nodes; each bad entry is named in the error, before any is stored';
+COMMENT ON FUNCTION @extschema@.cohort_track_batch(jsonb) IS 'Stores the events of a Kursaha events request on their customers'' nodes. An error names each invalid entry, before any event is stored';
 
 CREATE FUNCTION @extschema@.cohort_identify(customer_id text, profile jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
@@ -79,7 +79,7 @@ BEGIN
     syncs := here.syncs;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_forget(text) IS 'Erases a person on every node and on the coordinator; returns what was erased and how many syncs have told of them';
+COMMENT ON FUNCTION @extschema@.cohort_forget(text) IS 'Erases a customer on every node and on the coordinator; returns the numbers of erased rows, and of syncs that sent the customer';
 
 CREATE FUNCTION @extschema@.cohort_retain(keep interval, event_type text DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
@@ -97,7 +97,7 @@ BEGIN
     RETURN (SELECT sum(r.deleted) FROM kursaha_cohort_cluster.node_retain_now(most, NULL) r);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_retain_now(bigint) IS 'Deletes events that are older than they are kept, up to about a number on each node; returns how many';
+COMMENT ON FUNCTION @extschema@.cohort_retain_now(bigint) IS 'Deletes expired events, up to about the given number on each node; returns the number of deleted events';
 
 -- Ids that are numbers or uuids. Without these the coordinator's own functions of those types would be found.
 DO $$

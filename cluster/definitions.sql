@@ -27,7 +27,7 @@ BEGIN
     RETURN id;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_update(text, jsonb) IS 'Gives a saved cohort a new rule, on the coordinator and on every node';
+COMMENT ON FUNCTION @extschema@.cohort_update(text, jsonb) IS 'Changes the rule of a saved cohort, on the coordinator and on every node';
 
 CREATE FUNCTION @extschema@.cohort_import(name text, customer_ids text[]) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
@@ -40,7 +40,7 @@ BEGIN
     RETURN id;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_import(text, text[]) IS 'Saves a fixed list of customer ids under a name, whole on every node, or sets the ids of one';
+COMMENT ON FUNCTION @extschema@.cohort_import(text, text[]) IS 'Saves a fixed list of customer ids under a name, or replaces its ids; every node stores the complete list';
 
 CREATE FUNCTION @extschema@.cohort_rename(name text, new_name text) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
@@ -55,7 +55,7 @@ BEGIN
     RETURN id;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_rename(text, text) IS 'Renames a cohort and rewrites the rules that name it, on the coordinator and on every node';
+COMMENT ON FUNCTION @extschema@.cohort_rename(text, text) IS 'Renames a cohort and updates the rules that refer to it, on the coordinator and on every node';
 
 CREATE FUNCTION @extschema@.cohort_drop(name text) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
@@ -75,4 +75,4 @@ BEGIN
     PERFORM kursaha_cohort_cluster.publish(name);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_set_owner(text, text) IS 'Hands a cohort over to another role, on the coordinator and on every node';
+COMMENT ON FUNCTION @extschema@.cohort_set_owner(text, text) IS 'Changes the owner of a cohort, on the coordinator and on every node';

@@ -11,7 +11,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.door_event() IS 'Hands a row that is inserted into the coordinator''s cohort_event to its customer''s node';
+COMMENT ON FUNCTION kursaha_cohort_cluster.door_event() IS 'Sends a row that is inserted into the coordinator''s cohort_event to its customer''s node';
 
 CREATE FUNCTION kursaha_cohort_cluster.door_customer() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -22,7 +22,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.door_customer() IS 'Hands a row that is inserted into the coordinator''s cohort_customer to its node';
+COMMENT ON FUNCTION kursaha_cohort_cluster.door_customer() IS 'Sends a row that is inserted into the coordinator''s cohort_customer to its customer''s node';
 
 CREATE FUNCTION kursaha_cohort_cluster.make_doors() RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -41,7 +41,7 @@ BEGIN
     PERFORM set_config('citus.enable_ddl_propagation', 'on', true);
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.make_doors() IS 'Puts the triggers that hand rows on before the coordinator''s own tables';
+COMMENT ON FUNCTION kursaha_cohort_cluster.make_doors() IS 'Creates the triggers that send rows of the coordinator''s own tables to their nodes';
 
 CREATE FUNCTION kursaha_cohort_cluster.make_views() RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -57,7 +57,7 @@ BEGIN
     COMMENT ON COLUMN @extschema@.cohort_property.event_type IS 'The type of the events';
     COMMENT ON COLUMN @extschema@.cohort_property.property IS 'The property; keys of nested objects are joined by dots';
     COMMENT ON COLUMN @extschema@.cohort_property.types IS 'The types of its values';
-    COMMENT ON COLUMN @extschema@.cohort_property.events IS 'How many events have it';
+    COMMENT ON COLUMN @extschema@.cohort_property.events IS 'Number of events that have it';
     CREATE OR REPLACE VIEW @extschema@.cohort_definition AS
     SELECT d.cohort_id, d.name, d.kind, d.description, d.rule, d.version, d.owner, d.created_at, d.updated_at, s.size, s.refreshed_at
     FROM @extschema:kursaha_cohort@.cohort_definition d
@@ -68,7 +68,7 @@ BEGIN
     COMMENT ON VIEW @extschema@.cohort_definition IS 'The saved cohorts, with the size at the last refresh that reached every node';
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.make_views() IS 'Makes the views that ask the nodes';
+COMMENT ON FUNCTION kursaha_cohort_cluster.make_views() IS 'Creates the views that call the nodes';
 
 -- A function without a counterpart in the layer would ask the coordinator's own tables, which are empty, and answer.
 CREATE FUNCTION kursaha_cohort_cluster.is_local(name text) RETURNS boolean
@@ -78,7 +78,7 @@ AS $$
                     'cohort_capture', 'cohort_release', 'cohort_release_profile', 'cohort_backfill', 'cohort_export')
         OR name ~ '^cohort_(destination|secret|sync)_' AND name <> 'cohort_sync_create';
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.is_local(text) IS 'Whether a function of kursaha_cohort is right to call on the coordinator as it is';
+COMMENT ON FUNCTION kursaha_cohort_cluster.is_local(text) IS 'Whether a function of kursaha_cohort can be called on the coordinator unchanged';
 
 CREATE FUNCTION kursaha_cohort_cluster.make_refusals() RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -109,7 +109,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.make_refusals() IS 'Makes a function that refuses for each of kursaha_cohort''s that the layer does not have';
+COMMENT ON FUNCTION kursaha_cohort_cluster.make_refusals() IS 'Creates a function that raises an error for each function of kursaha_cohort without a counterpart for all nodes';
 
 -- What cohort_cluster_init makes belongs to nobody but the owner, and goes with the extension.
 CREATE FUNCTION kursaha_cohort_cluster.adopt() RETURNS void
@@ -129,7 +129,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.adopt() IS 'Takes the functions that were made from PUBLIC, and drops them with the extension';
+COMMENT ON FUNCTION kursaha_cohort_cluster.adopt() IS 'Revokes the created functions from PUBLIC, and makes them depend on the extension';
 
 CREATE FUNCTION kursaha_cohort_cluster.make_functions(engine text) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -141,7 +141,7 @@ BEGIN
     PERFORM kursaha_cohort_cluster.adopt();
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.make_functions(text) IS 'Makes all functions that call nodes, for an engine';
+COMMENT ON FUNCTION kursaha_cohort_cluster.make_functions(text) IS 'Creates all functions that call nodes, for an engine';
 
 CREATE FUNCTION @extschema@.cohort_cluster_init(engine text, nodes jsonb DEFAULT NULL) RETURNS TABLE (node integer, lo integer, hi integer)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
@@ -220,4 +220,4 @@ BEGIN
     RETURN QUERY SELECT h.shard, h.lo, h.hi FROM kursaha_cohort_cluster.shard h ORDER BY h.shard;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_cluster_init(text, jsonb) IS 'Makes this database the coordinator of some nodes; without nodes, makes its functions again';
+COMMENT ON FUNCTION @extschema@.cohort_cluster_init(text, jsonb) IS 'Makes this database the coordinator of the given nodes; without nodes, recreates its functions';

@@ -23,11 +23,11 @@ CREATE TABLE kursaha_cohort_cluster.shard (
     anchor text,
     CHECK (lo <= hi)
 );
-COMMENT ON TABLE kursaha_cohort_cluster.shard IS 'The nodes, each a database with the whole extension, and the customers that each holds';
+COMMENT ON TABLE kursaha_cohort_cluster.shard IS 'The nodes, which are databases with the extension kursaha_cohort, and the range of customers of each';
 COMMENT ON COLUMN kursaha_cohort_cluster.shard.shard IS 'Its number, from 0 on';
 COMMENT ON COLUMN kursaha_cohort_cluster.shard.lo IS 'The first hashtext(customer_id) of its customers';
 COMMENT ON COLUMN kursaha_cohort_cluster.shard.hi IS 'The last one';
-COMMENT ON COLUMN kursaha_cohort_cluster.shard.address IS 'How libpq finds it: host, port, dbname and other parameters; no secrets';
+COMMENT ON COLUMN kursaha_cohort_cluster.shard.address IS 'Connection parameters for libpq: host, port, dbname and others, without secrets';
 COMMENT ON COLUMN kursaha_cohort_cluster.shard.anchor IS 'Citus: the key of its row in the anchor table';
 
 CREATE TABLE kursaha_cohort_cluster.engine (
@@ -35,8 +35,8 @@ CREATE TABLE kursaha_cohort_cluster.engine (
     engine text NOT NULL CHECK (engine IN ('plproxy', 'citus'))
 );
 COMMENT ON TABLE kursaha_cohort_cluster.engine IS 'One row once cohort_cluster_init has run';
-COMMENT ON COLUMN kursaha_cohort_cluster.engine.here IS 'True: there is one row at most';
-COMMENT ON COLUMN kursaha_cohort_cluster.engine.engine IS 'What routes calls: plproxy or citus';
+COMMENT ON COLUMN kursaha_cohort_cluster.engine.here IS 'Always true, so that there is at most one row';
+COMMENT ON COLUMN kursaha_cohort_cluster.engine.engine IS 'The engine: plproxy or citus';
 
 CREATE FUNCTION kursaha_cohort_cluster.home(customer_id text, OUT shard integer, OUT lo integer, OUT hi integer)
     LANGUAGE plpgsql STABLE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -80,7 +80,7 @@ BEGIN
     RETURN kursaha_cohort.fingerprint(names);
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.fingerprint(text[]) IS 'What the nodes must have under some names; NULL for NULL';
+COMMENT ON FUNCTION kursaha_cohort_cluster.fingerprint(text[]) IS 'The fingerprint of the definitions that the nodes must have; NULL for NULL';
 
 -- Keys of a rule are words of the language: a property is named by a value.
 CREATE FUNCTION kursaha_cohort_cluster.names_in(rule jsonb) RETURNS text[]
@@ -88,7 +88,7 @@ CREATE FUNCTION kursaha_cohort_cluster.names_in(rule jsonb) RETURNS text[]
 AS $$
     SELECT ARRAY(SELECT DISTINCT n #>> '{}' FROM jsonb_path_query(rule, 'strict $.**.cohort') n WHERE jsonb_typeof(n) = 'string');
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.names_in(jsonb) IS 'The cohorts that a rule names';
+COMMENT ON FUNCTION kursaha_cohort_cluster.names_in(jsonb) IS 'The cohorts to which a rule refers';
 
 CREATE FUNCTION kursaha_cohort_cluster.check_rule(rule jsonb) RETURNS void
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -106,7 +106,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.check_rule(jsonb) IS 'Refuses rules that no node can answer for its own customers';
+COMMENT ON FUNCTION kursaha_cohort_cluster.check_rule(jsonb) IS 'Refuses rules that a node cannot evaluate for its own customers';
 
 -- Upgrades repeat this.
 DO $$

@@ -13,14 +13,14 @@ BEGIN
         HAVING count(*) > 0;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_refresh(text, timestamptz) IS 'Evaluates a saved cohort on every node at one instant, not before its last refresh, and stores who is in, who entered and who exited';
+COMMENT ON FUNCTION @extschema@.cohort_refresh(text, timestamptz) IS 'Evaluates a saved cohort on every node at one instant, not before its last refresh, and stores the members and the changes';
 
 CREATE FUNCTION @extschema@.cohort_refresh(name text) RETURNS TABLE (size bigint, entered bigint, exited bigint, took interval)
     LANGUAGE sql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT * FROM @extschema@.cohort_refresh($1, NULL);
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_refresh(text) IS 'Evaluates a saved cohort now on every node and stores who is in, who entered and who exited';
+COMMENT ON FUNCTION @extschema@.cohort_refresh(text) IS 'Evaluates a saved cohort now on every node, and stores the members and the changes';
 
 CREATE FUNCTION @extschema@.cohort_members(name text) RETURNS TABLE (customer_id text, entered_at timestamptz)
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
@@ -67,7 +67,7 @@ BEGIN
         FROM by_node n GROUP BY n.refreshed_at HAVING count(*) = nodes ORDER BY n.refreshed_at DESC;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_history(text) IS 'The refreshes of a cohort that reached every node, newest first; version is NULL where the nodes count it differently';
+COMMENT ON FUNCTION @extschema@.cohort_history(text) IS 'The refreshes of a cohort that reached every node, newest first; version is NULL if the nodes have different numbers';
 
 CREATE FUNCTION @extschema@.cohort_changes(name text, since timestamptz DEFAULT '-infinity')
     RETURNS TABLE (customer_id text, change text, changed_at timestamptz)
@@ -80,4 +80,4 @@ BEGIN
         ORDER BY c.changed_at, c.customer_id COLLATE "C";
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_changes(text, timestamptz) IS 'Who entered and who exited at the refreshes of a cohort after an instant, on all nodes, oldest first';
+COMMENT ON FUNCTION @extschema@.cohort_changes(text, timestamptz) IS 'The customers who entered and exited at the refreshes of a cohort after an instant, on all nodes, oldest first';

@@ -10,7 +10,7 @@ BEGIN
         FROM kursaha_cohort_cluster.node_seal(NULL) s;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_seal() IS 'Folds what is new into the bitmap index of every node';
+COMMENT ON FUNCTION @extschema@.cohort_seal() IS 'Seals the new rows of every node';
 
 CREATE FUNCTION @extschema@.cohort_reindex() RETURNS TABLE (events bigint, profiles bigint, removed bigint, segments bigint, took interval)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE @settings@
@@ -21,7 +21,7 @@ BEGIN
         FROM kursaha_cohort_cluster.node_reindex(NULL) s;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_reindex() IS 'Makes the bitmap index of every node again from its tables';
+COMMENT ON FUNCTION @extschema@.cohort_reindex() IS 'Rebuilds the bitmap index of every node from its tables';
 
 CREATE FUNCTION @extschema@.cohort_check() RETURNS TABLE (place text, problem text)
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE @settings@
@@ -32,7 +32,7 @@ BEGIN
         FROM kursaha_cohort_cluster.node_check(NULL) c LEFT JOIN kursaha_cohort_cluster.shard h ON h.lo = c.lo ORDER BY h.shard, c.place;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_check() IS 'Compares the whole bitmap index of every node with its tables; no row when they agree';
+COMMENT ON FUNCTION @extschema@.cohort_check() IS 'Compares the whole bitmap index of every node with its tables; no row if they agree';
 
 -- A role may call a function of the layer if it may call the one that it stands before.
 CREATE FUNCTION @extschema@.cohort_grant(privilege_set text, role text) RETURNS void

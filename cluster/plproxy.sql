@@ -33,7 +33,7 @@ BEGIN
     EXECUTE format('COMMENT ON FUNCTION kursaha_cohort_cluster.send_%s IS %L', call.name, 'As node_' || call.name || ', by PL/Proxy');
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.make_plproxy(kursaha_cohort_cluster.call, text, text) IS 'Makes the function of a call in PL/Proxy';
+COMMENT ON FUNCTION kursaha_cohort_cluster.make_plproxy(kursaha_cohort_cluster.call, text, text) IS 'Creates the function of a call in PL/Proxy';
 
 -- A value of a connection string, which libpq reads.
 CREATE FUNCTION kursaha_cohort_cluster.connection(address jsonb) RETURNS text
@@ -64,7 +64,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.check_address(jsonb) IS 'Refuses an address that is none';
+COMMENT ON FUNCTION kursaha_cohort_cluster.check_address(jsonb) IS 'Refuses an invalid address';
 
 -- PL/Proxy's server, and for INSERT and COPY one of postgres_fdw for each node. Run again after each change of the map.
 CREATE FUNCTION kursaha_cohort_cluster.connect_plproxy() RETURNS void
@@ -106,7 +106,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.connect_plproxy() IS 'Makes the foreign servers what the map of nodes says';
+COMMENT ON FUNCTION kursaha_cohort_cluster.connect_plproxy() IS 'Creates or changes the foreign servers according to the map of nodes';
 
 -- As with PL/Proxy, a role is itself on the nodes, and they decide how it proves that.
 CREATE FUNCTION kursaha_cohort_cluster.map_user(role text, server text) RETURNS void
@@ -129,12 +129,12 @@ BEGIN
     CREATE TABLE IF NOT EXISTS @extschema@.cohort_event (
         customer_id text NOT NULL, event_type text NOT NULL, occurred_at timestamptz NOT NULL DEFAULT now(), data jsonb NOT NULL DEFAULT '{}'
     ) PARTITION BY RANGE (hashtext(customer_id));
-    COMMENT ON TABLE @extschema@.cohort_event IS 'What customers did, on all nodes: INSERT, COPY, SELECT, UPDATE and DELETE go there';
+    COMMENT ON TABLE @extschema@.cohort_event IS 'Events on all nodes: INSERT, COPY, SELECT, UPDATE and DELETE run on the nodes';
     CREATE TABLE IF NOT EXISTS @extschema@.cohort_customer (
         customer_id text NOT NULL, profile jsonb NOT NULL DEFAULT '{}', created_at timestamptz NOT NULL DEFAULT now(),
         updated_at timestamptz NOT NULL DEFAULT now()
     ) PARTITION BY RANGE (hashtext(customer_id));
-    COMMENT ON TABLE @extschema@.cohort_customer IS 'Customer profiles, on all nodes: INSERT, COPY, SELECT, UPDATE and DELETE go there';
+    COMMENT ON TABLE @extschema@.cohort_customer IS 'Customer profiles on all nodes: INSERT, COPY, SELECT, UPDATE and DELETE run on the nodes';
     FOR s IN SELECT * FROM kursaha_cohort_cluster.shard ORDER BY shard LOOP
         FOREACH kind IN ARRAY ARRAY['event', 'customer'] LOOP
             EXECUTE format($make$
@@ -149,4 +149,4 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.make_tables() IS 'Makes the tables of all nodes'' events and customers';
+COMMENT ON FUNCTION kursaha_cohort_cluster.make_tables() IS 'Creates the foreign tables of all nodes'' events and customers';

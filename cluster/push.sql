@@ -60,7 +60,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.define_all(text[]) IS 'Sends some cohorts, and all that they name, to every node where one of them has another definition';
+COMMENT ON FUNCTION kursaha_cohort_cluster.define_all(text[]) IS 'Sends the given cohorts, and all cohorts to which they refer, to every node that has another definition of one of them';
 
 -- After a change on the coordinator, in its transaction: the definitions are locked.
 CREATE FUNCTION kursaha_cohort_cluster.publish(name text) RETURNS void
@@ -78,7 +78,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.publish(text) IS 'Brings a cohort of the coordinator to every node';
+COMMENT ON FUNCTION kursaha_cohort_cluster.publish(text) IS 'Creates or changes a cohort of the coordinator on every node';
 
 -- For a question that a node could not answer. Whoever asks may have it done: the definitions are the coordinator's.
 CREATE FUNCTION kursaha_cohort_cluster.bring(names text[]) RETURNS text
@@ -99,7 +99,7 @@ BEGIN
     END;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.bring(text[]) IS 'Brings the coordinator''s definitions of some cohorts to every node; returns their fingerprint';
+COMMENT ON FUNCTION kursaha_cohort_cluster.bring(text[]) IS 'Sends the coordinator''s definitions of the given cohorts to every node; returns their fingerprint';
 
 CREATE FUNCTION kursaha_cohort_cluster.withdraw(name text) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp

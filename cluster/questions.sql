@@ -15,7 +15,7 @@ BEGIN
     RETURN ARRAY[name];
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.known(text) IS 'The name of a cohort, as node_ functions take it; an error where the coordinator has none of that name';
+COMMENT ON FUNCTION kursaha_cohort_cluster.known(text) IS 'The name of a cohort, as an argument of node_ functions; an error if the coordinator has no cohort of that name';
 
 CREATE FUNCTION kursaha_cohort_cluster.named(rule jsonb) RETURNS text[]
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -25,7 +25,7 @@ BEGIN
     RETURN nullif(kursaha_cohort_cluster.names_in(rule), '{}');
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.named(jsonb) IS 'The cohorts that a rule names, as node_ functions take them; an error where no node can answer it';
+COMMENT ON FUNCTION kursaha_cohort_cluster.named(jsonb) IS 'The cohorts to which a rule refers, as an argument of node_ functions; an error if a node cannot evaluate the rule';
 
 CREATE FUNCTION @extschema@.cohort_count(name text, as_of timestamptz DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
@@ -34,7 +34,7 @@ BEGIN
     RETURN (SELECT sum(c.n) FROM kursaha_cohort_cluster.node_count(name, coalesce(as_of, now()), kursaha_cohort_cluster.known(name)) c);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_count(text, timestamptz) IS 'How many members a saved cohort has at an instant, on all nodes';
+COMMENT ON FUNCTION @extschema@.cohort_count(text, timestamptz) IS 'The number of members of a saved cohort at an instant, on all nodes';
 
 CREATE FUNCTION @extschema@.cohort_run(name text, as_of timestamptz DEFAULT NULL) RETURNS TABLE (customer_id text)
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
@@ -74,7 +74,7 @@ AS $$
     FROM answer a HAVING count(*) > 0;
 $$;
 SET LOCAL check_function_bodies = on;
-COMMENT ON FUNCTION @extschema@.cohort_preview(jsonb, integer, timestamptz) IS 'What an unsaved rule would select on all nodes: how many, of how many, and the first few ids in byte order';
+COMMENT ON FUNCTION @extschema@.cohort_preview(jsonb, integer, timestamptz) IS 'The result of an unsaved rule on all nodes: its size, the size of the universe, and the first ids in byte order';
 
 CREATE FUNCTION @extschema@.cohort_overlap(names text[], as_of timestamptz DEFAULT NULL)
     RETURNS TABLE (cohorts text[], customers bigint, only_these bigint)
@@ -90,7 +90,7 @@ BEGIN
         GROUP BY o.cohorts ORDER BY min(o.place);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_overlap(text[], timestamptz) IS 'For every combination of some cohorts, how many customers of all nodes are in all of them, and how many of those in none of the others';
+COMMENT ON FUNCTION @extschema@.cohort_overlap(text[], timestamptz) IS 'For every combination of the given cohorts, the number of customers of all nodes who are in all of them, and of those who are in none of the others';
 
 CREATE FUNCTION @extschema@.cohort_explain(name text, as_of timestamptz DEFAULT NULL)
     RETURNS TABLE (condition text, path text, customers bigint, events bigint, took interval, how text)
@@ -106,7 +106,7 @@ BEGIN
         GROUP BY e.path ORDER BY min(e.place);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_explain(text, timestamptz) IS 'One line for each condition of a saved cohort: exact counts of all nodes, the time of the slowest, and how they answered';
+COMMENT ON FUNCTION @extschema@.cohort_explain(text, timestamptz) IS 'One row for each condition of a saved cohort: exact counts of all nodes, the time of the slowest node, and how it was evaluated';
 
 CREATE FUNCTION @extschema@.cohort_explain(rule jsonb, as_of timestamptz DEFAULT NULL)
     RETURNS TABLE (condition text, path text, customers bigint, events bigint, took interval, how text)
@@ -121,7 +121,7 @@ BEGIN
         GROUP BY e.path ORDER BY min(e.place);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_explain(jsonb, timestamptz) IS 'One line for each condition of a rule: exact counts of all nodes, the time of the slowest, and how they answered';
+COMMENT ON FUNCTION @extschema@.cohort_explain(jsonb, timestamptz) IS 'One row for each condition of a rule: exact counts of all nodes, the time of the slowest node, and how it was evaluated';
 
 CREATE FUNCTION @extschema@.cohort_contains(name text, customer_id text, as_of timestamptz DEFAULT NULL) RETURNS boolean
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
@@ -131,7 +131,7 @@ BEGIN
         name, customer_id, coalesce(as_of, now()), kursaha_cohort_cluster.known(name), customer_id) c);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_contains(text, text, timestamptz) IS 'Whether one customer is in a saved cohort at an instant; asks that customer''s node only';
+COMMENT ON FUNCTION @extschema@.cohort_contains(text, text, timestamptz) IS 'Whether one customer is in a saved cohort at an instant; calls only the node of that customer';
 
 CREATE FUNCTION @extschema@.cohort_why(name text, customer_id text, as_of timestamptz DEFAULT NULL)
     RETURNS TABLE (path text, condition text, holds boolean, evidence jsonb)
@@ -144,7 +144,7 @@ BEGIN
         cohort_why.customer_id) w;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_why(text, text, timestamptz) IS 'For each condition of a cohort, whether one customer satisfies it, and by which events or values; asks that customer''s node only';
+COMMENT ON FUNCTION @extschema@.cohort_why(text, text, timestamptz) IS 'For each condition of a cohort, whether one customer satisfies it, and the events or values that decide it; calls only the node of that customer';
 
 CREATE FUNCTION @extschema@.cohort_of(customer_id text, as_of timestamptz DEFAULT NULL) RETURNS TABLE (cohort text)
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
@@ -159,4 +159,4 @@ BEGIN
         WHERE o.cohort = ANY (names) ORDER BY o.cohort COLLATE "C";
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_of(text, timestamptz) IS 'Returns the names of the saved cohorts of which a customer is a member at an instant; asks only the node of that customer';
+COMMENT ON FUNCTION @extschema@.cohort_of(text, timestamptz) IS 'Returns the names of the saved cohorts of which a customer is a member at an instant; calls only the node of that customer';

@@ -11,12 +11,12 @@ CREATE TABLE kursaha_cohort.api_key (
     last_used_at timestamptz
 );
 COMMENT ON TABLE kursaha_cohort.api_key IS 'API keys; the view cohort_api_key shows them';
-COMMENT ON COLUMN kursaha_cohort.api_key.label IS 'What the key is for';
-COMMENT ON COLUMN kursaha_cohort.api_key.digest IS 'SHA-256 of the key; the key itself is kept nowhere';
+COMMENT ON COLUMN kursaha_cohort.api_key.label IS 'The purpose of the key';
+COMMENT ON COLUMN kursaha_cohort.api_key.digest IS 'SHA-256 of the key; the key itself is not stored';
 COMMENT ON COLUMN kursaha_cohort.api_key.role IS 'The role that requests with the key run as';
-COMMENT ON COLUMN kursaha_cohort.api_key.created_by IS 'Who made it';
+COMMENT ON COLUMN kursaha_cohort.api_key.created_by IS 'The role that created it';
 COMMENT ON COLUMN kursaha_cohort.api_key.created_at IS 'When it was made';
-COMMENT ON COLUMN kursaha_cohort.api_key.expires_at IS 'When it ends; NULL: when it is revoked';
+COMMENT ON COLUMN kursaha_cohort.api_key.expires_at IS 'When it expires; NULL: it does not expire';
 COMMENT ON COLUMN kursaha_cohort.api_key.last_used_at IS 'When it was last used, within the hour';
 
 -- A key of a role that is gone is nobody's; its maker and the extension's owner may still end it.
@@ -26,14 +26,14 @@ SELECT k.label, k.role::text AS role, k.created_at, k.created_by::text AS create
         AND coalesce(k.expires_at > now(), true) AS usable
 FROM kursaha_cohort.api_key k
 WHERE kursaha_cohort.owns(k.role) OR kursaha_cohort.owns(k.created_by);
-COMMENT ON VIEW @extschema@.cohort_api_key IS 'The API keys of roles that the reader may act as, and those that it made';
-COMMENT ON COLUMN @extschema@.cohort_api_key.label IS 'What the key is for';
+COMMENT ON VIEW @extschema@.cohort_api_key IS 'The API keys of roles of which the reader is a member, and those that the reader created';
+COMMENT ON COLUMN @extschema@.cohort_api_key.label IS 'The purpose of the key';
 COMMENT ON COLUMN @extschema@.cohort_api_key.role IS 'The role that requests with the key run as';
 COMMENT ON COLUMN @extschema@.cohort_api_key.created_at IS 'When it was made';
-COMMENT ON COLUMN @extschema@.cohort_api_key.created_by IS 'Who made it';
+COMMENT ON COLUMN @extschema@.cohort_api_key.created_by IS 'The role that created it';
 COMMENT ON COLUMN @extschema@.cohort_api_key.last_used_at IS 'When it was last used, within the hour';
-COMMENT ON COLUMN @extschema@.cohort_api_key.expires_at IS 'When it ends; NULL: when it is revoked';
-COMMENT ON COLUMN @extschema@.cohort_api_key.usable IS 'Whether it has not expired, and its role is there and no superuser';
+COMMENT ON COLUMN @extschema@.cohort_api_key.expires_at IS 'When it expires; NULL: it does not expire';
+COMMENT ON COLUMN @extschema@.cohort_api_key.usable IS 'Whether it has not expired, and its role exists and is not a superuser';
 
 -- The owner's rights: the gateway's own role, which alone has this, reads no table. It asks for each request, so that a key
 -- ends with its revocation; the time is written once an hour at the most, and on no standby.
@@ -55,7 +55,7 @@ BEGIN
     RETURN found.rolname;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.cohort_api_key_role(bytea) IS 'The role of the key with a SHA-256; NULL if there is none, it has expired, or its role is gone or a superuser';
+COMMENT ON FUNCTION kursaha_cohort.cohort_api_key_role(bytea) IS 'The role of the key with the given SHA-256; NULL if there is no such key, it has expired, or its role was dropped or is a superuser';
 
 -- Upgrades repeat this.
 DO $$

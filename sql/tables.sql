@@ -121,10 +121,10 @@ CREATE TABLE kursaha_cohort.request (
     first_seen timestamptz NOT NULL
 );
 CREATE INDEX request_first_seen ON kursaha_cohort.request (first_seen);
-COMMENT ON TABLE kursaha_cohort.request IS 'Events requests of the last 7 days that named themselves by a UUID, with their answers; older ones are removed as new ones come';
+COMMENT ON TABLE kursaha_cohort.request IS 'Events requests of the last 7 days with a UUID as requestIdentifier, and their results; new requests delete older ones';
 COMMENT ON COLUMN kursaha_cohort.request.request_id IS 'The requestIdentifier';
-COMMENT ON COLUMN kursaha_cohort.request.stored IS 'How many events it stored';
-COMMENT ON COLUMN kursaha_cohort.request.duplicates IS 'How many of its events were there already';
+COMMENT ON COLUMN kursaha_cohort.request.stored IS 'Number of events that it stored';
+COMMENT ON COLUMN kursaha_cohort.request.duplicates IS 'Number of its events that had been stored before';
 COMMENT ON COLUMN kursaha_cohort.request.first_seen IS 'When it was stored';
 COMMENT ON INDEX kursaha_cohort.request_first_seen IS 'The oldest first, for their removal';
 
