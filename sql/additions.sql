@@ -3,7 +3,7 @@
 -- that are no members of the extension, and which pg_dump writes: the composite type event_columns has the columns, which
 -- must be there before the rows come; the empty table event_additions has defaults, checks, foreign keys, indexes and
 -- triggers. When a restore makes these objects, their parts are made on the table itself.
--- Only the extension's owner and superusers can make objects in this schema: who restores runs nobody else's DDL.
+-- Only the extension's owner and superusers can create objects in this schema, so a restore runs no DDL of other roles.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE FUNCTION kursaha_cohort.goes_with_extension(class oid, object oid) RETURNS void
@@ -26,8 +26,8 @@ AS $$
 $$;
 COMMENT ON FUNCTION kursaha_cohort.let_sequences_go(oid) IS 'Removes the dependency of a column that is recorded for dumps on a sequence, so that the sequence can be dropped';
 
--- A name of its own, so that whoever looks for an index or a trigger by its name finds one. Where there is no room the name
--- is the same: what is in another schema, or on another table, may have it.
+-- A different name, so that a search for an index or a trigger by its name finds one object. If there is no room for a
+-- different name, the name is the same, which is allowed in another schema and on another table.
 CREATE FUNCTION kursaha_cohort.kept_name(given name, is_kept boolean) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$

@@ -1,4 +1,4 @@
--- Keys by which programs reach the gateway. The table has digests only; whoever reads it can use none.
+-- API keys of the gateway. The table contains only digests, which cannot be used as keys.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE TABLE kursaha_cohort.api_key (
@@ -19,7 +19,7 @@ COMMENT ON COLUMN kursaha_cohort.api_key.created_at IS 'When it was made';
 COMMENT ON COLUMN kursaha_cohort.api_key.expires_at IS 'When it expires; NULL: it does not expire';
 COMMENT ON COLUMN kursaha_cohort.api_key.last_used_at IS 'When it was last used, within the hour';
 
--- A key of a role that is gone is nobody's; its maker and the extension's owner may still end it.
+-- The key of a dropped role has no role. The role that created it and the extension's owner can still revoke it.
 CREATE VIEW @extschema@.cohort_api_key WITH (security_barrier) AS
 SELECT k.label, k.role::text AS role, k.created_at, k.created_by::text AS created_by, k.last_used_at, k.expires_at,
     EXISTS (SELECT FROM pg_roles r WHERE r.oid = kursaha_cohort.owner_role(k.role) AND NOT r.rolsuper)
@@ -35,8 +35,8 @@ COMMENT ON COLUMN @extschema@.cohort_api_key.last_used_at IS 'When it was last u
 COMMENT ON COLUMN @extschema@.cohort_api_key.expires_at IS 'When it expires; NULL: it does not expire';
 COMMENT ON COLUMN @extschema@.cohort_api_key.usable IS 'Whether it has not expired, and its role exists and is not a superuser';
 
--- The owner's rights: the gateway's own role, which alone has this, reads no table. It asks for each request, so that a key
--- ends with its revocation; the time is written once an hour at the most, and on no standby.
+-- Runs with the owner's privileges: the role of the gateway, which alone may call it, cannot read the table. The gateway calls
+-- it for each request, so that a revoked key is invalid at once. The time is written at most once an hour, and not on a standby.
 CREATE FUNCTION kursaha_cohort.cohort_api_key_role(digest bytea) RETURNS name
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

@@ -63,8 +63,8 @@ CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON kursaha_c
 ALTER TABLE kursaha_cohort.capture_leaf ENABLE ALWAYS TRIGGER changed;
 COMMENT ON TRIGGER changed ON kursaha_cohort.capture_leaf IS 'Invalidates the captures that backends have cached';
 
--- The rights of whoever writes the application's table: casts, domains and triggers that others made run as for any
--- trigger. Only the insert into cohort_event is below the privilege check.
+-- Runs with the privileges of the role that writes the application's table: casts, domains and triggers of others run as for
+-- any trigger. Only the insert into cohort_event is made without a privilege check.
 CREATE FUNCTION kursaha_cohort.capture_row() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_capture_row';
 COMMENT ON FUNCTION kursaha_cohort.capture_row() IS 'Records a changed row of an application table as an event or profile; a row that cannot be recorded is skipped and counted';
@@ -124,7 +124,7 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.begin_leaves(kursaha_cohort.capture) IS 'Records which rows the tables of a capture contained before the triggers were created';
 
--- Afterwards it is not known which partition came before the others. Place -1 tells these rows from recorded ones.
+-- Afterwards the order of the partitions is not known. The place -1 distinguishes these rows from recorded ones.
 CREATE FUNCTION kursaha_cohort.restored_leaves() RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$

@@ -1,6 +1,6 @@
 -- What DDL on the extension's tables does. The extension's code goes by the names, columns and triggers that it made;
 -- DDL that would take one of them away is refused when it is done. DDL after which rows may change without the
--- triggers takes all rows out of the index: they are the tail, and questions stay exact.
+-- triggers takes all rows out of the index: they are in the tail, and results stay exact.
 -- The event triggers are ENABLE ALWAYS: they fire in sessions whose session_replication_role is replica, too.
 SET LOCAL search_path = pg_catalog, pg_temp;
 

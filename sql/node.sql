@@ -1,5 +1,5 @@
--- What a database needs to be one node of several: which customers it holds, and whether it has the definitions that a
--- question was asked for. docs/CLUSTER.md describes the extension kursaha_cohort_cluster, which calls these functions.
+-- Functions of a node of a cluster: the range of its customers, and whether it has the definitions that an evaluation
+-- expects. docs/CLUSTER.md describes the extension kursaha_cohort_cluster, which calls these functions.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE TABLE kursaha_cohort.owned (

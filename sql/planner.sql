@@ -1,4 +1,4 @@
--- What the planner knows of the questions (src/pg/planner), and the functions that take one customer, for ids that are
+-- Planner support of the evaluating functions (src/pg/planner), and the functions that take one customer, for ids that are
 -- uuid or bigint.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
@@ -19,8 +19,8 @@ CREATE FUNCTION kursaha_cohort.members_of_rule(rule jsonb, as_of timestamptz, am
     AS 'MODULE_PATHNAME', 'members_of_rule_wrapper';
 COMMENT ON FUNCTION kursaha_cohort.members_of_rule(jsonb, timestamptz, text[], bigint) IS 'The members of a rule among the given ids, up to the given number; an argument that is NULL does not restrict';
 
--- In units of cpu_operator_cost: a question about one customer takes some 0.1 to 0.4 ms, one about all of them a few ms,
--- a statement of plain SQL or a refresh more.
+-- In units of cpu_operator_cost: an evaluation of one customer takes 0.1 to 0.4 ms, an evaluation of all customers a few ms,
+-- plain SQL and a refresh more.
 ALTER FUNCTION @extschema@.cohort_contains(text, text, timestamptz) COST 10000;
 ALTER FUNCTION @extschema@.cohort_run(text, timestamptz) COST 100000 SUPPORT kursaha_cohort.plan_question;
 ALTER FUNCTION @extschema@.cohort_evaluate(jsonb, timestamptz) COST 100000 SUPPORT kursaha_cohort.plan_question;
@@ -38,7 +38,7 @@ ALTER FUNCTION @extschema@.cohort_history(text) COST 10000 ROWS 100;
 ALTER FUNCTION @extschema@.cohort_changes(text, timestamptz) COST 100000 ROWS 1000;
 ALTER FUNCTION @extschema@.cohort_refresh(text) COST 10000000 ROWS 1;
 
--- Ids of other types. A literal or parameter without a type stays text, which PostgreSQL prefers. Those that only ask are
+-- Ids of other types. A literal or parameter without a type stays text, which PostgreSQL prefers. Those that only read are
 -- inlined.
 
 CREATE FUNCTION @extschema@.cohort_contains(name text, customer_id uuid, as_of timestamptz DEFAULT NULL) RETURNS boolean

@@ -3,7 +3,7 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- A function, for its setting: the planner expects a third of all events, and would compile (jit) what takes a millisecond.
 -- Definer's rights: a view calls functions as its reader, who need not be able to read events. Bound to the tables when
--- it is made: whoever renames the schema of the tables must not put others in their place.
+-- it is created, so that a role that renames their schema cannot replace them by others.
 CREATE FUNCTION kursaha_cohort.tail_size(OUT events bigint, OUT waiting bigint)
     LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 BEGIN ATOMIC

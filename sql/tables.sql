@@ -136,7 +136,7 @@ CREATE TABLE kursaha_cohort.event_removed (
     entries integer NOT NULL,
     bytes bytea NOT NULL
 );
--- In line and as they are: every question reads the types.
+-- Stored in line and uncompressed: every evaluation reads the types.
 ALTER TABLE kursaha_cohort.event_removed ALTER event_type SET STORAGE PLAIN, ALTER bytes SET STORAGE PLAIN;
 COMMENT ON TABLE kursaha_cohort.event_removed IS 'The removal log of events: rows that an UPDATE or DELETE removed, written in the same transaction; rows written by that transaction itself are not logged';
 COMMENT ON COLUMN kursaha_cohort.event_removed.removal_id IS 'A random id by which backends cache the dead rows of each segment';

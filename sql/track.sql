@@ -155,7 +155,7 @@ CREATE FUNCTION kursaha_cohort.signal_rows(
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 1000 AS 'MODULE_PATHNAME', 'signal_rows_wrapper';
 COMMENT ON FUNCTION kursaha_cohort.signal_rows(jsonb) IS 'The entries of a Kursaha events request that signal_check accepted, in their order';
 
--- Requests that were answered, so that a repeat gets the first answer.
+-- Results of requests, so that a repeated request gets the first result.
 
 CREATE FUNCTION kursaha_cohort.prune_requests() RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE STRICT SET search_path = pg_catalog, pg_temp

@@ -39,7 +39,7 @@ ALTER TABLE @extschema@.cohort_event ENABLE ALWAYS TRIGGER log_deleted;
 COMMENT ON TRIGGER log_deleted ON @extschema@.cohort_event IS 'Writes the rows that a DELETE removes to the removal log';
 
 -- Logical replication fires no statement triggers. The condition is no function of the extension: it is evaluated with
--- the rights of whoever writes.
+-- the privileges of the writing role.
 CREATE TRIGGER log_removed AFTER UPDATE OR DELETE ON @extschema@.cohort_event
     FOR EACH ROW WHEN (current_setting('session_replication_role') = 'replica')
     EXECUTE FUNCTION kursaha_cohort.log_removed_event();

@@ -1,4 +1,4 @@
--- The background workers: what tells them that there is something to do, and what they say when they cannot.
+-- The background workers: how they are notified of work, and the problems that they report.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 CREATE TABLE kursaha_cohort.worker_error (
@@ -25,7 +25,7 @@ CREATE FUNCTION kursaha_cohort.note_asked() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_note_asked';
 COMMENT ON FUNCTION kursaha_cohort.note_asked() IS 'Notifies the workers at commit that a sync changed';
 
--- Written rows, and the log of removed events, are told of by the triggers that write them; these are the other logs.
+-- The triggers that write rows and the removal log of events notify the workers. These triggers do so for the other logs.
 DO $$
 DECLARE
     log text;
