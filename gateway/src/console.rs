@@ -1,4 +1,4 @@
-//! The console's files: those in the program, or those of a directory.
+//! The console's files: those embedded in the program, or those of a directory.
 
 use std::borrow::Cow;
 use std::path::{Component, Path};

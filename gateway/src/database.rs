@@ -1,4 +1,4 @@
-//! The database: a pool of connections as the gateway's own role, and requests as the roles it serves.
+//! The database: a connection pool of the gateway's role, and requests as the roles that it serves.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};

@@ -1,4 +1,4 @@
-//! Kursaha's API, as its SDKs speak it.
+//! Kursaha's API for its SDKs.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! What a request is refused with: one type, written as REST or as Kursaha's API has it.
+//! Error responses: one type, written in the form of REST or of Kursaha's API.
 
 use axum::body::Body;
 use axum::extract::Request;

@@ -1,4 +1,4 @@
-//! People: sign-in with a role and its password, or through a proxy; the session is an encrypted cookie.
+//! Sign-in of people with a role and its password, or through a proxy. A session is an encrypted cookie.
 
 use std::collections::HashMap;
 use std::sync::Mutex;

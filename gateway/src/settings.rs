@@ -1,4 +1,5 @@
-//! Settings: flags, environment, a file; in this order. Secrets come by environment or file only.
+//! Settings from flags, the environment and a file, in this order of precedence. Secrets are read only from the
+//! environment or a file.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};

@@ -1,4 +1,4 @@
-//! Failed sign-ins: each makes the next one wait, by role and address, and by address alone.
+//! Failed sign-ins: each one delays the next, by role and address, and by address alone.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -1,4 +1,4 @@
-//! Definitions as a document: export, apply.
+//! Definitions as a document: export and apply.
 
 use cohort_core::definitions::parse;
 use pgrx::pg_sys::panic::ErrorReport;

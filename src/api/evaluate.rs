@@ -1,5 +1,5 @@
-//! Who is in: run, count, contains, evaluate, preview, overlap. All are STABLE: they read under the caller's
-//! snapshot, write nothing and work in a read-only transaction.
+//! Members: run, count, contains, evaluate, preview, overlap. All functions are STABLE: they use the caller's snapshot,
+//! do not write, and work in a read-only transaction.
 
 use std::collections::HashSet;
 

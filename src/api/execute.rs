@@ -1,5 +1,5 @@
-//! What `cohort_sync_execute` does: it asks for a run of one sync and waits for its end. Where the server's workers run
-//! syncs, they run it; where none comes, the calling session starts the worker of this run itself.
+//! `cohort_sync_execute`: requests a run of one sync and waits for its end. If the server's workers run syncs, they
+//! perform the run. Otherwise the calling session starts the worker of this run.
 //!
 //! The procedure commits between these functions: a worker sees only what is committed.
 

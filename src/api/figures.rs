@@ -1,4 +1,4 @@
-//! Figures of customers: what rules compare and rank by, as rows.
+//! Figures of customers, as rows: the numbers that rules compare and rank by.
 
 use cohort_core::plain_sql;
 use cohort_core::rule::{self, Condition, Rule};

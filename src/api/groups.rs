@@ -1,4 +1,4 @@
-//! How many members the groups of customers have.
+//! The number of members in each group of customers.
 
 use cohort_core::plain_sql;
 use cohort_core::rule::{Condition, Rule};

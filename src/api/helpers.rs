@@ -1,6 +1,6 @@
-//! The helper functions of the plain SQL, in the schema `kursaha_cohort`: what `~`, `lower()`, casts to `numeric` and
-//! `timestamptz`, and the session's time zone would answer differently from the rule language. `sql/helpers.sql`
-//! declares them.
+//! The helper functions of the plain SQL, in the schema `kursaha_cohort`. They implement operations whose result with
+//! `~`, `lower()`, casts to `numeric` and `timestamptz`, or the session's time zone would differ from the rule
+//! language. `sql/helpers.sql` declares them.
 
 use chrono::{Datelike, NaiveDate};
 use cohort_core::time::{Micros, Reading, read};

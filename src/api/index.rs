@@ -1,4 +1,4 @@
-//! The index: seal, reindex, check.
+//! Functions of the index: seal, reindex, check.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Why, how and whether: explain, why, sql, validate, the JSON Schema.
+//! Inspection: explain, why, sql, validate, the JSON Schema.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! API keys: what programs show to the gateway.
+//! API keys of the gateway.
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;

@@ -1,4 +1,5 @@
-//! The SQL functions, by subject. Each converts, calls, converts.
+//! The SQL functions, by subject. Each one converts its arguments, calls `src/pg`, `src/sync` or the core, and converts
+//! the result.
 
 mod admin;
 mod cohorts;

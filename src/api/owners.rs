@@ -1,4 +1,4 @@
-//! Handing over cohorts, destinations and syncs to another role.
+//! Changing the owner of cohorts, destinations and syncs.
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;

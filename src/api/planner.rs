@@ -1,5 +1,5 @@
-//! What the planner calls: the support function of the questions, and what it puts in their place. `sql/planner.sql`
-//! declares them.
+//! Functions that the planner calls: the support function of the evaluating functions, and the functions that replace
+//! them in a plan. `sql/planner.sql` declares them.
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;

@@ -1,4 +1,4 @@
-//! Priority lists, and cohorts that syncs leave out.
+//! Priority lists, and suppressed cohorts.
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;

@@ -1,4 +1,4 @@
-//! The place of a customer in a sample.
+//! The position of a customer in a sample.
 
 use cohort_core::sample::{MAX_SALT, Places};
 use cohort_core::value::plain;

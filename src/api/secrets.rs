@@ -1,4 +1,4 @@
-//! Secrets: who may use them.
+//! Bindings of secrets: the roles, kinds and hosts that may use them.
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;

@@ -1,4 +1,4 @@
-//! What the batch of events needs besides SQL; `sql/track.sql` declares it.
+//! The part of `cohort_track_batch` that is not SQL. `sql/track.sql` declares it.
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;

@@ -1,4 +1,4 @@
-//! What keeps the background workers from this database.
+//! The reasons why no background worker serves this database.
 
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;

@@ -1,4 +1,4 @@
-//! Which hosts and addresses may be reached: the policy of outgoing requests, pure.
+//! The policy of outgoing requests: allowed hosts and addresses. No I/O.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,5 +1,6 @@
-//! The part of `kursaha_cohort` that knows no Postgres: the rule language, its values and its plain-SQL
-//! translation. What it needs from the server comes in as a trait ([`time::Zones`]), a value or a closure.
+//! The part of `kursaha_cohort` that does not depend on PostgreSQL: the rule language, its values, its translation to
+//! SQL, segments and their evaluation, destinations and schedules. It gets data of the server through a trait
+//! ([`time::Zones`]), values and closures.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -1,5 +1,5 @@
-//! Time as rules write it: intervals, dates and instants. Whatever depends on a zone's rules is asked of [`Zones`],
-//! because those are PostgreSQL's own.
+//! Time as in rules: intervals, dates and instants. Operations that depend on a time zone use [`Zones`], which
+//! PostgreSQL implements.
 
 use chrono::{Datelike, NaiveDate, NaiveDateTime, TimeDelta};
 

@@ -1,5 +1,5 @@
-//! The one exit for errors: a SQLSTATE, a message that names the place, and optionally DETAIL for the facts and HINT
-//! for the remedy.
+//! Errors of SQL functions: an SQLSTATE, a message that names the object or path, and optionally DETAIL with facts and
+//! HINT with the remedy.
 
 use cohort_core::rule::Problem;
 use pgrx::pg_sys::panic::ErrorReport;

@@ -1,4 +1,4 @@
-//! Where the extension lives in this database.
+//! The schema of the extension in this database.
 
 use std::cell::Cell;
 use std::ffi::CStr;

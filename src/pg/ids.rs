@@ -1,5 +1,5 @@
-//! The members' ids on their way to the caller, a slice at a time: a query with a LIMIT stops early, and a cohort may have
-//! millions.
+//! Returns the members' ids to the caller in slices: a query with LIMIT stops early, and a cohort can have millions of
+//! members.
 
 use pgrx::datum::DatumWithOid;
 use roaring::RoaringBitmap;

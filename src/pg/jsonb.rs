@@ -1,4 +1,4 @@
-//! `jsonb` as it passes between SQL and Rust.
+//! Conversion of `jsonb` between SQL and Rust.
 
 use std::ffi::{CStr, CString};
 

@@ -1,5 +1,5 @@
-//! The ids of fixed lists, as `kursaha_cohort.list_chunk` keeps them: ascending, cut into rows. A new list is compared
-//! with the rows that are there, and only those that differ are written.
+//! The ids of fixed lists in `kursaha_cohort.list_chunk`: in byte order, about 500 in a row. An import compares the new
+//! list with the stored rows and writes only rows that differ.
 
 use std::collections::VecDeque;
 

@@ -1,5 +1,5 @@
-//! Locks that say who is at work. Their tags name objects of this extension's own tables, as no SQL command of an ordinary
-//! role does: an advisory lock could be taken by whoever may connect.
+//! Locks of sealers, schedulers, syncs and destinations. Their tags refer to objects of the extension's own tables,
+//! which no SQL command of an ordinary role locks. Advisory locks are not used, because every role could take them.
 
 use pgrx::pg_sys;
 

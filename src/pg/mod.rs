@@ -1,4 +1,4 @@
-//! The Postgres side: errors, settings, SPI, types, time zones, the row triggers and all SQL text.
+//! The PostgreSQL side: errors, settings, SPI, types, time zones, row triggers, and SQL statements.
 
 pub(crate) mod answer;
 mod binary_json;

@@ -1,5 +1,5 @@
-//! One snapshot with what this transaction changed before and after some point: what other transactions commit in between
-//! is in neither view.
+//! One snapshot, seen before and after changes of this transaction. Concurrent commits of other transactions are in
+//! neither view.
 
 use pgrx::pg_sys;
 

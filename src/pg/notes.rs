@@ -1,4 +1,4 @@
-//! Statement triggers that tell the workers that there is something for them: rows of a log, a sync that changed.
+//! Statement triggers that notify the workers of logged rows and changed syncs.
 
 use pgrx::{pg_guard, pg_sys};
 

@@ -1,4 +1,4 @@
-//! What a rule names that nobody has: said in notices, where the index knows it at once.
+//! NOTICEs about event types and properties of a rule that do not occur in the data, as far as the index can tell.
 
 use cohort_core::text::nearest;
 use pgrx::PgLogLevel;

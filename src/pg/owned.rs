@@ -1,6 +1,6 @@
-//! Which customers this database holds where a shop is spread over several: those whose hash is in the ranges of
-//! `kursaha_cohort.owned`; all of them where the table is empty. A row of another customer is refused, so that no event is
-//! stored on a node that no evaluation of its customer reads.
+//! The customers of this database in a cluster: those whose hash is in the ranges of `kursaha_cohort.owned`, or all if
+//! that table is empty. A row of another customer is refused, so that no event is stored on a node that no evaluation
+//! of its customer reads.
 
 use std::cell::{Cell, RefCell};
 

@@ -1,4 +1,4 @@
-//! The type `kursaha_cohort.owner`: a role, kept by its OID together with the name that it had.
+//! The type `kursaha_cohort.owner`: a role, stored as its OID and its name at that time.
 //!
 //! Its text is the role's name as it is now, so that a rename keeps what the role owns, and a dump restores it for the
 //! role of that name, whichever OID that has there. A role that is not there reads as its name and owns nothing: a later

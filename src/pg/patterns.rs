@@ -1,5 +1,5 @@
-//! Patterns of plain SQL: compiled once for the rows of a statement, in bounded memory, and given up when the transaction
-//! ends.
+//! Patterns of plain SQL. They are compiled once for the rows of a statement, within a memory limit, and released at
+//! the end of the transaction.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -1,6 +1,6 @@
-//! How far long work is, for the view `cohort_progress`: kept in the server's own progress counters, which others see
-//! while it runs and which an error or the backend's end clears. The counters are those of COPY, into the table of
-//! pages, with a phase of our own in a place that COPY does not use.
+//! Progress of long operations for the view `cohort_progress`. It is kept in the server's progress counters, which
+//! other sessions can read while the operation runs, and which an error or the end of the backend resets. The counters
+//! are those of COPY into the table of pages, with a phase number that COPY does not use.
 
 use pgrx::pg_sys;
 

@@ -1,4 +1,4 @@
-//! What replication must not bring: rows of another server's index.
+//! Keeps rows of another server's index out of the index.
 //!
 //! The trigger is `ENABLE REPLICA`: it fires where rows are applied, by a subscription's worker or by other tools in
 //! sessions whose `session_replication_role` is `replica`. Such a session may seal and reindex as well; what the

@@ -1,4 +1,4 @@
-//! Retention: events that are older than a policy keeps them are deleted, slice by slice of the table.
+//! Retention: deletes events that are older than the interval of their policy, one range of pages at a time.
 //!
 //! A policy is carried out with the rights of the role that set it and no others, so that triggers on `cohort_event` run
 //! as if that role had deleted the events itself. What is gone is taken out of the segments in the same transaction: the

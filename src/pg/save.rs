@@ -1,4 +1,4 @@
-//! Writing the tables of saved cohorts: what every change of a definition has to check and to keep.
+//! Writes the tables of saved cohorts, with the checks that every change of a definition needs.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,5 +1,5 @@
-//! Areas of the server's shared memory, which there are where the library is preloaded: it is allotted when the server
-//! starts.
+//! Areas in the server's shared memory. They exist only if the library is preloaded, because they are allocated when
+//! the server starts.
 
 use std::ffi::CStr;
 use std::sync::OnceLock;

@@ -1,5 +1,5 @@
-//! The entries of a Kursaha events request, `{"signals": [{…}, …]}`: checked, and as rows. Both read the `jsonb` where
-//! it lies, since taking it apart by SQL would cost more than storing the events.
+//! The entries of a Kursaha events request, `{"signals": [{…}, …]}`, checked and converted to rows. They are read from
+//! the binary `jsonb`, because parsing them in SQL would take longer than storing the events.
 
 use pgrx::pg_sys::panic::ErrorReport;
 

@@ -1,5 +1,5 @@
-//! The one file that speaks SPI. Every statement runs with `search_path = pg_catalog, pg_temp`, so that no object of
-//! the caller's path can stand in for one that the statement means.
+//! The only file that calls SPI. Every statement runs with `search_path = pg_catalog, pg_temp`, so that an object in
+//! the caller's path cannot replace one that the statement refers to.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! Saved cohorts: all SQL text about them, as typed functions.
+//! Saved cohorts: the SQL statements about them, as typed functions.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! Time by PostgreSQL's own rules: the calls into its time zone library and its timestamp arithmetic.
+//! Time with PostgreSQL's rules: calls of its time zone library and its timestamp arithmetic.
 
 use std::borrow::Cow;
 use std::ffi::CString;

@@ -1,4 +1,4 @@
-//! Transactions of a background worker that outlives their errors.
+//! Transactions of background workers, which continue after an error.
 
 use std::panic::AssertUnwindSafe;
 

@@ -1,4 +1,4 @@
-//! Row triggers that are called by the function manager without a wrapper of pgrx, which copies each tuple.
+//! Row triggers that the function manager calls without a wrapper of pgrx, because that wrapper copies each tuple.
 
 use pgrx::pg_sys;
 

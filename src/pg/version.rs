@@ -1,5 +1,6 @@
-//! The version of this library beside that of the extension's objects in this database. They differ between the arrival of
-//! new files and `ALTER EXTENSION … UPDATE`, and where a session or a server still has an older library loaded.
+//! Compares the version of this library with the version of the extension's objects in this database. They differ
+//! between the installation of new files and `ALTER EXTENSION … UPDATE`, and while a session or a server still uses an
+//! older library.
 
 use std::cell::{Cell, RefCell};
 

@@ -1,5 +1,5 @@
-//! Outgoing HTTPS for a process that must stay responsive: one helper thread, which never touches the server, speaks to
-//! the other side, and whoever waits for it listens to interrupts meanwhile.
+//! Outgoing HTTPS requests. A helper thread, which never calls server functions, performs the request. The calling
+//! process checks for interrupts while it waits.
 
 pub(crate) mod secret;
 

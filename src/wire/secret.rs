@@ -1,4 +1,4 @@
-//! Secrets: kept in files or the server's environment, and only named in tables.
+//! Secrets: stored in files or in the server's environment. Tables contain only their names.
 
 use std::ffi::CString;
 use std::fs::File;

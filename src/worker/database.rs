@@ -1,4 +1,4 @@
-//! What the launcher knows of one database, and when it sends a worker there.
+//! The state of one database in the launcher, and when the launcher starts a worker in it.
 
 use std::time::Duration;
 

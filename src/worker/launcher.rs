@@ -1,4 +1,4 @@
-//! The launcher: sends a sealer or a scheduler to each database that needs one, in the order in which they are due.
+//! The launcher: starts a sealer or a scheduler in each database that needs one, in the order in which they are due.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What every worker of a database does first, and how it hears that it is to end.
+//! The start of every worker of a database, and the signals that end it.
 
 use std::ffi::{CStr, CString};
 

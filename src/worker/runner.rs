@@ -1,4 +1,4 @@
-//! The worker of one run: connects as the sync's owner, takes the run up, and ends.
+//! The worker of one run: connects as the sync's owner, performs the run, and exits.
 
 use cohort_core::sync::Assignment;
 use pgrx::bgworkers::BackgroundWorker;

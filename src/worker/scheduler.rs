@@ -1,5 +1,5 @@
-//! The scheduler visits a database when a sync is due or was asked for: it makes runs, starts their workers, notices when one
-//! of them is gone, and leaves when none is at work any more.
+//! The scheduler: starts in a database with a due or requested sync. It creates runs, starts their workers, detects
+//! workers that ended, and exits when no run is active.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The sealer visits a database when there is something to seal: it seals, merges, and leaves.
+//! The sealer: starts in a database with unsealed rows, seals, merges, and exits.
 
 use std::time::{Duration, Instant};
 

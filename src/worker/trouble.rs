@@ -1,5 +1,5 @@
-//! Errors of the workers: kept in `kursaha_cohort.worker_error` until the work succeeds, and told to the log when they begin,
-//! change and end.
+//! Errors of the workers. They are stored in `kursaha_cohort.worker_error` until the work succeeds, and logged when
+//! they begin, change and end.
 
 use cohort_core::destination::{Hidden, redact};
 

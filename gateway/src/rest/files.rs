@@ -1,4 +1,4 @@
-//! Definitions as files: what the whole database says, and what it is to say.
+//! Definitions as files: the definitions of the whole database, and changes to them.
 
 use axum::extract::State;
 use serde::Deserialize;

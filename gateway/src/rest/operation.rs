@@ -1,4 +1,4 @@
-//! How the index and the workers are.
+//! The state of the index and the workers.
 
 use axum::extract::State;
 

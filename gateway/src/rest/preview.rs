@@ -1,4 +1,4 @@
-//! What an unsaved rule would select, with the numbers of each condition.
+//! Evaluation of an unsaved rule, with the numbers of each condition.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};

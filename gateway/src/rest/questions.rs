@@ -1,4 +1,4 @@
-//! Questions about saved cohorts, and about rules that are not saved.
+//! Evaluations of saved cohorts, and of rules that are not saved.
 
 use axum::extract::State;
 use serde::Deserialize;

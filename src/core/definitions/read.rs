@@ -1,4 +1,4 @@
-//! JSON -> [`Definitions`], with every problem of the document in one pass.
+//! Parses a JSON document into [`Definitions`], and reports all of its problems.
 
 use std::collections::HashMap;
 

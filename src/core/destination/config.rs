@@ -1,4 +1,4 @@
-//! Reading a destination's configuration: every key is known and of its type, or the error says where and what instead.
+//! Parses the configuration of a destination. An error contains the key and the expected value.
 
 use serde_json::{Map, Value};
 

@@ -1,5 +1,5 @@
-//! Destinations: one file a kind, behind one trait. All of it is pure: a destination says what to send and what an answer
-//! means, and whoever runs a sync sends it.
+//! Destinations: one file for each kind, and their common trait. They do no I/O: a destination returns the requests to
+//! send and interprets the responses, and the run of a sync sends them.
 
 mod config;
 mod exchange;

@@ -1,5 +1,5 @@
-//! Texts fit for tables and logs. Our own words stay as they are, but for secrets; what a receiver says is quoted, and
-//! loses what was sent to it and what looks personal.
+//! Removes secrets and personal data from texts for tables and logs. From the extension's own texts it removes secrets
+//! only. From texts of receivers it also removes the values that were sent to them, and anything that looks personal.
 
 use std::collections::HashSet;
 

@@ -1,5 +1,5 @@
-//! Objects in a bucket of any S3-compatible store: for each run what changed, then the whole set, then a manifest.
-//! Requests are presigned (Signature Version 4), so nothing but the address carries the signature.
+//! Objects in a bucket of an S3-compatible store: each run writes its changes, then all members, then a manifest.
+//! Requests are presigned (Signature Version 4), so that only the address contains the signature.
 
 use std::fmt::Write as _;
 use std::time::Duration;

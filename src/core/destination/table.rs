@@ -1,4 +1,4 @@
-//! A table of this database: one row a member, written in the transaction that records it.
+//! Tables of this database: one row for each member, written in the transaction that updates the ledger.
 
 use serde_json::{Map, Value};
 

@@ -1,5 +1,4 @@
-//! A webhook: JSON posted to an address, signed so that the receiver knows who sent it, with a key by which it knows a
-//! repeat.
+//! Webhooks: JSON in POST requests, with a signature of the sender, and an idempotency key for repeated requests.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Map, Value, json};

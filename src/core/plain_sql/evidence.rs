@@ -1,4 +1,4 @@
-//! What speaks for and against one customer, condition by condition.
+//! The evidence for one customer, for each condition.
 
 use super::chain::{Place, below, members};
 use super::clock::Clock;

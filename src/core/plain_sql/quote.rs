@@ -1,4 +1,4 @@
-//! Values as SQL text. Nothing that comes from a rule reaches the SQL but through here.
+//! Values as SQL text. All text of a rule is written into the SQL by this file.
 
 use std::fmt::Write as _;
 

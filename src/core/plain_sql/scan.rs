@@ -1,4 +1,4 @@
-//! One `SELECT` over events or profiles, taken apart so that its parts can be put to several uses.
+//! One `SELECT` over events or profiles, in parts that several kinds of statements use.
 
 use super::clock::Clock;
 use super::predicate::{Bound, predicate};

@@ -1,4 +1,4 @@
-//! Nothing in a rule can leave the literal it is written into.
+//! Tests that no text of a rule can leave the literal in which it is written.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

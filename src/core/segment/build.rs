@@ -1,4 +1,4 @@
-//! Rows in any order become the bytes of a segment.
+//! Builds the bytes of a segment from rows in any order.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

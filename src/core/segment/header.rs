@@ -1,4 +1,4 @@
-//! The directory of a segment: which groups it has. A rule opens those only that it looks at.
+//! The directory of a segment: a list of its groups. A rule opens only the groups that it needs.
 
 use std::cell::OnceCell;
 

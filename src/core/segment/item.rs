@@ -1,4 +1,4 @@
-//! The values that the index holds: what stands at a path of `data` or a profile when objects are walked into.
+//! The values in the index: the scalars and arrays at the paths of `data` or of a profile.
 
 use std::cmp::Ordering;
 

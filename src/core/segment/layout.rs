@@ -1,6 +1,5 @@
-//! The parts of a segment's bytes: prefix, directory, headers of groups, data, checksums of the data. What is read first
-//! stands in front, in the first page or two, and everything behind the directory is placed relative to where its part
-//! begins.
+//! The parts of a segment: prefix, directory, headers of groups, data, checksums of the data. The parts that are read
+//! first are in the first page or two. Offsets after the directory are relative to the beginning of their part.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! A page of a segment as it is stored: its bytes, then a checksum of them and of where they belong.
+//! A stored page of a segment: its bytes, and a checksum of the bytes and of their place.
 
 use super::layout;
 use super::stream::Corrupt;

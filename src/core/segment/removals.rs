@@ -1,4 +1,4 @@
-//! Rows that are gone, packed as the log of removals keeps them: each by what differs from the one before.
+//! Removed rows in the packed form of the removal log: each row as the difference from the previous one.
 
 use super::stream::Corrupt;
 

@@ -1,4 +1,4 @@
-//! Where a segment's bytes come from, and what is said when they make no sense or cannot be written.
+//! The source of a segment's bytes, and the errors of segments that cannot be read or written.
 
 use std::fmt;
 

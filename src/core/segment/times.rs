@@ -1,4 +1,4 @@
-//! When a group's rows happened: whole seconds in one column, the microseconds beyond them in another.
+//! The times of a group's rows: whole seconds in one column, microseconds in another.
 
 use super::column::{PACK, Reader};
 use super::stream::{Corrupt, Stream};

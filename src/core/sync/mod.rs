@@ -1,4 +1,4 @@
-//! The decisions of a sync, apart from everything that carries them out: how long to wait, when to hold, how to halve.
+//! Decisions of a sync, without I/O: delays, limits on removals, and the size of batches.
 
 mod state;
 

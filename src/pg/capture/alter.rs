@@ -1,5 +1,5 @@
-//! Before ALTER TABLE writes a captured table again: its rows get new transaction ids, so those that a backfill is to
-//! record are kept first.
+//! Saves old rows of a captured table before an ALTER TABLE rewrites the table, because the rewritten rows get new
+//! transaction ids.
 
 use std::ffi::CStr;
 

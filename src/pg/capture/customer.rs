@@ -1,5 +1,5 @@
-//! Writing a profile into `cohort_customer`: below the privilege check, through the executor, as `event.rs` does it.
-//! A profile that others insert at the same time is waited for, and merged into.
+//! Writes a profile into `cohort_customer`, with the executor and without a privilege check, as `event.rs`. It waits
+//! for a concurrent insert of the same profile, and merges into it.
 
 use pgrx::{IntoDatum, direct_function_call_as_datum, pg_sys};
 

@@ -1,5 +1,5 @@
-//! Constraints that users added to the public tables and that are checked at the end of the transaction: a captured row
-//! that breaks one would fail the application's COMMIT. They are checked as the row is written, where it can be skipped.
+//! Deferred constraints of users on the public tables. A captured row that violates one would make the application's
+//! COMMIT fail. They are therefore checked when the row is written, so that the row can be skipped.
 
 use std::ffi::CStr;
 

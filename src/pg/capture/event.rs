@@ -1,5 +1,5 @@
-//! Writing a captured event into `cohort_event`: below the privilege check, through the executor, so that triggers,
-//! constraints, defaults and indexes that users added to the table work. Triggers run as whoever writes, as any do.
+//! Writes a captured event into `cohort_event`. It uses the executor without a privilege check, so that triggers,
+//! constraints, defaults and indexes of users work. Triggers run as the writing role, as for any statement.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,4 +1,5 @@
-//! Ids of captured events: drawn from the sequence of `cohort_event`, and not among those that the table has.
+//! Ids of captured events: they are taken from the sequence of `cohort_event`, and ids that exist in the table are
+//! skipped.
 
 use pgrx::pg_sys;
 

@@ -1,4 +1,5 @@
-//! What a capture keeps until its backfill: rows that were changed before, and which transactions only look old.
+//! The data that a capture keeps until its backfill: previous versions of changed rows, and transactions with an old id
+//! that wrote later.
 
 use std::collections::{HashMap, HashSet};
 

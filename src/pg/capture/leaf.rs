@@ -1,4 +1,5 @@
-//! The tables whose rows a backfill reads: opened, scanned in the order of places, with the rights of their owner.
+//! The tables that a backfill reads. They are opened with the privileges of their owner, and scanned in the order of
+//! tuple ids.
 
 use pgrx::pg_sys;
 

@@ -1,5 +1,5 @@
-//! Rows that an UPDATE moves to another partition. The server fires DELETE triggers on the one and INSERT triggers on
-//! the other; here the two are put together again as the update that they are.
+//! Rows that an UPDATE moves to another partition. The server fires a DELETE trigger on one partition and an INSERT
+//! trigger on the other. This file combines the two into one update.
 
 use std::cell::RefCell;
 

@@ -1,5 +1,4 @@
-//! Rows older than their capture that are about to change or go: kept, as the events that they are to become, until a
-//! backfill records them.
+//! Saves old rows of a captured table, as events, before they are changed or deleted. A backfill records them later.
 
 use pgrx::pg_sys;
 

@@ -1,5 +1,5 @@
-//! What a backend keeps of the captures whose triggers it runs: which columns to read and how. Invalidation messages
-//! of the server say when to forget it.
+//! The captures that are cached in a backend: the columns to read, and how to convert them. Invalidation messages of
+//! the server clear the cache.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString};

@@ -1,4 +1,4 @@
-//! Rows of a captured table that become profiles: merged into `cohort_customer`, below the privilege check.
+//! Merges rows of a captured table into `cohort_customer`, without a privilege check.
 
 use pgrx::{IntoDatum, direct_function_call_as_datum, pg_sys};
 

@@ -1,4 +1,4 @@
-//! From a row to an event: what can be one, and why not.
+//! Converts a row into an event, or finds the reason why it is skipped.
 
 use pgrx::{IntoDatum, pg_sys};
 

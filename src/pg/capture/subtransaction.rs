@@ -1,4 +1,4 @@
-//! Work whose errors must not reach the statement around it.
+//! Runs code whose errors must not reach the surrounding statement.
 
 use super::super::errors::{Code as _, Fallible};
 use super::super::transaction::subtransaction;

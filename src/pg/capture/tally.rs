@@ -1,4 +1,4 @@
-//! What became of the rows of captured tables, counted.
+//! Counts the recorded and skipped rows of captured tables.
 //!
 //! A transaction counts in memory, by subtransaction, and appends its counts when it commits: nobody waits for a row
 //! that others count in. `kursaha_cohort.fold_capture_counts()` adds them up later.

@@ -1,4 +1,4 @@
-//! Nodes of a query.
+//! Functions for nodes of a query tree.
 
 use pgrx::pg_sys;
 
