@@ -1,6 +1,6 @@
-//! What sessions and background workers tell one another about each database, in shared memory: that there is something to
-//! seal, that a sync was asked for, when the next visit is due, and what keeps workers away. The launcher gives each
-//! database its entry; everyone else finds it. Without preloading there is none of this.
+//! State of each database in shared memory, for sessions and background workers: unsealed rows, requested syncs, the
+//! time of the next visit, and what excludes workers. The launcher creates the entries; other processes look them up.
+//! Without preloading there is no shared memory.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -11,24 +11,24 @@ use pgrx::pg_sys;
 use super::settings;
 use super::shared::Area;
 
-/// Databases that have an entry, those without the extension included. Those beyond are not visited: `cohort_problem` and the
-/// log say so. The memory is taken when the server starts.
+/// Maximum number of databases with an entry, including those without the extension. Other databases are not visited,
+/// which `cohort_problem` and the log report. The memory is allocated when the server starts.
 const MOST: usize = 4096;
 
 pub(crate) static BOARD: Area = Area::new(c"kursaha_cohort board", size_of::<Board>);
 
-/// What is known of the extension in a database.
+/// State of the extension in a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extension {
-    /// Nobody has looked yet.
+    /// Not checked yet.
     Unknown,
     Absent,
     Present,
-    /// The database has `kursaha_cohort.enabled = off` of its own.
+    /// The setting `kursaha_cohort.enabled` of the database is `off`.
     SwitchedOff,
-    /// The database's transactions may only read.
+    /// The transactions of the database are read-only.
     ReadOnly,
-    /// Its objects and this library are of different versions.
+    /// Its objects and this library have different versions.
     OtherVersion,
 }
 
@@ -37,15 +37,15 @@ impl Extension {
         [Self::Unknown, Self::Absent, Self::Present, Self::SwitchedOff, Self::ReadOnly, Self::OtherVersion];
 }
 
-/// How a visit ended.
+/// The outcome of a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It did not say: it was terminated, or never began.
+    /// The worker reported nothing: it was terminated, or never started.
     Unsaid,
     /// There was nothing to do.
     Idle,
     Worked,
-    /// An error kept it from its work.
+    /// An error ended its work.
     Failed,
 }
 
@@ -53,19 +53,19 @@ impl Outcome {
     const ALL: [Self; 4] = [Self::Unsaid, Self::Idle, Self::Worked, Self::Failed];
 }
 
-/// What a visiting worker leaves for the launcher.
+/// The report of a worker to the launcher.
 #[repr(C)]
 pub(crate) struct Visits {
-    /// A place in [`Outcome::ALL`].
+    /// An index of [`Outcome::ALL`].
     outcome: AtomicU32,
     /// When the next visit is due, in microseconds since 1970; 0 for none.
     due: AtomicI64,
-    /// Since when visits fail; 0 while they do not.
+    /// The time since when visits fail; 0 if they do not.
     failing: AtomicI64,
 }
 
 impl Visits {
-    /// What the visit that ended said, once.
+    /// Takes the outcome of the ended visit.
     pub(crate) fn take_outcome(&self) -> Outcome {
         let place = self.outcome.swap(0, Ordering::AcqRel) as usize;
         Outcome::ALL.get(place).copied().unwrap_or(Outcome::Unsaid)
@@ -80,7 +80,7 @@ impl Visits {
         self.outcome.store(outcome as u32, Ordering::Release);
     }
 
-    /// Since when visits fail, if they do.
+    /// The time since when visits fail, if they do.
     pub(crate) fn failing_since(&self) -> Option<i64> {
         moment(&self.failing)
     }
@@ -94,20 +94,20 @@ impl Visits {
     }
 }
 
-/// A database.
+/// The entry of a database.
 #[repr(C, align(64))]
 pub(crate) struct Entry {
     /// Its OID; 0 for an entry that is free.
     database: AtomicU32,
-    /// A place in [`Extension::ALL`].
+    /// An index of [`Extension::ALL`].
     extension: AtomicU32,
-    /// Rows that were written and committed since a sealer looked last.
+    /// Number of rows that were committed since the last check of a sealer.
     rows: AtomicU64,
-    /// When the first of them was committed, or of those that an earlier sealing could not take; 0 for none.
+    /// The time when the first unsealed row was committed; 0 if there is none.
     written: AtomicI64,
     /// Whether a sync was changed or requested.
     asked: AtomicU32,
-    /// Since when no background worker was free for it; 0 while one is.
+    /// The time since when no background worker is free for the database; 0 if one is.
     no_worker: AtomicI64,
     pub(crate) sealer: Visits,
     pub(crate) scheduler: Visits,
@@ -123,24 +123,24 @@ impl Entry {
         self.extension.store(found as u32, Ordering::Release);
     }
 
-    /// Rows that were written since a sealer looked last.
+    /// Number of rows that were written since the last check of a sealer.
     pub(crate) fn rows(&self) -> u64 {
         self.rows.load(Ordering::Acquire)
     }
 
-    /// Since when there are rows to seal, if there are.
+    /// The time since when there are rows to seal, if there are any.
     pub(crate) fn written_since(&self) -> Option<i64> {
         moment(&self.written)
     }
 
-    /// Before a sealing looks at the tables: what is written from now on counts for the next. Gives since when there were
-    /// rows to seal.
+    /// Called before sealing reads the tables: rows that are written from now on count for the next sealing. Returns
+    /// the time since when there were rows to seal.
     pub(crate) fn take_written(&self) -> Option<i64> {
         self.rows.store(0, Ordering::Release);
         Some(self.written.swap(0, Ordering::AcqRel)).filter(|at| *at != 0)
     }
 
-    /// After a sealing that left rows: since when they wait.
+    /// Called after a sealing that left rows: the time since when they are unsealed.
     pub(crate) fn leave_written(&self, since: i64) {
         self.written.store(since, Ordering::Release);
     }
@@ -150,7 +150,7 @@ impl Entry {
         self.asked.swap(0, Ordering::AcqRel) != 0
     }
 
-    /// The same, and leaves it to the next.
+    /// The same, without resetting it.
     pub(crate) fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Acquire) != 0
     }
@@ -159,7 +159,7 @@ impl Entry {
         moment(&self.no_worker)
     }
 
-    /// Notes whether a worker could be started; says whether that is news.
+    /// Records whether a worker could be started. Returns whether that changed.
     pub(crate) fn note_worker(&self, free: bool) -> bool {
         if free {
             self.no_worker.swap(0, Ordering::AcqRel) != 0
@@ -186,12 +186,12 @@ fn moment(at: &AtomicI64) -> Option<i64> {
     Some(at.load(Ordering::Acquire)).filter(|at| *at != 0)
 }
 
-/// The whole of it. Zeroes mean that nothing is known.
+/// The shared memory. Zeroes are the initial state.
 #[repr(C)]
 struct Board {
     /// The latch of the launcher's process; null while there is none.
     launcher: AtomicPtr<pg_sys::Latch>,
-    /// Whether someone wrote in a database that has no entry.
+    /// Whether a transaction wrote in a database without an entry.
     unlisted: AtomicU32,
     /// Whether there are more databases than entries.
     full: AtomicU32,
@@ -209,7 +209,7 @@ fn board() -> Option<&'static Board> {
     Some(unsafe { &*memory.cast::<Board>() })
 }
 
-/// Now, microseconds since 1970, by the clock and not by the transaction.
+/// The current time of the clock, in microseconds since 1970.
 pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
@@ -230,7 +230,7 @@ pub(crate) fn has_launcher() -> bool {
     board().is_some_and(|board| !board.launcher.load(Ordering::Acquire).is_null())
 }
 
-/// Whether the server's workers run what is due in this database.
+/// Whether background workers serve this database.
 pub(crate) fn workers_come() -> bool {
     let comes = |entry: &Entry| matches!(entry.extension(), Extension::Present | Extension::Unknown);
     let here = |entry: &Entry| entry.no_worker_since().is_none() && comes(entry);
@@ -254,7 +254,7 @@ pub(crate) fn mine() -> Option<&'static Entry> {
     entries.get(place)
 }
 
-/// The entry of a database, made if there is room. For the launcher, which alone makes and frees entries.
+/// The entry of a database, created if there is room. Only the launcher calls this: it alone creates and frees entries.
 pub(crate) fn entry(database: pg_sys::Oid) -> Option<&'static Entry> {
     let entries = &board()?.entries;
     let find = |oid: u32| entries.iter().find(|entry| entry.database.load(Ordering::Acquire) == oid);
@@ -265,17 +265,17 @@ pub(crate) fn entry(database: pg_sys::Oid) -> Option<&'static Entry> {
     })
 }
 
-/// Notes whether there are more databases than entries; says whether that is news. For the launcher.
+/// Records whether there are more databases than entries. Returns whether that changed. For the launcher.
 pub(crate) fn note_full(full: bool) -> bool {
     board().is_some_and(|board| board.full.swap(u32::from(full), Ordering::AcqRel) != u32::from(full))
 }
 
-/// How many databases have room, if there are more than that.
+/// The number of entries, if there are more databases.
 pub(crate) fn too_many() -> Option<usize> {
     board().filter(|board| board.full.load(Ordering::Acquire) != 0).map(|_| MOST)
 }
 
-/// Frees the entries of all databases but some. For the launcher.
+/// Frees the entries of all databases except the given ones. For the launcher.
 pub(crate) fn keep_entries(is_there: impl Fn(pg_sys::Oid) -> bool) {
     let Some(board) = board() else { return };
     for entry in &board.entries {
@@ -286,12 +286,12 @@ pub(crate) fn keep_entries(is_there: impl Fn(pg_sys::Oid) -> bool) {
     }
 }
 
-/// Whether someone wrote in a database without an entry since the last time. For the launcher.
+/// Whether a transaction wrote in a database without an entry since the last call. For the launcher.
 pub(crate) fn take_unlisted() -> bool {
     board().is_some_and(|board| board.unlisted.swap(0, Ordering::AcqRel) != 0)
 }
 
-/// Makes this process the launcher that others wake, until it ends.
+/// Registers this process as the launcher that other processes wake.
 pub(crate) fn become_launcher() {
     unsafe extern "C-unwind" fn leave(_code: i32, _argument: pg_sys::Datum) {
         if let Some(board) = board() {
@@ -319,13 +319,13 @@ pub(crate) fn wake_launcher() {
 }
 
 thread_local! {
-    /// What the current transaction will tell when it commits.
+    /// The state that the current transaction publishes when it commits.
     static ROWS: Cell<u64> = const { Cell::new(0) };
     static ASKED: Cell<bool> = const { Cell::new(false) };
     static LISTENING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The current transaction wrote rows that are to be sealed. Costs a nanosecond or two a row.
+/// The current transaction wrote rows that must be sealed. Takes one or two nanoseconds per row.
 pub(crate) fn note_rows(rows: u64) {
     if is_preloaded() {
         ROWS.set(ROWS.get() + rows);
@@ -348,8 +348,8 @@ fn listen() {
     }
 }
 
-/// What is written counts from its commit on. A prepared transaction's rows may be committed by any process: a sealer finds
-/// them, or finds that they wait.
+/// Rows count from the commit on. The rows of a prepared transaction can be committed by any process; the next check of
+/// a sealer finds them.
 unsafe extern "C-unwind" fn transaction_ended(event: pg_sys::XactEvent::Type, _argument: *mut core::ffi::c_void) {
     use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
     if !matches!(event, XACT_EVENT_COMMIT | XACT_EVENT_ABORT | XACT_EVENT_PREPARE) {

@@ -15,24 +15,24 @@ use super::errors::{Code as _, Fallible, SqlState, failure};
 pub(crate) struct Trouble {
     /// Its SQLSTATE.
     pub(crate) state: SqlState,
-    /// What it said.
+    /// Its message.
     pub(crate) message: String,
-    /// The facts, with values of rows: not for tables and logs that others read.
+    /// Its DETAIL, which can contain values of rows and must not be written to tables and logs that others read.
     detail: Option<String>,
-    /// What to do about it.
+    /// Its HINT.
     pub(crate) hint: Option<String>,
 }
 
-/// Which snapshots the statements of a transaction see.
+/// The snapshots of the statements of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Isolation {
-    /// Each its own.
+    /// A new snapshot for each statement.
     ReadCommitted,
-    /// All the same.
+    /// One snapshot for all statements.
     RepeatableRead,
 }
 
-/// Runs something in a transaction of its own. An error undoes it and comes back as a value; the process goes on.
+/// Runs a closure in a transaction. An error rolls the transaction back and is returned; the process continues.
 pub(crate) fn attempt<T>(isolation: Isolation, work: impl FnOnce() -> Fallible<T>) -> Result<T, Trouble> {
     // SAFETY: called by a connected worker outside of any transaction.
     unsafe {
@@ -69,8 +69,8 @@ pub(crate) fn attempt<T>(isolation: Isolation, work: impl FnOnce() -> Fallible<T
     outcome
 }
 
-/// Runs something in a subtransaction. An error undoes it and comes back as a value; the transaction goes on. An error that
-/// must end the statement, such as a cancel, is raised again.
+/// Runs a closure in a subtransaction. An error rolls the subtransaction back and is returned; the transaction
+/// continues. An error that must end the statement, such as a cancel, is raised again.
 pub(crate) fn subtransaction<T>(work: impl FnOnce() -> Fallible<T>) -> Result<T, Trouble> {
     // SAFETY: inside a transaction. As PL/pgSQL's blocks with EXCEPTION do it: the memory context and the resource owner
     // are those of before on both ways out, and an error's subtransaction cleans up what was left open in it.
@@ -101,7 +101,7 @@ pub(crate) fn subtransaction<T>(work: impl FnOnce() -> Fallible<T>) -> Result<T,
     }
 }
 
-/// Runs something in a subtransaction and undoes it; what it gave and its errors come out.
+/// Runs a closure in a subtransaction and rolls it back. Returns the closure's result or error.
 pub(crate) fn rehearsal<T>(work: impl FnOnce() -> Fallible<T>) -> Fallible<T> {
     let mut given = None;
     let undone: Result<(), Trouble> = subtransaction(|| {
@@ -116,7 +116,7 @@ pub(crate) fn rehearsal<T>(work: impl FnOnce() -> Fallible<T>) -> Fallible<T> {
 }
 
 impl Trouble {
-    /// Whether it is not about what was done, but about the statement or the server.
+    /// Whether the error concerns the whole statement or the server, and not only the closure.
     fn ends_the_statement(&self) -> bool {
         matches!(
             self.state,
@@ -127,7 +127,7 @@ impl Trouble {
         )
     }
 
-    /// What it said, fit for tables and logs: the words of functions and values of rows are searched for personal data.
+    /// The message for tables and logs, with personal data removed.
     pub(crate) fn shown(&self) -> String {
         let code = self.state.class();
         // Of an error about a value, what comes before it.
@@ -139,7 +139,7 @@ impl Trouble {
         redact(&text, &Hidden::default())
     }
 
-    /// As an error again.
+    /// Converts it back into an error.
     pub(crate) fn into_report(self) -> ErrorReport {
         let mut report = failure(self.state, self.message);
         if let Some(detail) = self.detail {
@@ -166,7 +166,7 @@ impl Trouble {
 }
 
 impl From<ErrorReport> for Trouble {
-    /// A report shows its SQLSTATE only to those who catch it.
+    /// The SQLSTATE of a report can only be read by catching it.
     fn from(report: ErrorReport) -> Self {
         let mut report = Some(report);
         PgTryBuilder::new(AssertUnwindSafe(|| {

@@ -28,10 +28,10 @@ use crate::pg::settings;
 /// Maximum length of a response, in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// What may be reached, and how long it may take.
+/// The allowed hosts and the time limits.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
-    /// None: the setting has an entry that is no host.
+    /// `None`: the setting has an invalid entry.
     allowed_hosts: Option<Vec<Host>>,
     allow_private: bool,
     connect: Duration,
@@ -40,7 +40,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// As the settings say.
+    /// The limits of the settings.
     pub(crate) fn from_settings() -> Self {
         Self {
             allowed_hosts: address::hosts(&settings::allowed_hosts()).ok(),
@@ -55,11 +55,11 @@ impl Limits {
 /// Why a request failed before there was a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// It is not allowed: trying again would not help.
+    /// The request is not allowed. A retry would not help.
     Refused {
-        /// What is not.
+        /// The reason.
         why: String,
-        /// What to do.
+        /// The hint.
         hint: String,
     },
     /// The server could not be reached, or its response was invalid.
@@ -83,9 +83,9 @@ impl Failure {
 
 type Answer = Result<Response, Failure>;
 
-/// A line to the outside.
+/// A connection to the helper thread.
 pub(crate) struct Wire {
-    /// What closes the connections under way.
+    /// Closes the open connections.
     line: Arc<Closing>,
     requests: Sender<Request>,
     answers: Receiver<Answer>,
@@ -93,15 +93,15 @@ pub(crate) struct Wire {
     bell: UnixStream,
 }
 
-/// The agent of the helper thread, as far as whoever waits for it needs it.
+/// The part of the helper thread's agent that the waiting process needs.
 #[derive(Default)]
 struct Closing {
     closed: AtomicBool,
     agent: Mutex<Option<Agent>>,
 }
 
-/// Whoever does not wait any more lets the thread end: what it reads and writes fails at once; a name that is looked up
-/// and a connection that is made take `connect_timeout` at most.
+/// If the process stops waiting, the thread ends: reads and writes fail at once; a name resolution and a connection
+/// attempt take at most `connect_timeout`.
 impl Drop for Wire {
     fn drop(&mut self) {
         self.line.closed.store(true, Ordering::SeqCst);
@@ -112,7 +112,7 @@ impl Drop for Wire {
 }
 
 impl Wire {
-    /// Starts the helper thread. All signals are blocked in it, so that they come to the thread that knows the server.
+    /// Starts the helper thread. All signals are blocked in it, so that the main thread receives them.
     pub(crate) fn open(limits: Limits) -> Fallible<Self> {
         let broken = |error: std::io::Error| {
             failure(
@@ -163,15 +163,15 @@ impl Wire {
         Ok(Self { line, requests, answers, bell })
     }
 
-    /// Hands a request over and returns at once.
+    /// Passes a request to the thread and returns at once.
     pub(crate) fn start(&mut self, request: Request) -> Fallible<()> {
         self.requests
             .send(request)
             .map_err(|_| failure(SqlState::ERRCODE_INTERNAL_ERROR, "the thread for outgoing requests is gone"))
     }
 
-    /// Waits for the answer. `idle` is asked at least every 100 ms and checks for interrupts; `None`: it said to give up,
-    /// and whoever drops the wire lets the thread end.
+    /// Waits for the response. `idle` is called at least every 100 ms and checks for interrupts. `None`: `idle`
+    /// cancelled the wait; dropping the wire then ends the thread.
     pub(crate) fn wait(&mut self, idle: &mut dyn FnMut() -> bool) -> Option<Answer> {
         loop {
             let mut bytes = [0; 16];
@@ -203,10 +203,10 @@ impl Wire {
     }
 }
 
-/// Why an address was refused, put down by the resolver.
+/// The reason why the resolver refused an address.
 type Refusal = Arc<Mutex<Option<Failure>>>;
 
-/// Resolves once, and gives exactly the addresses that were checked.
+/// Resolves a name once, and returns exactly the addresses that were checked.
 #[derive(Debug)]
 struct Guarded {
     allow_private: bool,
@@ -326,7 +326,7 @@ fn exchange(agent: &Agent, refusal: &Refusal, limits: &Limits, request: &Request
     Ok(Response { status, headers, body })
 }
 
-/// In words, without what may stand in a request.
+/// The error as text, without the content of the request.
 fn failed(error: &Error, host: &str) -> Failure {
     let said = error.to_string();
     if said.contains("UnknownIssuer") {

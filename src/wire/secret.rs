@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use crate::pg::errors::{Fallible, SqlState, failure, invalid};
 use crate::pg::settings;
 
-/// The longest secret, in bytes.
+/// Maximum length of a secret, in bytes.
 const LONGEST: u64 = 8_192;
 const PREFIX: &str = "KURSAHA_SECRET_";
 
@@ -20,7 +20,7 @@ enum Reference<'a> {
     Variable(&'a str),
 }
 
-/// Reads a reference. What is none is never repeated: it may be the secret itself.
+/// Parses a reference. The error for an invalid reference does not contain it, because it may be the secret itself.
 fn parse(reference: &str) -> Fallible<Reference<'_>> {
     if let Some(name) = reference.strip_prefix("file:")
         && (1..=100).contains(&name.len())
@@ -46,7 +46,7 @@ pub(crate) fn check(reference: &str) -> Fallible<()> {
     parse(reference).map(|_| ())
 }
 
-/// Whether there is something behind a reference.
+/// Whether the secret of a reference exists.
 pub(crate) fn exists(reference: &str) -> bool {
     match parse(reference) {
         Ok(Reference::Variable(name)) => std::env::var_os(name).is_some(),
@@ -58,7 +58,7 @@ pub(crate) fn exists(reference: &str) -> bool {
     }
 }
 
-/// The secret that a reference names.
+/// The secret of a reference.
 pub(crate) fn read(reference: &str) -> Fallible<String> {
     let content = match parse(reference)? {
         Reference::Variable(name) => std::env::var(name).map_err(|_| {

@@ -7,20 +7,20 @@ pub(crate) struct Child {
     handle: *mut pg_sys::BackgroundWorkerHandle,
 }
 
-/// What to start.
+/// The parameters of a worker.
 pub(super) struct Start<'a> {
-    /// Shown as the worker's type.
+    /// The worker's type, as shown by the server.
     pub(super) name: &'a str,
     /// The C symbol of its main function.
     pub(super) function: &'a str,
-    /// That function's argument.
+    /// The argument of that function.
     pub(super) argument: pg_sys::Datum,
-    /// A text of less than 128 bytes for it.
+    /// A text of less than 128 bytes for the worker.
     pub(super) extra: &'a str,
 }
 
 impl Child {
-    /// Starts a worker, which is not started again when it ends; `None`: no background worker is free.
+    /// Starts a worker, which the server does not restart when it ends; `None`: no background worker is free.
     pub(super) fn start(what: &Start<'_>) -> Option<Self> {
         let mut worker = pg_sys::BackgroundWorker {
             bgw_flags: (pg_sys::BGWORKER_SHMEM_ACCESS | pg_sys::BGWORKER_BACKEND_DATABASE_CONNECTION).cast_signed(),
@@ -59,7 +59,7 @@ impl Child {
         self.status().0 == pg_sys::BgwHandleStatus::BGWH_STOPPED
     }
 
-    /// Tells it to end.
+    /// Terminates the worker.
     pub(crate) fn terminate(&self) {
         // SAFETY: as above.
         unsafe { pg_sys::TerminateBackgroundWorker(self.handle) }
@@ -73,7 +73,7 @@ impl Drop for Child {
     }
 }
 
-/// Fills a field with a text, which ends with a zero.
+/// Copies a text into a field, with a terminating zero.
 fn put(field: &mut [core::ffi::c_char], text: &str) {
     let room = field.len().saturating_sub(1);
     for (place, byte) in field.iter_mut().take(room).zip(text.bytes()) {

@@ -8,19 +8,19 @@ use super::child::{Child, Start};
 use crate::pg::board::{self, Entry, Extension, Outcome, Visits};
 use crate::pg::settings;
 
-/// How soon a worker that said nothing, or failed, is sent again: twice as long each time.
+/// Delay before a worker that failed, or that reported no outcome, is started again. It doubles each time.
 const RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_mins(1);
-/// How often a database is visited without a reason, for what nobody told of: twice as long each time that there was
-/// nothing, between these.
+/// Interval at which an idle database is checked. It doubles each time that there was nothing to do, between these
+/// limits.
 const LOOK: Duration = Duration::from_mins(1);
 const LONGEST_LOOK: Duration = Duration::from_mins(16);
-/// The same where there is no extension. `CREATE EXTENSION` tells.
+/// The same for a database without the extension. `CREATE EXTENSION` notifies the launcher.
 const NO_EXTENSION: Duration = Duration::from_hours(1);
-/// The same where the database's own settings keep workers from it.
+/// The same for a database whose settings exclude workers.
 const SWITCHED_OFF: Duration = Duration::from_secs(10);
 
-/// What is sent.
+/// The kinds of workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Sealer,
@@ -47,18 +47,18 @@ impl Kind {
 pub(super) struct Database {
     pub(super) oid: pg_sys::Oid,
     entry: &'static Entry,
-    /// What was known of the extension when this was looked at last.
+    /// The state of the extension at the last check.
     known: Extension,
     sealer: Visitor,
     scheduler: Visitor,
 }
 
-/// The worker of a kind, and what is known of its visits.
+/// The worker of a kind, and the state of its visits.
 struct Visitor {
     worker: Option<Child>,
-    /// Not before this time, in microseconds since 1970.
+    /// The earliest time of the next visit, in microseconds since 1970.
     rest: i64,
-    /// When to look without a reason.
+    /// The time of the next check of an idle database.
     look: i64,
     looks: Duration,
     failures: u32,
@@ -73,7 +73,7 @@ impl Visitor {
         self.worker.is_some()
     }
 
-    /// Notices the end of a visit.
+    /// Handles the end of a visit.
     fn reap(&mut self, visits: &Visits, extension: Extension, now: i64) {
         if !self.worker.as_ref().is_some_and(Child::has_ended) {
             return;
@@ -110,7 +110,7 @@ impl Database {
         Self { oid, entry, known, sealer: Visitor::new(), scheduler: Visitor::new() }
     }
 
-    /// Notices visits that ended.
+    /// Handles the end of visits.
     pub(super) fn reap(&mut self, now: i64) {
         let extension = self.entry.extension();
         if extension == Extension::Present && self.known != extension {
@@ -126,14 +126,14 @@ impl Database {
         self.scheduler.reap(&self.entry.scheduler, extension, now);
     }
 
-    /// The clock was set: what was reckoned by it is void.
+    /// Resets all times, because the clock was set.
     pub(super) fn clock_was_set(&mut self) {
         for visitor in [&mut self.sealer, &mut self.scheduler] {
             (visitor.rest, visitor.look) = (0, 0);
         }
     }
 
-    /// When a worker of a kind is due, in microseconds since 1970; `None` while one is there.
+    /// The time at which a worker of a kind is due, in microseconds since 1970; `None` while one runs.
     pub(super) fn due(&self, kind: Kind) -> Option<i64> {
         let entry = self.entry;
         let (visitor, visits) = match kind {
@@ -157,7 +157,7 @@ impl Database {
         Some(due.min(visitor.look).max(visitor.rest))
     }
 
-    /// Sends a worker. Where none is free it is tried again soon; says whether that is news, and what.
+    /// Starts a worker. If no background worker is free, it is tried again soon. Returns a change of that state.
     pub(super) fn send(&mut self, kind: Kind) -> Option<bool> {
         let visitor = match kind {
             Kind::Sealer => &mut self.sealer,
@@ -177,7 +177,7 @@ impl Database {
         self.sealer.is_there()
     }
 
-    /// Tells the sealer to end, however far it is: its transaction is undone, and another comes later.
+    /// Terminates the sealer. Its transaction is rolled back, and another sealer is started later.
     pub(super) fn call_off(&self) {
         if let Some(worker) = &self.sealer.worker {
             worker.terminate();

@@ -13,13 +13,13 @@ use crate::pg::databases;
 use crate::pg::locks;
 use crate::pg::settings;
 
-/// The longest sleep: the clock may be set, and databases are made and dropped without a word.
+/// The longest sleep. The launcher is not notified when the clock is set or when databases are created and dropped.
 const NAP: Duration = Duration::from_secs(2);
-/// The same while a sealer is at work, which may stand in the way of a command on its database.
+/// The same while a sealer runs, which can block a command on its database.
 const WATCH: Duration = Duration::from_millis(500);
-/// The shortest, for when no worker is free.
+/// The shortest sleep, used when no background worker is free.
 const SHORTEST: Duration = Duration::from_millis(100);
-/// How far the clock may go from where it was reckoned to be.
+/// Deviation from the expected time beyond which the clock is assumed to have been set.
 const CLOCK: i64 = 1_000_000;
 
 pub(super) fn register() {
@@ -64,12 +64,12 @@ pub extern "C-unwind" fn kursaha_cohort_launcher(_argument: pg_sys::Datum) {
 struct Launcher {
     databases: HashMap<pg_sys::Oid, Database>,
     listed: Option<Instant>,
-    /// What the time was, by the clock and by the time since the start.
+    /// The last time, by the clock and by the monotonic clock.
     clock: Option<(i64, Instant)>,
 }
 
 impl Launcher {
-    /// Looks at every database once; gives how long to sleep.
+    /// Checks every database once. Returns the time to sleep.
     fn round(&mut self) -> Duration {
         let now = board::now();
         if self.clock_was_set(now) {
@@ -134,8 +134,8 @@ impl Launcher {
         self.databases.values().filter(|database| database.seals()).count()
     }
 
-    /// Sends workers to the databases that are due, those that wait longest first. Sealers take turns, so that they leave
-    /// room for others; schedulers do not wait for them.
+    /// Starts workers in the databases that are due, in the order of their waiting time. The number of sealers is
+    /// limited, so that other workers can start. Schedulers do not wait for sealers.
     fn send_all(&mut self, now: i64) {
         let mut due: Vec<(i64, pg_sys::Oid, Kind)> = self
             .databases
@@ -168,7 +168,7 @@ impl Launcher {
     }
 }
 
-/// Says in the log that no worker is free, or that one is again.
+/// Logs that no background worker is free, or that one is free again.
 fn tell(free: bool) {
     if free {
         pgrx::log!("kursaha_cohort launcher: a background worker is free again");

@@ -1,7 +1,7 @@
-//! What runs by itself when the library is preloaded: one launcher for the server, which sends workers to the databases that
-//! have the extension: a sealer where there is something to seal, a scheduler where syncs are due, and for each run of a
-//! sync a worker of its own. All but the launcher end when they are done. Without preloading `cohort_seal()` does by hand
-//! what the sealer does, and `cohort_sync_execute` starts the worker of one run.
+//! Background workers, if the library is preloaded. One launcher for the server starts workers in the databases with
+//! the extension: a sealer if there are rows to seal, a scheduler if syncs are due, and a runner for each run of a
+//! sync. All of them except the launcher exit when their work is done. Without preloading, `cohort_seal()` seals, and
+//! `cohort_sync_execute` starts the worker of one run.
 
 pub(crate) mod child;
 mod database;

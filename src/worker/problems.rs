@@ -9,10 +9,10 @@ use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::transaction::{Isolation, attempt};
 
-/// How often a visit that lasts looks.
+/// Interval of the checks during a long visit.
 const OFTEN: Duration = Duration::from_secs(10);
 
-/// When a visit looked last.
+/// The time of the last check.
 #[derive(Default)]
 pub(super) struct Problems(Option<Instant>);
 
@@ -24,7 +24,7 @@ struct Told {
 }
 
 impl Problems {
-    /// Looks, unless it did a moment ago.
+    /// Checks, unless the last check was a moment ago.
     pub(super) fn look(&mut self) {
         if self.0.is_none_or(|at| at.elapsed() >= OFTEN) {
             self.0 = Some(Instant::now());
@@ -51,8 +51,8 @@ pub(super) fn tell() {
     }
 }
 
-/// Notes what is wrong now. Figures change while a problem lasts: that of the tail is known by its kind. The launcher tells
-/// of workers, and `trouble` of errors.
+/// Records the current problems. The number in the problem of the tail changes, so that problem is identified by its
+/// kind. The launcher logs problems of workers, and `trouble` logs errors.
 fn note() -> Fallible<Vec<Told>> {
     spi::run(
         Snapshot::Fresh,

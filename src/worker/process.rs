@@ -13,8 +13,8 @@ use pg_sys::pqsignal;
 #[cfg(feature = "pg18")]
 use pg_sys::pqsignal_be as pqsignal;
 
-/// Connects to a database, as a role (an OID of 0: as the bootstrap superuser), and shows the worker's name and database
-/// where people look: in `pg_stat_activity` and in the list of processes.
+/// Connects to a database as a role (OID 0: as the bootstrap superuser). Shows the worker's name and database in
+/// `pg_stat_activity` and in the list of processes.
 pub(super) fn begin(name: &CStr, database: pg_sys::Oid, role: pg_sys::Oid) {
     // SAFETY: handlers that set flags and nothing else: a termination or a cancellation is heard wherever interrupts are
     // checked. The name is a setting of this process alone; the database has a name while it is connected to.
@@ -39,7 +39,7 @@ pub(super) fn begin(name: &CStr, database: pg_sys::Oid, role: pg_sys::Oid) {
     }
 }
 
-/// Says in `pg_stat_activity` what the worker is at; names and values have no place there.
+/// Shows the current task in `pg_stat_activity`, without names and values.
 pub(super) fn show(what: &CStr) {
     // SAFETY: copies the text.
     unsafe { pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, what.as_ptr()) }
@@ -51,15 +51,14 @@ pub(super) fn is_to_end() -> bool {
     unsafe { (&raw const pg_sys::ProcDiePending).read_volatile() != 0 }
 }
 
-/// Whether this process was told to end, or stands in the way of a command on its database. Called outside of any
-/// transaction.
+/// Whether this process was signalled to end, or blocks a command on its database. Called outside of any transaction.
 pub(super) fn is_to_leave() -> bool {
     // SAFETY: a variable of this process.
     let database = unsafe { pg_sys::MyDatabaseId };
     is_to_end() || attempt(Isolation::ReadCommitted, || Ok(locks::is_wanted(database))).unwrap_or(true)
 }
 
-/// Waits until this process is woken, or for a moment at the most.
+/// Waits until this process is woken, but at most for a moment.
 pub(crate) fn rest(moment: std::time::Duration) {
     let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
     let timeout = core::ffi::c_long::try_from(moment.as_millis()).unwrap_or(core::ffi::c_long::MAX);
@@ -86,7 +85,7 @@ pub(super) fn wait(moment: std::time::Duration) {
     }
 }
 
-/// Ends the process. The server goes on.
+/// Exits the process. The server continues.
 pub(super) fn end() -> ! {
     // SAFETY: ends the process.
     unsafe { pg_sys::proc_exit(0) };

@@ -10,7 +10,7 @@ use crate::pg::databases;
 use crate::pg::transaction::{Isolation, attempt};
 use crate::sync::{queue, run};
 
-/// What is said of a run for which there is no worker, and what helps.
+/// The remark and the hint for a run that waits for a background worker.
 pub(crate) const NO_WORKER: &str = "no background worker is free";
 pub(crate) const RAISE: &str =
     "It starts as soon as one is. Raise max_worker_processes, which needs a restart, if that takes long.";
@@ -25,7 +25,7 @@ pub(crate) fn launch(assignment: Assignment) -> Option<Child> {
     })
 }
 
-/// The runner's main function. What it is to do stands in the worker's extra text.
+/// The runner's main function. The worker's extra text contains the run.
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn kursaha_cohort_runner(_argument: pg_sys::Datum) {

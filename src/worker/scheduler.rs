@@ -18,14 +18,14 @@ use crate::pg::settings;
 use crate::pg::transaction::{Isolation, Trouble, attempt};
 use crate::sync::queue::{self, Next};
 
-/// How often it looks.
+/// Interval of the checks for due syncs.
 const NAP: Duration = Duration::from_millis(250);
-/// How often it looks for runs whose worker it does not know.
+/// Interval of the checks for runs whose worker is not a child of this scheduler.
 const SEARCH: Duration = Duration::from_secs(5);
-/// How long it stays with nothing to do, and how near the next run may be for it to stay.
+/// How long the scheduler stays without work, and how close the next due run must be for it to stay.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How soon it looks again where syncs are switched off.
+/// Interval of the checks while syncs are switched off.
 const SWITCHED_OFF: Duration = Duration::from_secs(10);
 
 /// The scheduler's main function; the argument is the database's OID.
@@ -113,7 +113,7 @@ struct Round {
     next: Next,
 }
 
-/// One look at the syncs; `None` where none can run.
+/// Checks the syncs once; `None` if none can run.
 fn round(gone: &[i64], known: &[i64], search: bool) -> Fallible<Option<Round>> {
     let extension = databases::look()?;
     if extension != Extension::Present || !keep_extension() {

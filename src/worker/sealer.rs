@@ -16,16 +16,16 @@ use crate::pg::spi::{self, Snapshot};
 use crate::pg::transaction::{Isolation, Trouble, attempt};
 use crate::pg::{retain, settings};
 
-/// How long it stays with nothing to do: whoever writes a lot writes again within that time. Commands that need the database
-/// for themselves wait for up to 5 s.
+/// How long the sealer stays without work. A busy application writes again within that time. Commands that need the
+/// database exclusively wait up to 5 s.
 const LINGER: Duration = Duration::from_secs(1);
-/// How often it looks meanwhile.
+/// Interval of the checks during that time.
 const LOOK: Duration = Duration::from_millis(50);
-/// How soon events that wait for a transaction to end are looked at again, at the most.
+/// Maximum interval of the checks for events that a running transaction holds back.
 const WAITING: Duration = Duration::from_secs(10);
-/// Rows of counts that captures leave, a row a transaction, before they are added up.
+/// Number of count rows of captures, one for each transaction, above which they are added up.
 const COUNTS: i64 = 256;
-/// Event keys that are removed in one transaction.
+/// Number of event keys that one transaction deletes.
 const KEYS: i64 = 10_000;
 
 /// The sealer's main function; the argument is the database's OID.
@@ -88,11 +88,11 @@ fn visit(entry: &Entry) -> Outcome {
 
 struct Found {
     extension: Extension,
-    /// Whether no other sealer is here.
+    /// Whether no other sealer runs in this database.
     alone: bool,
 }
 
-/// What there is in this database.
+/// The work in this database.
 fn look() -> Fallible<Found> {
     let extension = databases::look()?;
     // One that is being dropped is left alone, and looked at again.
@@ -103,11 +103,11 @@ fn look() -> Fallible<Found> {
 #[derive(Default)]
 struct Done {
     worked: bool,
-    /// Whether rows are left that a transaction holds back.
+    /// Whether a transaction holds back unsealed rows.
     waits: bool,
 }
 
-/// Seals and merges, each in a transaction of its own: nobody waits for more than one.
+/// Seals and merges, each in a separate transaction, so that other commands wait for one of them only.
 fn work() -> Result<Done, Trouble> {
     let mut done = Done::default();
     process::show(c"deleting events that are older than they are kept");
@@ -130,7 +130,7 @@ fn work() -> Result<Done, Trouble> {
     Ok(done)
 }
 
-/// Adds the counts of captures up, where there are many rows of them.
+/// Adds up the count rows of captures, if there are many.
 fn fold_counts() -> Fallible<()> {
     spi::touch(
         "SELECT kursaha_cohort.fold_capture_counts() \
@@ -140,7 +140,7 @@ fn fold_counts() -> Fallible<()> {
     .map(drop)
 }
 
-/// Follows a change of the extension's owner, where nothing tells of it; that needs a superuser's rights.
+/// Detects a change of the extension's owner, for which there is no notification. This needs superuser privileges.
 fn follow_owner() -> Fallible<()> {
     spi::touch(
         "SELECT kursaha_cohort.follow_owner() FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_roles r ON r.oid = e.extowner \
@@ -150,7 +150,7 @@ fn follow_owner() -> Fallible<()> {
     .map(drop)
 }
 
-/// Removes event keys that are too old to tell a repeat by; gives how many.
+/// Deletes expired event keys. Returns their number.
 fn prune_keys() -> Fallible<i64> {
     spi::one(Snapshot::Fresh, "SELECT kursaha_cohort.prune_event_keys($1)", &[KEYS.into()], |row| row.need(1))
 }
@@ -160,7 +160,7 @@ fn step<T: Default>(work: impl FnOnce() -> Fallible<T>) -> Result<T, Trouble> {
     attempt(Isolation::ReadCommitted, || if keep_extension() { as_owner(work) } else { Ok(T::default()) })
 }
 
-/// Stays for a while; says whether there is something to seal again.
+/// Waits for new rows. Returns whether there are rows to seal.
 fn is_due_again(entry: &Entry) -> bool {
     let until = Instant::now() + LINGER;
     while Instant::now() < until && !process::is_to_leave() && settings::enabled() {

@@ -7,7 +7,8 @@ use crate::pg::databases::as_owner;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::transaction::{Isolation, Trouble, attempt};
 
-/// Keeps an error. `known`: whether the last visit ended in an error, for where the table cannot be written.
+/// Stores an error. `known`: whether the last visit ended with an error, for databases in which the table cannot be
+/// written.
 pub(super) fn keep(worker: &str, trouble: &Trouble, known: bool) {
     let message = redact(&trouble.message, &Hidden::default());
     let remedy = trouble.hint.clone().unwrap_or_else(|| "The server's log may say more.".to_owned());
@@ -30,7 +31,7 @@ pub(super) fn keep(worker: &str, trouble: &Trouble, known: bool) {
     }
 }
 
-/// Forgets the error of a worker whose work succeeded.
+/// Deletes the error of a worker whose work succeeded.
 pub(super) fn clear(worker: &str) {
     let cleared = attempt(Isolation::ReadCommitted, || {
         as_owner(|| spi::touch("DELETE FROM kursaha_cohort.worker_error WHERE worker = $1", &[worker.into()]))

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// One HTTP request. Headers may hold secrets, so `Debug` leaves their values out.
+/// One HTTP request. Headers can contain secrets, so `Debug` omits their values.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// `GET`, `POST`, `PUT` or `DELETE`.
@@ -35,7 +35,7 @@ impl Request {
         Self { method, url, headers: vec![("Content-Type".to_owned(), "application/json".to_owned())], body }
     }
 
-    /// The same with one more header.
+    /// The same request with another header.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
@@ -50,7 +50,7 @@ pub struct Response {
     pub status: u16,
     /// Names in lower case, and values.
     pub headers: Vec<(String, String)>,
-    /// At most a mebibyte.
+    /// The body, at most 1 MiB.
     pub body: Vec<u8>,
 }
 
@@ -67,7 +67,7 @@ impl Response {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// The body in words: of JSON its texts, with nothing escaped in them.
+    /// The body as text. For JSON, its texts without escapes.
     #[must_use]
     pub fn words(&self) -> String {
         match self.json() {
@@ -80,8 +80,8 @@ impl Response {
         }
     }
 
-    /// The wait that `Retry-After` asks for, in seconds: a number, or a date that is compared with `now` (seconds since
-    /// 1970). `None`: there is no such header, or it says neither.
+    /// The delay of the header `Retry-After` in seconds: a number, or a date that is compared with `now` (seconds since
+    /// 1970). `None`: the header is missing or invalid.
     #[must_use]
     pub fn retry_after(&self, now: i64) -> Option<u64> {
         let value = self.header("retry-after")?.trim();
@@ -109,12 +109,12 @@ fn flatten(value: &Value, texts: &mut Vec<String>) {
     }
 }
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The destination has it.
+    /// The destination has stored it.
     Done(Receipt),
-    /// It may or may not have it: to be sent again, in smaller pieces where `smaller`.
+    /// The delivery is uncertain. The batch is sent again, in smaller parts if `smaller`.
     Again {
         /// What happened.
         why: String,
@@ -125,39 +125,39 @@ pub enum Outcome {
     Wait {
         /// What it said.
         why: String,
-        /// For how many seconds; `None`: it did not say.
+        /// The delay in seconds; `None` if the response does not contain it.
         seconds: Option<u64>,
     },
-    /// Nothing will work until someone acts.
+    /// The sync needs attention: a person must change something first.
     Attention {
         /// What is wrong.
         why: String,
         /// What to do.
         hint: String,
     },
-    /// It refuses this removal now; what was added stands.
+    /// The destination refuses this removal for now. Additions are not affected.
     Deferred {
         /// What it said.
         why: String,
     },
-    /// Some row of the batch is bad, and nothing of it was taken.
+    /// A row of the batch is invalid, and the destination stored none of them.
     BadRows {
         /// What it said.
         why: String,
     },
 }
 
-/// What the destination said about a batch that it took.
+/// The response of a destination that stored a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Receipt {
-    /// Rows that it could not use although it took the batch.
+    /// Number of rows that the destination did not use.
     pub invalid: u64,
-    /// Reasons, with how many samples of each came. Never the samples: they are personal.
+    /// Reasons, each with the number of samples in the response. The samples are personal data and are not stored.
     pub reasons: Vec<(String, u64)>,
 }
 
 impl Outcome {
-    /// Taken without a word.
+    /// Stored, without further information.
     #[must_use]
     pub fn done() -> Self {
         Self::Done(Receipt::default())
@@ -168,7 +168,7 @@ impl Outcome {
         Self::Again { why: why.into(), smaller: false }
     }
 
-    /// The same with other words: what it says goes through a function. Hints are our own.
+    /// Converts the texts of the response with a function. Hints are texts of the extension and are not converted.
     #[must_use]
     pub fn reworded(self, words: impl Fn(&str) -> String) -> Self {
         match self {
@@ -184,7 +184,7 @@ impl Outcome {
         }
     }
 
-    /// Something that a person must see to.
+    /// A problem that a person must solve.
     pub fn attention(why: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Attention { why: why.into(), hint: hint.into() }
     }

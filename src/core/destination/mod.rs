@@ -26,7 +26,7 @@ use crate::text;
 /// A kind of destination.
 struct Kind {
     name: &'static str,
-    /// Kinds of one family speak to the same API with the same secrets.
+    /// Kinds of one family use the same API with the same secrets.
     family: &'static str,
     open: Maker,
 }
@@ -76,17 +76,17 @@ pub fn open(kind: &str, config: &Value) -> Result<Box<dyn Destination>, BadConfi
     Ok(destination)
 }
 
-/// What happens to the members of a batch.
+/// What a batch does with its members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// They go in.
+    /// Adds them.
     Add,
-    /// They go out.
+    /// Removes them.
     Remove,
 }
 
 impl Action {
-    /// As it is written in tables and bodies.
+    /// The name in tables and in bodies of requests.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -96,7 +96,7 @@ impl Action {
     }
 }
 
-/// What a destination keeps, which decides how a run goes.
+/// The kind of data at a destination, which determines the steps of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keeps {
     /// A set: members are added and removed.
@@ -109,12 +109,13 @@ pub enum Keeps {
     Rows,
 }
 
-/// What identifies a member at the destination, as it was or will be sent.
+/// The data that identify a member at the destination, as they were or will be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Identity {
-    /// What is kept of it until it is removed: digests, never the personal data itself.
+    /// The data that the ledger stores until the member is removed: digests, never personal data.
     pub bytes: Vec<u8>,
-    /// A number for each part that identifies by itself: two members that share one are one person to the destination.
+    /// A number for each part that alone identifies a person. If two members share one, the destination treats them as
+    /// one person.
     pub keys: Vec<i64>,
 }
 
@@ -125,79 +126,79 @@ pub struct Skip(pub &'static str);
 /// One member of a batch.
 #[derive(Debug, Clone, Default)]
 pub struct Row {
-    /// Who.
+    /// The customer's id.
     pub customer: String,
-    /// What identifies them there.
+    /// The identity at the destination.
     pub identity: Vec<u8>,
-    /// Properties that go along: a JSON object's text. Never kept.
+    /// Properties that are sent with the member, as the text of a JSON object. They are not stored.
     pub properties: Option<String>,
-    /// When the run that first sent them began, microseconds since 1970.
+    /// Start of the first run that sent the member, in microseconds since 1970.
     pub entered_at: i64,
 }
 
-/// Members that go in one request.
+/// The members of one request.
 #[derive(Debug, Clone)]
 pub struct Batch<'a> {
-    /// Whether they go in or out.
+    /// Whether they are added or removed.
     pub action: Action,
-    /// At least one.
+    /// The members, at least one.
     pub rows: &'a [Row],
 }
 
-/// What a request needs to know besides its rows.
+/// Parameters of a request besides its rows.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
     /// The cohort's name.
     pub cohort: String,
-    /// The sync, the run and the number of the batch in it; a part of the batch has a number of its own.
+    /// The sync, the run and the number of the batch in the run. A part of a batch has a separate number.
     pub sync: i64,
     /// The run.
     pub run: i64,
-    /// The batch, constant over its repeats.
+    /// The batch. It is the same for all attempts.
     pub batch: String,
-    /// Now, seconds since 1970.
+    /// The current time, in seconds since 1970.
     pub now: i64,
     /// A random number, new for each request.
     pub random: u64,
 }
 
-/// One thing that `cohort_destination_test` tries.
+/// One check of `cohort_destination_test`.
 #[derive(Debug, Clone)]
 pub struct Probe {
-    /// In words, what is looked at.
+    /// A description of the check.
     pub what: &'static str,
-    /// How.
+    /// The request of the check.
     pub request: Request,
 }
 
-/// The next step of making a destination ready.
+/// The next step of the setup of a destination.
 #[derive(Debug, Clone)]
 pub enum Setup {
     /// There is nothing to do.
     Ready,
     /// Send this request, and pass its response to [`Destination::set_up`].
     Send(Request),
-    /// It cannot be made ready.
+    /// The setup failed.
     Failed(Outcome),
 }
 
 /// A destination of some kind.
 pub trait Destination: Debug {
-    /// What it keeps.
+    /// The kind of data that it keeps.
     fn keeps(&self) -> Keeps;
 
-    /// The most rows of one batch.
+    /// Maximum number of rows of a batch.
     fn batch_rows(&self, action: Action) -> usize;
 
     /// Whether rendering a member needs the profile.
     fn wants_profile(&self) -> bool;
 
-    /// The age in seconds beyond which an entry must not be sent any more.
+    /// Maximum age of an entry, in seconds. Older entries must not be sent.
     fn oldest_seconds(&self) -> Option<i64> {
         None
     }
 
-    /// The properties of profiles that its configuration names.
+    /// The properties of profiles in its configuration.
     fn properties(&self) -> Vec<&str> {
         Vec::new()
     }
@@ -213,40 +214,39 @@ pub trait Destination: Debug {
     /// A number that changes when the same profile would be rendered differently.
     fn fingerprint(&self) -> i64;
 
-    /// Whether all syncs to it feed one set, so that what another sync has there must not be removed.
+    /// Whether all syncs to it write to one set. A member of another sync must then not be removed.
     fn shared(&self) -> bool {
         false
     }
 
-    /// What tells its set from that of another configuration: what differs in nothing of it is the same set, sent in
-    /// another manner.
+    /// The values that identify its set. Two configurations with equal values describe the same set.
     fn place(&self) -> Vec<&str>;
 
-    /// The name of a secret's content, if it needs one.
+    /// A description of the content of its secret, if it needs one.
     fn secret(&self) -> Option<&'static str>;
 
-    /// Whether its requests hold the secret itself, and not only a signature made with it.
+    /// Whether its requests contain the secret itself, and not only a signature that is computed with it.
     fn reveals_secret(&self) -> bool {
         false
     }
 
-    /// What is wrong with a secret's content, if its form shows that.
+    /// The problem of a secret's content, if its form is wrong.
     fn check_secret(&self, _secret: &str) -> Result<(), &'static str> {
         Ok(())
     }
 
-    /// The hosts that it speaks to; a port where it is not 443.
+    /// The hosts that it connects to, with the port if it is not 443.
     fn url(&self) -> Option<String>;
 
-    /// A member as the destination knows them, and the properties that go along.
+    /// The identity of a member at the destination, and the properties that are sent with it.
     fn render(&self, customer: &str, profile: Option<&Map<String, Value>>) -> Result<(Identity, Option<String>), Skip>;
 
-    /// The identity without the parts that others share; `None` when nothing is left to remove.
+    /// The identity without the parts that other members share; `None` if nothing is left to remove.
     fn without(&self, identity: &[u8], _shared: &dyn Fn(i64) -> bool) -> Option<Vec<u8>> {
         Some(identity.to_vec())
     }
 
-    /// What must be there before the first batch. `state` is kept between runs.
+    /// The next step of the setup before the first batch. `state` is stored between runs.
     fn set_up(&self, _state: &mut Map<String, Value>, _answer: Option<&Response>, _secret: &str) -> Setup {
         Setup::Ready
     }
@@ -257,15 +257,15 @@ pub trait Destination: Debug {
     /// The meaning of a response.
     fn read(&self, action: Action, answer: &Response, now: i64) -> Outcome;
 
-    /// What to try when a person wants to know whether it works.
+    /// The checks of `cohort_destination_test`.
     fn probes(&self, state: &Map<String, Value>, context: &Context, secret: &str) -> Vec<Probe>;
 
-    /// The request for one object of the whole set, for kinds that keep objects.
+    /// The request that writes one object of the whole set, for kinds that keep objects.
     fn snapshot(&self, _rows: &[Row], _part: usize, _context: &Context, _secret: &str) -> Option<Request> {
         None
     }
 
-    /// The last request of a run, which says that all the others arrived.
+    /// The last request of a run, which marks the run as complete.
     fn manifest(&self, _parts: &Value, _context: &Context, _secret: &str) -> Option<Request> {
         None
     }
@@ -275,7 +275,7 @@ pub trait Destination: Debug {
         None
     }
 
-    /// What to say when a set of this size is in place.
+    /// A remark for a set of this size.
     fn remark(&self, _size: u64) -> Option<String> {
         None
     }
@@ -307,12 +307,12 @@ fn key(digest: &[u8]) -> i64 {
     i64::from_le_bytes(bytes)
 }
 
-/// The number that stands for a text.
+/// A number that represents a text.
 fn key_of(text: &str) -> i64 {
     key(&normalise::digest(text))
 }
 
-/// A property of a profile: the key as it stands, else a path with dots.
+/// A property of a profile: a key of that name, otherwise a path with dots.
 fn property<'a>(profile: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     if let Some(value) = profile.get(path) {
         return Some(value);
@@ -321,8 +321,8 @@ fn property<'a>(profile: &'a Map<String, Value>, path: &str) -> Option<&'a Value
     rest.split('.').try_fold(profile.get(first)?, |value, key| value.get(key))
 }
 
-/// The properties to send along, as a JSON object without those that are missing, and an identity made of them, so that a
-/// change is sent.
+/// The properties to send with a member, as a JSON object without missing ones, and an identity that is computed from
+/// them, so that a changed member is sent again.
 fn included(profile: Option<&Map<String, Value>>, include: &[String]) -> (Identity, Option<String>) {
     if include.is_empty() {
         return (Identity::default(), None);
