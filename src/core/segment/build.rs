@@ -19,10 +19,10 @@ use super::{CHUNK_BITS, RowKey, SECOND};
 /// nearly free.
 const DENSE: usize = 8_192;
 
-/// One column of a group as it grows.
+/// One column of a group under construction.
 struct Growing {
     path: Vec<String>,
-    /// Provisional codes by row; rows behind the end have no value.
+    /// Provisional codes by row. Rows after the end have no value.
     codes: Vec<u32>,
     dictionary: Dictionary,
 }
@@ -38,14 +38,14 @@ impl Growing {
     }
 }
 
-/// A key of an object: what is below it, and the column of what stands at it.
+/// A key of an object: the keys below it, and the column of its values.
 #[derive(Default)]
 struct Node {
     below: Keys,
     column: Option<usize>,
 }
 
-/// The keys of an object and the node of each: mostly so few that looking at them one by one is quickest.
+/// The keys of an object and the node of each. Most objects have few keys, for which a linear search is fastest.
 #[derive(Default)]
 struct Keys {
     first: Vec<(Box<str>, usize)>,
@@ -71,20 +71,20 @@ impl Keys {
 
 /// The rows of one event type, or of the profiles.
 ///
-/// A row is begun with [`GroupBuilder::row`]; its values follow, objects being walked into with
-/// [`GroupBuilder::enter`] and [`GroupBuilder::leave`].
+/// [`GroupBuilder::row`] starts a row. The values of the row follow; [`GroupBuilder::enter`] and
+/// [`GroupBuilder::leave`] enclose the values of an object.
 pub struct GroupBuilder {
     rows: Vec<RowKey>,
     columns: Vec<Growing>,
     nodes: Vec<Node>,
-    /// The nodes from the root to where the walk stands; `None` where a key has no node.
+    /// The nodes from the root to the current object; `None` for a key without a node.
     at: Vec<Option<usize>>,
-    /// The keys to where the walk stands.
+    /// The keys from the root to the current object.
     keys: Vec<String>,
     depth: usize,
-    /// The most columns; what has no column of its own goes to the rest.
+    /// Maximum number of columns. Values without a column are stored together.
     most: usize,
-    /// The current row's values that have no column: the inside of a JSON array.
+    /// The values of the current row that have no column, as the elements of a JSON array.
     rest: String,
 }
 
@@ -102,13 +102,13 @@ impl GroupBuilder {
         }
     }
 
-    /// Begins a row.
+    /// Starts a row.
     pub fn row(&mut self, key: RowKey) {
         self.flush();
         self.rows.push(key);
     }
 
-    /// Goes into the object at a key.
+    /// Enters the object at a key.
     pub fn enter(&mut self, key: &str) {
         let here = self.at[self.depth];
         let full = self.columns.len() >= self.most;
@@ -133,12 +133,12 @@ impl GroupBuilder {
         }
     }
 
-    /// Comes back out of it.
+    /// Leaves the object.
     pub fn leave(&mut self) {
         self.depth = self.depth.saturating_sub(1);
     }
 
-    /// Says what stands where the walk stands. No value may be given to the same place of a row twice.
+    /// Sets the value at the current path, at most once for each path of a row.
     pub fn value(&mut self, item: Item) {
         let Some(row) = self.rows.len().checked_sub(1) else { return };
         let column = self.at[self.depth].and_then(|node| match self.nodes[node].column {
@@ -177,7 +177,8 @@ impl GroupBuilder {
         }
     }
 
-    /// Keeps what has no column: `pairs` is the inside of an array. Rows come in ascending order.
+    /// Stores the values of a row that have no column. `pairs` are the elements of an array. Rows are in ascending
+    /// order.
     fn set_rest(&mut self, row: usize, pairs: &str) {
         let text = format!("[{pairs}]");
         // The rest has a column of its own beyond the limit, at the empty path.
@@ -191,7 +192,7 @@ impl GroupBuilder {
         column.set(row, code);
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -203,9 +204,9 @@ impl GroupBuilder {
         self.rows.is_empty()
     }
 
-    /// Bytes of memory that it takes, and will take while it is written, about.
+    /// Estimated memory in bytes, including the memory for writing the segment.
     fn bytes(&self) -> usize {
-        /// Of a row while rows are put in order, and of a value while columns are packed.
+        /// Memory of a row while rows are sorted, and of a value while columns are packed.
         const ORDER: usize = size_of::<u64>() + size_of::<(RowKey, u32)>();
         let of_column = |column: &Growing| {
             column.codes.len() * size_of::<u32>() + self.rows.len() * size_of::<i64>() + column.dictionary.bytes()
@@ -213,7 +214,7 @@ impl GroupBuilder {
         self.rows.len() * (size_of::<RowKey>() + ORDER) + self.columns.iter().map(of_column).sum::<usize>()
     }
 
-    /// Adds the rows of another segment's group, but for those that `dead` names.
+    /// Adds the rows of another segment's group, except the rows in `dead`.
     fn append(&mut self, group: &Group, stream: &dyn Stream, dead: Option<&RoaringBitmap>) -> Result<(), Corrupt> {
         self.flush();
         let first = self.rows.len();
@@ -267,7 +268,7 @@ impl GroupBuilder {
         Ok(())
     }
 
-    /// The column of a path, made if there is room for it.
+    /// The column of a path, created if the limit allows it.
     fn column_for(&mut self, path: &[String]) -> Option<usize> {
         if path.is_empty() {
             return None; // the rest is put together row by row
@@ -345,7 +346,7 @@ impl GroupBuilder {
     }
 }
 
-/// The rows in their order, each with its place among those that came.
+/// The sorted rows, each with its original position.
 fn order(rows: &[RowKey]) -> Vec<(RowKey, u32)> {
     // One number sorts faster than a key of three; few rows have the ordinal of another, and those come after.
     let mut places: Vec<u64> = (0_u64..).zip(rows).map(|(place, key)| u64::from(key.ordinal) << 32 | place).collect();
@@ -419,10 +420,10 @@ fn write_set(set: &RoaringBitmap, out: &mut Vec<u8>) -> Result<Span, Unwritable>
     Ok(Span { at: at as u64, length: narrow(out.len() - at, "bytes of a set of customers")? })
 }
 
-/// A segment as it grows.
+/// A segment under construction.
 pub struct SegmentBuilder {
     groups: Vec<(String, GroupBuilder)>,
-    /// Where each group is in `groups`.
+    /// The position of each group in `groups`.
     places: HashMap<String, usize>,
     /// The group that was used last, which is mostly the next one, too.
     last: usize,
@@ -431,13 +432,14 @@ pub struct SegmentBuilder {
 }
 
 impl SegmentBuilder {
-    /// An empty one whose groups index at most `most` paths each; what lies beyond is kept together per row.
+    /// An empty segment with at most `most` paths with a column in each group. The other values of a row are stored
+    /// together.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self { groups: Vec::new(), places: HashMap::new(), last: 0, removed: RoaringBitmap::new(), most }
     }
 
-    /// The group of an event type (of the profiles: the empty name).
+    /// The group of an event type. The group of profiles has the empty name.
     pub fn group(&mut self, name: &str) -> &mut GroupBuilder {
         if self.groups.get(self.last).is_none_or(|(last, _)| last != name) {
             self.last = self.places.get(name).copied().unwrap_or_else(|| {
@@ -454,7 +456,7 @@ impl SegmentBuilder {
         self.removed.insert(ordinal);
     }
 
-    /// Gives every row, and every removal, the ordinal that stands in `ordinals` at its own.
+    /// Replaces the ordinal `i` of every row and every removal by `ordinals[i]`.
     pub fn renumber(&mut self, ordinals: &[u32]) {
         let new = |old: u32| ordinals.get(old as usize).copied().unwrap_or(old);
         for (_, group) in &mut self.groups {
@@ -463,13 +465,13 @@ impl SegmentBuilder {
         self.removed = std::mem::take(&mut self.removed).into_iter().map(new).collect();
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.groups.iter().map(|(_, group)| group.len()).sum()
     }
 
-    /// Bytes of memory that it takes, and will take while it is written, about.
+    /// Estimated memory in bytes, including the memory for writing the segment.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.groups.iter().map(|(_, group)| group.bytes()).sum()

@@ -21,22 +21,22 @@ pub const PACK: usize = 128;
 const FRAME: usize = 64;
 /// Bytes of a base.
 const BASE: usize = 8;
-/// Lanes of a pack: values that lie beside one another.
+/// Lanes of a pack: values that are stored next to each other.
 const LANES: usize = 4;
 
-/// The one codec there is: frames of packs, as the module says.
+/// The only codec: frames of packs, as the module describes.
 const PACKED: u8 = 1;
 
-/// Where a column lies and how many values it has.
+/// The position of a column and its number of values.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Column {
-    /// How many values.
+    /// The number of values.
     pub(crate) rows: u32,
-    /// How the values are written.
+    /// The codec of the values.
     codec: u8,
-    /// Whether the packs hold differences of ascending values.
+    /// Whether the packs contain the differences of ascending values.
     sorted: bool,
-    /// Where the first frame begins.
+    /// The offset of the first frame.
     at: u64,
     /// Bytes of each frame.
     frames: Vec<u32>,
@@ -48,7 +48,7 @@ impl Column {
         self.at = self.at.saturating_add(part);
     }
 
-    /// Whether it has as many values as its frames can hold: readers take memory by their number.
+    /// Whether the number of values fits the frames: readers allocate by that number.
     pub(super) fn is_plausible(&self) -> bool {
         self.frames.len() == (self.rows as usize).div_ceil(FRAME * PACK)
     }
@@ -64,7 +64,7 @@ impl Writer {
         Self { packer: BitPacker4x::new() }
     }
 
-    /// Any numbers.
+    /// Writes a column of unsorted numbers.
     pub(crate) fn plain(&self, values: &[i64], out: &mut Vec<u8>) -> Result<Column, Unwritable> {
         Self::column(values.len(), false, out, |frame, heads, bits| {
             for pack in values[frame].chunks(PACK) {
@@ -85,7 +85,7 @@ impl Writer {
         })
     }
 
-    /// Ascending numbers; equal ones may follow one another.
+    /// Writes a column of ascending numbers, which may contain equal ones.
     pub(crate) fn sorted(&self, values: &[u32], out: &mut Vec<u8>) -> Result<Column, Unwritable> {
         Self::column(values.len(), true, out, |frame, heads, bits| {
             for pack in values[frame].chunks(PACK) {
@@ -139,9 +139,9 @@ pub(crate) struct Reader<'a> {
     /// The number of the frame in `bytes`.
     frame: Option<usize>,
     bytes: Vec<u8>,
-    /// Where each pack's bits begin in `bytes`.
+    /// The offset of each pack's bits in `bytes`.
     starts: Vec<u32>,
-    /// Where each frame of the column begins, once one is read.
+    /// The offset of each frame of the column, computed when the first frame is read.
     offsets: Vec<u64>,
 }
 
@@ -158,13 +158,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Gives back the memory of the frame, which will not be needed again soon.
+    /// Frees the memory of the frame.
     pub(crate) fn release(&mut self) {
         self.frame = None;
         (self.bytes, self.starts) = (Vec::new(), Vec::new());
     }
 
-    /// The place of a pack in its frame, which is read.
+    /// Reads the frame of a pack. Returns the position of the pack in it.
     #[inline]
     fn seek(&mut self, pack: usize) -> Result<usize, Corrupt> {
         let (frame, within) = (pack / FRAME, pack % FRAME);
@@ -223,7 +223,7 @@ impl<'a> Reader<'a> {
         Ok(low_half(self.base(within)))
     }
 
-    /// The values of a pack of a column whose values fit in 32 bits. Behind the last row they have no meaning.
+    /// The values of a pack of a column whose values fit into 32 bits. Values after the last row are undefined.
     pub(crate) fn small(&mut self, pack: usize, values: &mut [u32; PACK]) -> Result<(), Corrupt> {
         let within = self.seek(pack)?;
         let (width, base) = (self.bytes[within], low_half(self.base(within)));
@@ -244,14 +244,15 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// One value of a pack of a column that is not sorted and whose values fit in 32 bits: what [`Reader::small`] has at
-    /// its place, for a fraction of the work.
+    /// One value of a pack of an unsorted column whose values fit into 32 bits: the same value as in [`Reader::small`],
+    /// in a fraction of the time.
     pub(crate) fn one(&mut self, pack: usize, place: usize) -> Result<u32, Corrupt> {
         let within = self.seek(pack)?;
         small_value(&self.bytes, &self.starts, within, place)
     }
 
-    /// Keeps, of some rows in ascending order, those whose value is wanted, in a column as for [`Reader::one`].
+    /// Retains those of the given rows, in ascending order, whose value is wanted. The column is as for
+    /// [`Reader::one`].
     pub(crate) fn retain(&mut self, rows: &mut Vec<u32>, wanted: impl Fn(u32) -> bool) -> Result<(), Corrupt> {
         let (mut from, mut kept) = (0, 0);
         while let Some(first) = rows.get(from) {
@@ -273,7 +274,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The values of a pack of any column that is not sorted. Behind the last row they have no meaning.
+    /// The values of a pack of an unsorted column. Values after the last row are undefined.
     pub(crate) fn large(&mut self, pack: usize, values: &mut [i64; PACK]) -> Result<(), Corrupt> {
         let within = self.seek(pack)?;
         let (width, base) = (self.bytes[within], self.base(within));
@@ -292,7 +293,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The values of a pack of a column that is not sorted as differences from a number, where 32 bits hold them.
+    /// The values of a pack of an unsorted column as differences from a number, if they fit into 32 bits.
     pub(crate) fn offsets(&mut self, pack: usize, values: &mut [u32; PACK]) -> Result<Option<i64>, Corrupt> {
         let within = self.seek(pack)?;
         let (width, base) = (self.bytes[within], self.base(within));
@@ -303,7 +304,8 @@ impl<'a> Reader<'a> {
         Ok(Some(base))
     }
 
-    /// How many values come before the first of which `before` does not hold, in a plain column whose values ascend.
+    /// The number of values before the first one for which `before` is false, in an unsorted column with ascending
+    /// values.
     pub(crate) fn partition_point(&mut self, before: impl Fn(i64) -> bool) -> Result<u32, Corrupt> {
         let rows = self.column.rows as usize;
         // A pack's base is its smallest value: its first.
@@ -352,13 +354,13 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Four bytes as a number; 0 beyond the end.
+/// Four bytes as a number; bytes after the end are 0.
 #[inline]
 fn word(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_le_bytes(*word))
 }
 
-/// One value of up to 32 bits, by its pack's place in a frame and its own in the pack.
+/// One value of up to 32 bits, by the position of its pack in the frame and its position in the pack.
 #[inline]
 fn small_value(frame: &[u8], starts: &[u32], within: usize, place: usize) -> Result<u32, Corrupt> {
     let (Some(start), Some(width)) = (starts.get(within), frame.get(within)) else {
@@ -372,7 +374,7 @@ fn small_value(frame: &[u8], starts: &[u32], within: usize, place: usize) -> Res
     Ok(base.wrapping_add(bits(frame, *start as usize, place, u32::from(*width)) as u32))
 }
 
-/// The bits of one value in a layer of a pack, which begins at `start` and is up to 32 bits wide.
+/// The bits of one value in a layer of a pack. The layer starts at `start` and is up to 32 bits wide.
 #[inline]
 fn bits(bytes: &[u8], start: usize, place: usize, width: u32) -> u64 {
     // Four lanes, each a run of bits in words of 32; the lanes' words take turns.
@@ -388,7 +390,7 @@ fn too_short() -> Corrupt {
     Corrupt::new("a column is shorter than its header says")
 }
 
-/// The low half of a base: columns whose values fit in 32 bits have no other.
+/// The low half of a base. In columns whose values fit into 32 bits the high half is 0.
 fn low_half(base: i64) -> u32 {
     (base & i64::from(u32::MAX)) as u32
 }

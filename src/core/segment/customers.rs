@@ -18,7 +18,7 @@ use super::column::{Column, Reader, Writer};
 use super::layout::{self, Layout};
 use super::stream::{Corrupt, Span, Stream, Unwritable, narrow, place, read_into};
 
-/// The secret under which ids are hashed.
+/// The secret key of the hashes of ids.
 pub type Key = [u8; 16];
 
 /// The hash of a customer id.
@@ -32,7 +32,7 @@ pub fn customer_hash(key: &Key, id: &str) -> u128 {
 
 const HASH: usize = 12;
 const ENTRY: usize = HASH + 4;
-/// Entries of a bucket, about.
+/// Approximate number of entries of a bucket.
 const BUCKET: usize = 256;
 
 /// The customers of consecutive ordinals.
@@ -40,13 +40,13 @@ const BUCKET: usize = 256;
 pub struct CustomersHeader {
     /// The first ordinal.
     pub first: u32,
-    /// How many.
+    /// The number of customers.
     pub count: u32,
-    /// Where each id ends in `ids`.
+    /// The end of each id in `ids`.
     ends: Column,
     ids: Span,
     bits: u8,
-    /// Where each bucket begins in the table, in entries, and where the last one ends.
+    /// The start of each bucket in the table, in entries, and the end of the last bucket.
     buckets: Column,
     table: u64,
 }
@@ -60,7 +60,7 @@ pub struct CustomersBuilder {
 }
 
 impl CustomersBuilder {
-    /// Begins with an ordinal.
+    /// Starts with an ordinal.
     #[must_use]
     pub fn new(first: u32) -> Self {
         Self { first, ids: Vec::new(), ends: Vec::new(), entries: Vec::new() }
@@ -88,13 +88,13 @@ impl CustomersBuilder {
         self.ids.len()
     }
 
-    /// How many customers there are.
+    /// The number of customers.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no customers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
@@ -113,7 +113,7 @@ impl CustomersBuilder {
     /// # Errors
     /// As [`CustomersBuilder::finish`].
     pub fn finish_checking(mut self, check: &dyn Fn()) -> Result<Vec<u8>, Unwritable> {
-        /// Comparisons that take a few milliseconds.
+        /// Number of comparisons that take a few milliseconds.
         const OFTEN: u32 = 1 << 20;
         let writer = Writer::new();
         let mut out = Vec::new();
@@ -178,7 +178,7 @@ impl CustomersHeader {
         Ok((header, layout))
     }
 
-    /// Compares all bytes with their checksums.
+    /// Verifies all checksums.
     ///
     /// # Errors
     /// When one is wrong.
@@ -229,7 +229,7 @@ impl CustomersHeader {
         wanted: Option<&RoaringBitmap>,
         each: &mut dyn FnMut(u32, &str),
     ) -> Result<(), Corrupt> {
-        /// Ids that are read together when most of them are wanted.
+        /// Number of ids that are read together when most of them are needed.
         const RUN: u32 = 512;
         let end = self.first + self.count;
         let mut ends = Reader::new(stream, &self.ends);

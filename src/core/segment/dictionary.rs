@@ -348,7 +348,7 @@ impl Loaded<'_> {
     }
 }
 
-/// A dictionary as it grows: values get provisional codes in the order in which they come.
+/// A dictionary under construction. Values get provisional codes in the order in which they are added.
 #[derive(Default)]
 pub(crate) struct Builder {
     bools: [Option<u32>; 2],
@@ -383,14 +383,14 @@ impl Builder {
         code
     }
 
-    /// Bytes of memory that it takes, about.
+    /// Estimated memory in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        /// Of an entry of a map with what allocating it costs.
+        /// Memory of a map entry, including the overhead of its allocation.
         const ENTRY: usize = 64;
         self.codes as usize * ENTRY + self.text_bytes
     }
 
-    /// Writes the dictionary; gives it and, by provisional code, the codes in order.
+    /// Writes the dictionary. Returns it, and the final code of each provisional code.
     pub(crate) fn finish(self, writer: &Writer, out: &mut Vec<u8>) -> Result<(Dictionary, Vec<u32>), Unwritable> {
         let mut codes = Codes { by_provisional: vec![MISSING; self.codes as usize + 1], next: 0 };
         let mut dictionary = Dictionary {
@@ -469,7 +469,7 @@ impl Codes {
     }
 }
 
-/// The run of ascending numbers, if they lie close enough together for every number between to have a code.
+/// The run of ascending numbers, if they are dense enough that every number in the range gets a code.
 fn run(numbers: &[(i64, u32)]) -> Option<(i64, u32)> {
     let (smallest, largest) = (numbers.first()?.0, numbers.last()?.0);
     let codes = largest.checked_sub(smallest)?.checked_add(1)?;

@@ -11,10 +11,10 @@ use super::stream::{Corrupt, Span, Stream};
 use super::times::Times;
 use super::{CHUNK_BITS, CHUNK_MASK, RowKey, item};
 
-/// Where the columns of a group lie.
+/// The columns of a group.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Group {
-    /// How many rows there are; the directory says it.
+    /// The number of rows, which the directory contains.
     #[serde(skip)]
     pub rows: u32,
     pub(super) chunks: Vec<Chunk>,
@@ -31,14 +31,14 @@ pub(super) struct Chunk {
     pub(super) number: u16,
     /// Its first row.
     pub(super) start: u32,
-    /// Who has rows, where they are many: a roaring bitmap of ordinals within the chunk.
+    /// The customers with rows, as a roaring bitmap of ordinals in the chunk, if there are many.
     pub(super) customers: Span,
 }
 
 /// The values at one path.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Property {
-    /// The keys that lead there; none for the rest, whose values are `[[key, …, value], …]`.
+    /// The keys of the path; empty for the values without a column, which are stored as `[[key, …, value], …]`.
     pub(crate) path: Vec<String>,
     pub(crate) codes: Column,
     pub(crate) lists: Option<Lists>,
@@ -92,20 +92,20 @@ impl Group {
         Ok(())
     }
 
-    /// The rows of a chunk: the first, and the one behind the last.
+    /// The rows of a chunk: the first row, and the row after the last one.
     pub(crate) fn chunk_rows(&self, chunk: u16) -> Option<(u32, u32)> {
         let place = self.chunks.binary_search_by_key(&chunk, |chunk| chunk.number).ok()?;
         let end = self.chunks.get(place + 1).map_or(self.rows, |next| next.start);
         Some((self.chunks[place].start, end))
     }
 
-    /// Whether who has rows in a chunk is stored as a set.
+    /// Whether the customers with rows in a chunk are stored as a bitmap.
     pub(crate) fn has_set(&self, chunk: u16) -> bool {
         let place = self.chunks.binary_search_by_key(&chunk, |chunk| chunk.number);
         place.is_ok_and(|place| self.chunks[place].customers.length > 0)
     }
 
-    /// Who has rows in a chunk.
+    /// The customers with rows in a chunk.
     pub(crate) fn customers(&self, chunk: u16, stream: &dyn Stream) -> Result<Option<RoaringBitmap>, Corrupt> {
         match self.chunks.binary_search_by_key(&chunk, |chunk| chunk.number) {
             Ok(place) if self.chunks[place].customers.length > 0 => {
@@ -201,7 +201,7 @@ impl Group {
         Ok(None)
     }
 
-    /// Compares lists of rows with their columns.
+    /// Compares row lists with their columns.
     pub(super) fn agree(&self, stream: &dyn Stream) -> Result<(), Corrupt> {
         self.properties.iter().try_for_each(|property| match &property.lists {
             Some(lists) => lists.agree(stream, &property.codes),

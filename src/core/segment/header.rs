@@ -10,32 +10,32 @@ use super::layout::{self, Layout};
 use super::stream::{Corrupt, Span, Stream, Unwritable, narrow};
 use super::{CHUNK_BITS, CHUNK_MASK};
 
-/// What a segment holds.
+/// The directory of a segment.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Header {
-    /// By name.
+    /// The groups, sorted by name.
     pub groups: Vec<Entry>,
-    /// Of profiles: customers whose profile is gone.
+    /// In segments of profiles: the customers whose profile was removed.
     removed: Vec<ChunkSet>,
 }
 
-/// A group: the rows of one event type; of profiles, all rows.
+/// A group: the rows of one event type, or all profiles.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Entry {
     /// The event type; empty for profiles.
     pub name: String,
-    /// How many rows.
+    /// The number of rows.
     pub rows: u32,
     /// The earliest row's time.
     pub first: i64,
     /// The latest row's time.
     pub last: i64,
-    /// Where its header lies: a checksum, then the group.
+    /// The position of its header, which consists of a checksum and the group.
     place: Span,
-    /// Where the data begin that the header speaks of.
+    /// The offset of the data to which the header refers.
     #[serde(skip)]
     data: u64,
-    /// Once it is opened.
+    /// The group, once it has been opened.
     #[serde(skip)]
     group: OnceCell<Group>,
 }
@@ -54,7 +54,7 @@ impl Entry {
         Self { name, rows, first, last, group: group.into(), ..Self::default() }
     }
 
-    /// Where the group's header lies: four bytes of checksum, then what it is of.
+    /// The position of the group's header: four bytes of checksum, then the group.
     #[must_use]
     pub fn place(&self) -> Span {
         self.place
@@ -81,7 +81,7 @@ impl Entry {
 }
 
 impl Header {
-    /// What was built.
+    /// A header for the groups that were built.
     pub(super) fn of(groups: Vec<Entry>, removed: Vec<(u16, Span)>) -> Self {
         Self { groups, removed: removed.into_iter().map(|(number, set)| ChunkSet { number, set }).collect() }
     }
@@ -143,7 +143,7 @@ impl Header {
         })
     }
 
-    /// Whether any of some customers has a row or a removal here.
+    /// Whether any of the given customers has a row or a removal in the segment.
     ///
     /// # Errors
     /// When the segment is damaged.
@@ -158,7 +158,7 @@ impl Header {
         Ok(false)
     }
 
-    /// How many rows it has.
+    /// The number of rows.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.groups.iter().map(|group| u64::from(group.rows)).sum()
@@ -188,7 +188,7 @@ impl Header {
         Ok(all)
     }
 
-    /// The customers of a chunk whose profile is gone.
+    /// The customers of a chunk whose profile was removed.
     pub(crate) fn removed(&self, chunk: u16, stream: &dyn Stream) -> Result<Option<RoaringBitmap>, Corrupt> {
         match self.removed.binary_search_by_key(&chunk, |set| set.number) {
             Ok(place) => read_set(self.removed[place].set, stream).map(Some),

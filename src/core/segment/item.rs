@@ -7,20 +7,20 @@ use bigdecimal::num_bigint::BigInt;
 
 use crate::value;
 
-/// The most digits behind the point of a [`Decimal`]: any two can be brought to one scale within an `i128`.
+/// Maximum scale of a [`Decimal`]: any two decimals can be converted to one scale within an `i128`.
 pub const MAX_SCALE: u8 = 18;
 
-/// A number as `mantissa / 10^scale`, the scale being the smallest that holds it.
+/// A number as `mantissa / 10^scale`, with the smallest possible scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Decimal {
     /// The digits.
     pub mantissa: i64,
-    /// How many of them stand behind the point, at most [`MAX_SCALE`].
+    /// The number of digits after the decimal point, at most [`MAX_SCALE`].
     pub scale: u8,
 }
 
 impl Decimal {
-    /// The number in its smallest scale; `None` when even that is above [`MAX_SCALE`].
+    /// The number with its smallest scale; `None` if that is above [`MAX_SCALE`].
     #[must_use]
     pub fn new(mut mantissa: i64, mut scale: u32) -> Option<Self> {
         while scale > 0 && mantissa % 10 == 0 {
@@ -52,7 +52,7 @@ impl Decimal {
         Self::new(if negative { mantissa } else { mantissa.checked_neg()? }, scale)
     }
 
-    /// The number of an exact decimal, if it fits.
+    /// Converts an exact decimal, if it fits.
     #[must_use]
     pub fn from_exact(value: &BigDecimal) -> Option<Self> {
         let (digits, exponent) = value.normalized().into_bigint_and_exponent();
@@ -97,14 +97,14 @@ pub enum Item<'a> {
     Number(Decimal),
     /// Any other number, as a plain decimal.
     Big(&'a str),
-    /// A string's characters.
+    /// A string.
     Text(&'a str),
-    /// The JSON text of an array, of an empty object, or of an object too deep to be walked into.
+    /// The JSON text of an array, of an empty object, or of an object beyond the depth limit.
     Json(&'a str),
 }
 
 impl Item<'_> {
-    /// The numeric value that rules see: of a number, or of a string that is wholly one.
+    /// The numeric value in rules: of a number, or of a string whose whole content is a number.
     #[must_use]
     pub fn numeric(&self) -> Option<Numeric> {
         match self {
@@ -127,9 +127,9 @@ impl Item<'_> {
 /// A numeric value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Numeric {
-    /// One that fits.
+    /// A number that fits a [`Decimal`].
     Small(Decimal),
-    /// Any other.
+    /// Any other number.
     Large(BigDecimal),
 }
 

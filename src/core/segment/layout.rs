@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 use super::PAGE;
 use super::stream::{Corrupt, Span, Stream, Unwritable, narrow, read_into};
 
-/// The first bytes of every segment, whatever its version.
+/// The first bytes of every segment, in every version.
 const MAGIC: [u8; 7] = *b"KCOHORT";
 /// The version of the format, which comes next.
 pub const VERSION: u8 = 4;
 /// Magic and version; checksum of what follows up to the end of the directory; lengths of the directory, the headers and the data.
 const PREFIX: usize = 8 + 4 + 4 + 4 + 8;
-/// Where the checksum begins to count.
+/// The offset from which the checksum is computed.
 const SUMMED: usize = 8 + 4;
-/// A directory beyond this is taken for damage: even if every event of a segment has a type of its own, with a long name, it
-/// is no longer.
+/// Maximum size of a directory. A larger one is treated as damaged: even if every event of a segment has a different
+/// type with a long name, the directory is smaller.
 const MAX_DIRECTORY: u32 = 1 << 30;
 
-/// Where the parts of a segment begin.
+/// The offsets of the parts of a segment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Layout {
     /// The headers of groups.
@@ -28,7 +28,7 @@ pub(super) struct Layout {
     sums: u64,
 }
 
-/// Puts directory and headers in front of the data, and the checksums of the data behind them.
+/// Writes directory and headers before the data, and the checksums of the data after them.
 pub(super) fn close<D: Serialize>(directory: &D, headers: &[u8], mut data: Vec<u8>) -> Result<Vec<u8>, Unwritable> {
     let sums: Vec<u8> = data.chunks(PAGE).flat_map(|page| crc32fast::hash(page).to_le_bytes()).collect();
     let directory = serialized(directory)?;
@@ -67,7 +67,7 @@ pub(super) fn version(front: &[u8]) -> Result<(), Corrupt> {
     }
 }
 
-/// Reads a directory; says where the other parts are.
+/// Reads a directory. Returns the offsets of the other parts.
 pub(super) fn open<D: for<'a> Deserialize<'a>>(stream: &dyn Stream) -> Result<(D, Layout), Corrupt> {
     let mut prefix = Vec::with_capacity(PREFIX);
     stream.read(0, PREFIX, &mut prefix)?;
@@ -92,7 +92,7 @@ pub(super) fn open<D: for<'a> Deserialize<'a>>(stream: &dyn Stream) -> Result<(D
 }
 
 impl Layout {
-    /// Compares every block of the data with its checksum.
+    /// Verifies the checksum of every block of the data.
     pub(super) fn verify(&self, stream: &dyn Stream, check: &dyn Fn()) -> Result<(), Corrupt> {
         const SUM: usize = size_of::<u32>();
         let blocks = (self.sums - self.data).div_ceil(PAGE as u64);

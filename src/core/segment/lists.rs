@@ -12,19 +12,19 @@ pub(crate) const RARE: usize = 32;
 /// Maximum number of bits per row of the lists of a property.
 const MOST_BITS: f64 = 10.0;
 
-/// Where the lists of a property lie.
+/// The row lists of a property.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Lists {
-    /// By code, from 0 on: where its list ends in `gaps`. Where none begins, the value has none.
+    /// For each code, starting at 0: the end of its list in `gaps`. An empty list means that the code has no list.
     ends: Column,
-    /// By code: the first row of its list.
+    /// For each code: the first row of its list.
     firsts: Column,
-    /// Of all lists, one after the other: how far each row is behind the one before; 0 for the first.
+    /// All lists in sequence: the distance of each row from the previous one; 0 for the first row.
     gaps: Column,
 }
 
 impl Lists {
-    /// Writes lists for the codes of a column, which go up to `last`, if they are worth their bytes.
+    /// Writes row lists for the codes of a column, from 0 to `last`, if they do not take too many bytes.
     pub(super) fn write(
         codes: &[i64],
         last: u32,
@@ -100,7 +100,7 @@ impl Lists {
         ListsReader { stream, gaps: &self.gaps, ends, firsts }
     }
 
-    /// Compares the lists with the column that they were made from.
+    /// Compares the lists with the column from which they were built.
     pub(super) fn agree(&self, stream: &dyn Stream, codes: &Column) -> Result<(), Corrupt> {
         let mut listed = vec![false; self.ends.rows as usize];
         let mut by_row = vec![0; codes.rows as usize];
@@ -131,7 +131,8 @@ impl Lists {
     }
 }
 
-/// What lists take, about: the gaps of a pack have the width of the largest, which is some five times the middle one.
+/// The estimated size of lists. The gaps of a pack have the width of the largest gap, which is about five times the
+/// median.
 fn bits(counts: &[usize], rows: usize) -> f64 {
     const OF_CODE: f64 = 40.0;
     let gaps = counts.iter().filter(|count| **count > 0).map(|count| {
@@ -155,7 +156,7 @@ pub(crate) struct ListsReader<'a> {
 }
 
 impl<'a> ListsReader<'a> {
-    /// The list of a code, if it has one.
+    /// The row list of a code, if it has one.
     pub(crate) fn list(&mut self, code: u32) -> Result<Option<ListReader<'a>>, Corrupt> {
         let start = match code.checked_sub(1) {
             Some(before) => self.ends.get(before)?,
@@ -184,11 +185,11 @@ impl<'a> ListsReader<'a> {
 pub(crate) struct ListReader<'a> {
     gaps: Reader<'a>,
     first: i64,
-    /// Where the list begins and ends among all gaps, and the place of `row`.
+    /// The start and the end of the list in the gaps, and the position of `row`.
     start: usize,
     end: usize,
     next: usize,
-    /// The row that comes next, unless the list is at its end.
+    /// The next row, unless the list is at its end.
     row: i64,
     /// The gaps around `next`.
     pack: [u32; PACK],

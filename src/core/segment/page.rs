@@ -3,12 +3,12 @@
 use super::layout;
 use super::stream::Corrupt;
 
-/// Bytes of a segment in a page: what the store keeps as one row.
+/// Number of bytes of a segment in a page, which is one row of the table.
 pub const PAGE: usize = 8_000;
-/// Bytes of the checksum behind them.
+/// Number of bytes of the checksum after them.
 const SUM: usize = 4;
 
-/// CRC-32 of the segment's id, the page's number and its bytes: a page in another's place is as wrong as one that changed.
+/// CRC-32 of the segment's id, the page's number and its bytes. It detects changed bytes and a page in the wrong place.
 fn sum(segment: i64, page: i32, bytes: &[u8]) -> [u8; SUM] {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&segment.to_le_bytes());
@@ -54,7 +54,7 @@ pub fn open_any(segment: i64, place: i32, stored: &[u8]) -> Result<&[u8], Corrup
     Err(Corrupt::new("the checksum is wrong"))
 }
 
-/// The bytes of a stored page that was compared before.
+/// The bytes of a stored page whose checksum was verified before.
 ///
 /// # Errors
 /// When there is no checksum behind them.

@@ -2,18 +2,18 @@
 
 use super::stream::Corrupt;
 
-/// A row that is gone.
+/// A removed row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Removal<'a> {
     /// The event's id.
     pub event_id: i64,
     /// The transaction that wrote the row.
     pub stamp: u64,
-    /// Whose it was.
+    /// The customer of the event.
     pub customer: &'a str,
 }
 
-/// Packs rows that are gone.
+/// Packs removed rows.
 #[derive(Debug, Default)]
 pub struct RemovalsBuilder {
     bytes: Vec<u8>,
@@ -33,24 +33,24 @@ impl RemovalsBuilder {
         self.entries += 1;
     }
 
-    /// How many rows it has.
+    /// The number of rows.
     #[must_use]
     pub fn entries(&self) -> u32 {
         self.entries
     }
 
-    /// What it has packed.
+    /// The packed bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Small numbers of either sign take few bytes.
+    /// Zigzag encoding: small numbers of either sign need few bytes.
     fn signed(&mut self, value: i64) {
         self.number(((value << 1) ^ (value >> 63)).cast_unsigned());
     }
 
-    /// Seven bits a byte, the lowest first; the highest bit says that more follow.
+    /// Varint: seven bits per byte, least significant first. The highest bit is set if more bytes follow.
     fn number(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.bytes.push((value & 0x7f) as u8 | 0x80);
@@ -60,7 +60,7 @@ impl RemovalsBuilder {
     }
 }
 
-/// The rows that were packed, in their order.
+/// The packed rows, in order.
 pub fn removals(bytes: &[u8]) -> impl Iterator<Item = Result<Removal<'_>, Corrupt>> {
     let mut reader = Reader { bytes };
     let (mut event_id, mut stamp) = (0_i64, 0_u64);

@@ -5,11 +5,11 @@ use std::fmt;
 /// Bytes that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Corrupt {
-    /// They are no segment, or not the one that its header describes.
+    /// The bytes are not a segment, or do not match its header.
     Damaged(String),
-    /// A version of this crate wrote them whose format this one does not know.
+    /// Another version of this crate wrote them, in a format that this version cannot read.
     Foreign(String),
-    /// They are more than their reader has memory for.
+    /// They exceed the memory limit of the reader.
     TooMany(String),
 }
 
@@ -20,7 +20,7 @@ impl Corrupt {
         Self::Damaged(what.into())
     }
 
-    /// The same, with the place in front.
+    /// The same error, prefixed with the place.
     #[must_use]
     pub fn at(self, place: impl fmt::Display) -> Self {
         match self {
@@ -40,7 +40,7 @@ impl fmt::Display for Corrupt {
 
 impl std::error::Error for Corrupt {}
 
-/// Why a segment cannot be written: the format has no room for what it would hold.
+/// A segment cannot be written, because its content exceeds a limit of the format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unwritable(String);
 
@@ -58,12 +58,12 @@ impl fmt::Display for Unwritable {
 
 impl std::error::Error for Unwritable {}
 
-/// A number of rows or bytes as segments hold it.
+/// Converts a number of rows or bytes to the type in segments.
 pub(super) fn narrow(number: usize, what: &str) -> Result<u32, Unwritable> {
     u32::try_from(number).map_err(|_| Unwritable::new(format!("{what}: {number} are more than a segment holds")))
 }
 
-/// A place in a run of bytes as columns hold it.
+/// Converts an offset to a value of a column.
 pub(super) fn place(number: usize) -> Result<i64, Unwritable> {
     i64::try_from(number).map_err(|_| Unwritable::new(format!("no column holds the place {number}")))
 }
@@ -86,22 +86,22 @@ impl Stream for Vec<u8> {
     }
 }
 
-/// A stretch of a segment's bytes.
+/// A range of a segment's bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Span {
-    /// Where it begins.
+    /// The first byte.
     pub at: u64,
-    /// How many bytes it has.
+    /// The number of bytes.
     pub length: u32,
 }
 
 impl Span {
-    /// Brings a place that is relative to a part of the segment to that of the segment itself.
+    /// Converts an offset relative to a part of the segment into an offset of the segment.
     pub(super) fn move_by(&mut self, part: u64) {
         self.at = self.at.saturating_add(part);
     }
 
-    /// Reads the whole stretch.
+    /// Reads the whole range.
     pub(crate) fn read(self, stream: &dyn Stream) -> Result<Vec<u8>, Corrupt> {
         let mut bytes = Vec::new();
         stream.read(self.at, self.length as usize, &mut bytes)?;
@@ -109,7 +109,7 @@ impl Span {
     }
 }
 
-/// Replaces `bytes` by a stretch of the stream.
+/// Replaces `bytes` by a range of the stream.
 pub(crate) fn read_into(stream: &dyn Stream, at: u64, length: u32, bytes: &mut Vec<u8>) -> Result<(), Corrupt> {
     bytes.clear();
     stream.read(at, length as usize, bytes)
