@@ -124,13 +124,11 @@ pub(crate) fn address(parts: &Parts, proxies: &[IpAddr]) -> IpAddr {
     }
     // The last entry is set by the proxy itself. The entries before it come from the client.
     let forwarded = parts.headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
-    let last = forwarded.and_then(|value| {
-        value
-            .rsplit(',')
-            .map(str::trim)
-            .find(|entry| entry.parse().is_ok_and(|entry: IpAddr| !proxies.contains(&entry)))
-    });
-    last.and_then(|entry| entry.parse().ok()).unwrap_or(peer)
+    // Before what is no address, or is not of a proxy, stands what whoever asked made up.
+    let entries = forwarded.into_iter().flat_map(|value| value.rsplit(',')).map(|entry| entry.trim().parse().ok());
+    let last: Option<Option<IpAddr>> =
+        entries.into_iter().find(|entry| !entry.is_some_and(|entry| proxies.contains(&entry)));
+    last.flatten().unwrap_or(peer)
 }
 
 pub(crate) fn peer(parts: &Parts) -> IpAddr {

@@ -50,7 +50,7 @@ pub(crate) async fn signal(
 }
 
 /// The body as `cohort_track_batch` takes it: what it is, a list of signals, or one.
-fn payload(body: &str) -> Fallible<Cow<'_, str>> {
+pub(crate) fn payload(body: &str) -> Fallible<Cow<'_, str>> {
     let counted = |signals: usize| {
         if signals > MOST_SIGNALS {
             let message = format!("{signals} signals, at most {MOST_SIGNALS} in a request");

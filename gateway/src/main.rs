@@ -8,6 +8,7 @@ mod console;
 mod database;
 mod definitions;
 mod kursaha;
+mod patience;
 mod problem;
 mod rest;
 mod serve;
@@ -50,6 +51,10 @@ async fn run(settings: Settings) -> Result<(), String> {
         Some(Command::Plan { directory, prune }) => definitions::apply(&settings, directory, true, *prune).await,
         Some(Command::Apply { directory, prune }) => definitions::apply(&settings, directory, false, *prune).await,
         None => {
+            // Each connection is an open file, and the usual soft limit is 1024.
+            if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+                tracing::warn!(%error, "the limit of open files stays as it is");
+            }
             let metrics = PrometheusBuilder::new()
                 .set_buckets(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0])
                 .map_err(|error| error.to_string())?

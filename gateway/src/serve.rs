@@ -1,6 +1,7 @@
 //! The routes, the layers around them, and the listener.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use axum::routing::get;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -24,9 +26,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::database::Database;
+use crate::patience::Patience;
 use crate::problem::{Failure, Fallible, word};
 use crate::rest::{
-    cohorts, customers, destinations, events, files, keys, members, operation, preview, questions, syncs,
+    cohorts, customers, destinations, events, files, keys, members, operation, preview, priorities, properties,
+    questions, syncs,
 };
 use crate::session::{self, Sessions};
 use crate::settings::Settings;
@@ -64,7 +68,7 @@ fn rest() -> OpenApiRouter<Gateway> {
         .routes(routes!(events::store, events::list))
         .routes(routes!(events::types))
         .routes(routes!(events::describe))
-        .routes(routes!(events::properties))
+        .routes(routes!(properties::list))
         .routes(routes!(customers::list))
         .routes(routes!(customers::show, customers::merge, customers::forget))
         .routes(routes!(customers::cohorts))
@@ -96,6 +100,10 @@ fn rest() -> OpenApiRouter<Gateway> {
         .routes(routes!(syncs::resync))
         .routes(routes!(syncs::rejected))
         .routes(routes!(syncs::runs))
+        .routes(routes!(priorities::list, priorities::add))
+        .routes(routes!(priorities::show, priorities::put, priorities::remove))
+        .routes(routes!(priorities::waterfall))
+        .routes(routes!(priorities::suppressions, priorities::suppress, priorities::unsuppress))
         .routes(routes!(keys::list, keys::add))
         .routes(routes!(keys::revoke))
         .routes(routes!(operation::show))
@@ -134,10 +142,12 @@ impl Gateway {
 
     fn routes(self) -> Router {
         let api = openapi();
+        let description = move || async move { ([("content-type", "application/json")], api) };
         let timeout = Duration::from_secs(self.settings.request_timeout + 5);
         let main = Router::from(rest())
             .merge(Router::from(kursaha_api()))
-            .route("/v1/openapi.json", get(move || async move { ([("content-type", "application/json")], api) }))
+            .route("/openapi.json", get(description.clone()))
+            .route("/v1/openapi.json", get(description))
             .fallback(console::file)
             .layer(DefaultBodyLimit::max(crate::rest::MOST_BYTES))
             .layer(RequestDecompressionLayer::new())
@@ -215,18 +225,28 @@ pub(crate) async fn serve(gateway: Gateway) -> Result<(), String> {
     let settings = gateway.settings.clone();
     let handle = axum_server::Handle::new();
     tokio::spawn(end_on_signal(handle.clone()));
+    // The default action of SIGHUP would end the program: it is caught before anyone can know of this process.
+    let hangups = signal(SignalKind::hangup()).map_err(|error| format!("SIGHUP: {error}"))?;
+    let unread = Duration::from_secs(settings.read_timeout);
     let service = gateway.routes().into_make_service_with_connect_info::<SocketAddr>();
     tracing::info!(address = %settings.listen, tls = settings.tls_certificate.is_some(), "listening");
     let served = if let (Some(certificate), Some(key)) = (&settings.tls_certificate, &settings.tls_key) {
         let config = RustlsConfig::from_pem_file(certificate, key)
             .await
             .map_err(|error| format!("the certificate or its key: {error}"))?;
-        tokio::spawn(reload_on_signal(config.clone(), settings.clone()));
-        let mut server = axum_server::bind_rustls(settings.listen, config).handle(handle);
+        tokio::spawn(reload(hangups, config.clone(), certificate.clone(), key.clone()));
+        let mut server = axum_server::bind_rustls(settings.listen, config)
+            .map(|accept| Patience { accept, unread })
+            .first_request_timeout(HEAD)
+            .handle(handle);
         patience(server.http_builder());
         server.serve(service).await
     } else {
-        let mut server = axum_server::bind(settings.listen).handle(handle);
+        tokio::spawn(ignore(hangups));
+        let mut server = axum_server::bind(settings.listen)
+            .map(|accept| Patience { accept, unread })
+            .first_request_timeout(HEAD)
+            .handle(handle);
         patience(server.http_builder());
         server.serve(service).await
     };
@@ -244,7 +264,6 @@ fn patience(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt
 }
 
 async fn end_on_signal(handle: axum_server::Handle<SocketAddr>) {
-    use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         return;
     };
@@ -253,14 +272,17 @@ async fn end_on_signal(handle: axum_server::Handle<SocketAddr>) {
     handle.graceful_shutdown(Some(GRACE));
 }
 
-async fn reload_on_signal(config: RustlsConfig, settings: Arc<Settings>) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-    while hangup.recv().await.is_some() {
-        let (Some(certificate), Some(key)) = (&settings.tls_certificate, &settings.tls_key) else { return };
-        match config.reload_from_pem_file(certificate, key).await {
+async fn reload(mut hangups: Signal, config: RustlsConfig, certificate: PathBuf, key: PathBuf) {
+    while hangups.recv().await.is_some() {
+        match config.reload_from_pem_file(&certificate, &key).await {
             Ok(()) => tracing::info!("read the certificate again"),
             Err(error) => tracing::error!(%error, "the certificate or its key; the one before stays"),
         }
+    }
+}
+
+async fn ignore(mut hangups: Signal) {
+    while hangups.recv().await.is_some() {
+        tracing::info!("there is no certificate to read again");
     }
 }

@@ -75,6 +75,10 @@ pub(crate) struct Settings {
     #[arg(long, env = "COHORT_GATEWAY_STREAM_TIMEOUT", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) stream_timeout: u64,
 
+    /// Seconds that a client may read nothing of a list of members that streams
+    #[arg(long, env = "COHORT_GATEWAY_READ_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) read_timeout: u64,
+
     /// The most requests at a time; more are answered with 503
     #[arg(long, env = "COHORT_GATEWAY_MAX_REQUESTS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) max_requests: u32,

@@ -97,11 +97,13 @@ class Server:
 class Gateway:
     """The program, on a port of its own."""
 
-    def __init__(self, server, *arguments, **environment):
+    def __init__(self, server, *arguments, context=None, **environment):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.server, self.arguments, self.environment = server, arguments, environment
+        # With one the gateway speaks TLS.
+        self.context = context
         self.log = DIRECTORY / f"gateway-{self.port}.log"
         self.start()
 
@@ -124,7 +126,8 @@ class Gateway:
         raise AssertionError("the gateway does not answer")
 
     def call(self, method, path, body=None, key=None, headers=None, timeout=60, encode=True):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = (http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self.context) if self.context
+                      else http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout))
         sent = dict(headers or {})
         if key:
             sent["Authorization"] = f"Bearer {key}"
@@ -156,12 +159,13 @@ class GatewayCase(unittest.TestCase):
     """Tests with one server and one gateway."""
 
     arguments = ()
+    context = None
 
     @classmethod
     def setUpClass(cls):
         cls.server = Server()
         cls.addClassCleanup(cls.server.stop)
-        cls.gateway = Gateway(cls.server, *cls.arguments)
+        cls.gateway = Gateway(cls.server, *cls.arguments, context=cls.context)
         cls.addClassCleanup(lambda: cls.gateway.process.poll() is None and cls.gateway.stop())
         cls.call = cls.gateway.call
         cls.keys = {role: cls.server.key(role) for role in ("writer", "reader", "editor", "operator")}

@@ -1,17 +1,21 @@
-"""What goes wrong: programs that are killed under load, clients that are slow or never read. KILLS=N."""
+"""What goes wrong: programs that are killed under load, clients that are slow, idle or never read. KILLS and IDLE say how
+many; make faults has more of them."""
 
 import json
 import os
 import random
+import resource
 import socket
 import threading
 import time
 import unittest
 import uuid
+from pathlib import Path
 
-from harness import GatewayCase, event
+from harness import Gateway, GatewayCase, event
 
 KILLS = int(os.environ.get("KILLS", 3))
+IDLE = int(os.environ.get("IDLE", 400))
 
 
 class Faults(GatewayCase):
@@ -71,17 +75,64 @@ class Faults(GatewayCase):
     def test_slow_and_idle_clients_hold_nobody_up(self):
         head = (f"POST /api/event-flows/signal HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.keys['writer']}\r\n"
                 "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n[").encode()
-        idle = [self.connect() for _ in range(300)]
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        idle = [self.connect() for _ in range(IDLE)]
         slow = [self.connect() for _ in range(30)]
         for connection in slow:
             connection.sendall(head)
-        for connection in idle[:100]:
+        for connection in idle[: IDLE // 3]:
             connection.sendall(b"GET / HTTP")
+        print(f"{IDLE} idle connections, gateway's memory {self.memory()} MiB", flush=True)
         # More of them wait for their bodies than there are connections to the database.
         for _ in range(5):
             self.good(self.call("POST", "/api/event-flows/signal", [event("quick")], key=self.keys["writer"], timeout=30))
             for connection in slow:
                 connection.sendall(b" ")
+        # They are not kept: who asks nothing, or half of it, is left.
+        for connection in idle:
+            connection.settimeout(60)
+            try:
+                while connection.recv(4096):
+                    pass
+            except ConnectionResetError:
+                pass
+
+    def memory(self):
+        for line in Path(f"/proc/{self.gateway.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) // 1024
+        return 0
+
+    def test_who_reads_nothing_of_a_list_loses_it(self):
+        self.server.sql("INSERT INTO cohort_event (customer_id, event_type) SELECT 'lazy-' || repeat('x', 200) || i, 'lazy' FROM generate_series(1, 100000) i; "
+                        "SET ROLE operator; SELECT cohort_create('lazy', '{\"did\": \"lazy\"}')")
+        impatient = Gateway(self.server, "--read-timeout", "1")
+        try:
+            lazy = socket.socket()
+            self.addCleanup(lazy.close)
+            lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            lazy.settimeout(30)
+            lazy.connect(("127.0.0.1", impatient.port))
+            lazy.sendall(f"GET /v1/cohorts/lazy/members HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.keys['reader']}\r\n\r\n".encode())
+            for _ in range(200):
+                if b"cohort_gateway_streams_abandoned_total 1" in impatient.call("GET", "/metrics").body:
+                    break
+                time.sleep(0.1)
+            else:
+                self.fail("the list is kept for a client that does not read")
+            # Its connection to the database is free, and what comes late to the client has no end.
+            self.good(impatient.call("GET", "/v1/cohorts/lazy/count", key=self.keys["reader"]))
+            text = b""
+            try:
+                while piece := lazy.recv(1 << 20):
+                    text += piece
+            except ConnectionResetError:
+                pass
+            self.assertLess(text.count(b"customer_id"), 100000)
+            self.assertFalse(text.endswith(b"0\r\n\r\n"), "a list that broke off ends as a whole one does")
+        finally:
+            impatient.stop()
 
     def test_clients_that_never_read_give_their_connection_back(self):
         self.server.sql("INSERT INTO cohort_event (customer_id, event_type) SELECT 'unread-' || repeat('x', 200) || i, 'unread' FROM generate_series(1, 50000) i; "

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
+use super::customers::AsOf;
 use super::shapes::{Cohort, Page, Refreshed};
 use super::{Answer, Body, Path, Query, answer, came_between, check_version, limit, paged, segment};
 use crate::caller::Caller;
@@ -91,16 +92,17 @@ pub(crate) async fn list(
 
 /// A saved cohort.
 #[utoipa::path(get, path = "/v1/cohorts/{name}", tag = "cohorts", params(("name" = String, Path)),
-    responses((status = 200, body = Cohort), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+    responses((status = 200, body = Cohort), (status = 304), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(crate) async fn show(
     State(gateway): State<Gateway>,
     caller: Caller,
+    headers: HeaderMap,
     Path(name): Path<String>,
 ) -> Fallible<Answer<Cohort>> {
     let work = gateway.database.begin(&caller.role, Mode::Read).await?;
     let answer = shown(&work, &name).await?;
     work.commit().await?;
-    Ok(answer)
+    Ok(answer.unless_known(&headers))
 }
 
 /// A rule, or the ids of a fixed list.
@@ -292,20 +294,28 @@ async fn remove_once(gateway: &Gateway, caller: &Caller, headers: &HeaderMap, na
 }
 
 /// Evaluates a cohort and stores who is in.
-#[utoipa::path(post, path = "/v1/cohorts/{name}/refresh", tag = "cohorts", params(("name" = String, Path)),
+#[utoipa::path(post, path = "/v1/cohorts/{name}/refresh", tag = "cohorts", params(("name" = String, Path), AsOf),
     responses((status = 200, body = Refreshed), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(crate) async fn refresh(
     State(gateway): State<Gateway>,
     caller: Caller,
     Path(name): Path<String>,
+    Query(at): Query<AsOf>,
 ) -> Fallible<Answer<Refreshed>> {
-    answer(
-        &gateway,
-        &caller,
-        Mode::Write,
-        "SELECT jsonb_build_object('size', r.size, 'entered', r.entered, 'exited', r.exited, \
-             'took_ms', extract(epoch FROM r.took) * 1000)::text FROM {s}.cohort_refresh($1) r",
-        &[&name],
-    )
-    .await
+    macro_rules! refreshed {
+        ($call:literal) => {
+            concat!(
+                "SELECT jsonb_build_object('size', r.size, 'entered', r.entered, 'exited', r.exited, \
+                     'took_ms', extract(epoch FROM r.took) * 1000)::text FROM {s}.cohort_refresh",
+                $call,
+                " r"
+            )
+        };
+    }
+    match &at.as_of {
+        None => answer(&gateway, &caller, Mode::Write, refreshed!("($1)"), &[&name]).await,
+        Some(at) => {
+            answer(&gateway, &caller, Mode::Write, refreshed!("($1, $2::text::timestamptz)"), &[&name, at]).await
+        }
+    }
 }

@@ -59,16 +59,17 @@ pub(crate) async fn list(State(gateway): State<Gateway>, caller: Caller) -> Fall
 
 /// A destination.
 #[utoipa::path(get, path = "/v1/destinations/{name}", tag = "destinations", params(("name" = String, Path)),
-    responses((status = 200, body = Destination), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+    responses((status = 200, body = Destination), (status = 304), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(crate) async fn show(
     State(gateway): State<Gateway>,
     caller: Caller,
+    headers: HeaderMap,
     Path(name): Path<String>,
 ) -> Fallible<Answer<Destination>> {
     let work = gateway.database.begin(&caller.role, Mode::Read).await?;
     let answer = shown(&work, &name).await?;
     work.commit().await?;
-    Ok(answer)
+    Ok(answer.unless_known(&headers))
 }
 
 /// A new destination.

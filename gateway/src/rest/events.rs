@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::shapes::{Event, EventType, Items, Page, Property, Stored};
+use super::shapes::{Event, EventType, Items, Page, Stored};
 use super::{Answer, Body, Path, Query, Text, answer, change, cursor, limit, paged};
 use crate::caller::Caller;
 use crate::database::Mode;
@@ -22,7 +22,8 @@ pub(crate) async fn store(
     caller: Caller,
     Text(body): Text,
 ) -> Fallible<Answer<Stored>> {
-    answer(&gateway, &caller, Mode::Write, STORE, &[&body]).await
+    let payload = crate::kursaha::payload(&body)?;
+    answer(&gateway, &caller, Mode::Write, STORE, &[&payload]).await
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -116,44 +117,4 @@ pub(crate) async fn describe(
 ) -> Fallible<StatusCode> {
     let sql = "INSERT INTO {s}.cohort_event_type (event_type, description) VALUES ($1, $2)";
     change(&gateway, &caller, sql, &[&event_type, &given.description]).await
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct OfType {
-    event_type: Option<String>,
-}
-
-/// The properties that events and profiles have.
-#[utoipa::path(get, path = "/v1/properties", tag = "data", params(OfType),
-    responses((status = 200, body = Items<Property>), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
-pub(crate) async fn properties(
-    State(gateway): State<Gateway>,
-    caller: Caller,
-    Query(of): Query<OfType>,
-) -> Fallible<Answer<Items<Property>>> {
-    let work = gateway.database.begin(&caller.role, Mode::Read).await?;
-    // A version of the extension that knows examples has a function of the view's name.
-    let knows_examples = work
-        .row(
-            "SELECT FROM pg_proc p JOIN pg_extension e ON e.extnamespace = p.pronamespace AND e.extname = 'kursaha_cohort' \
-             WHERE p.proname = 'cohort_property' AND p.proargtypes = '25'",
-            &[],
-        )
-        .await?
-        .is_some();
-    let sql = if knows_examples {
-        "SELECT jsonb_build_object('items', coalesce(jsonb_agg(jsonb_build_object('event_type', p.event_type, 'property', p.path, \
-             'types', p.types, 'events', p.events, 'distinct_values', p.distinct_values, 'examples', coalesce(p.examples, '[]')) \
-             ORDER BY p.event_type COLLATE \"C\" NULLS FIRST, p.path COLLATE \"C\"), '[]'))::text FROM {s}.cohort_property($1::text) p"
-    } else {
-        "SELECT jsonb_build_object('items', coalesce(jsonb_agg(jsonb_build_object('event_type', p.event_type, 'property', p.property, \
-             'types', p.types, 'events', p.events, 'distinct_values', NULL, 'examples', '[]'::jsonb) \
-             ORDER BY p.event_type COLLATE \"C\", p.property COLLATE \"C\"), '[]'))::text FROM {s}.cohort_property p \
-         WHERE $1::text IS NULL OR p.event_type = $1"
-    };
-    let body = super::text(&work, sql, &[&of.event_type]).await?;
-    work.commit().await?;
-    Ok(Answer::new(body))
 }

@@ -22,8 +22,6 @@ use crate::serve::Gateway;
 
 /// Bytes that are put together before they are sent.
 const PIECE: usize = 32 << 10;
-/// How long a client may read nothing: its transaction is open as long.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -173,7 +171,8 @@ async fn stream(gateway: &Gateway, caller: &Caller, name: &str, which: &Which, f
     let mut rows = Box::pin(work.stream(format.sql(with_profile), &[&name, &which.as_of]).await?);
     // An error before the first row becomes an error response.
     let first = rows.next().await.transpose()?;
-    let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(2);
+    let (pieces, receiver) = mpsc::channel(2);
+    let sender = Sender { pieces, patience: Duration::from_secs(gateway.settings.read_timeout) };
     tokio::spawn(async move {
         let _permit = permit;
         let mut piece = BytesMut::with_capacity(PIECE + 1024);
@@ -184,18 +183,24 @@ async fn stream(gateway: &Gateway, caller: &Caller, name: &str, which: &Which, f
             let mut next = first;
             while let Some(row) = next {
                 format.write(&row, with_profile, &mut piece)?;
-                if piece.len() >= PIECE && !send(&sender, Ok(piece.split().freeze())).await {
+                if piece.len() >= PIECE && !sender.send(Piece::Lines(piece.split().freeze())).await {
                     return Ok(false);
                 }
                 next = rows.next().await.transpose()?;
             }
-            Ok(send(&sender, Ok(piece.split().freeze())).await)
+            Ok(sender.send(Piece::Lines(piece.split().freeze())).await && sender.send(Piece::End).await)
         }
         .await;
-        finish(work, sent, &sender).await;
+        finish(work, sent).await;
     });
-    let body = futures_util::stream::unfold(receiver, |mut receiver| async {
-        receiver.recv().await.map(|piece| (piece, receiver))
+    let body = futures_util::stream::unfold(Some(receiver), |receiver| async {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Some(Piece::Lines(lines)) => Some((Ok(lines), Some(receiver))),
+            Some(Piece::End) => None,
+            // A list that broke off ends in a broken connection, never in what looks like its end.
+            None => Some((Err(std::io::Error::other("the list broke off")), None)),
+        }
     })
     // Compression polls once more after the end.
     .fuse();
@@ -203,22 +208,34 @@ async fn stream(gateway: &Gateway, caller: &Caller, name: &str, which: &Which, f
     Ok((headers, axum::body::Body::from_stream(body)).into_response())
 }
 
-async fn send(sender: &mpsc::Sender<Result<Bytes, std::io::Error>>, piece: Result<Bytes, std::io::Error>) -> bool {
-    sender.send_timeout(piece, PATIENCE).await.is_ok()
+/// A part of a list that is streamed. A list without its end was broken off.
+enum Piece {
+    Lines(Bytes),
+    End,
 }
 
-/// Ends the transaction of a stream. A list that broke off ends in a broken connection, never in what looks like its end.
-async fn finish(work: Work, sent: Fallible<bool>, sender: &mpsc::Sender<Result<Bytes, std::io::Error>>) {
+struct Sender {
+    pieces: mpsc::Sender<Piece>,
+    /// How long a client may read nothing: its transaction is open as long.
+    patience: Duration,
+}
+
+impl Sender {
+    /// Sends a part; false if the client is gone, or has read nothing for too long.
+    async fn send(&self, piece: Piece) -> bool {
+        self.pieces.send_timeout(piece, self.patience).await.is_ok()
+    }
+}
+
+/// Ends the transaction of a stream.
+async fn finish(work: Work, sent: Fallible<bool>) {
     match sent {
         Ok(true) => {
             work.streamed();
             let _ = work.commit().await;
         }
         Ok(false) => metrics::counter!("cohort_gateway_streams_abandoned_total").increment(1),
-        Err(failure) => {
-            tracing::warn!(sqlstate = failure.sqlstate, "a list of members broke off");
-            send(sender, Err(std::io::Error::other("the list broke off"))).await;
-        }
+        Err(failure) => tracing::warn!(sqlstate = failure.sqlstate, "a list of members broke off"),
     }
 }
 

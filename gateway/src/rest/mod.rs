@@ -23,7 +23,10 @@ pub(crate) mod keys;
 pub(crate) mod members;
 pub(crate) mod operation;
 pub(crate) mod preview;
+pub(crate) mod priorities;
+pub(crate) mod properties;
 pub(crate) mod questions;
+pub(crate) mod reach;
 pub(crate) mod shapes;
 pub(crate) mod syncs;
 
@@ -129,6 +132,18 @@ impl<T> Answer<T> {
     pub(crate) fn etag(self, etag: &str) -> Fallible<Self> {
         self.header(ETAG, &format!("\"{etag}\""))
     }
+
+    /// Without its body if whoever asks has this version already.
+    pub(crate) fn unless_known(mut self, headers: &HeaderMap) -> Self {
+        let etag = self.headers.iter().find(|(name, _)| name == ETAG).and_then(|(_, value)| value.to_str().ok());
+        let known =
+            etag.is_some_and(|etag| names(headers, &IF_NONE_MATCH, true, Some(etag.trim_matches('"'))) == Some(true));
+        if known {
+            self.status = StatusCode::NOT_MODIFIED;
+            self.body.clear();
+        }
+        self
+    }
 }
 
 impl<T> IntoResponse for Answer<T> {
@@ -225,20 +240,23 @@ fn page<T>(rows: &[tokio_postgres::Row], limit: i64) -> Fallible<Answer<T>> {
     Ok(Answer::new(body))
 }
 
+/// Whether a header names the present version; `None` if it is not there.
+fn names(headers: &HeaderMap, header: &HeaderName, weak: bool, present: Option<&str>) -> Option<bool> {
+    let mut given = headers.get_all(header).iter().peekable();
+    given.peek()?;
+    Some(given.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|tag| {
+        let tag = tag.trim();
+        let tag = if weak { tag.strip_prefix("W/").unwrap_or(tag) } else { tag };
+        present.is_some_and(|present| {
+            tag == "*" || tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')) == Some(present)
+        })
+    }))
+}
+
 /// Refuses a request whose `If-Match` or `If-None-Match` does not hold of the present version.
 pub(crate) fn check_version(headers: &HeaderMap, present: Option<&str>) -> Fallible<()> {
-    let names = |header: &HeaderName, weak: bool| -> Option<bool> {
-        let mut given = headers.get_all(header).iter().peekable();
-        given.peek()?;
-        Some(given.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|tag| {
-            let tag = tag.trim();
-            let tag = if weak { tag.strip_prefix("W/").unwrap_or(tag) } else { tag };
-            present.is_some_and(|present| {
-                tag == "*" || tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')) == Some(present)
-            })
-        }))
-    };
-    let failed = names(&IF_MATCH, false) == Some(false) || names(&IF_NONE_MATCH, true) == Some(true);
+    let failed = names(headers, &IF_MATCH, false, present) == Some(false)
+        || names(headers, &IF_NONE_MATCH, true, present) == Some(true);
     if failed {
         return Err(Failure::new(
             StatusCode::PRECONDITION_FAILED,

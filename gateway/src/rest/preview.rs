@@ -6,8 +6,10 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::customers::AsOf;
+use super::reach::{Reachable, reach};
 use super::shapes::Preview;
-use super::{Answer, Body, malformed, text};
+use super::{Answer, Body, Query, malformed, text};
 use crate::caller::Caller;
 use crate::database::{Mode, Work};
 use crate::problem::{ErrorBody, Failure, Fallible};
@@ -28,6 +30,8 @@ pub(crate) struct Unsaved {
     as_of: Option<String>,
     /// Whether plain SQL is given too.
     sql: Option<bool>,
+    /// Whether it is counted how many can be reached at each destination.
+    reach: Option<bool>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -48,6 +52,7 @@ struct Found {
     size: Option<i64>,
     universe: Option<i64>,
     sample: Box<RawValue>,
+    reach: Option<Vec<Reachable>>,
     conditions: Vec<Line>,
     words: Option<String>,
     rule: Option<Box<RawValue>>,
@@ -56,14 +61,19 @@ struct Found {
 }
 
 /// What a rule would select: sizes, a sample, each condition's numbers; its problems if it is invalid.
-#[utoipa::path(post, path = "/v1/preview", tag = "rules", request_body = Unsaved,
+#[utoipa::path(post, path = "/v1/preview", tag = "rules", params(AsOf), request_body = Unsaved,
     responses((status = 200, body = Preview), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(crate) async fn preview(
     State(gateway): State<Gateway>,
     caller: Caller,
-    Body(given): Body<Unsaved>,
+    Query(at): Query<AsOf>,
+    Body(mut given): Body<Unsaved>,
 ) -> Fallible<Answer<Preview>> {
     let begun = std::time::Instant::now();
+    if given.as_of.is_some() && at.as_of.is_some() {
+        return Err(Failure::bad_request("as_of stands in the address or in the body, not in both"));
+    }
+    given.as_of = given.as_of.or(at.as_of);
     let sample = given.sample.unwrap_or(10);
     if !(0..=100).contains(&sample) {
         return Err(Failure::bad_request("sample must be 0 to 100"));
@@ -83,6 +93,7 @@ pub(crate) async fn preview(
         size: None,
         universe: None,
         sample: raw("[]".to_owned())?,
+        reach: None,
         conditions: Vec::new(),
         words: None,
         rule: None,
@@ -129,6 +140,9 @@ async fn fill(work: &Work, found: &mut Found, given: &Unsaved, sample: i32) -> F
     let whole: Map<String, Value> = serde_json::from_str(&canonical).map_err(|error| malformed(&error))?;
     found.rule = Some(raw(canonical)?);
     running_sizes(work, found, &whole, as_of.as_ref()).await?;
+    if given.reach == Some(true) {
+        found.reach = Some(reach(work, &whole, found.size.unwrap_or(0), as_of.as_ref()).await?);
+    }
     found.words = words("$", &found.conditions);
     if given.sql.unwrap_or(true) {
         found.sql = work.text("SELECT {s}.cohort_sql($1::text::jsonb, $2::text::timestamptz)", &[&rule, as_of]).await?;
@@ -158,16 +172,7 @@ async fn running_sizes(
                 if counted > RUNNING {
                     return Ok(());
                 }
-                let mut part: Map<String, Value> = whole
-                    .iter()
-                    .filter(|(key, _)| matches!(key.as_str(), "version" | "timezone"))
-                    .map(|(key, value)| (key.clone(), value.clone()))
-                    .collect();
-                part.insert("and".to_owned(), Value::Array(parts[..=number].to_vec()));
-                let part = to_raw_value(&part).map_err(|error| malformed(&error))?;
-                let sql = "SELECT p.size FROM {s}.cohort_preview($1::text::jsonb, 0, $2::text::timestamptz) p";
-                let row = work.row(sql, &[&part.get(), &as_of]).await?;
-                row.ok_or_else(|| Failure::bad_request("the rule is null"))?.try_get(0)?
+                size_of_all(work, whole, parts[..=number].to_vec(), as_of).await?
             };
             let place = format!("{path}.and[{number}]");
             if let Some(line) = found.conditions.iter_mut().find(|line| line.path == place) {
@@ -176,6 +181,34 @@ async fn running_sizes(
         }
     }
     Ok(())
+}
+
+/// The keys of a whole rule that are no condition.
+fn is_head(key: &str) -> bool {
+    matches!(key, "version" | "timezone")
+}
+
+/// How many customers meet all of some conditions, in the time zone of the rule that they are from.
+pub(super) async fn size_of_all(
+    work: &Work,
+    whole: &Map<String, Value>,
+    parts: Vec<Value>,
+    as_of: Option<&String>,
+) -> Fallible<i64> {
+    let head = whole.iter().filter(|(key, _)| is_head(key));
+    let mut rule: Map<String, Value> = head.map(|(key, value)| (key.clone(), value.clone())).collect();
+    rule.insert("and".to_owned(), Value::Array(parts));
+    let rule = to_raw_value(&rule).map_err(|error| malformed(&error))?;
+    let sql = "SELECT p.size FROM {s}.cohort_preview($1::text::jsonb, 0, $2::text::timestamptz) p";
+    let row = work.row(sql, &[&rule.get(), &as_of]).await?;
+    Ok(row.ok_or_else(|| Failure::bad_request("the rule is null"))?.try_get(0)?)
+}
+
+/// The condition of a whole rule.
+pub(super) fn condition_of(whole: &Map<String, Value>) -> Value {
+    Value::Object(
+        whole.iter().filter(|(key, _)| !is_head(key)).map(|(key, value)| (key.clone(), value.clone())).collect(),
+    )
 }
 
 /// The place `$.and[0].not` as a JSON pointer.

@@ -31,7 +31,7 @@ shapes! {
     Day { day: String, events: i64 }
     EventType { event_type: String, description: Option<String>, customers: i64, events: i64, days: Vec<Day> }
     Property {
-        event_type: Option<String>, property: String, types: Vec<String>, events: i64, distinct_values: Option<i64>,
+        event_type: Option<String>, property: String, types: Vec<String>, events: Option<i64>, distinct_values: Option<i64>,
         examples: Vec<Value>,
     }
     Customer { customer_id: String, profile: Value, created_at: String, updated_at: String }
@@ -64,8 +64,12 @@ shapes! {
     Validity { valid: bool, problems: Vec<RuleProblem> }
     Preview {
         valid: bool, problems: Vec<RuleProblem>, size: Option<i64>, universe: Option<i64>, sample: Vec<Member>,
-        conditions: Vec<Condition>, words: Option<String>, rule: Option<Value>, sql: Option<String>, took_ms: f64,
+        reach: Option<Vec<Reach>>, conditions: Vec<Condition>, words: Option<String>, rule: Option<Value>, sql: Option<String>, took_ms: f64,
     }
+    Reach { destination: String, kind: String, customers: i64, properties: Option<Vec<String>> }
+    Suppression { cohort: String, destination: Option<String>, set_by: String, set_at: String }
+    Priority { name: String, cohorts: Vec<String>, owner: String, created_at: String, updated_at: String, syncs: i64, editable: bool }
+    Place { cohort: Option<String>, customers: i64 }
     Overlap { cohorts: Vec<String>, customers: i64, only_these: i64 }
     Destination {
         name: String, kind: String, config: Value, secret: Option<String>, state: Option<Value>, owner: String,

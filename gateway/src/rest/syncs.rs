@@ -204,7 +204,11 @@ pub(crate) async fn now(
 ) -> Fallible<Answer<Message>> {
     let force = if request.headers().contains_key(axum::http::header::CONTENT_TYPE) {
         let Text(text) = Text::from_request(request, &gateway).await?;
-        serde_json::from_str::<Force>(&text).map_err(|error| malformed(&error))?
+        if text.trim().is_empty() {
+            Force::default()
+        } else {
+            serde_json::from_str::<Force>(&text).map_err(|error| malformed(&error))?
+        }
     } else {
         Force::default()
     };
