@@ -1,7 +1,7 @@
 # make help lists what there is. The work is done by scripts/, which can be called by themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help all setup build gateway install installcheck test test-packages deb rpm fuzz crash faults bench-sync bench-cluster demo demo-cluster demo-cluster-stop gateway-demo demo-stop screenshots check bench clean
+.PHONY: help all setup build gateway install installcheck test test-packages deb rpm fuzz fuzz-gateway crash faults bench-sync bench-cluster demo demo-cluster demo-cluster-stop gateway-demo demo-stop screenshots check bench clean
 
 help: ## list the targets
 	@echo "kursaha_cohort: customer cohorts inside PostgreSQL"
@@ -27,8 +27,9 @@ install: $(if $(PG_CONFIG),,setup) ## install the extension into PostgreSQL 15, 
 installcheck: ## run the SQL tests on a private server
 	@tests/regress/run
 
-deb: ## build Debian packages for PG_MAJORS (15), below target/deb
+deb: ## build Debian packages for PG_MAJORS (15), and of the gateway, below target/deb
 	@for major in $${PG_MAJORS:-15}; do env -u PG_CONFIG PG_MAJOR=$$major scripts/deb || exit; done
+	@scripts/deb gateway
 
 rpm: ## build an RPM package for PG_MAJOR (15) of the PostgreSQL project's packages, below target/rpm
 	@scripts/rpm
@@ -42,11 +43,15 @@ test: ## everything: setup, format, lints, unit tests, builds, tests on private 
 fuzz: build ## compare the index with plain SQL on random histories, until Ctrl-C
 	@scripts/fuzz
 
+fuzz-gateway: build ## test the gateway with schemathesis, by its openapi.json (SEED=N, EXAMPLES=N)
+	@BUILD_PROFILE=quick scripts/gateway build
+	@python3 tests/gateway/schemathesis.py
+
 crash: build ## kill a server 100 times while it writes, seals and merges (KILLS=N)
 	@KILLS=$${KILLS:-100} tests/run.d/33-crash
 
-faults: build ## test syncs with every fault, 100 kills and 5 million members (KILLS=N, MEMBERS=N)
-	@KILLS=$${KILLS:-100} TEST_ONLY='3[6-9]*-sync*' TEST_LONG=1 TEST_TIMEOUT=3600 scripts/test
+faults: build ## test syncs and the gateway with every fault, 100 kills, 5 million members, 10,000 connections (KILLS=N, MEMBERS=N, IDLE=N)
+	@KILLS=$${KILLS:-100} IDLE=$${IDLE:-10000} REQUESTS=$${REQUESTS:-20000} TEST_ONLY='@(3[6-9]*-sync*|60-gateway)' TEST_LONG=1 TEST_TIMEOUT=3600 scripts/test
 
 bench-sync: build ## measure syncs (MEMBERS=N)
 	@python3 benches/sync.py $${MEMBERS:-500000}
@@ -68,6 +73,7 @@ gateway-demo: build gateway ## run the gateway for the demo's server, or for a s
 
 demo-stop: ## stop and remove the demo's server and gateway
 	@scripts/gateway stop demo
+	@demo/facebook stop demo
 	@scripts/pg stop demo
 
 screenshots: build ## create the pictures of docs/CONSOLE.md
