@@ -14,7 +14,10 @@ from harness import sha  # noqa: E402
 
 
 def main():
-    directory = Path(os.environ.get("TEST_TMP") or tempfile.mkdtemp()) / "console"
+    parent = Path(os.environ.get("TEST_TMP") or tempfile.mkdtemp())
+    # The server's user reads secrets in it.
+    parent.chmod(0o755)
+    directory = parent / "console"
     subprocess.run([ROOT / "scripts/console"], check=True)
     world = World("console", directory)
     try:

@@ -9,8 +9,10 @@ export interface CustomerPage extends Customer { events: Event[]; next: string |
 export interface Event { event_id: number; customer_id: string; event_type: string; occurred_at: string; data: Json }
 export interface Preview {
   valid: boolean; problems: Problem[]; size: number | null; universe: number | null; sample: Customer[]; conditions: Condition[];
-  words: string | null; rule: Json; sql: string | null; took_ms: number;
+  words: string | null; rule: Json; sql: string | null; took_ms: number; reach: Reach[] | null;
 }
+/** How many can be told of at a destination; by one of these properties, or by the customer's id. */
+export interface Reach { destination: string; kind: string; customers: number; properties: string[] | null }
 export interface SyncBrief { destination: string; state: string; why: string | null; next_run: string | null }
 export interface Cohort {
   name: string; kind: "rule" | "list"; description: string | null; rule: Json; version: number; owner: string; editable: boolean; created_at: string; updated_at: string;

@@ -197,9 +197,14 @@ export const sync = {
   add: "Add", remove: "Remove", unchanged: "Unchanged", skipped: "Skipped", reached: (part: string, whole: string) => `${part} of ${whole} can be told of`, skippedBecause: "Skipped because", people: "People", reasons: { missing_identifier: "No e-mail, no phone, no other identifier", suppressed: "Left out by a cohort of people not to contact" } as Record<string, string>,
   wouldBeHeld: "This run would wait for you.", toDestination: (name: string) => `Sync to ${name}`, next: (when: string) => `Next run: ${when}.`, there: (n: string) => `${n} there.`, preview: "Preview", changeSchedule: "Change schedule", pause: "Pause", resume: "Go on", sendNow: "Send now", runs: "Runs", decide: "Decide",
   done: { now: "A run begins.", pause: "Paused.", resume: "It goes on.", resync: "The next run sends everyone again." }, heldTitle: (n: string, of: string) => `Held: remove ${n} of ${of} people?`, since: (when: string) => `since ${when}`, choose: "Nothing was sent. Choose one.", keepThem: "Keep them, pause the sync", removeThem: (n: string) => `Remove ${n} and go on`,
-  thereNow: "There now", afterRun: "After the run", removed: "Removed", limit: "A run is held above 30 % and 1,000 people.", seeVersions: "See what changed in the cohort", state: "State", leaving: "Leaving", failures: "Failed runs in a row", rejected: "Refused by the destination", customer: "Customer", reason: "Reason", when: "When",
+  thereNow: "There now", afterRun: "After the run", removed: "Removed", limit: (part: string) => `A run is held above 30 % and 1,000 people, and when it would remove everyone; this is ${part}.`, seeVersions: "See what changed in the cohort", state: "State", leaving: "Leaving", failures: "Failed runs in a row", rejected: "Refused by the destination", customer: "Customer", reason: "Reason", when: "When",
   noRun: "No run yet", started: "Started", end: "End", added: "Added", refused: "Refused", took: "Took", runStates: { success: "Done", partial: "Partly", failed: "Failed", cancelled: "Cancelled", crashed: "Crashed", held: "Held", queued: "Queued", running: "Sending", waiting: "Waits" } as Record<string, string>,
   resync: "Send everyone again", drop: "Drop this sync", dropped: "The sync is dropped.", dropTitle: "Drop this sync?", dropText: (n: string) => `The destination keeps its ${n} people. Nothing more is sent.`, keepIt: "Keep it",
+};
+
+export const because = {
+  title: "Probably because", version: (n: number, who: string, when: string) => `Version ${n}, ${who}, ${when}:`, list: (before: string, now: string) => `${before} ids in the list became ${now}.`, alone: (n: string) => `That alone takes out ${n}.`,
+  silent: (type: string, since: string) => `No “${type}” has arrived since ${since}.`, unchanged: "The rule is as it was. Members left as time went by, or as their data changed.",
 };
 
 export const destination = {

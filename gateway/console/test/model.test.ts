@@ -7,8 +7,8 @@ import * as tree from "../src/rule/tree";
 import { eventList, readPath, readValue, showPath, showValue, withEvents, withEntries } from "../src/rule/values";
 import { conditionInWords, plain, ruleInWords } from "../src/rule/words";
 import { changesOf, merge } from "../src/builder/merge";
-import { identifiers } from "../src/builder/reach";
 import { repairOf } from "../src/builder/repair-of";
+import { eventTypesOf, silentSince } from "../src/parts/because";
 import { templates } from "../src/templates";
 import { change, share } from "../src/texts";
 import { documented, foreign, kinds, random } from "./rules";
@@ -166,19 +166,20 @@ test("a hint of the database becomes a button that mends", () => {
   assert.equal(mend('{"did": 3}', "$.did", "an event type is a string", "Write a string."), undefined);
 });
 
+test("what made a cohort smaller is looked for", () => {
+  assert.deepEqual(eventTypesOf(parse('{"and": [{"did": "a"}, {"not": {"or": [{"did_not": ["b", "a"]}, {"did": "*"}]}}, {"compare": {"did": "c"}, "operator": "gt", "to": 3}]}')), ["a", "b", "c"]);
+  const days = (...events: number[]) => events.map((each, i) => ({ day: `2026-11-0${i + 1}`, events: each }));
+  assert.equal(silentSince(days(3, 4, 0, 0)), "2026-11-02");
+  assert.equal(silentSince(days(3, 4, 2, 0)), undefined);
+  assert.equal(silentSince(days(0, 0, 0)), undefined);
+});
+
 test("templates are the recipes", () => {
   assert.ok(templates.length >= 25, `${templates.length}`);
   for (const { title, section, rule } of templates) {
     assert.ok(title && section);
     assert.deepEqual(blocks(rule), []);
   }
-});
-
-test("who can be reached is told by what a destination goes by", () => {
-  assert.deepEqual(identifiers({ kind: "facebook_ads", config: {} }), ["email", "phone", "phoneNumber"]);
-  assert.deepEqual(identifiers({ kind: "facebook_ads", config: { mapping: { EMAIL: "contact.email", PHONE: null } } }), ["contact.email"]);
-  assert.equal(identifiers({ kind: "meta_pixel", config: { mapping: { EXTERN_ID: "$customer_id" } } }), null);
-  assert.equal(identifiers({ kind: "webhook", config: {} }), null);
 });
 
 test("figures are written as the texts say", () => {

@@ -1,13 +1,12 @@
 // The right-hand side of the builder: the size, who can be reached where, and some of the members.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { get, post, Refusal, type Customer, type Destination, type List, type Preview } from "../api";
+import { post, Refusal, type Customer, type Preview, type Reach } from "../api";
 import { Link, path } from "../router";
 import { count, clock, list, plural, result as t, share } from "../texts";
 import { print, type Json } from "../rule/json";
 import { conditionAt } from "../rule/tree";
 import { Empty, Failure, Meter, Note, Panel } from "../parts/parts";
 import type { Answer } from "./answer";
-import { reachOf, type Reach } from "./reach";
 
 export function Result({ answer, draft, goTo, again }: { answer: Answer; draft: Json; goTo: () => void; again: () => void }) {
   const { good, goodAt, problems, pending } = answer;
@@ -41,12 +40,10 @@ export function useRun(rule: Json) {
     const own = ++number.current;
     setBusy(true);
     try {
-      const answer = await post<Preview>("/v1/preview", { rule, sample: 6 });
+      const answer = await post<Preview>("/v1/preview", { rule, sample: 6, reach: true });
       if (!answer.valid || answer.size === null) return;
-      const destinations = await get<List<Destination>>("/v1/destinations").catch(() => ({ items: [] }));
-      const reach = await reachOf(rule, answer.size, destinations.items);
       if (own !== number.current) return;
-      setRan({ sample: answer.sample, reach, size: answer.size, rule: print(rule) });
+      setRan({ sample: answer.sample, reach: answer.reach ?? [], size: answer.size, rule: print(rule) });
       setError(null);
     } catch (failed) {
       setError(failed instanceof Refusal ? failed : new Refusal(-1, String(failed)));
@@ -63,10 +60,10 @@ export function Reachable({ ran, old, run }: { ran: Ran | null; old: boolean; ru
       {ran === null ? <p class="quiet">{t.runSays}</p> : ran.reach.length === 0 ? <p class="quiet">{t.noDestination}</p> : (
         <ul class="reach">
           {ran.reach.map(each => (
-            <li key={each.name}>
-              <div class="spread"><bdi>{each.name}</bdi><span><b class={old ? "old" : ""}>{count(each.size)}</b> <span class="quiet small">{share(each.size, ran.size)}</span></span></div>
-              <Meter part={each.size} whole={ran.size} />
-              <span class="quiet small">{each.needs === null ? t.byId : t.lack(count(ran.size - each.size), list(each.needs, "or"))}</span>
+            <li key={each.destination}>
+              <div class="spread"><bdi>{each.destination}</bdi><span><b class={old ? "old" : ""}>{count(each.customers)}</b> <span class="quiet small">{share(each.customers, ran.size)}</span></span></div>
+              <Meter part={each.customers} whole={ran.size} />
+              <span class="quiet small">{each.properties === null ? t.byId : t.lack(count(ran.size - each.customers), list(each.properties, "or"))}</span>
             </li>
           ))}
         </ul>

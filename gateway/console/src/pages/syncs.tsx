@@ -1,6 +1,7 @@
 // Syncs: the list, a new one, and one with its runs.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, cohortPath, get, part, post, Refusal, syncPath, type Destination, type List, type Sync, type SyncPreview } from "../api";
+import { Because } from "../parts/because";
 import { Await, Choice, Dialog, Empty, Failure, Field, Meter, Panel, State } from "../parts/parts";
 import { scheduleInWords, SyncCard, useSyncActs } from "../parts/sync-card";
 import { syncTone } from "../parts/sync-state";
@@ -149,6 +150,7 @@ function Whole({ sync, runs, rejected, reload }: { sync: Sync; runs: Run[]; reje
   const { act, busy } = useSyncActs(sync, reload);
   const [dialog, setDialog] = useState<"schedule" | "drop" | "preview" | null>(null);
   const held = runs.find(run => run.state === "held");
+  const lastDone = runs.find(run => run.state === "success" || run.state === "partial")?.started_at;
   const stopped = ["paused", "needs_attention", "quarantined", "disarmed"].includes(sync.state);
   const running = ["queued", "running", "waiting"].includes(sync.state);
   const [expected, setExpected] = useState(0);
@@ -181,7 +183,8 @@ function Whole({ sync, runs, rejected, reload }: { sync: Sync; runs: Run[]; reje
               <div class="stack">
                 <p>{sync.why as string | null}</p>
                 <Figures rows={[[t.thereNow, delivered, false], [t.afterRun, Math.max(0, delivered - (held?.removes ?? 0) + (held?.adds ?? 0)), false], [t.removed, held?.removes ?? 0, true]]} whole={delivered} />
-                <p class="small quiet">{t.limit}</p>
+                <p class="small quiet">{t.limit(share(held?.removes ?? 0, delivered))}</p>
+                {lastDone && <Because cohort={cohort} since={lastDone} />}
                 <p><Link to={path("cohorts", cohort)}>{t.seeVersions}</Link></p>
               </div>
             </Panel>

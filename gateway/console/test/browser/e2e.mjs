@@ -300,6 +300,39 @@ await scenario("keyboard only", async as => {
   assert.equal(await page.evaluate(() => document.activeElement?.getAttribute("aria-label")), "Find a cohort or a customer");
 });
 
+await scenario("a held run", async as => {
+  const { page } = await as("crm_team");
+  const until = async done => {
+    for (let i = 0; i < 150; i++) {
+      const { body } = await call(page, "GET", "/v1/sync-runs?cohort=Shrinks&limit=1");
+      if (body.items[0]?.state === done) return;
+      await page.waitForTimeout(200);
+    }
+    throw new Error(`no run is ${done}`);
+  };
+  await call(page, "POST", "/v1/cohorts", { name: "Shrinks", rule: { and: [{ did: "purchase" }, { profile: "city", operator: "in", value: ["Pune", "Surat"] }] } });
+  await call(page, "POST", "/v1/destinations", { name: "Audience that shrinks", kind: "facebook_ads", config: { ad_account_id: "12", audience_name: "Shrinks", base_url: process.env.FAKE_URL }, secret: "file:meta" });
+  await call(page, "POST", "/v1/syncs", { cohort: "Shrinks", destination: "Audience that shrinks" });
+  const place = "/v1/syncs/Shrinks/Audience%20that%20shrinks";
+  await call(page, "POST", `${place}/now`, {});
+  await until("success");
+  const { body: { count: lost } } = await call(page, "GET", "/v1/cohorts/Shrinks/count");
+  await call(page, "PUT", "/v1/cohorts/Shrinks", { rule: { and: [{ did: "purchase" }, { profile: "city", operator: "eq", value: "Nowhere" }] } });
+  await call(page, "POST", `${place}/now`, {});
+  await until("held");
+  await page.goto(`${url}/syncs/Shrinks/Audience%20that%20shrinks`);
+  await page.getByRole("heading", { name: /^Held: remove/ }).waitFor();
+  await page.getByText("Version 2, crm_team").waitFor();
+  await page.locator("ins").getByText("Nowhere").waitFor();
+  await page.getByText(`That alone takes out ${lost.toLocaleString("en-GB")}.`).waitFor();
+  const buttons = await page.locator(".held footer button").allTextContents();
+  assert.equal(buttons[0], "Keep them, pause the sync");
+  assert.match(buttons[1], /^Remove [\d,]+ and go on$/);
+  await axe(page, "a held run");
+  await page.getByRole("button", { name: buttons[0] }).click();
+  await page.getByText("Paused").first().waitFor();
+});
+
 await scenario("a cohort's page", async as => {
   const { page } = await as("crm_team");
   const name = "Bought something";
