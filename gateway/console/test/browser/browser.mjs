@@ -16,7 +16,7 @@ export async function launch() {
 export async function person(browser, role, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: "light", locale: "en-GB", timezoneId: "Asia/Kolkata", reducedMotion: "reduce", bypassCSP: false, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(20_000);
   const errors = [];
   follow(page);
   page.on("pageerror", error => errors.push(String(error)));
