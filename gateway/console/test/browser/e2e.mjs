@@ -255,6 +255,21 @@ scenario("two people", async as => {
   assert.deepEqual(body.rule.and.map(each => JSON.stringify(each)).sort(), ['{"did":"purchase","count":{"gte":2}}', '{"did":"view"}'].sort());
 });
 
+scenario("a save is undone", async as => {
+  const { page } = await as("crm_team");
+  const rule = { and: [{ did: "purchase" }, { did: "cart" }] };
+  await call(page, "POST", "/v1/cohorts", { name: "Saved twice", rule });
+  await page.goto(`${url}/cohorts/Saved%20twice/edit`);
+  await page.getByRole("button", { name: "+ how often" }).first().click();
+  await page.getByRole("button", { name: "Save", exact: true }).first().click();
+  await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
+  await page.getByText("Saved as version 2.").waitFor();
+  await page.locator(".toast").getByRole("button", { name: "Undo" }).click();
+  await page.getByText("Saved as version 3.").waitFor();
+  assert.deepEqual((await call(page, "GET", "/v1/cohorts/Saved%20twice")).body.rule, rule);
+  assert.deepEqual(await json(page), rule);
+});
+
 scenario("keyboard only", async as => {
   const { page } = await as("crm_team");
   const key = (...keys) => keys.reduce((before, each) => before.then(() => page.keyboard.press(each)), Promise.resolve());
