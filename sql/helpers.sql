@@ -54,6 +54,14 @@ CREATE FUNCTION kursaha_cohort.anniversary_between(day date, first date, last da
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'anniversary_between_wrapper';
 COMMENT ON FUNCTION kursaha_cohort.anniversary_between(day date, first date, last date) IS 'Returns whether the anniversary (month and day) of a day is between two days, both included; in common years 29 February counts as 28 February';
 
+CREATE FUNCTION kursaha_cohort.row_json(value anyelement) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'kursaha_row_json';
+COMMENT ON FUNCTION kursaha_cohort.row_json(value anyelement) IS 'to_jsonb(value) with TimeZone UTC and the default output settings';
+
+CREATE FUNCTION kursaha_cohort.row_text(value anyelement) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'kursaha_row_text';
+COMMENT ON FUNCTION kursaha_cohort.row_text(value anyelement) IS 'value::text with TimeZone UTC, DateStyle ISO and the default output settings';
+
 CREATE FUNCTION kursaha_cohort.json_elements(value jsonb) RETURNS SETOF jsonb
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC

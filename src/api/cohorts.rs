@@ -24,7 +24,7 @@ fn cohort_create(
 ) -> Result<Option<i64>, ErrorReport> {
     let (Some(name), Some(text)) = (name, rule) else { return Ok(None) };
     check_name(name)?;
-    let rule = store::parse(&text.0)?;
+    let rule = store::parse_given(&text.0)?;
     store::lock_definitions()?;
     check_free(name)?;
     check_references(&rule, None)?;
@@ -39,7 +39,7 @@ fn cohort_create(
 #[pg_extern(volatile, parallel_unsafe)]
 fn cohort_update(name: Option<&str>, rule: Option<Jsonb>) -> Result<Option<i64>, ErrorReport> {
     let (Some(name), Some(text)) = (name, rule) else { return Ok(None) };
-    let rule = store::parse(&text.0)?;
+    let rule = store::parse_given(&text.0)?;
     let cohort = store::get_for_change(name)?;
     if cohort.rule.is_none() {
         return Err(failure(

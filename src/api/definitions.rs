@@ -8,8 +8,8 @@ use crate::definitions::{self, Change};
 use crate::pg::errors::invalid_at;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::spi::Snapshot;
+use crate::pg::store::SURROUNDINGS;
 use crate::pg::transaction::rehearsal;
-use crate::pg::zones::ServerZones;
 
 /// The definitions that are saved, as a document that `cohort_apply` takes: all, or those of one cohort and of what it needs.
 #[pg_extern(stable, parallel_restricted)]
@@ -32,10 +32,7 @@ fn cohort_apply(
     ErrorReport,
 > {
     let Some(text) = definitions else { return Ok(TableIterator::empty()) };
-    let wanted = parse(&text.0, &ServerZones, &|| {
-        pgrx::check_for_interrupts!();
-    })
-    .map_err(|problems| invalid_at("definitions", &problems))?;
+    let wanted = parse(&text.0, &SURROUNDINGS).map_err(|problems| invalid_at("definitions", &problems))?;
     let apply = || definitions::apply(&wanted, prune);
     let changes = if dry_run { rehearsal(apply)? } else { apply()? };
     Ok(TableIterator::new(changes.into_iter().map(|Change { name, action, members }| {

@@ -33,7 +33,7 @@ pub(super) fn question_of_cohort(name: &str, as_of: AsOf) -> Fallible<Question> 
 
 /// An unsaved rule, likewise.
 pub(super) fn question_of_rule(rule: &Jsonb, as_of: AsOf) -> Fallible<Question> {
-    Question::of_rule(Snapshot::Callers, store::parse(&rule.0)?, time::as_of(as_of)?)
+    Question::of_rule(Snapshot::Callers, store::parse_given(&rule.0)?, time::as_of(as_of)?)
 }
 
 /// The customer ids of a saved cohort's members at an instant, in no particular order.

@@ -12,16 +12,13 @@ use crate::pg::jsonb::Jsonb;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::store::{self, Question};
 use crate::pg::time;
-use crate::pg::zones::ServerZones;
 
 type AsOf = Option<TimestampWithTimeZone>;
 
 /// A figure, in the zone of the rule that selects the customers, or UTC.
 fn figures(figure: &Jsonb, members: Option<Rule>, as_of: AsOf) -> Fallible<Vec<(String, AnyNumeric)>> {
-    let figure = rule::parse_figure(&figure.0, &ServerZones, &|| {
-        pgrx::check_for_interrupts!();
-    })
-    .map_err(|problems| invalid_at("figure", &problems))?;
+    let figure =
+        rule::parse_figure(&figure.0, &store::SURROUNDINGS).map_err(|problems| invalid_at("figure", &problems))?;
     let as_of = time::as_of(as_of)?;
     let asks = members.is_some();
     // Without one, the figure is computed for all customers.
@@ -58,5 +55,5 @@ fn cohort_figures_rule(
     as_of: default!(AsOf, "NULL"),
 ) -> Result<TableIterator<'static, (name!(customer_id, String), name!(value, AnyNumeric))>, ErrorReport> {
     let (Some(figure), Some(rule)) = (figure, rule) else { return Ok(TableIterator::empty()) };
-    Ok(TableIterator::new(figures(&figure, Some(store::parse(&rule.0)?), as_of)?))
+    Ok(TableIterator::new(figures(&figure, Some(store::parse_given(&rule.0)?), as_of)?))
 }

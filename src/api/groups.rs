@@ -43,5 +43,5 @@ fn cohort_groups_rule(
     as_of: default!(AsOf, "NULL"),
 ) -> Result<TableIterator<'static, (name!(customer_group, Jsonb), name!(members, i64))>, ErrorReport> {
     let (Some(rule), Some(property)) = (rule, property) else { return Ok(TableIterator::empty()) };
-    Ok(TableIterator::new(groups(store::parse(&rule.0)?, property, as_of)?))
+    Ok(TableIterator::new(groups(store::parse_given(&rule.0)?, property, as_of)?))
 }

@@ -23,7 +23,7 @@ type Explained = (String, String, i64, Option<i64>, Interval, String);
 /// `SELECT cohort_sql('{…}')` arrives here because an untyped literal is text.
 pub(super) fn rule_of_text(text: &str) -> Fallible<rule::Rule> {
     if text.trim_start().starts_with('{') {
-        store::parse(text)
+        store::parse_given(text)
     } else {
         Question::rule_of(&store::get(Snapshot::Callers, text)?)
     }
@@ -95,7 +95,7 @@ fn cohort_explain_rule(
     ErrorReport,
 > {
     let Some(rule) = rule else { return Ok(TableIterator::empty()) };
-    Ok(TableIterator::new(explain(store::parse(&rule.0)?, as_of)?))
+    Ok(TableIterator::new(explain(store::parse_given(&rule.0)?, as_of)?))
 }
 
 /// For each condition of a saved cohort, whether one customer satisfies it, and by which events or values.
@@ -147,7 +147,7 @@ fn cohort_sql_name(name: Option<&str>, as_of: default!(AsOf, "NULL")) -> Result<
 #[pg_extern(stable, parallel_restricted, name = "cohort_sql")]
 fn cohort_sql_rule(rule: Option<Jsonb>, as_of: default!(AsOf, "NULL")) -> Result<Option<String>, ErrorReport> {
     let Some(rule) = rule else { return Ok(None) };
-    sql(store::parse(&rule.0)?, as_of).map(Some)
+    sql(store::parse_given(&rule.0)?, as_of).map(Some)
 }
 
 /// Every problem of a rule; no row for a valid one. The names of other cohorts are looked up too.
@@ -159,10 +159,7 @@ fn cohort_validate(
     ErrorReport,
 > {
     let Some(rule) = rule else { return Ok(TableIterator::empty()) };
-    let check = || {
-        pgrx::check_for_interrupts!();
-    };
-    let rows: Vec<_> = match rule::parse_text_checking(&rule.0, &ServerZones, &check) {
+    let rows: Vec<_> = match rule::parse_text_within(&rule.0, &store::SURROUNDINGS) {
         Err(problems) => problems.into_iter().map(|found| (found.path, found.problem, found.hint)).collect(),
         Ok(rule) => {
             let mut rows = Vec::new();

@@ -22,8 +22,7 @@ fn evaluate(question: &Question, ask: Ask) -> Fallible<Option<Evaluated>> {
         return Ok(None);
     }
     let as_of = question.instant();
-    let outcome = question.planned(&ServerCalendar, as_of, |plan| index::evaluate(plan, as_of, ask))?;
-    Ok(outcome.ok())
+    Ok(question.planned(&ServerCalendar, as_of, |plan| index::evaluate(plan, as_of, ask))?.ok())
 }
 
 /// The members' ids.
@@ -84,13 +83,15 @@ pub(crate) fn contains(question: &Question, customer: &str) -> Fallible<bool> {
         let as_of = question.instant();
         let found = question.planned(&ServerCalendar, as_of, |plan| {
             if !plan.looks_at_others() {
-                return Ok(index::contains(plan, customer)?.ok());
+                return index::contains(plan, customer);
             }
             // It is known of all or of none.
             let found = index::evaluate(plan, as_of, Ask { wish: MEMBERS, ..Ask::default() })?;
-            found.ok().map(|found| Ok(!found.members_among(&[customer])?.is_empty())).transpose()
+            found
+                .map(|found| Ok(!found.members_among(&[customer])?.is_empty()))
+                .map_or_else(|why| Ok(Err(why)), |found| found.map(Ok))
         })?;
-        if let Some(found) = found {
+        if let Ok(found) = found {
             return Ok(found);
         }
     }
@@ -130,7 +131,7 @@ pub(crate) fn holding(names: &[String], customer: &str, as_of: cohort_core::time
 
 /// Whether it depends on other customers whether one is a member.
 fn looks_at_others(question: &Question) -> Fallible<bool> {
-    question.planned(&ServerCalendar, question.instant(), |plan| Ok(plan.looks_at_others()))
+    question.shape(&ServerCalendar, question.instant(), |plan| plan.looks_at_others())
 }
 
 /// One question that names all of some cohorts.
@@ -209,6 +210,7 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
         },
         Condition::Profile(_) | Condition::ProfileElement(_) => "profiles that match",
         Condition::Cohort(_) => "the cohort's own rule",
+        Condition::CustomerIn(_) => "ids of the rows looked up",
         Condition::Sequence(_) => "events in order",
         Condition::Sample(_) => "ids hashed",
         Condition::Group(_) => "groups counted",

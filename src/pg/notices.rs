@@ -34,13 +34,11 @@ pub(crate) fn tell(question: &Question) {
 fn found(question: &Question) -> Fallible<Vec<(String, String)>> {
     let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
     // What another cohort names was said when that one was saved.
-    let named = question.alone().planned(&ServerCalendar, question.instant(), |plan| {
-        Ok(Named {
-            types: owned(plan.named_types()),
-            with_data: plan.types_with_data().map(owned),
-            keys: owned(plan.event_keys()),
-            profile_keys: owned(plan.profile_keys()),
-        })
+    let named = question.alone().shape(&ServerCalendar, question.instant(), |plan| Named {
+        types: owned(plan.named_types()),
+        with_data: plan.types_with_data().map(owned),
+        keys: owned(plan.event_keys()),
+        profile_keys: owned(plan.profile_keys()),
     })?;
     let mut notices = Vec::new();
     let Some(there) = index::event_types()? else { return Ok(notices) };

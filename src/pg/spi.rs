@@ -237,6 +237,15 @@ fn execute(
 /// Runs a query under the caller's snapshot and passes its first column to `each`, up to `most` rows at a time, for results
 /// that may not fit in memory.
 pub(crate) fn in_pieces(sql: &str, most: usize, each: &mut dyn FnMut(&[String]) -> Fallible<()>) -> Fallible<()> {
+    in_pieces_while(sql, most, &mut |rows| each(rows).map(|()| true))
+}
+
+/// The same until `each` says that it has enough.
+pub(crate) fn in_pieces_while(
+    sql: &str,
+    most: usize,
+    each: &mut dyn FnMut(&[String]) -> Fallible<bool>,
+) -> Fallible<()> {
     let command = CString::new(sql)
         .map_err(|_| failure(SqlState::ERRCODE_INTERNAL_ERROR, "an internal statement contains a zero byte"))?;
     let count = core::ffi::c_long::try_from(most).unwrap_or(core::ffi::c_long::MAX);
@@ -265,7 +274,9 @@ pub(crate) fn in_pieces(sql: &str, most: usize, each: &mut dyn FnMut(&[String]) 
                 rows.push(row.need::<String>(1)?);
             }
             pg_sys::SPI_freetuptable(table);
-            each(&rows)?;
+            if !each(&rows)? {
+                break;
+            }
         }
     }
     connection.close()

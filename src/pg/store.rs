@@ -1,10 +1,11 @@
 //! Saved cohorts: the SQL statements about them, as typed functions.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 use cohort_core::eval::{Calendar, Plan};
-use cohort_core::plain_sql::{Context, Source, Unresolved};
-use cohort_core::rule::{self, Rule};
+use cohort_core::plain_sql::{self, Context, Source, Unresolved};
+use cohort_core::rule::{self, Rule, Use};
 use cohort_core::text;
 use cohort_core::time::Micros;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -14,6 +15,8 @@ use super::errors::{Fallible, SqlState, failure, invalid, invalid_rule};
 use super::extension;
 use super::index::{self, Definition};
 use super::jsonb::Jsonb;
+use super::rows::{self, Reading, ServerTables, TooMany};
+use super::settings;
 use super::spi::{self, Row, Snapshot};
 use super::time;
 use super::zones::ServerZones;
@@ -178,12 +181,22 @@ pub(crate) fn references(snapshot: Snapshot) -> Fallible<Vec<(i64, i64)>> {
     })
 }
 
-/// Reads and checks the text of a rule.
+/// Reads the text of a rule that was saved. The tables that it names are not looked up.
 pub(crate) fn parse(rule: &str) -> Fallible<Rule> {
-    rule::parse_text_checking(rule, &ServerZones, &|| {
-        pgrx::check_for_interrupts!();
-    })
-    .map_err(|problems| invalid_rule(&problems))
+    rule::parse_text_checking(rule, &ServerZones, &interrupts).map_err(|problems| invalid_rule(&problems))
+}
+
+/// Reads and checks the text of a rule that the caller gave.
+pub(crate) fn parse_given(rule: &str) -> Fallible<Rule> {
+    rule::parse_text_within(rule, &SURROUNDINGS).map_err(|problems| invalid_rule(&problems))
+}
+
+/// What the rules that callers give are read within.
+pub(crate) const SURROUNDINGS: rule::Surroundings<'static> =
+    rule::Surroundings { zones: &ServerZones, tables: Some(&ServerTables), check: &interrupts };
+
+fn interrupts() {
+    pgrx::check_for_interrupts!();
 }
 
 /// A rule with everything that it names, ready to be put into SQL at one instant.
@@ -195,6 +208,8 @@ pub(crate) struct Question {
     /// The instant, where it is known now (and not an SQL expression); microseconds as PostgreSQL counts.
     instant: i64,
     cohorts: HashMap<String, Source>,
+    /// The rule and the cohorts with the rows of tables that they name, read at most once; or why not.
+    read: OnceCell<Result<(Rule, HashMap<String, Source>), String>>,
 }
 
 impl Question {
@@ -224,7 +239,7 @@ impl Question {
             };
             cohorts.insert(name, source);
         }
-        Ok(Self { rule, schema: extension::served_schema()?, as_of, instant: 0, cohorts })
+        Ok(Self { rule, schema: extension::served_schema()?, as_of, instant: 0, cohorts, read: OnceCell::new() })
     }
 
     /// A saved cohort at an instant. A fixed list is asked as the rule that names it.
@@ -255,9 +270,78 @@ impl Question {
         only: Option<&str>,
         ask: impl FnOnce(&Rule, &Context<'_>) -> Result<T, Unresolved>,
     ) -> Fallible<T> {
-        let context =
-            Context { schema: &self.schema, as_of: &self.as_of, cohort: &|name| self.cohorts.get(name).cloned(), only };
+        self.check_rows()?;
+        let cohort = |name: &str| self.cohorts.get(name).cloned();
+        let context = self.context(only, &cohort);
         ask(&self.rule, &context).map_err(|unresolved| self.unresolved(&unresolved))
+    }
+
+    fn context<'a>(&'a self, only: Option<&'a str>, cohort: &'a dyn Fn(&str) -> Option<Source>) -> Context<'a> {
+        Context { schema: &self.schema, as_of: &self.as_of, cohort, only }
+    }
+
+    /// The rules that the question is about: its own, and those of the cohorts that they name.
+    fn rules(&self) -> impl Iterator<Item = &Rule> {
+        let of_cohorts = self.cohorts.values().filter_map(|source| match source {
+            Source::Rule(rule) => Some(rule),
+            Source::List(_) => None,
+        });
+        std::iter::once(&self.rule).chain(of_cohorts)
+    }
+
+    fn names_rows(&self) -> bool {
+        self.rules().any(|rule| !rule.rows().is_empty())
+    }
+
+    /// Raises the error of a column that is no longer there.
+    fn check_rows(&self) -> Fallible<()> {
+        for rule in self.rules() {
+            for (path, rows) in rule.rows() {
+                let used = if path.ends_with(".customer_in") { Use::Ids } else { Use::Values };
+                rows::check(rows, used)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The rule and the cohorts with the values of the rows that they name, or why plain SQL must answer.
+    fn with_rows(&self) -> Fallible<&Result<(Rule, HashMap<String, Source>), String>> {
+        if let Some(read) = self.read.get() {
+            return Ok(read);
+        }
+        let read = self.read_rows()?;
+        Ok(self.read.get_or_init(|| read))
+    }
+
+    fn read_rows(&self) -> Fallible<Result<(Rule, HashMap<String, Source>), String>> {
+        let (mut rule, mut cohorts) = (self.rule.clone(), self.cohorts.clone());
+        let mut reading = Reading::within(settings::eval_memory());
+        let context = self.context(None, &|_| None);
+        let of_cohorts = cohorts.values_mut().filter_map(|source| match source {
+            Source::Rule(rule) => Some(rule),
+            Source::List(_) => None,
+        });
+        for rule in std::iter::once(&mut rule).chain(of_cohorts) {
+            let zone = rule.zone().to_owned();
+            let read = rule.each_rows(&mut |rows, used| {
+                let read = rows::check(rows, used)
+                    .and_then(|()| reading.read(&plain_sql::read_rows(rows, used, &zone, &context), used));
+                match read {
+                    Ok(Ok(values)) => rows.values = Some(values),
+                    Ok(Err(TooMany)) => return Err(Ok(rows.table.written.clone())),
+                    Err(error) => return Err(Err(error)),
+                }
+                Ok(())
+            });
+            match read {
+                Ok(()) => {}
+                Err(Ok(table)) => {
+                    return Ok(Err(format!("the rows of {table} would need more than kursaha_cohort.eval_memory")));
+                }
+                Err(Err(error)) => return Err(error),
+            }
+        }
+        Ok(Ok((rule, cohorts)))
     }
 
     /// The instant of a question made with [`Question::of_rule`]: microseconds since 2000-01-01 UTC.
@@ -273,6 +357,7 @@ impl Question {
             as_of: self.as_of.clone(),
             instant: self.instant,
             cohorts: self.cohorts.clone(),
+            read: OnceCell::new(),
         }
     }
 
@@ -282,16 +367,43 @@ impl Question {
         Self { cohorts, ..self.part(self.rule.condition.clone()) }
     }
 
-    /// Makes the rule ready for the index and asks it.
+    /// Makes the rule ready for the index, with the rows that it names, and asks it; or says why plain SQL must answer.
     pub(crate) fn planned<T>(
         &self,
         calendar: &dyn Calendar,
         as_of: i64,
+        ask: impl FnOnce(&Plan<'_>) -> Fallible<Result<T, String>>,
+    ) -> Fallible<Result<T, String>> {
+        let (mut rule, mut cohorts) = (&self.rule, &self.cohorts);
+        if self.names_rows() {
+            match self.with_rows()? {
+                Ok(read) => (rule, cohorts) = (&read.0, &read.1),
+                Err(why) => return Ok(Err(why.clone())),
+            }
+        }
+        self.plan(rule, cohorts, calendar, as_of, ask)
+    }
+
+    /// Asks what the rule made ready looks like. Rows of tables are not read.
+    pub(crate) fn shape<T>(
+        &self,
+        calendar: &dyn Calendar,
+        as_of: i64,
+        ask: impl FnOnce(&Plan<'_>) -> T,
+    ) -> Fallible<T> {
+        self.plan(&self.rule, &self.cohorts, calendar, as_of, |plan| Ok(ask(plan)))
+    }
+
+    fn plan<T>(
+        &self,
+        rule: &Rule,
+        cohorts: &HashMap<String, Source>,
+        calendar: &dyn Calendar,
+        as_of: i64,
         ask: impl FnOnce(&Plan<'_>) -> Fallible<T>,
     ) -> Fallible<T> {
-        let cohort = |name: &str| self.cohorts.get(name).cloned();
-        let plan =
-            Plan::new(&self.rule, as_of, calendar, &cohort).map_err(|unresolved| self.unresolved(&unresolved))?;
+        let cohort = |name: &str| cohorts.get(name).cloned();
+        let plan = Plan::new(rule, as_of, calendar, &cohort).map_err(|unresolved| self.unresolved(&unresolved))?;
         ask(&plan)
     }
 
@@ -306,7 +418,7 @@ impl Question {
     }
 
     fn universe_with(&self, only: Option<&str>) -> String {
-        cohort_core::plain_sql::universe(&Context { schema: &self.schema, as_of: &self.as_of, cohort: &|_| None, only })
+        plain_sql::universe(&Context { schema: &self.schema, as_of: &self.as_of, cohort: &|_| None, only })
     }
 
     fn unresolved(&self, unresolved: &Unresolved) -> ErrorReport {

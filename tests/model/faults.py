@@ -105,6 +105,8 @@ def misspelt_option(part, rng, features):
     if not absent or part.kind in ("anchor", "figure") and "profile" in part.value:
         return None
     option = rng.choice(absent)
+    if option == "times":
+        return None  # what is meant for it may be as near to "time"
     wrong = misspelt(rng, option)
     return Fault({**part.value, wrong: 1}, [(wrong,)], hint=f'"{option}"')
 

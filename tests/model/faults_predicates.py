@@ -67,6 +67,7 @@ def wrong_window(part, rng, _features):
 @fault("predicate", feature="refs")
 def wrong_reference(part, rng, _features):
     some = next(name for name in ("row", "profile") if name in part.around or name == "profile")
+    known = "row.n" if some == "row" else "profile.p"  # a row has the columns of its table only
     unknown = "Event.p" if "event" in part.around else "event.p"
     wrong, places, schema = rng.choice(
         (
@@ -80,12 +81,12 @@ def wrong_reference(part, rng, _features):
             (plain(part, operator="eq", ref=f"{some}.a..b"), [("ref",)], True),
             (plain(part, operator="eq", ref="nobody.p"), [("ref",)], None),
             (plain(part, operator="eq", ref=unknown), [("ref",)], None),
-            (plain(part, operator="eq", ref=f"{some}.p", value=1), [()], True),
-            (plain(part, operator="in", ref=f"{some}.p"), [()], True),
-            (plain(part, operator="contains", ref=f"{some}.p"), [()], True),
-            (plain(part, operator="in_the_last", ref=f"{some}.p"), [()], True),
-            (plain(part, operator="gt", ref=f"{some}.p", ignore_case=True), [()], True),
-            (plain(part, operator="on", ref=f"{some}.p", ignore_case=False), [()], True),
+            (plain(part, operator="eq", ref=known, value=1), [()], True),
+            (plain(part, operator="in", ref=known), [()], True),
+            (plain(part, operator="contains", ref=known), [()], True),
+            (plain(part, operator="in_the_last", ref=known), [()], True),
+            (plain(part, operator="gt", ref=known, ignore_case=True), [()], True),
+            (plain(part, operator="on", ref=known, ignore_case=False), [()], True),
             *([] if "element" in part.around else [(plain(part, operator="eq", ref="element.p"), [("ref",)], None)]),
             *([] if "row" in part.around else [(plain(part, operator="eq", ref="row.p"), [("ref",)], None)]),
             *([(plain(part, operator="eq", ref="profile.p"), [("ref",)], None)] if "row" in part.around else []),
@@ -119,6 +120,7 @@ def no_predicates(part, _rng, _features):
 
 @fault("element", feature="element")
 def wrong_element(part, rng, _features):
+    other = {"property": "n" if "row" in part.around else "p", "operator": "exists"}
     wrong, places = rng.choice(
         (
             (without(part.value, "where"), [()]),
@@ -128,7 +130,7 @@ def wrong_element(part, rng, _features):
             ({**part.value, "element": 5}, [("element",)]),
             ({**part.value, "element": True}, [("element",)]),
             ({**part.value, "element": []}, [("element",)]),
-            ({**part.value, "not": {"property": "p", "operator": "exists"}}, [()]),
+            ({**part.value, "not": other}, [()]),
             *([] if "element" in part.around else [({**part.value, "element": "."}, [("element",)])]),
         )
     )

@@ -21,7 +21,7 @@ ALL = (
     "groups",
     "rows",
 )
-LANDED = ("samples", "time", "periods", "nth", "calendar", "refs", "plurals", "sequences", "compare", "element", "rank", "groups")
+LANDED = ALL
 
 
 def chosen(text=None):

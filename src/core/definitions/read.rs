@@ -5,18 +5,17 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::{Cohort, Definitions, Members, Priority, Suppression, Sync};
-use crate::rule::{self, Problem};
+use crate::rule::{self, Problem, Surroundings};
 use crate::text::nearest;
-use crate::time::Zones;
 
 type Object = Map<String, Value>;
 
-/// Checks a document and reads it. `check` may cancel by unwinding.
+/// Checks a document and reads it.
 ///
 /// # Errors
 /// Every problem, with its place.
-pub fn parse(text: &str, zones: &dyn Zones, check: &dyn Fn()) -> Result<Definitions, Vec<Problem>> {
-    let mut reader = Reader { zones, check, problems: Vec::new() };
+pub fn parse(text: &str, within: &Surroundings<'_>) -> Result<Definitions, Vec<Problem>> {
+    let mut reader = Reader { within: *within, problems: Vec::new() };
     match rule::read_json(text) {
         Ok(Value::Object(object)) => {
             let found = reader.document(&object);
@@ -32,8 +31,7 @@ pub fn parse(text: &str, zones: &dyn Zones, check: &dyn Fn()) -> Result<Definiti
 }
 
 struct Reader<'a> {
-    zones: &'a dyn Zones,
-    check: &'a dyn Fn(),
+    within: Surroundings<'a>,
     problems: Vec<Problem>,
 }
 
@@ -82,7 +80,7 @@ impl Reader<'_> {
         let mut seen: HashMap<String, usize> = HashMap::new();
         let mut found = Vec::with_capacity(values.len());
         for (place, value) in values.iter().enumerate() {
-            (self.check)();
+            (self.within.check)();
             let path = format!("$.{key}[{place}]");
             let Value::Object(item) = value else {
                 self.problem(&path, "must be an object", "cohort_export shows the form.");
@@ -154,7 +152,7 @@ impl Reader<'_> {
     }
 
     fn rule(&mut self, path: &str, value: &Value) -> Option<Members> {
-        match rule::parse_text_checking(&value.to_string(), self.zones, self.check) {
+        match rule::parse_text_within(&value.to_string(), &self.within) {
             Ok(rule) => Some(Members::Rule(Box::new(rule))),
             Err(problems) => {
                 self.problems.extend(problems.into_iter().map(|found| Problem {

@@ -264,7 +264,9 @@ fn equal_codes(
         .filter(|value| equal.bools[usize::from(*value)])
         .filter_map(|value| dictionary.bool_code(value))
         .collect();
-    if !equal.numbers.is_empty() && !dictionary.numbers().is_empty() {
+    if equal.numbers.len() > FEW.max(dictionary.numbers().len()) {
+        general(dictionary.numbers(), &mut codes)?;
+    } else if !equal.numbers.is_empty() && !dictionary.numbers().is_empty() {
         let (scale, start) = (dictionary.scale(), dictionary.numbers().start);
         for number in &equal.numbers {
             let below =

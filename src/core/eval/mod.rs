@@ -342,6 +342,17 @@ impl<'a> Run<'a> {
                 bits.intersect(wanted);
                 Ok(bits)
             }
+            Node::Ids(ids) => {
+                let mut bits = match self.source.ids_of_rows.get(*ids) {
+                    Some(customers) => Bits::of_chunk(customers, chunk),
+                    None => Bits::none(),
+                };
+                bits.intersect(wanted);
+                if !bits.is_empty() {
+                    bits.intersect(&self.universe(chunk)?);
+                }
+                Ok(bits)
+            }
             Node::Sample(sample) => Ok(self.plan.samples[*sample].chunk(chunk, wanted, self.source)),
             Node::Cohort(cohort) => {
                 let mut bits = self.cohort(chunk, *cohort)?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bigdecimal::BigDecimal;
 
@@ -36,6 +37,8 @@ pub struct Plan<'a> {
     pub(crate) profiles: Vec<ProfilePlan>,
     pub(crate) sequences: Vec<SequencePlan>,
     pub(crate) samples: Vec<SamplePlan>,
+    /// The ids of each `customer_in`.
+    pub(crate) ids: Vec<Arc<Vec<Scalar>>>,
     pub(crate) compares: Vec<ComparePlan>,
     /// Inner ones before outer ones.
     pub(crate) sets: Vec<SetPlan>,
@@ -56,6 +59,7 @@ pub(crate) enum Node {
     Profile(usize),
     Sequence(usize),
     Sample(usize),
+    Ids(usize),
     Set(usize),
     Compare(usize),
     Cohort(usize),
@@ -318,6 +322,7 @@ impl<'a> Plan<'a> {
             profiles: Vec::new(),
             sequences: Vec::new(),
             samples: Vec::new(),
+            ids: Vec::new(),
             compares: Vec::new(),
             sets: Vec::new(),
             cohorts: Vec::new(),
@@ -333,6 +338,7 @@ impl<'a> Plan<'a> {
     /// Whether everyone must be known.
     fn needs_universe(&self) -> bool {
         self.open(&self.top)
+            || !self.ids.is_empty()
             || self.cohorts.iter().any(|cohort| match cohort {
                 CohortPlan::Rule(node) => self.open(node),
                 CohortPlan::List(_) => true,
@@ -465,6 +471,12 @@ impl<'a> Plan<'a> {
         lists.collect()
     }
 
+    /// The ids of each condition that takes them from rows of a table.
+    #[must_use]
+    pub fn ids(&self) -> &[Arc<Vec<Scalar>>] {
+        &self.ids
+    }
+
     pub(crate) fn clock<'b>(&'b self, zone: &'b str) -> Clock<'b> {
         Clock { as_of: self.as_of, zone, calendar: self.calendar }
     }
@@ -501,7 +513,7 @@ impl<'a> Plan<'a> {
             Node::Compare(compare) => always(self.compares[*compare].holds_for_unknown()),
             Node::Sample(_) => (true, true),
             // Members of another cohort are in the universe; who is in a group has a profile, who is ranked has a figure.
-            Node::Sequence(_) | Node::Cohort(_) | Node::Set(_) => always(false),
+            Node::Sequence(_) | Node::Cohort(_) | Node::Ids(_) | Node::Set(_) => always(false),
         }
     }
 
@@ -553,6 +565,10 @@ impl<'a> Plan<'a> {
                 self.samples.push(SamplePlan::new(sample));
                 Node::Sample(self.samples.len() - 1)
             }
+            Condition::CustomerIn(rows) => {
+                self.ids.push(rows.values.clone().unwrap_or_default());
+                Node::Ids(self.ids.len() - 1)
+            }
             Condition::Cohort(name) => {
                 let cohort = self.cohort(path, name)?;
                 if self.through.is_empty() && !self.named.contains(&cohort) {
@@ -600,7 +616,7 @@ impl<'a> Plan<'a> {
                 }
             }
             // It is known by now.
-            Node::Set(_) => 1,
+            Node::Set(_) | Node::Ids(_) => 1,
             // Ids are read and hashed one by one.
             Node::Sample(_) => 1_000,
         }
@@ -789,6 +805,7 @@ fn positive(test: &PropertyTest, clock: &Clock, document: Document, refer: Refer
     let other = match (&reference.of, document) {
         (Referred::Step(_), _) => return refer(test),
         (Referred::Element, _) => Other::Element(reference.steps.clone()),
+        (Referred::Row, _) => return Pred::Elsewhere, // only the predicates of rows refer to one, which SQL answers
         (Referred::Profile, Document::Event) => Other::Profile(Slot::new(&reference.steps)),
         (Referred::Event, _) | (Referred::Profile, Document::Profile) => Other::Row(Slot::new(&reference.steps)),
     };

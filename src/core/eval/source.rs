@@ -35,6 +35,8 @@ pub struct Source<'a> {
     pub everyone: bool,
     /// The members of fixed lists, by the list's id.
     pub lists: HashMap<i64, RoaringBitmap>,
+    /// The customers of each list of ids that the plan has ([`super::Plan::ids`]).
+    pub ids_of_rows: Vec<RoaringBitmap>,
     /// The customers' ids, for what asks about them.
     pub ids: Option<&'a dyn Ids>,
 }

@@ -422,6 +422,10 @@ fn kind(operator: Operator, argument: &Argument, ignore_case: bool, clock: &Cloc
     match argument {
         Argument::None => Kind::Exists,
         Argument::Ref(_) => Kind::Never,
+        Argument::Rows(rows) => match &rows.values {
+            Some(values) => Kind::Equal(Equal::new(values, ignore_case)),
+            None => Kind::Never, // the plan is asked for its shape only
+        },
         Argument::Scalar(scalar) => {
             let (low, high) = match operator {
                 Operator::Gt => (Some(false), None),

@@ -9,7 +9,7 @@ use super::clock::Clock;
 use super::did::{Found, customers};
 use super::predicate::{element, positive};
 use super::scan::Scan;
-use super::{Context, HELPERS, Source, Unresolved, compare, group, quote, rank, sequence};
+use super::{Context, HELPERS, Source, Unresolved, compare, group, quote, rank, rows, sequence};
 use crate::rule::{Condition, Rule};
 
 /// How many cohorts may be reached one through another.
@@ -151,6 +151,10 @@ impl Chain<'_> {
                 Ok(self.leaf(place, &scan.select("p.customer_id"), false))
             }
             Condition::Cohort(name) => self.cohort(name, &place.path),
+            Condition::CustomerIn(rows) => {
+                let everyone = self.everyone().table;
+                Ok(self.leaf(place, &rows::customers(rows, &everyone, clock), false))
+            }
             Condition::Compare(compare) => {
                 let everyone = if compare.over.is_some() { String::new() } else { self.everyone().table };
                 Ok(self.leaf(place, &compare::customers(compare, self.cx, clock, &everyone), false))

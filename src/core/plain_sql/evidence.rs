@@ -28,7 +28,7 @@ pub struct Evidence {
     ///   `customers` are ranked, and with `by` the `group`; null for a customer who is not ranked;
     /// * of `sample`: the customer's `place`;
     /// * of `sequence`: the `event_ids` of one assignment that satisfies it, null without one;
-    /// * SQL null of `and`, `or` and `not`.
+    /// * SQL null of `and`, `or`, `not` and `customer_in`.
     pub sql: String,
 }
 
@@ -44,7 +44,9 @@ pub fn evidence(rule: &Rule, customer: &str, cx: &Context) -> Result<Vec<Evidenc
         .into_iter()
         .map(|place| {
             let evidence = match place.condition {
-                Condition::And(_) | Condition::Or(_) | Condition::Not(_) => "NULL::jsonb".to_owned(),
+                Condition::And(_) | Condition::Or(_) | Condition::Not(_) | Condition::CustomerIn(_) => {
+                    "NULL::jsonb".to_owned()
+                }
                 Condition::Did(did) | Condition::DidNot(did) => of_did(did, &clock, cx),
                 Condition::Profile(test) => of_profile(&test.property, customer, cx),
                 Condition::ProfileElement(test) => of_profile(&test.property, customer, cx),

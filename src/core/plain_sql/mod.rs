@@ -3,7 +3,7 @@
 //!
 //! Besides PostgreSQL's own functions the SQL uses those of the schema `kursaha_cohort` that have the rule language's
 //! meaning where `~`, `lower()` or a cast would have another: `json_number`, `json_text`, `json_elements`,
-//! `json_instant`, `json_last_instant`, `json_day`, `local_time`, `simple_lower`, `regex_match`, `day_start`, `local_day`, `time_add`, `time_subtract`
+//! `json_instant`, `json_last_instant`, `json_day`, `local_time`, `simple_lower`, `regex_match`, `row_json`, `row_text`, `day_start`, `local_day`, `time_add`, `time_subtract`
 //! and `anniversary_between`.
 
 mod chain;
@@ -17,6 +17,7 @@ mod periods;
 mod predicate;
 mod quote;
 mod rank;
+mod rows;
 mod sample;
 mod scan;
 mod sequence;
@@ -30,6 +31,7 @@ mod time;
 use std::fmt;
 
 pub use evidence::{Evidence, evidence};
+pub use rows::read as read_rows;
 
 use crate::rule::{Amount, Condition, Property, Rule};
 use chain::{Place, below};

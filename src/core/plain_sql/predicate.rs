@@ -7,7 +7,10 @@ use super::HELPERS;
 use super::clock::Clock;
 use super::path;
 use super::quote::{self, group, not, one_of};
-use crate::rule::{Argument, ElementTest, Operator, Predicate, PropertyTest, Reference, Referred, Units};
+use super::rows;
+use crate::rule::{
+    Argument, ElementTest, Operator, PathStep, Predicate, PropertyTest, Reference, Referred, Units, Where,
+};
 use crate::text::simple_lower;
 use crate::time::Reading;
 use crate::value::Scalar;
@@ -19,7 +22,7 @@ pub(super) type Bound<'a> = &'a dyn Fn(&Reference) -> String;
 /// What a predicate is written about.
 #[derive(Clone, Copy)]
 struct Place<'a> {
-    root: &'a str,
+    root: Root<'a>,
     /// How many names of elements are in use.
     names: usize,
     /// The innermost element.
@@ -28,9 +31,37 @@ struct Place<'a> {
     bound: Bound<'a>,
 }
 
+/// Where paths start.
+#[derive(Clone, Copy)]
+enum Root<'a> {
+    /// At a `jsonb` expression.
+    Json(&'a str),
+    /// At the columns of a table's row, called `r`.
+    Row,
+}
+
+impl Root<'_> {
+    /// The expression from which the rest of a path goes on.
+    fn follow(self, steps: &[PathStep]) -> (String, &[PathStep]) {
+        match (self, steps) {
+            (Self::Json(root), steps) => (root.to_owned(), steps),
+            (Self::Row, [PathStep::Key(column), rest @ ..]) => (rows::value(column), rest),
+            (Self::Row, steps) => ("NULL::jsonb".to_owned(), steps), // a path within a row begins with a column
+        }
+    }
+}
+
 /// One predicate over the `jsonb` expression `root`.
 pub(super) fn predicate(predicate: &Predicate, root: &str, clock: &Clock, bound: Bound) -> String {
-    within(predicate, Place { root, names: 0, element: None, clock, bound })
+    within(predicate, Place { root: Root::Json(root), names: 0, element: None, clock, bound })
+}
+
+/// The predicates on a table's row, called `r`.
+pub(super) fn of_row(filter: Option<&Where>, clock: &Clock) -> Vec<String> {
+    // Nothing outside of the row can be named there.
+    let bound = &|_: &Reference| String::from("NULL::jsonb");
+    let place = Place { root: Root::Row, names: 0, element: None, clock, bound };
+    filter.map_or(&[][..], Where::predicates).iter().map(|item| within(item, place)).collect()
 }
 
 fn within(predicate: &Predicate, place: Place) -> String {
@@ -49,15 +80,16 @@ fn within(predicate: &Predicate, place: Place) -> String {
 
 /// One element of an array satisfies all predicates.
 pub(super) fn element(test: &ElementTest, root: &str, clock: &Clock, bound: Bound) -> String {
-    element_within(test, Place { root, names: 0, element: None, clock, bound })
+    element_within(test, Place { root: Root::Json(root), names: 0, element: None, clock, bound })
 }
 
 fn element_within(test: &ElementTest, place: Place) -> String {
-    let mut reached = path::follow(place.root, &test.property.steps, place.names);
+    let (start, steps) = place.root.follow(&test.property.steps);
+    let mut reached = path::follow(&start, steps, place.names);
     let element = format!("v{}", reached.names + 1);
     reached.elements.push(format!("{HELPERS}.json_elements({}) AS {element}", reached.value));
     let mut conditions = vec![format!("{element} <> 'null'")];
-    let inside = Place { root: &element, names: reached.names + 1, element: Some(&element), ..place };
+    let inside = Place { root: Root::Json(&element), names: reached.names + 1, element: Some(&element), ..place };
     conditions.extend(test.filter.predicates().iter().map(|item| within(item, inside)));
     path::exists(&reached.elements, &group("AND", &conditions))
 }
@@ -86,16 +118,18 @@ pub(super) fn hashable(predicate: &Predicate, root: &str, bound: Bound) -> Vec<S
 
 /// The test, or, when its operator is a negation, the test that it negates.
 pub(super) fn positive(test: &PropertyTest, root: &str, clock: &Clock, bound: Bound) -> String {
-    positive_within(test, Place { root, names: 0, element: None, clock, bound })
+    positive_within(test, Place { root: Root::Json(root), names: 0, element: None, clock, bound })
 }
 
 fn positive_within(test: &PropertyTest, place: Place) -> String {
     let Place { root, names, element, clock, bound } = place;
     let operator = test.operator.negates().unwrap_or(test.operator);
     let ignore_case = test.ignore_case.unwrap_or(false);
-    path::any(root, &test.property.steps, names, |value, names| {
+    let (start, steps) = root.follow(&test.property.steps);
+    path::any(&start, steps, names, |value, names| {
         if let Argument::Ref(reference) = &test.argument {
             let (other, steps) = match (&reference.of, element) {
+                (Referred::Row, _) => Root::Row.follow(&reference.steps),
                 (Referred::Element, Some(element)) => (element.to_owned(), &reference.steps[..]),
                 (Referred::Step(_), _) => (bound(reference), reference.steps.get(1..).unwrap_or_default()),
                 _ => (bound(reference), &reference.steps[..]),
@@ -185,6 +219,7 @@ fn compare(
             }
         }
         Argument::Units(units) => calendar(value, operator, units, clock),
+        Argument::Rows(rows) => rows::contain(rows, value, names, ignore_case, clock),
         Argument::Ref(_) => String::from("false"), // answered before a value is compared with
     }
 }

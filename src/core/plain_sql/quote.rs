@@ -32,6 +32,25 @@ pub(super) fn text(value: &str) -> String {
     literal
 }
 
+/// The name of an object, as a quoted identifier. Control characters are escaped, so that it never spans lines.
+pub(super) fn name(name: &str) -> String {
+    let escaped = name.chars().any(char::is_control);
+    let mut quoted = String::from(if escaped { "U&\"" } else { "\"" });
+    for character in name.chars() {
+        match character {
+            '"' => quoted.push_str("\"\""),
+            '\\' if escaped => quoted.push_str("\\\\"),
+            control if control.is_control() => {
+                // Writing to a String cannot fail.
+                let _ = write!(quoted, "\\+{:06X}", u32::from(control));
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
 /// A `jsonb` literal of a JSON value (without a cast: it takes the type of what it is compared with).
 pub(super) fn json(value: &serde_json::Value) -> String {
     text(&value.to_string())

@@ -58,7 +58,7 @@ pub(super) fn beside(alias: &str, cx: &Context) -> impl Fn(&Reference) -> String
     move |reference| match reference.of {
         Referred::Event => event.clone(),
         Referred::Profile => profile.clone(),
-        Referred::Element | Referred::Step(_) => String::from("NULL::jsonb"),
+        Referred::Element | Referred::Row | Referred::Step(_) => String::from("NULL::jsonb"),
     }
 }
 

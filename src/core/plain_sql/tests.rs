@@ -110,6 +110,17 @@ fn properties_against_one_another() {
 
 #[test]
 fn every_kind_of_condition() {
+    golden!("tables", "timestamptz '2026-11-01 00:00:00+00'", {"or": [
+        {"customer_in": {"table": "crm.\"Key Account\"", "column": "Customer", "where": [
+            {"property": "since", "operator": "in_the_last", "value": "1 year"},
+            {"property": "discount.rate", "operator": "gt", "ref": "row.rate"},
+        ]}},
+        {"did": "purchase", "where": {"element": "items", "where": {
+            "property": "sku", "operator": "in", "rows": {"table": "shop.product", "column": "id"},
+        }}},
+        {"profile": "city", "operator": "not_in", "ignore_case": true, "rows": {"table": "shop.city", "column": "name",
+            "where": {"element": "tags", "where": {"property": ".", "operator": "eq", "value": "metro"}}}},
+    ]});
     golden!("seldom", "now()", {"did": "view", "count": {"lte": 2}, "time": {"previous": "quarter"}});
     golden!("figures", "timestamptz '2026-11-01 00:00:00+00'", {"or": [
         {"did": "purchase", "count": {"between": [2, 5]}, "aggregate": {"fn": "avg", "property": "price", "lt": 99.5}},

@@ -26,6 +26,12 @@ fn tokens(sql: &str) -> (String, Vec<String>) {
         } else if let Some(behind) = rest.strip_prefix("COLLATE \"C\"") {
             skeleton.push_str("COLLATE");
             rest = behind;
+        } else if rest.starts_with('"') || rest.starts_with("U&\"") {
+            let escapes = rest.starts_with('U');
+            let (value, length) = name(&rest[2 * usize::from(escapes) + 1..], escapes);
+            literals.push(value);
+            skeleton.push('?');
+            rest = &rest[2 * usize::from(escapes) + 1 + length..];
         } else {
             assert!(next.is_ascii() && !"\"$\\;".contains(next), "outside a literal: {rest:.80}");
             skeleton.push(next);
@@ -33,6 +39,34 @@ fn tokens(sql: &str) -> (String, Vec<String>) {
         }
     }
     (skeleton, literals)
+}
+
+/// The value of a quoted identifier whose opening quote is left off, and its length with the closing one.
+fn name(sql: &str, escapes: bool) -> (String, usize) {
+    let mut value = String::new();
+    let mut characters = sql.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' if sql[at + 1..].starts_with('"') => {
+                characters.next();
+                value.push('"');
+            }
+            '"' => return (value, at + 1),
+            '\\' if escapes => match characters.next().map(|(_, escaped)| escaped) {
+                Some('\\') => value.push('\\'),
+                Some('+') => {
+                    let digits: String = characters.by_ref().take(6).map(|(_, digit)| digit).collect();
+                    value.push(char::from_u32(u32::from_str_radix(&digits, 16).unwrap()).unwrap());
+                }
+                other => panic!("an unknown escape {other:?}"),
+            },
+            other => {
+                assert!(!other.is_control(), "a control character in a name");
+                value.push(other);
+            }
+        }
+    }
+    panic!("a name without an end: {sql:.80}");
 }
 
 /// The value of a literal whose opening quote is left off, and its length with the closing one.
@@ -96,6 +130,8 @@ fn with_everywhere(text: &str) -> Value {
             {"hours": ["22:00", "06:00"]},
         ]},
         {"sample": {"percent": [0, 5], "salt": text}},
+        {"customer_in": {"table": "a.b", "column": "x", "where": test("eq", json!(text))}},
+        {"did": text, "where": {"property": key, "operator": "in", "rows": {"table": "a.b", "column": "x"}}},
         {"did": text, "where": {"element": key, "where": [test("eq", json!(text)),
             {"element": ".", "where": {"property": ".", "operator": "eq", "value": text}}]}},
         {"group": key, "any": {"did": text}},
@@ -141,7 +177,7 @@ fn all_sql(text: &str) -> Vec<String> {
 fn replace(condition: &mut crate::rule::Condition, text: &str) {
     use crate::rule::{
         Amount, Anchor, Argument, Condition, ElementTest, EventTypes, Figure, PathStep, Predicate, Property,
-        PropertyTest, Times, Where, Window,
+        PropertyTest, Rows, Times, Where, Window,
     };
     use crate::value::Scalar;
     fn string(place: &mut String, text: &str) {
@@ -175,6 +211,7 @@ fn replace(condition: &mut crate::rule::Condition, text: &str) {
             Argument::List(list) => list.iter_mut().for_each(|place| scalar(place, text)),
             Argument::Text(place) => string(place, text),
             Argument::Ref(reference) => steps(&mut reference.steps, text),
+            Argument::Rows(rows) => table(rows, text),
             _ => {}
         }
     }
@@ -203,6 +240,12 @@ fn replace(condition: &mut crate::rule::Condition, text: &str) {
             EventTypes::One(name) => string(name, text),
             EventTypes::Many(names) => names.iter_mut().for_each(|name| string(name, text)),
         }
+    }
+    fn table(rows: &mut Rows, text: &str) {
+        for place in [&mut rows.table.schema, &mut rows.table.table, &mut rows.column] {
+            string(place, text);
+        }
+        filter(&mut rows.filter, text);
     }
     fn figure(amount: &mut Amount, text: &str) {
         match amount {
@@ -244,6 +287,7 @@ fn replace(condition: &mut crate::rule::Condition, text: &str) {
         Condition::Profile(place) => test(place, text),
         Condition::ProfileElement(place) => element(place, text),
         Condition::Cohort(_) => {}
+        Condition::CustomerIn(rows) => table(rows, text),
         Condition::Compare(compare) => {
             figure(&mut compare.left, text);
             figure(&mut compare.right, text);

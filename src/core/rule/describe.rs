@@ -2,8 +2,8 @@
 
 use super::{
     Aggregate, Amount, Anchor, Argument, Comparison, Condition, Cut, Did, ElementTest, EventTypes, Figure, Hours,
-    Occurrence, Order, Periods, Predicate, Property, PropertyTest, Rank, Step, StepKind, Streak, Times, Where, Window,
-    WrittenPath, weekday_name,
+    Occurrence, Order, Periods, Predicate, Property, PropertyTest, Rank, Rows, Step, StepKind, Streak, Times, Where,
+    Window, WrittenPath, weekday_name,
 };
 use crate::value::Scalar;
 
@@ -33,6 +33,10 @@ impl Condition {
             Self::Cohort(name) => {
                 line.push("in cohort ");
                 line.quoted(name);
+            }
+            Self::CustomerIn(rows) => {
+                line.push("customer in");
+                line.rows(rows);
             }
             Self::Sequence(sequence) => {
                 line.joined(&sequence.steps, " then ", Line::step);
@@ -285,6 +289,7 @@ impl Line {
                 self.push(" ");
                 self.path(&reference.written);
             }
+            Argument::Rows(rows) => self.rows(rows),
             Argument::Range(low, high) => {
                 self.push(" ");
                 self.scalar(low);
@@ -318,6 +323,14 @@ impl Line {
         self.push(" (");
         self.joined(values, ", ", Self::scalar);
         self.push(")");
+    }
+
+    fn rows(&mut self, rows: &Rows) {
+        self.push(" ");
+        self.push(&rows.column);
+        self.push(" of ");
+        self.push(&rows.table.written);
+        self.filter(rows.filter.as_ref());
     }
 
     fn property(&mut self, property: &Property) {

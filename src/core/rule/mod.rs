@@ -9,14 +9,18 @@ mod operator;
 mod parse;
 mod pattern;
 mod rank;
+mod rows;
 mod schema;
 mod to_json;
 mod walk;
 
 pub use operator::{Operator, Takes};
-pub use parse::{MAX_TEXT, Problem, parse, parse_figure, parse_text, parse_text_checking, read_json};
+pub use parse::{
+    MAX_TEXT, Problem, Surroundings, parse, parse_figure, parse_text, parse_text_checking, parse_text_within, read_json,
+};
 pub use pattern::{KEPT_PATTERN_BYTES, MOST_PATTERN_BYTES, Pattern, Refused, compile_pattern, keep_patterns_within};
 pub use rank::{Cut, Order, Rank};
+pub use rows::{Column, Rows, Table, TableName, Tables, Unreadable, Use, in_amount as each_rows_of_figure};
 pub use schema::json_schema;
 
 use std::cmp::Ordering;
@@ -66,6 +70,8 @@ pub enum Condition {
     Cohort(String),
     /// Steps in order.
     Sequence(Sequence),
+    /// Customers whose ids are values of a column.
+    CustomerIn(Rows),
     /// Part of all customers, by the hash of the id.
     Sample(Sample),
     /// Something holds in the customer's group.
@@ -319,6 +325,8 @@ pub enum Argument {
     Range(Scalar, Scalar),
     /// `in not_in contains_any contains_all contains_none`: a non-empty list.
     List(Vec<Scalar>),
+    /// `"rows": …` in place of `value`, with `in` and `not_in`.
+    Rows(Box<Rows>),
     /// `contains starts_with ends_with regex` and their negations.
     Text(String),
     /// `before since on`.
@@ -349,12 +357,14 @@ pub enum Referred {
     Profile,
     /// The innermost element.
     Element,
+    /// The same row of a table.
+    Row,
     /// The event that an earlier step of the sequence bound by this name.
     Step(String),
 }
 
 impl Referred {
-    /// The names that are no steps'; that of a table's row is kept for it.
+    /// The names that are no steps'.
     pub const RESERVED: [&'static str; 4] = ["profile", "event", "element", "row"];
 }
 

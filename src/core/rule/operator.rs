@@ -182,6 +182,12 @@ impl Operator {
         matches!(self.takes(), Takes::Scalar | Takes::Ordered | Takes::Date)
     }
 
+    /// Whether `rows` may stand in place of its `value`.
+    #[must_use]
+    pub fn takes_rows(self) -> bool {
+        matches!(self, Self::In | Self::NotIn)
+    }
+
     /// The positive operator of which this one is the exact negation, if it is one.
     #[must_use]
     pub fn negates(self) -> Option<Self> {

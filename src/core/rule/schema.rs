@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::operator::{ICONTAINS, Operator, Takes};
+use super::rows::MAX_NAME;
 use crate::rule::{CalendarUnit, Order, Quantifier, Referred, WEEKDAYS};
 use crate::sample::MAX_SALT;
 use crate::time::Interval;
@@ -13,7 +14,7 @@ const BEYOND: &str = "A rule that this schema accepts can still be refused: for 
      a between_ago of which the first is not the longer; an interval above 1000 years; percentages in the wrong order; hours that are alike; a count of 0 beside per; a number whose exponent is \
      beyond 5000 or that is finer than numeric holds; a step name that comes twice; a ref to no earlier step; a within or after of the first did step, or an after that is longer than within; a within of a did_not between two steps; more than \
      32 nested conditions and predicates; more than 1000 conditions, predicates and steps; more than 1 MiB of text; \
-     an unknown cohort.";
+     an unknown cohort; a table or column that does not exist, is temporary, has a name above 63 bytes or cannot be read; a column of no ids.";
 
 /// The schema of rules (JSON Schema draft 2020-12), with the server's time zones; without any, every string passes as
 /// a time zone.
@@ -26,7 +27,7 @@ const BEYOND: &str = "A rule that this schema accepts can still be refused: for 
 pub fn json_schema(zone_names: &[String]) -> Value {
     let timezone = if zone_names.is_empty() { json!({"type": "string"}) } else { json!({"enum": zone_names}) };
     let top = json!({"version": {"const": 1}, "timezone": timezone});
-    json!({
+    let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$comment": BEYOND,
         "title": "Cohort rule",
@@ -75,7 +76,16 @@ pub fn json_schema(zone_names: &[String]) -> Value {
             "interval": {"type": "string", "pattern": interval_pattern()},
             "date": {"type": "string", "pattern": date_pattern()},
         },
-    })
+    });
+    let of_rows = json!({
+        "rows": rows(),
+        "rowWhere": either_list("rowPredicate"),
+        "rowPredicate": {"oneOf": predicates("rowPredicate", "path", "rowElementWhere", ROW)},
+        "rowElementWhere": either_list("rowElementPredicate"),
+        "rowElementPredicate": of_elements("rowElementPredicate", "rowElementWhere", ROW),
+    });
+    schema["$defs"] = merged(schema["$defs"].take(), &of_rows);
+    schema
 }
 
 const MAX_LIST: usize = 100_000;
@@ -147,6 +157,7 @@ fn conditions(also: &Value) -> Vec<Value> {
         did("did"),
         did("did_not"),
         form("cohort", json!({"cohort": {"type": "string"}})),
+        form("customer_in", json!({"customer_in": reference("rows")})),
         form("sequence", json!({"sequence": reference("steps"), "within": reference("interval")})),
         form("sample", json!({"sample": reference("sample")})),
     ];
@@ -169,11 +180,14 @@ struct Names {
     /// A pattern of the names that a path follows.
     with_path: &'static str,
     element: bool,
+    /// Whether predicates may compare with rows of tables.
+    rows: bool,
 }
 
-const EVENT: Names = Names { with_path: "(?:event|profile)", element: false };
-const PROFILE: Names = Names { with_path: "profile", element: false };
-const STEP: Names = Names { with_path: r"(?!(?:element|row)(?:\.|$))[^.]+", element: false };
+const EVENT: Names = Names { with_path: "(?:event|profile)", element: false, rows: true };
+const PROFILE: Names = Names { with_path: "profile", element: false, rows: true };
+const ROW: Names = Names { with_path: "row", element: false, rows: false };
+const STEP: Names = Names { with_path: r"(?!(?:element|row)(?:\.|$))[^.]+", element: false, rows: true };
 
 impl Names {
     fn within_element(self) -> Self {
@@ -249,7 +263,30 @@ fn tests(key: &str, path: &str, names: Names, also: &Value) -> Vec<Value> {
             .collect();
         forms.push(form(&all, Some(("ref", names.references())), text.then(boolean)));
     }
+    if names.rows {
+        let takes = Operator::all().filter(|operator| operator.takes_rows());
+        let all: Vec<&str> = takes
+            .flat_map(|operator| std::iter::once(operator.name()).chain(operator.aliases().iter().copied()))
+            .collect();
+        forms.push(form(&all, Some(("rows", reference("rows"))), Some(boolean())));
+    }
     forms
+}
+
+/// The values of a column of a table.
+fn rows() -> Value {
+    let blank = r"[ \t\n\r\x0b\x0c]*";
+    // Letters, the underscore and whatever is not ASCII; then also digits and $.
+    let name = r#"(?:"(?:[^"\x00]|"")+"|[^\x00-@\[-\^`{-\x7f][^\x00-#%-/:-@\[-\^`{-\x7f]*)"#;
+    let table = format!(r"^{blank}{name}{blank}\.{blank}{name}{blank}$");
+    object(
+        &["table", "column"],
+        &json!({
+            "table": {"type": "string", "pattern": table},
+            "column": {"type": "string", "minLength": 1, "maxLength": MAX_NAME},
+            "where": reference("rowWhere"),
+        }),
+    )
 }
 
 /// The schema of `value`.

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Aggregate, Amount, Anchor, AnchorEvent, Argument, Compare, Comparison, Condition, Cut, Did, EventAmount,
-    EventTypes, Figure, Hours, Measure, Occurrence, Predicate, Property, PropertyTest, Rank, Rule, Sample, Sequence,
-    Step, StepKind, Times, Weekdays, Where, Whole, Window, WrittenPath, weekday_name,
+    EventTypes, Figure, Hours, Measure, Occurrence, Predicate, Property, PropertyTest, Rank, Rows, Rule, Sample,
+    Sequence, Step, StepKind, Times, Weekdays, Where, Whole, Window, WrittenPath, weekday_name,
 };
 use crate::time::Interval;
 use crate::value::{Number, Scalar};
@@ -49,6 +49,7 @@ fn condition(from: &Condition) -> Map<String, Value> {
             object
         }
         Condition::Cohort(name) => object("cohort", json!(name)),
+        Condition::CustomerIn(from) => object("customer_in", rows(from)),
         Condition::Sequence(from) => sequence(from),
         Condition::Compare(from) => compare(from),
         Condition::Rank(from) => rank(from),
@@ -239,6 +240,10 @@ fn test(key: &str, from: &PropertyTest) -> Map<String, Value> {
             object.insert("ref".into(), path(&reference.written));
             None
         }
+        Argument::Rows(from) => {
+            object.insert("rows".into(), rows(from));
+            None
+        }
         Argument::Scalar(value) => Some(scalar(value)),
         Argument::Range(low, high) => Some(json!([scalar(low), scalar(high)])),
         Argument::List(values) => Some(list(values, scalar)),
@@ -254,6 +259,16 @@ fn test(key: &str, from: &PropertyTest) -> Map<String, Value> {
         object.insert("ignore_case".into(), json!(ignore_case));
     }
     object
+}
+
+fn rows(from: &Rows) -> Value {
+    let Rows { table, column, filter, values: _ } = from;
+    let mut object = object("table", json!(table.written));
+    object.insert("column".into(), json!(column));
+    if let Some(filter) = filter {
+        object.insert("where".into(), where_(filter));
+    }
+    Value::Object(object)
 }
 
 fn property(from: &Property) -> Value {

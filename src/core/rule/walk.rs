@@ -47,6 +47,7 @@ impl Condition {
             | Self::Profile(_)
             | Self::ProfileElement(_)
             | Self::Cohort(_)
+            | Self::CustomerIn(_)
             | Self::Sequence(_)
             | Self::Sample(_)
             | Self::Compare(_) => Vec::new(),
@@ -64,6 +65,7 @@ impl Condition {
             | Self::Profile(_)
             | Self::ProfileElement(_)
             | Self::Cohort(_)
+            | Self::CustomerIn(_)
             | Self::Sequence(_)
             | Self::Sample(_)
             | Self::Compare(_) => Vec::new(),

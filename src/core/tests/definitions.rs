@@ -3,12 +3,13 @@
 mod common;
 
 use cohort_core::definitions::{Cohort, Definitions, Members, in_order, parse};
+use cohort_core::rule::Surroundings;
 use serde_json::{Value, json};
 
 use common::utc::Utc;
 
 fn read(document: &Value) -> Result<Definitions, Vec<(String, String)>> {
-    parse(&document.to_string(), &Utc, &|| ())
+    parse(&document.to_string(), &Surroundings { zones: &Utc, tables: None, check: &|| () })
         .map_err(|problems| problems.into_iter().map(|found| (found.path, found.problem)).collect())
 }
 

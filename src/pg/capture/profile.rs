@@ -9,7 +9,7 @@ use super::read::{self, Row};
 use super::subtransaction::attempt;
 use super::tally::{Outcome, count};
 use super::trigger::{Call, Change};
-use super::value::Fixed;
+use crate::pg::output::Fixed;
 
 /// What a row says of a customer.
 struct Said {

@@ -8,7 +8,8 @@ use super::event::{Event, empty_object};
 use super::plan::Plan;
 use super::subtransaction::attempt;
 use super::tally::{Outcome, count};
-use super::value::{Column, Fixed, Value, json_string};
+use super::value::{Column, Value, json_string};
+use crate::pg::output::Fixed;
 
 /// A row of a captured table.
 #[derive(Clone, Copy)]

@@ -1,62 +1,10 @@
 //! Column values of an application's row as `jsonb`, as text and as instants.
 //!
-//! All output is independent of the session: [`Fixed`] sets the output formats and the capture's time zone meanwhile.
+//! All output is independent of the session: [`Fixed`](crate::pg::output::Fixed) sets the output formats and the capture's time zone meanwhile.
 
 use std::ffi::{CStr, c_int};
 
 use pgrx::{direct_function_call_as_datum, pg_sys, varlena};
-
-unsafe extern "C-unwind" {
-    static mut bytea_output: c_int;
-}
-
-/// The server's output settings while values are converted; the session's own come back when this is dropped.
-pub(super) struct Fixed {
-    zone: *mut pg_sys::pg_tz,
-    float_digits: c_int,
-    date_style: c_int,
-    date_order: c_int,
-    interval_style: c_int,
-    bytea: c_int,
-}
-
-impl Fixed {
-    /// Sets the formats, and `zone` as the time zone.
-    pub(super) fn with(zone: *mut pg_sys::pg_tz) -> Self {
-        // SAFETY: plain variables of the server, which has one thread here; the zone stays allocated for good.
-        unsafe {
-            let before = Self {
-                zone: pg_sys::session_timezone,
-                float_digits: pg_sys::extra_float_digits,
-                date_style: pg_sys::DateStyle,
-                date_order: pg_sys::DateOrder,
-                interval_style: pg_sys::IntervalStyle,
-                bytea: bytea_output,
-            };
-            pg_sys::session_timezone = zone;
-            pg_sys::extra_float_digits = 1;
-            pg_sys::DateStyle = pg_sys::USE_ISO_DATES.cast_signed();
-            pg_sys::DateOrder = pg_sys::DATEORDER_YMD.cast_signed();
-            pg_sys::IntervalStyle = pg_sys::INTSTYLE_POSTGRES.cast_signed();
-            bytea_output = 1;
-            before
-        }
-    }
-}
-
-impl Drop for Fixed {
-    fn drop(&mut self) {
-        // SAFETY: as above.
-        unsafe {
-            pg_sys::session_timezone = self.zone;
-            pg_sys::extra_float_digits = self.float_digits;
-            pg_sys::DateStyle = self.date_style;
-            pg_sys::DateOrder = self.date_order;
-            pg_sys::IntervalStyle = self.interval_style;
-            bytea_output = self.bytea;
-        }
-    }
-}
 
 /// How the values of a column are read.
 #[derive(Clone, Copy)]
@@ -223,7 +171,7 @@ impl Column {
         }
     }
 
-    /// The value of a time column as an instant, in the zone that [`Fixed`] set; `None` when it has none.
+    /// The value of a time column as an instant, in the zone that [`Fixed`](crate::pg::output::Fixed) set; `None` when it has none.
     pub(super) fn instant(&self, datum: pg_sys::Datum) -> Option<i64> {
         let mut overflow: c_int = 0;
         // SAFETY: plain arithmetic on the datum of that type.

@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use cohort_core::eval::{self, Answer, Ids, Limits, Part, Plan, Source, Stop, Wish};
-use cohort_core::segment::{Corrupt, Header, Key};
+use cohort_core::segment::{Corrupt, Header, Key, customer_hash};
+use cohort_core::value::Scalar;
 use roaring::RoaringBitmap;
 
 use super::directory::{ByHash, Directory};
@@ -231,6 +232,12 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
         memory = memory.saturating_sub(ordinals.serialized_size());
         source.lists.insert(list, ordinals);
     }
+    for ids in plan.ids() {
+        let taken: usize = ids.iter().map(|id| IDS_ENTRY + text_of(id).len()).sum();
+        let Some(left) = memory.checked_sub(taken) else { return Ok(Err(too_large("the ids of a table's rows"))) };
+        memory = left;
+        source.ids_of_rows.push(strangers.ordinals_of(ids, state.key, &directory)?);
+    }
     let limits = Limits { memory: memory as u64, check: &interrupts };
     let ids = Customers { directory: &directory, sealed: state.customers, strangers: &strangers.ids };
     source.ids = Some(&ids);
@@ -337,7 +344,26 @@ struct Strangers {
     ids: Vec<Box<str>>,
 }
 
+/// Bytes that the hash of an id takes while the ids of a table's rows are looked up.
+const IDS_ENTRY: usize = 64;
+
+/// The text of an id among the values of a table's rows.
+fn text_of(id: &Scalar) -> &str {
+    match id {
+        Scalar::String(id) => id,
+        Scalar::Number(_) | Scalar::Bool(_) => "", // ids are read as texts
+    }
+}
+
 impl Strangers {
+    /// The customers of the tail and of segments that have some ids.
+    fn ordinals_of(&self, ids: &[Scalar], key: Key, directory: &Directory) -> Fallible<RoaringBitmap> {
+        let hashes: Vec<u128> = ids.iter().map(|id| customer_hash(&key, text_of(id))).collect();
+        let found = directory.find_hashes(&hashes)?;
+        let ordinals = hashes.iter().zip(found).filter_map(|(hash, known)| known.or(self.ordinals.get(hash).copied()));
+        Ok(ordinals.collect())
+    }
+
     /// Gives the customers of an intake their ordinals.
     fn number(&mut self, intake: &mut Intake, directory: &Directory) -> Fallible<()> {
         let found = directory.find_hashes(&intake.customers.hashes)?;
@@ -402,6 +428,10 @@ fn of_customer<T>(
         if store::on_list(list, customer.0)? {
             source.lists.insert(list, [0].into_iter().collect());
         }
+    }
+    for ids in plan.ids() {
+        let has = ids.iter().any(|id| text_of(id) == customer.0);
+        source.ids_of_rows.push(has.then_some(0).into_iter().collect());
     }
     source.ids = Some(&customer);
     let limits = Limits { memory: memory as u64, check: &interrupts };

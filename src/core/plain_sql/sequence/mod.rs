@@ -98,7 +98,7 @@ impl Writer<'_> {
         let beside = beside(alias, self.cx);
         let bound = |reference: &Reference| match reference.of {
             Referred::Step(_) => self.bound(reference),
-            Referred::Event | Referred::Profile | Referred::Element => beside(reference),
+            Referred::Event | Referred::Profile | Referred::Element | Referred::Row => beside(reference),
         };
         let predicates = step.filter.as_ref().map_or(&[][..], Where::predicates);
         let root = format!("{alias}.data");

@@ -8,7 +8,7 @@ use super::rank::RANK_KEYS;
 use super::{Document, Object, Reader};
 use crate::rule::{
     Aggregate, Comparison, Condition, Did, EventTypes, Figure, Group, Occurrence, Operator, Periods, Property,
-    Quantifier, Times, Where, Whole,
+    Quantifier, Times, Use, Where, Whole,
 };
 use crate::value::Scalar;
 
@@ -22,6 +22,7 @@ enum Word {
     DidNot,
     Profile,
     Cohort,
+    CustomerIn,
     Sequence,
     Sample,
     Group,
@@ -30,7 +31,7 @@ enum Word {
 }
 
 impl Word {
-    const ALL: [(&'static str, Self); 12] = [
+    const ALL: [(&'static str, Self); 13] = [
         ("and", Self::And),
         ("or", Self::Or),
         ("not", Self::Not),
@@ -38,6 +39,7 @@ impl Word {
         ("did_not", Self::DidNot),
         ("profile", Self::Profile),
         ("cohort", Self::Cohort),
+        ("customer_in", Self::CustomerIn),
         ("sequence", Self::Sequence),
         ("sample", Self::Sample),
         ("group", Self::Group),
@@ -52,7 +54,7 @@ impl Word {
     /// The keys that may stand beside it.
     fn beside(self) -> &'static [&'static str] {
         match self {
-            Self::And | Self::Or | Self::Not | Self::Cohort | Self::Sample => &[],
+            Self::And | Self::Or | Self::Not | Self::Cohort | Self::CustomerIn | Self::Sample => &[],
             Self::Did | Self::DidNot => &OPTIONS,
             Self::Profile => &TEST_KEYS,
             Self::Sequence => &["within"],
@@ -67,7 +69,7 @@ const OPTIONS: [&str; 8] = ["where", "count", "time", "aggregate", "occurrence",
 pub(super) const COMPARISONS: [&str; 7] = ["eq", "neq", "gt", "gte", "lt", "lte", "between"];
 const QUANTIFIERS: [&str; 3] = ["any", "all", "none"];
 const FIGURES: [&str; 6] = ["sum", "avg", "min", "max", "count_distinct", "most_frequent"];
-const ONE_WORD: &str = "Write exactly one of and, or, not, did, did_not, profile, cohort, sequence, sample, group, compare, rank in one \
+const ONE_WORD: &str = "Write exactly one of and, or, not, did, did_not, profile, cohort, customer_in, sequence, sample, group, compare, rank in one \
                         object; join several conditions with and.";
 const ONE_COMPARISON: &str = "Write exactly one of eq, neq, gt, gte, lt, lte, between.";
 
@@ -141,6 +143,9 @@ impl<'a> Reader<'a> {
             Word::Cohort => self
                 .required(object, name, |reader, value| reader.string(value, "the name of a cohort"))
                 .map(|cohort| Condition::Cohort(cohort.to_owned())),
+            Word::CustomerIn => {
+                self.required(object, name, |reader, value| reader.rows(value, Use::Ids)).map(Condition::CustomerIn)
+            }
             Word::Sequence => self.sequence(object).map(Condition::Sequence),
             Word::Sample => self.required(object, name, Self::sample).map(Condition::Sample),
             Word::Group => self.group(object, name).map(Condition::Group),

@@ -15,12 +15,14 @@ mod predicate;
 mod problem;
 mod property;
 mod rank;
+mod rows;
 mod sample;
 mod sequence;
 mod value;
 mod window;
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
@@ -28,7 +30,7 @@ use problem::{Hint, Problems, Segment, quote};
 
 pub use problem::Problem;
 
-use super::{Amount, Condition, Rule, Whole};
+use super::{Amount, Condition, Rule, Table, Tables, Whole};
 use crate::time::Zones;
 
 /// A JSON object.
@@ -52,12 +54,25 @@ const MAX_LIST: usize = 100_000;
 /// Every problem of the rule, sorted by place: positions as numbers, keys by bytes, parents before children. Of more
 /// than a thousand the first thousand are listed and the last of them says how many are not.
 pub fn parse(value: &Value, zones: &dyn Zones) -> Result<Rule, Vec<Problem>> {
-    parse_checking(value, zones, &|| ())
+    parse_within(value, &Surroundings { zones, tables: None, check: &|| () })
 }
 
-fn parse_checking(value: &Value, zones: &dyn Zones, check: &dyn Fn()) -> Result<Rule, Vec<Problem>> {
+/// What a rule is read within.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The time zones that there are.
+    pub zones: &'a dyn Zones,
+    /// The tables that there are; without them, what a rule says of tables is not looked up.
+    pub tables: Option<&'a dyn Tables>,
+    /// Called before each pattern is compiled; it cancels by unwinding.
+    pub check: &'a dyn Fn(),
+}
+
+fn parse_within(value: &Value, within: &Surroundings<'_>) -> Result<Rule, Vec<Problem>> {
+    let Surroundings { zones, tables, check } = *within;
     let mut reader = Reader {
         zones,
+        tables,
         check,
         zone: Some("UTC"),
         place: Vec::new(),
@@ -67,6 +82,7 @@ fn parse_checking(value: &Value, zones: &dyn Zones, check: &dyn Fn()) -> Result<
         patterns: Vec::new(),
         step_names: None,
         document: Document::Event,
+        row: None,
         elements: 0,
     };
     let rule = reader.rule(value);
@@ -90,6 +106,14 @@ pub fn parse_text(text: &str, zones: &dyn Zones) -> Result<Rule, Vec<Problem>> {
 /// # Errors
 /// As [`parse_text`].
 pub fn parse_text_checking(text: &str, zones: &dyn Zones, check: &dyn Fn()) -> Result<Rule, Vec<Problem>> {
+    parse_text_within(text, &Surroundings { zones, tables: None, check })
+}
+
+/// As [`parse_text`], within all that the rule may name.
+///
+/// # Errors
+/// As [`parse_text`].
+pub fn parse_text_within(text: &str, within: &Surroundings<'_>) -> Result<Rule, Vec<Problem>> {
     let whole =
         |problem: String, hint: &str| vec![Problem { path: "$".to_owned(), problem, hint: Some(hint.to_owned()) }];
     if text.len() > MAX_TEXT {
@@ -100,17 +124,17 @@ pub fn parse_text_checking(text: &str, zones: &dyn Zones, check: &dyn Fn()) -> R
     }
     let value = json::read(text)
         .map_err(|error| whole(format!("the rule is not JSON: {error}"), "Write the rule as a JSON object."))?;
-    parse_checking(&value, zones, check)
+    parse_within(&value, within)
 }
 
-/// Checks a figure, which is no plain number, and reads it. `check` as in [`parse_text_checking`].
+/// Checks a figure, which is no plain number, and reads it.
 ///
 /// # Errors
 /// As [`parse_text`]; places begin at the figure.
-pub fn parse_figure(text: &str, zones: &dyn Zones, check: &dyn Fn()) -> Result<Amount, Vec<Problem>> {
+pub fn parse_figure(text: &str, within: &Surroundings<'_>) -> Result<Amount, Vec<Problem>> {
     // What ranks customers is a figure with exactly these limits.
     let ranking = format!("{{\"rank\": {text}, \"order\": \"most\", \"top\": 1}}");
-    match parse_text_checking(&ranking, zones, check) {
+    match parse_text_within(&ranking, within) {
         Ok(Rule { condition: Condition::Rank(rank), .. }) => Ok(rank.figure),
         Ok(_) => Err(Vec::new()),
         Err(problems) => Err(problems
@@ -138,11 +162,14 @@ enum Document {
     Event,
     /// The customer's profile.
     Profile,
+    /// A row of a table.
+    Row,
 }
 
 /// The state of one walk.
 struct Reader<'a> {
     zones: &'a dyn Zones,
+    tables: Option<&'a dyn Tables>,
     check: &'a dyn Fn(),
     /// The rule's zone; `None` when it names one that does not exist.
     zone: Option<&'a str>,
@@ -159,6 +186,8 @@ struct Reader<'a> {
     step_names: Option<BTreeSet<&'a str>>,
     /// What predicates look at here.
     document: Document,
+    /// Inside the predicates of rows: the table, as far as it is known.
+    row: Option<Rc<Table>>,
     /// How many elements of arrays this place looks into, one within the other.
     elements: usize,
 }
@@ -327,6 +356,7 @@ fn elsewhere(key: &str) -> Option<&'static str> {
              \"within\" says how long all of it may take."
         }
         "as" => "Only a \"did\" step of a sequence has a name.",
+        "rows" => "\"rows\" stands in place of the \"value\" of a property, with the operators in and not_in.",
         "ref" => "\"ref\" stands in place of the \"value\" of a property.",
         "time" => "\"time\" goes with \"did\" and \"did_not\" conditions and with \"did\" steps of a sequence.",
         "timezone" | "version" => "Put it at the top of the rule.",

@@ -5,13 +5,13 @@ use serde_json::Value;
 use super::problem::{Hint, quote};
 use super::{Object, Reader};
 use crate::rule::operator::{ICONTAINS, Operator, Takes};
-use crate::rule::{Argument, ElementTest, Predicate, PropertyTest, Where};
+use crate::rule::{Argument, ElementTest, Predicate, PropertyTest, Use, Where};
 use crate::value::Scalar;
 
 const WORDS: [&str; 5] = ["and", "or", "not", "property", "element"];
 
 /// What stands beside the property in a comparison.
-pub(super) const TEST_KEYS: [&str; 4] = ["operator", "value", "ref", "ignore_case"];
+pub(super) const TEST_KEYS: [&str; 5] = ["operator", "value", "ref", "rows", "ignore_case"];
 
 const EXPECTED: &str = "a predicate, as an object";
 
@@ -172,19 +172,21 @@ impl<'a> Reader<'a> {
         written
     }
 
-    /// `value` or `ref`.
+    /// `value`, `ref` or `rows`.
     fn argument(&mut self, object: &'a Object, operator: Option<Operator>, ignore_case: bool) -> Option<Argument> {
         let has_value = object.contains_key("value");
         let has_reference = object.contains_key("ref");
+        let has_rows = object.contains_key("rows");
         if let Some(operator) = operator.filter(|operator| operator.takes() == Takes::Nothing) {
-            if has_value || has_reference {
+            if has_value || has_reference || has_rows {
                 self.problem(format!("\"{}\" takes no value", operator.name()), "Leave the value out.");
                 return None;
             }
             return Some(Argument::None);
         }
-        if has_value && has_reference {
-            self.problem("\"value\" and \"ref\" exclude each other", "Write one of them.");
+        let given: Vec<&str> = ["value", "ref", "rows"].into_iter().filter(|key| object.contains_key(*key)).collect();
+        if let [first, second, ..] = given.as_slice() {
+            self.problem(format!("\"{first}\" and \"{second}\" exclude each other"), "Write one of them.");
         }
         let value = self.optional(object, "value", |reader, value| reader.value(value, operator, ignore_case));
         if let Some(operator) = operator.filter(|operator| has_reference && !operator.takes_ref()) {
@@ -194,14 +196,21 @@ impl<'a> Reader<'a> {
             );
         }
         let reference = self.optional(object, "ref", Self::reference);
+        if let Some(operator) = operator.filter(|operator| has_rows && !operator.takes_rows()) {
+            self.problem(format!("\"{}\" takes no rows", operator.name()), "\"rows\" goes with in and not_in.");
+        }
+        let rows = self.optional(object, "rows", |reader, value| reader.rows(value, Use::Values));
         let operator = operator?;
-        if !has_value && !has_reference {
-            let keys = if operator.takes_ref() { vec!["value", "ref"] } else { vec!["value"] };
+        if given.is_empty() {
+            let mut keys = vec!["value"];
+            keys.extend(operator.takes_ref().then_some("ref"));
+            keys.extend(operator.takes_rows().then_some("rows"));
             self.missing(object, "the key \"value\" is missing".to_owned(), keys, value_hint(operator));
         }
-        match (value?, reference?) {
-            (Some(argument), None) => Some(argument),
-            (None, Some(reference)) if operator.takes_ref() => Some(Argument::Ref(reference)),
+        match (value?, reference?, rows?) {
+            (Some(argument), None, None) => Some(argument),
+            (None, Some(reference), None) if operator.takes_ref() => Some(Argument::Ref(reference)),
+            (None, None, Some(rows)) if operator.takes_rows() => Some(Argument::Rows(Box::new(rows))),
             _ => None,
         }
     }

@@ -43,6 +43,11 @@ pub(super) enum Hint<'a> {
         wrong: &'a str,
         valid: Vec<&'a str>,
     },
+    /// A wrong name of a column and those that there are.
+    Column {
+        wrong: String,
+        names: Vec<String>,
+    },
     /// A wrong operator.
     Operator(&'a str),
     /// A wrong time zone.
@@ -72,6 +77,9 @@ impl Hint<'_> {
         match self {
             Self::Text(text) => text.into_owned(),
             Self::Name { wrong, valid } => did_you_mean(wrong, &valid),
+            Self::Column { wrong, names } => {
+                did_you_mean(&wrong, &names.iter().map(String::as_str).collect::<Vec<_>>())
+            }
             Self::Operator(wrong) => {
                 let names: Vec<&str> = Operator::all().map(Operator::name).collect();
                 let aliases = Operator::all().flat_map(|operator| operator.aliases().iter().copied());

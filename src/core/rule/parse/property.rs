@@ -13,6 +13,21 @@ const NAMES_CONSIDERED: usize = 50;
 
 impl<'a> Reader<'a> {
     pub(super) fn property(&mut self, value: &'a Value) -> Option<Property> {
+        let property = self.path(value)?;
+        if self.document == Document::Row && self.elements == 0 {
+            self.column_of(&property.steps)?;
+        }
+        Some(property)
+    }
+
+    /// Checks that a path within a row begins with a column.
+    fn column_of(&mut self, steps: &[PathStep]) -> Option<()> {
+        let Some(PathStep::Key(name)) = steps.first() else { return Some(()) };
+        let table = self.row.clone();
+        self.column(name, table.as_deref())
+    }
+
+    fn path(&mut self, value: &'a Value) -> Option<Property> {
         match value {
             Value::String(path) if path == Property::ELEMENT && self.elements > 0 => {
                 Some(Property { written: WrittenPath::Dotted(path.clone()), steps: Vec::new() })
@@ -93,6 +108,9 @@ impl<'a> Reader<'a> {
             return None;
         }
         let of = self.referred(name);
+        if let (Some(Referred::Row), Some(steps)) = (&of, &steps) {
+            self.column_of(steps)?;
+        }
         Some(Reference { written, of: of?, steps: steps? })
     }
 
@@ -100,7 +118,8 @@ impl<'a> Reader<'a> {
     fn referred(&mut self, name: &'a str) -> Option<Referred> {
         let names = self.step_names.as_ref();
         match name {
-            "profile" => return Some(Referred::Profile),
+            "profile" if self.document != Document::Row => return Some(Referred::Profile),
+            "row" if self.document == Document::Row => return Some(Referred::Row),
             "event" if self.document == Document::Event => return Some(Referred::Event),
             "element" if self.elements > 0 => return Some(Referred::Element),
             step if names.is_some_and(|names| names.contains(step)) => return Some(Referred::Step(step.to_owned())),
@@ -108,14 +127,19 @@ impl<'a> Reader<'a> {
         }
         let mut valid: Vec<&'a str> = names.into_iter().flatten().take(NAMES_CONSIDERED).copied().collect();
         let in_steps = names.is_some();
-        valid.push("profile");
-        if self.document == Document::Event {
-            valid.push("event");
+        match self.document {
+            Document::Event => valid.extend(["profile", "event"]),
+            Document::Profile => valid.push("profile"),
+            Document::Row => valid.push("row"),
         }
         if self.elements > 0 {
             valid.push("element");
         }
         let (problem, hint) = match name {
+            "event" | "profile" if self.document == Document::Row => (
+                format!("there is no {name} here"),
+                "The predicates of rows refer to the same row only: write \"row.…\".".into(),
+            ),
             "event" => {
                 ("there is no event here".to_owned(), "A profile is compared with itself: write \"profile.…\".".into())
             }

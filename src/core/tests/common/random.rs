@@ -202,6 +202,14 @@ impl Random {
             }
             return object;
         }
+        if self.chance(8) {
+            object.insert("operator".into(), json!(self.pick(&["in", "any_of", "not_in", "none_of"])));
+            object.insert("rows".into(), self.rows());
+            if self.chance(3) {
+                object.insert("ignore_case".into(), json!(self.chance(2)));
+            }
+            return object;
+        }
         let (operators, value, text) = match self.below(12) {
             9 => ("this", Some(json!(self.pick(&["day", "quarter"]))), false),
             10 => ("previous next", Some(self.units()), false),
@@ -226,6 +234,18 @@ impl Random {
             object.insert("ignore_case".into(), json!(operator == "icontains" || self.chance(2)));
         }
         object
+    }
+
+    /// A column of a table.
+    fn rows(&mut self) -> Value {
+        let table = self.pick(&["shop.product", " Shop . \"Odd \"\"Name\" ", "läden.ä$1", "\"a.b\".c"]);
+        let mut rows = json!({"table": table, "column": self.pick(&["id", "Odd Name", "\"", "é"])});
+        if self.chance(2) {
+            let mut where_ = self.filter(&[]);
+            of_row(&mut where_, false);
+            rows["where"] = where_;
+        }
+        rows
     }
 
     /// Predicates on an element of an array.
@@ -421,6 +441,7 @@ impl Random {
             10 => self.group(depth - 1),
             11 => self.rank(depth - 1),
             0 | 1 => self.sequence(),
+            2 if self.chance(3) => one("customer_in", self.rows()),
             2 if self.chance(2) => one("cohort", json!(self.word())),
             2 => one("sample", self.sample()),
             3 if self.chance(4) => {
@@ -529,6 +550,9 @@ impl Random {
             "eq" | "gte" | "top" => self.whole(0),
             "as" => json!("c9"),
             "ref" => json!(self.pick(&["c0.id", "event.a", "profile.a.b", "element", "element.a", "row.a"])),
+            "rows" | "customer_in" => self.rows(),
+            "table" => json!(self.pick(&["a.b", "a", "a.b.c", "a.\"B\"", "1.2", "pg_temp.a", "a.b;"])),
+            "column" => json!(self.pick(&["id", "", "a b"])),
             "version" => json!(1),
             "timezone" => json!("UTC"),
             "sample" => self.sample(),
@@ -556,6 +580,10 @@ impl Random {
             "operator",
             "value",
             "ref",
+            "rows",
+            "customer_in",
+            "table",
+            "column",
             "ignore_case",
             "property",
             "fn",
@@ -729,6 +757,33 @@ fn of_profile(value: &mut Value) {
                 };
             }
             members.values_mut().for_each(of_profile);
+        }
+        _ => {}
+    }
+}
+
+/// Refers to the row, where nothing else can be named, and compares with no rows of other tables.
+fn of_row(value: &mut Value, in_element: bool) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| of_row(item, in_element)),
+        Value::Object(members) => {
+            if members.remove("rows").is_some() {
+                members.insert("value".into(), json!(["a"]));
+            }
+            if let Some(reference) = members.get_mut("ref") {
+                *reference = match &*reference {
+                    Value::String(text) => json!(text.replace("event.", "row.").replace("profile.", "row.")),
+                    Value::Array(keys) if keys[0] == "event" || keys[0] == "profile" => json!(["row", "a.b"]),
+                    other => other.clone(),
+                };
+            }
+            for key in ["property", "element"] {
+                if !in_element && members.get(key).is_some_and(|path| path[0] == "") {
+                    members.insert(key.into(), json!(["Odd Name", ""]));
+                }
+            }
+            let of_element = members.contains_key("element");
+            members.values_mut().for_each(|member| of_row(member, in_element || of_element));
         }
         _ => {}
     }

@@ -5,6 +5,7 @@ mod common;
 mod limits;
 mod options;
 mod predicates;
+mod rows;
 mod samples;
 mod shape;
 mod time_and_order;
