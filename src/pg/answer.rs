@@ -130,6 +130,7 @@ pub(crate) fn holding(names: &[String], customer: &str, as_of: cohort_core::time
 }
 
 /// Whether it depends on other customers whether one is a member.
+#[expect(clippy::redundant_closure_for_method_calls, reason = "the method is not general over the plan's lifetime")]
 fn looks_at_others(question: &Question) -> Fallible<bool> {
     question.shape(&ServerCalendar, question.instant(), |plan| plan.looks_at_others())
 }

@@ -199,6 +199,9 @@ fn interrupts() {
     pgrx::check_for_interrupts!();
 }
 
+/// A rule and the cohorts that it names, with the rows of tables that they read; or why plain SQL must answer.
+type Read = Result<(Rule, HashMap<String, Source>), String>;
+
 /// A rule with everything that it names, ready to be put into SQL at one instant.
 pub(crate) struct Question {
     /// What is asked.
@@ -209,7 +212,7 @@ pub(crate) struct Question {
     instant: i64,
     cohorts: HashMap<String, Source>,
     /// The rule and the cohorts with the rows of tables that they name, read at most once; or why not.
-    read: OnceCell<Result<(Rule, HashMap<String, Source>), String>>,
+    read: OnceCell<Read>,
 }
 
 impl Question {
@@ -305,7 +308,7 @@ impl Question {
     }
 
     /// The rule and the cohorts with the values of the rows that they name, or why plain SQL must answer.
-    fn with_rows(&self) -> Fallible<&Result<(Rule, HashMap<String, Source>), String>> {
+    fn with_rows(&self) -> Fallible<&Read> {
         if let Some(read) = self.read.get() {
             return Ok(read);
         }
@@ -313,7 +316,7 @@ impl Question {
         Ok(self.read.get_or_init(|| read))
     }
 
-    fn read_rows(&self) -> Fallible<Result<(Rule, HashMap<String, Source>), String>> {
+    fn read_rows(&self) -> Fallible<Read> {
         let (mut rule, mut cohorts) = (self.rule.clone(), self.cohorts.clone());
         let mut reading = Reading::within(settings::eval_memory());
         let context = self.context(None, &|_| None);

@@ -147,3 +147,4 @@ DROP OWNED BY rows_reader;
 DROP ROLE rows_reader;
 DROP FUNCTION answers();
 DROP SCHEMA shop CASCADE;
+TRUNCATE cohort_event, cohort_customer;
