@@ -7,6 +7,7 @@ import secrets
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -43,7 +44,8 @@ class Answer:
 class Server:
     """A private server with the extension, and roles that sign in with passwords."""
 
-    name = "gateway-test"
+    # Test programs run side by side.
+    name = f"gateway-{Path(sys.argv[0]).stem.removeprefix('test_')}"[:16]
 
     def __init__(self):
         self.run("start", self.name, "shared_preload_libraries=kursaha_cohort", "kursaha_cohort.min_sync_interval=1",
