@@ -13,7 +13,7 @@ use super::{CHUNK_BITS, CHUNK_MASK};
 /// The directory of a segment.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Header {
-    /// The groups, sorted by name.
+    /// The groups, which have different names.
     pub groups: Vec<Entry>,
     /// In segments of profiles: the customers whose profile was removed.
     removed: Vec<ChunkSet>,
