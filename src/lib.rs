@@ -11,7 +11,7 @@ mod worker;
 pgrx::pg_module_magic!();
 
 /// Shared memory, where the library is preloaded.
-static AREAS: [&pg::shared::Area; 2] = [&pg::index::HINTS, &pg::board::BOARD];
+static AREAS: [&pg::shared::Area; 3] = [&pg::index::HINTS, &pg::board::BOARD, &pg::seats::SEATS];
 
 /// Runs once when the library is loaded into a backend or the postmaster.
 #[pgrx::pg_guard]

@@ -233,6 +233,9 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
     if found.tail > 0 {
         how = format!("{how}; rows of the tail: {}", found.tail);
     }
+    if found.threads > 1 {
+        how = format!("{how}; threads: {}", found.threads);
+    }
     Ok(Ok(Explained {
         customers: i64::try_from(found.answer.size).unwrap_or(i64::MAX),
         events: counted.then(|| i64::try_from(found.answer.events).unwrap_or(i64::MAX)),

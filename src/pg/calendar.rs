@@ -6,6 +6,7 @@ use cohort_core::time::{Interval, Micros};
 use pgrx::prelude::TimestampWithTimeZone;
 
 use super::errors::or_raise;
+use super::here::only_here;
 use super::time::{self, Direction};
 
 /// The calendar of this server.
@@ -24,6 +25,7 @@ fn shift(at: i64, interval: &Interval, direction: Direction, zone: &str) -> i64 
     if at == i64::MAX || at == i64::MIN {
         return at;
     }
+    only_here();
     let step = or_raise(
         pgrx::datum::Interval::new(interval.months, interval.days, interval.micros)
             .map_err(|error| super::errors::invalid(format!("invalid interval: {error}"))),
@@ -33,10 +35,12 @@ fn shift(at: i64, interval: &Interval, direction: Direction, zone: &str) -> i64 
 
 impl Calendar for ServerCalendar {
     fn day_start(&self, day: NaiveDate, zone: &str) -> Micros {
+        only_here();
         or_raise(time::day_start(day, zone))
     }
 
     fn instant(&self, local: NaiveDateTime, zone: &str) -> Micros {
+        only_here();
         or_raise(time::instant(local, zone))
     }
 
@@ -44,6 +48,7 @@ impl Calendar for ServerCalendar {
         if at == i64::MAX || at == i64::MIN {
             return None;
         }
+        only_here();
         or_raise(time::local_day(time::from_postgres(at), zone))
     }
 
@@ -52,6 +57,7 @@ impl Calendar for ServerCalendar {
     }
 
     fn stretch(&self, at: i64, zone: &str) -> (i64, i64) {
+        only_here();
         or_raise(time::stretch(at, zone))
     }
 

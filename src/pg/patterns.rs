@@ -2,7 +2,7 @@
 //! the end of the transaction.
 
 use std::cell::Cell;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use cohort_core::rule::{
     KEPT_PATTERN_BYTES, MOST_PATTERN_BYTES, Pattern, Refused, compile_pattern, keep_patterns_within,
@@ -12,7 +12,7 @@ use pgrx::pg_sys;
 use super::errors::{Fallible, SqlState, failure};
 
 /// A pattern, compiled. All patterns of a rule can be kept at once.
-pub(crate) fn compiled(pattern: &str, ignore_case: bool) -> Fallible<Rc<Pattern>> {
+pub(crate) fn compiled(pattern: &str, ignore_case: bool) -> Fallible<Arc<Pattern>> {
     give_up_at_the_end();
     let check = || {
         pgrx::check_for_interrupts!();

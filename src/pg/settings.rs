@@ -26,6 +26,12 @@ static PROFILE_FROM_EVENTS: GucSetting<bool> = GucSetting::<bool>::new(false);
 static ENGINE: GucSetting<Engine> = GucSetting::<Engine>::new(Engine::Bitmap);
 /// Kilobytes.
 static EVAL_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
+/// Threads of one evaluation, the session's own included; helpers of all sessions; rows of an evaluation for each thread.
+static QUESTION_THREADS: GucSetting<i32> = GucSetting::<i32>::new(2);
+static MAX_THREADS: GucSetting<i32> = GucSetting::<i32>::new(8);
+static MIN_THREAD_ROWS: GucSetting<i32> = GucSetting::<i32>::new(200_000);
+/// Has the helpers of an evaluation panic, for tests.
+static DEBUG_THREAD_PANIC: GucSetting<bool> = GucSetting::<bool>::new(false);
 /// Events of a segment that one sealing makes, and of one that merging makes.
 static SEAL_BATCH: GucSetting<i32> = GucSetting::<i32>::new(131_072);
 static SEGMENT_SIZE: GucSetting<i32> = GucSetting::<i32>::new(1 << 20);
@@ -106,6 +112,45 @@ fn register_index() {
         i32::MAX,
         GucContext::Userset,
         GucFlags::UNIT_KB,
+    );
+    GucRegistry::define_int_guc(
+        c"kursaha_cohort.question_threads",
+        c"Maximum number of threads that evaluate one rule by the index, including the thread of the session.",
+        c"The members do not depend on it. Evaluations of few rows, in SERIALIZABLE transactions and in parallel queries use one.",
+        &QUESTION_THREADS,
+        1,
+        256,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"kursaha_cohort.max_threads",
+        c"Maximum number of threads that evaluations of all sessions start in addition to the threads of the sessions.",
+        c"If kursaha_cohort is not in shared_preload_libraries, the limit applies to each session by itself.",
+        &MAX_THREADS,
+        0,
+        1024,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    GucRegistry::define_int_guc(
+        c"kursaha_cohort.min_thread_rows",
+        c"Number of rows in the index for each thread of an evaluation.",
+        c"An evaluation that reads fewer than twice this number of rows uses one thread. 0 uses kursaha_cohort.question_threads \
+          threads in every evaluation, for tests.",
+        &MIN_THREAD_ROWS,
+        0,
+        i32::MAX,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"kursaha_cohort.debug_thread_panic",
+        c"Lets additional threads of evaluations fail, for tests.",
+        c"",
+        &DEBUG_THREAD_PANIC,
+        GucContext::Suset,
+        GucFlags::NO_SHOW_ALL,
     );
     GucRegistry::define_bool_guc(
         c"kursaha_cohort.enabled",
@@ -392,6 +437,26 @@ pub(crate) fn engine_is_bitmap() -> bool {
 /// Bytes of memory that the index may take for what of an evaluation grows with the data.
 pub(crate) fn eval_memory() -> usize {
     usize::try_from(EVAL_MEMORY.get()).unwrap_or(0).saturating_mul(1024)
+}
+
+/// Maximum number of threads of one evaluation, the session's own included.
+pub(crate) fn question_threads() -> usize {
+    usize::try_from(QUESTION_THREADS.get()).unwrap_or(1)
+}
+
+/// Maximum number of threads that help all sessions.
+pub(crate) fn max_threads() -> usize {
+    usize::try_from(MAX_THREADS.get()).unwrap_or(0)
+}
+
+/// Number of rows for each thread of an evaluation; 0 for as many threads as may be.
+pub(crate) fn min_thread_rows() -> u64 {
+    u64::try_from(MIN_THREAD_ROWS.get()).unwrap_or(0)
+}
+
+/// Whether the helpers of evaluations panic, for tests.
+pub(crate) fn debug_thread_panic() -> bool {
+    DEBUG_THREAD_PANIC.get()
 }
 
 /// Maximum number of events in a segment written by sealing.

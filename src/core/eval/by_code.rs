@@ -4,10 +4,12 @@ use std::ops::Range;
 
 /// The values of some ranges of codes. The lists of a range lie behind one another: a list of its own for each code takes an
 /// allocation each, and as long again until all are freed.
+#[derive(Clone)]
 pub(super) struct ByCode<T> {
     ranges: Vec<Lists<T>>,
 }
 
+#[derive(Clone)]
 struct Lists<T> {
     first: u32,
     /// By code from `first` on: where its values end.

@@ -12,7 +12,7 @@ const NEVER: (i64, i64) = (i64::MAX, i64::MIN);
 const EPOCH: i64 = 946_684_800_000_000;
 
 /// What the server knows about time. Arithmetic beyond the range of `timestamptz` gives `i64::MAX` or `i64::MIN`.
-pub trait Calendar {
+pub trait Calendar: Sync {
     /// The first instant of a day.
     fn day_start(&self, day: NaiveDate, zone: &str) -> Micros;
     /// The instant of a local time.

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use std::sync::Arc;
+
 use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::BigInt;
 use roaring::RoaringBitmap;
@@ -130,6 +132,7 @@ impl ComparePlan {
 }
 
 /// A figure bound to a source.
+#[derive(Clone)]
 pub(crate) enum Bound<'a> {
     Number,
     Profile(ProfileValues<'a>),
@@ -149,6 +152,43 @@ impl<'a> Bound<'a> {
             AmountPlan::Profile(keys) => Self::Profile(ProfileValues::new(keys, &[], source, budget)?),
             AmountPlan::Events(did) => Self::Events(Box::new(Did::new(plan, did, source, true, references, budget)?)),
         })
+    }
+
+    fn prepare(&mut self) -> Result<(), Stop> {
+        match self {
+            Self::Number | Self::Profile(_) => Ok(()),
+            Self::Events(did) => did.prepare(),
+        }
+    }
+
+    fn is_prepared(&self) -> bool {
+        match self {
+            Self::Number | Self::Profile(_) => true,
+            Self::Events(did) => did.is_prepared(),
+        }
+    }
+
+    fn foresee(&mut self, chunk: u16) -> Result<(), Stop> {
+        match self {
+            Self::Number => Ok(()),
+            Self::Profile(values) => Ok(values.foresee(chunk)?),
+            Self::Events(did) => did.foresee(chunk),
+        }
+    }
+
+    fn looked_at(&self) -> u64 {
+        match self {
+            Self::Number => 0,
+            Self::Profile(values) => values.looked_at(),
+            Self::Events(did) => did.looked_at(),
+        }
+    }
+
+    fn copy_bytes(&self) -> u64 {
+        match self {
+            Self::Number | Self::Profile(_) => 0,
+            Self::Events(did) => did.copy_bytes(),
+        }
     }
 
     /// Passes on the figures of those wanted customers of a chunk who have one; none for a plain number.
@@ -172,12 +212,13 @@ impl<'a> Bound<'a> {
 }
 
 /// A comparison bound to a source.
+#[derive(Clone)]
 pub(crate) struct Compared<'a> {
     plan: &'a ComparePlan,
     left: Bound<'a>,
     right: Bound<'a>,
     /// With `over`: the customers of the groups for which it holds.
-    over: Option<RoaringBitmap>,
+    over: Option<Arc<RoaringBitmap>>,
     budget: &'a Budget<'a>,
 }
 
@@ -191,6 +232,35 @@ impl<'a> Compared<'a> {
     ) -> Result<Self, Stop> {
         let bound = |amount| Bound::new(plan, amount, source, references, budget);
         Ok(Self { plan: compare, left: bound(&compare.left)?, right: bound(&compare.right)?, over: None, budget })
+    }
+
+    fn each_bound(&mut self) -> impl Iterator<Item = &mut Bound<'a>> {
+        [&mut self.left, &mut self.right].into_iter().filter(|_| self.over.is_none())
+    }
+
+    /// Reads what all chunks need.
+    pub(super) fn prepare(&mut self) -> Result<(), Stop> {
+        self.each_bound().try_for_each(Bound::prepare)
+    }
+
+    /// Whether chunks are asked without the calendar, once it is [prepared](Self::prepare).
+    pub(super) fn is_prepared(&self) -> bool {
+        self.left.is_prepared() && self.right.is_prepared()
+    }
+
+    /// Says that a chunk will be asked.
+    pub(super) fn foresee(&mut self, chunk: u16) -> Result<(), Stop> {
+        self.each_bound().try_for_each(|bound| bound.foresee(chunk))
+    }
+
+    /// About how many rows are looked at.
+    pub(super) fn looked_at(&self) -> u64 {
+        if self.over.is_some() { 0 } else { self.left.looked_at().saturating_add(self.right.looked_at()) }
+    }
+
+    /// Bytes that a copy takes.
+    pub(super) fn copy_bytes(&self) -> u64 {
+        self.left.copy_bytes() + self.right.copy_bytes()
     }
 
     /// Those of the wanted customers of a chunk for whom the comparison holds.
@@ -329,7 +399,7 @@ impl<'a> Run<'a> {
             let right = of_groups(&mut compared.right, &compared.plan.right, &groups, self.source, self.check)?;
             let plan = compared.plan;
             let holds = |(_, group): &&(u32, u32)| plan.holds(left.get(*group), right.get(*group));
-            compared.over = Some(groups.of.iter().filter(holds).map(|(ordinal, _)| *ordinal).collect());
+            compared.over = Some(Arc::new(groups.of.iter().filter(holds).map(|(ordinal, _)| *ordinal).collect()));
         }
         Ok(())
     }

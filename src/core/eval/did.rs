@@ -14,6 +14,7 @@ use crate::segment::times::Times;
 use crate::segment::{CHUNK, CHUNK_MASK, Entry, PACK};
 
 /// A condition bound to every group that it looks at.
+#[derive(Clone)]
 pub(crate) struct Did<'a> {
     pub(super) plan: &'a DidPlan,
     pub(super) groups: Vec<Matching<'a>>,
@@ -25,12 +26,15 @@ pub(crate) struct Did<'a> {
     pub(super) budget: &'a Budget<'a>,
     /// Count matching events even where only their existence matters.
     exactly: bool,
+    /// Between which times the events of all groups lie.
+    times: (i64, i64),
     /// Matching events seen.
     pub(crate) events: u64,
     pub(crate) skipped: usize,
 }
 
 /// The matching rows of one group.
+#[derive(Clone)]
 pub(crate) struct Matching<'a> {
     pub(crate) rows: Rows<'a>,
     pub(super) filter: Bound<'a>,
@@ -75,6 +79,7 @@ impl<'a> Did<'a> {
             counters: Vec::new(),
             budget,
             exactly,
+            times: (i64::MAX, i64::MIN),
             events: 0,
             skipped: 0,
         };
@@ -87,6 +92,7 @@ impl<'a> Did<'a> {
                     continue;
                 };
                 let group = rows.group;
+                bound.times = (bound.times.0.min(entry.first), bound.times.1.max(entry.last));
                 let filter = Bound::new(&did.filter, group, part.stream, &clock, references)?;
                 if matches!(filter, Bound::Nothing) && did.occurrence.is_none() {
                     bound.skipped += 1;
@@ -109,6 +115,82 @@ impl<'a> Did<'a> {
 
     pub(crate) fn parts(&self) -> usize {
         self.groups.len()
+    }
+
+    /// Whether the stored set of a chunk's customers answers for a group.
+    fn by_set(&self, matching: &Matching<'a>, chunk: u16) -> bool {
+        !self.exactly
+            && self.plan.existence().is_some()
+            && self.timed.is_window()
+            && matches!(matching.filter, Bound::All)
+            && matching.rows.whole()
+            && matching.rows.group.has_set(chunk)
+    }
+
+    /// Reads what all chunks need.
+    pub(super) fn prepare(&mut self) -> Result<(), Stop> {
+        self.timed.prepare(self.times)?;
+        if self.plan.periods.is_some() {
+            self.offsets.prepare(self.times);
+        }
+        for Matching { rows, filter, one, .. } in &mut self.groups {
+            match one {
+                Some((ids, _)) => ids.prepare()?,
+                None => rows.prepare(filter)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether chunks are asked without the calendar, once it is [prepared](Self::prepare).
+    pub(super) fn is_prepared(&self) -> bool {
+        self.timed.is_prepared()
+    }
+
+    /// Says that a chunk will be asked.
+    pub(super) fn foresee(&mut self, chunk: u16) -> Result<(), Stop> {
+        self.timed.foresee(chunk)?;
+        for number in 0..self.groups.len() {
+            if self.by_set(&self.groups[number], chunk) {
+                let rows = &self.groups[number].rows;
+                rows.group.foresee_customers(chunk, rows.stream);
+                continue;
+            }
+            let Matching { rows, filter, times, one } = &mut self.groups[number];
+            let packs = match one {
+                Some(_) => rows.foresee(chunk, None),
+                None => rows.foresee(chunk, Some(filter)),
+            };
+            let Some(packs) = packs else { continue };
+            if let Some((ids, among)) = one {
+                ids.foresee(&packs);
+                among.foresee(&packs);
+                filter.foresee(&packs);
+            }
+            if one.is_some() || self.plan.periods.is_some() || !self.timed.is_window() {
+                times.foresee(&packs);
+            }
+            if let Some(figures) = &mut self.figures {
+                figures.foresee(number, &packs);
+            }
+        }
+        Ok(())
+    }
+
+    /// About how many rows are looked at.
+    pub(super) fn looked_at(&self) -> u64 {
+        /// Rows for each of which a stored set takes about as long as a scan does for one.
+        const OF_SET: u64 = 64;
+        let rows = self.groups.iter().map(|matching| {
+            let by_set = self.by_set(matching, 0);
+            matching.rows.looked_at(&matching.filter) / if by_set { OF_SET } else { 1 }
+        });
+        rows.sum::<u64>().saturating_add(self.timed.looked_at())
+    }
+
+    /// Bytes that a copy takes.
+    pub(super) fn copy_bytes(&self) -> u64 {
+        self.timed.copy_bytes() + self.figures.as_ref().map_or(0, Figures::copy_bytes)
     }
 
     /// Those of the wanted customers of a chunk for whom the condition holds.

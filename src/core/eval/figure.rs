@@ -11,6 +11,8 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::Range;
+use std::sync::Arc;
 
 use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::BigInt;
@@ -35,6 +37,7 @@ use crate::value::{Number, plain};
 const ENTRY: usize = 64;
 
 /// A figure bound to the groups of a condition.
+#[derive(Clone)]
 pub(crate) enum Figures<'a> {
     Small(Numbers<'a, i64>),
     Wide(Numbers<'a, i128>),
@@ -71,6 +74,33 @@ impl<'a> Figures<'a> {
             Some(reach) if reach < i128::MAX / 4 => Self::Wide(Numbers::new(aggregate, columns, scale, |wide| wide)),
             _ => Self::Exact(ExactNumbers { figure: &aggregate.figure, columns, of: HashMap::new(), budget, taken: 0 }),
         })
+    }
+
+    /// Says that rows of some packs of a group will be added.
+    pub(crate) fn foresee(&mut self, group: usize, packs: &Range<usize>) {
+        fn all<'r, 'a: 'r>(readers: impl Iterator<Item = &'r mut Reader<'a>>, packs: &Range<usize>) {
+            readers.for_each(|reader| reader.foresee(packs));
+        }
+        match self {
+            Self::Small(numbers) => all(numbers.columns[group].iter_mut().map(|column| &mut column.reader), packs),
+            Self::Wide(numbers) => all(numbers.columns[group].iter_mut().map(|column| &mut column.reader), packs),
+            Self::Exact(numbers) => all(numbers.columns[group].iter_mut().map(|column| &mut column.reader), packs),
+            Self::Scalars(scalars) => all(scalars.columns[group].iter_mut().map(|column| &mut column.reader), packs),
+        }
+    }
+
+    /// Bytes that a copy takes, besides those that are charged when a chunk is asked.
+    pub(crate) fn copy_bytes(&self) -> u64 {
+        match self {
+            Self::Small(_) | Self::Wide(_) => 0,
+            Self::Exact(numbers) => numbers.columns.iter().flatten().map(Values::bytes).sum(),
+            Self::Scalars(scalars) => {
+                let known = scalars.columns.iter().flatten().map(|column| size_of_val(column.known.as_slice()));
+                let met = scalars.met.iter().map(|scalar| 2 * (size_of::<Scalar>() + scalar.text().len()) + ENTRY);
+                let lists = scalars.lists.iter().map(|list| size_of_val(list.as_slice()) + ENTRY);
+                known.chain(met).chain(lists).sum::<usize>() as u64
+            }
+        }
     }
 
     /// Begins a chunk.
@@ -120,6 +150,7 @@ impl<'a> Figures<'a> {
 }
 
 /// The numeric values of one column, by code.
+#[derive(Clone)]
 struct Values<'a> {
     reader: Reader<'a>,
     first: u32,
@@ -132,6 +163,15 @@ struct Values<'a> {
 }
 
 impl Values<'_> {
+    fn bytes(&self) -> u64 {
+        let listed = match &self.mantissas {
+            Mantissas::List(list) => size_of_val(list.as_slice()),
+            Mantissas::Run(..) => 0,
+        };
+        let others = self.others.values().map(|number| 2 * size_of::<Numeric>() + numeric_bytes(number));
+        (listed + others.sum::<usize>()) as u64
+    }
+
     fn scale(&self) -> u8 {
         let others = self.others.values().map(|value| match value {
             Numeric::Small(number) => number.scale,
@@ -230,12 +270,13 @@ fn numeric_bytes(number: &Numeric) -> usize {
 }
 
 /// The numeric values of one column at the common scale.
+#[derive(Clone)]
 struct Scaled<'a, T> {
     reader: Reader<'a>,
     /// The code of the first number.
     first: u32,
-    numbers: ScaledNumbers<T>,
-    others: ByCode<T>,
+    numbers: Arc<ScaledNumbers<T>>,
+    others: Arc<ByCode<T>>,
 }
 
 /// Numbers by their place among the codes of numbers.
@@ -250,6 +291,7 @@ enum ScaledNumbers<T> {
 }
 
 /// Sums, averages and extremes in whole numbers.
+#[derive(Clone)]
 pub(crate) struct Numbers<'a, T> {
     figure: &'a Figure,
     /// By group.
@@ -279,7 +321,7 @@ impl<'a, T: Width> Numbers<'a, T> {
                 Numeric::Small(number) => narrow(number.at_scale(scale)),
                 Numeric::Large(_) => narrow(0), // told apart before: these are exact numbers' work
             });
-            Scaled { reader: column.reader, first: column.first, numbers, others }
+            Scaled { reader: column.reader, first: column.first, numbers: Arc::new(numbers), others: Arc::new(others) }
         };
         Self {
             figure: &aggregate.figure,
@@ -390,7 +432,7 @@ fn each_value<T: Width>(
                 each(ordinals[place], *value);
             }
         };
-        match numbers {
+        match &**numbers {
             ScaledNumbers::List(list) => {
                 for place in ones(rows) {
                     match list.get(codes[place].wrapping_sub(*first) as usize) {
@@ -567,6 +609,13 @@ pub(crate) struct ExactNumbers<'a> {
     taken: u64,
 }
 
+/// Without what a chunk's customers have.
+impl Clone for ExactNumbers<'_> {
+    fn clone(&self) -> Self {
+        Self { columns: self.columns.clone(), of: HashMap::new(), taken: 0, ..*self }
+    }
+}
+
 impl ExactNumbers<'_> {
     fn begin(&mut self) {
         self.of.clear();
@@ -674,10 +723,11 @@ impl Scalar {
 }
 
 /// One column of scalars.
+#[derive(Clone)]
 struct ScalarColumn<'a> {
     reader: Reader<'a>,
     path: &'a [String],
-    loaded: Loaded<'a>,
+    loaded: Arc<Loaded<'a>>,
     /// By code, once it is known: its scalar, or [`LISTED`] and where its scalars are in `lists`.
     known: Vec<u32>,
 }
@@ -714,6 +764,21 @@ pub(crate) struct Scalars<'a> {
     paid: usize,
 }
 
+/// Without the pairs of a chunk.
+impl Clone for Scalars<'_> {
+    fn clone(&self) -> Self {
+        Self {
+            columns: self.columns.clone(),
+            numbers: self.numbers.clone(),
+            met: self.met.clone(),
+            lists: self.lists.clone(),
+            pairs: Vec::new(),
+            paid: 0,
+            ..*self
+        }
+    }
+}
+
 impl<'a> Scalars<'a> {
     fn new(aggregate: &'a AggregatePlan, groups: &[Matching<'a>], budget: &'a Budget<'a>) -> Result<Self, Stop> {
         let mut columns = Vec::new();
@@ -727,7 +792,7 @@ impl<'a> Scalars<'a> {
                     of_group.push(ScalarColumn {
                         reader: Reader::new(stream, &property.codes),
                         path: &property.path,
-                        loaded: property.dictionary.load(stream)?,
+                        loaded: Arc::new(property.dictionary.load(stream)?),
                         known: vec![UNKNOWN; codes],
                     });
                 }

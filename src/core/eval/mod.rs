@@ -19,6 +19,7 @@ mod occurrence;
 mod periods;
 mod plan;
 mod profiles;
+mod question;
 mod rank;
 mod refer;
 mod rows;
@@ -29,13 +30,16 @@ mod states;
 mod test;
 mod time;
 
+use std::sync::Arc;
+
 use roaring::RoaringBitmap;
 
 pub use clock::Calendar;
 pub use json::rest_values;
-pub use limits::{Limits, Stop};
+pub use limits::{Budget, Limits, Stop};
 pub use plan::Plan;
 pub(crate) use plan::holds;
+pub use question::{Divided, Found, Question, Worker};
 pub use source::{Ids, Part, Source};
 pub use test::anniversary_between;
 
@@ -43,7 +47,6 @@ use crate::segment::{CHUNK, Corrupt};
 use bits::Bits;
 use compare::Compared;
 use did::Did;
-use limits::Budget;
 use plan::{CohortPlan, Node, SetPlan};
 use refer::References;
 use rows::{Bound, Rows, ones};
@@ -64,6 +67,7 @@ pub struct Answer {
     pub skipped: usize,
 }
 
+#[derive(Clone)]
 struct Run<'a> {
     plan: &'a Plan<'a>,
     source: &'a Source<'a>,
@@ -73,14 +77,15 @@ struct Run<'a> {
     sequences: Vec<Sequence<'a>>,
     compares: Vec<Compared<'a>>,
     /// The customers of sets that are found before any chunk is asked.
-    sets: Vec<RoaringBitmap>,
+    sets: Vec<Arc<RoaringBitmap>>,
     /// Of the chunk being evaluated: the members of cohorts, as far as they are known.
     cohorts: Vec<Option<Bits>>,
     universe: Option<Bits>,
-    check: &'a dyn Fn(),
+    check: &'a (dyn Fn() + Sync),
 }
 
 /// A property of profiles, bound to every part.
+#[derive(Clone)]
 struct Profile<'a> {
     parts: Vec<Option<(Rows<'a>, Bound<'a>)>>,
 }
@@ -99,21 +104,7 @@ pub struct Wish {
 /// # Errors
 /// When a segment is damaged, or more memory would be needed.
 pub fn evaluate(plan: &Plan<'_>, source: &Source<'_>, wish: Wish, limits: Limits<'_>) -> Result<Answer, Stop> {
-    let budget = Budget::new(limits);
-    let mut run = Run::new(plan, source, wish.events, limits, &budget)?;
-    let mut answer = Answer::default();
-    for chunk in 0..chunks(source) {
-        (limits.check)();
-        let bits = run.chunk(chunk)?;
-        answer.size += bits.len();
-        if wish.members && !bits.is_empty() {
-            answer.members |= bits.to_roaring(chunk);
-        }
-    }
-    answer.events = run.dids.iter().map(|did| did.events).sum();
-    answer.groups = run.dids.iter().map(Did::parts).sum();
-    answer.skipped = run.dids.iter().map(|did| did.skipped).sum();
-    Ok(answer)
+    Question::new(plan, source, wish, limits, &Budget::new(limits))?.answer(Vec::new())
 }
 
 /// The members of each cohort that the rule itself names, in the order in which it names them first.
@@ -157,9 +148,22 @@ fn ordinals(source: &Source<'_>, chunk: u16) -> Bits {
     Bits::first((source.customers as usize).saturating_sub(usize::from(chunk) * CHUNK).min(CHUNK))
 }
 
+fn reaches_beyond(part: &Part<'_>, as_of: i64) -> bool {
+    part.header.times().is_some_and(|(_, last)| last > as_of)
+}
+
+/// Whether everyone with an event in a part is in the universe.
+fn is_whole(part: &Part<'_>, as_of: i64) -> bool {
+    !reaches_beyond(part, as_of) && part.dead.values().all(RoaringBitmap::is_empty)
+}
+
+/// Whether every ordinal is somebody's in the universe.
+fn universe_by_ordinals(source: &Source<'_>, as_of: i64) -> bool {
+    source.everyone && !source.events.iter().any(|part| reaches_beyond(part, as_of))
+}
+
 fn universe_of_chunk(source: &Source<'_>, as_of: i64, chunk: u16) -> Result<Bits, Corrupt> {
-    let reaches_beyond = |part: &Part<'_>| part.header.times().is_some_and(|(_, last)| last > as_of);
-    if source.everyone && !source.events.iter().any(reaches_beyond) {
+    if universe_by_ordinals(source, as_of) {
         return Ok(ordinals(source, chunk));
     }
     let mut bits = Bits::none();
@@ -173,8 +177,7 @@ fn universe_of_chunk(source: &Source<'_>, as_of: i64, chunk: u16) -> Result<Bits
         newer.union(&removed);
     }
     for part in &source.events {
-        let whole = !reaches_beyond(part) && part.dead.values().all(RoaringBitmap::is_empty);
-        if whole {
+        if is_whole(part, as_of) {
             if let Some(set) = part.header.customers(chunk, part.stream)? {
                 bits.add(&set);
             }
@@ -271,7 +274,7 @@ impl<'a> Run<'a> {
                 SetPlan::Group(group) => self.group(group, budget)?,
                 SetPlan::Rank(rank) => self.rank(rank, budget)?,
             };
-            self.sets.push(set);
+            self.sets.push(Arc::new(set));
         }
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! A rule made ready: every window is two instants, every test its operator's, every cohort's name its rule.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use bigdecimal::BigDecimal;
@@ -45,9 +44,16 @@ pub struct Plan<'a> {
     pub(crate) cohorts: Vec<CohortPlan>,
     /// The cohorts that the rule itself names, in its order.
     pub(crate) named: Vec<usize>,
+}
+
+/// Makes a rule ready, condition by condition.
+struct Planner<'a, 'c> {
+    plan: Plan<'a>,
+    /// The cohorts that are ready.
     names: HashMap<String, usize>,
+    /// The cohorts whose rules are being made ready, from the outermost on.
     through: Vec<String>,
-    cohort: &'a dyn Fn(&str) -> Option<Source>,
+    cohort: &'c dyn Fn(&str) -> Option<Source>,
 }
 
 /// A condition; leaves are places in the plan's lists.
@@ -90,7 +96,7 @@ pub(crate) struct DidPlan {
     /// The events of which one is taken.
     pub(crate) among: Pred,
     pub(crate) periods: Option<PeriodsPlan>,
-    pub(crate) zone: Rc<str>,
+    pub(crate) zone: Arc<str>,
 }
 
 impl DidPlan {
@@ -185,7 +191,7 @@ pub(crate) struct ProfilePlan {
     /// The positive test.
     pub(crate) pred: Pred,
     pub(crate) negated: bool,
-    pub(crate) zone: Rc<str>,
+    pub(crate) zone: Arc<str>,
 }
 
 /// Predicates on one event.
@@ -195,9 +201,9 @@ pub(crate) enum Pred {
     Or(Vec<Pred>),
     Not(Box<Pred>),
     /// The positive test.
-    Test(Rc<Test>),
+    Test(Arc<Test>),
     /// A comparison with another property of what is at hand.
-    Refer(Rc<Refer>),
+    Refer(Arc<Refer>),
     /// A comparison with a property of an event bound before; places in the sequence's slots.
     Same {
         own: usize,
@@ -233,7 +239,7 @@ pub(crate) struct SequencePlan {
     pub(crate) slots: Vec<Slot>,
     /// Properties of bound events that states carry.
     pub(crate) bound: Vec<Carried>,
-    pub(crate) zone: Rc<str>,
+    pub(crate) zone: Arc<str>,
 }
 
 impl SequencePlan {
@@ -312,9 +318,9 @@ impl<'a> Plan<'a> {
         rule: &Rule,
         as_of: i64,
         calendar: &'a dyn Calendar,
-        cohort: &'a dyn Fn(&str) -> Option<Source>,
+        cohort: &dyn Fn(&str) -> Option<Source>,
     ) -> Result<Self, Unresolved> {
-        let mut plan = Self {
+        let plan = Self {
             as_of,
             calendar,
             top: Node::And(Vec::new()),
@@ -327,12 +333,10 @@ impl<'a> Plan<'a> {
             sets: Vec::new(),
             cohorts: Vec::new(),
             named: Vec::new(),
-            names: HashMap::new(),
-            through: Vec::new(),
-            cohort,
         };
-        plan.top = plan.node("$", &rule.condition, &Rc::from(rule.zone()))?;
-        Ok(plan)
+        let mut planner = Planner { plan, names: HashMap::new(), through: Vec::new(), cohort };
+        planner.plan.top = planner.node("$", &rule.condition, &Arc::from(rule.zone()))?;
+        Ok(planner.plan)
     }
 
     /// Whether everyone must be known.
@@ -517,78 +521,6 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn node(&mut self, path: &str, condition: &Condition, zone: &Rc<str>) -> Result<Node, Unresolved> {
-        Ok(match condition {
-            Condition::And(list) => Node::And(self.nodes(path, "and", list, zone)?),
-            Condition::Or(list) => Node::Or(self.nodes(path, "or", list, zone)?),
-            Condition::Not(inner) => Node::Not(Box::new(self.node(&format!("{path}.not"), inner, zone)?)),
-            Condition::Did(did) => self.did(did, zone),
-            Condition::DidNot(did) => Node::Not(Box::new(self.did(did, zone))),
-            Condition::Profile(test) => {
-                let pred = positive(test, &self.clock(zone), Document::Profile, &mut |_| Pred::Elsewhere);
-                let negated = test.operator.negates().is_some();
-                self.profiles.push(ProfilePlan { pred, negated, zone: Rc::clone(zone) });
-                Node::Profile(self.profiles.len() - 1)
-            }
-            Condition::ProfileElement(test) => {
-                let pred = Pred::Test(Rc::new(element(test, &self.clock(zone), Document::Profile)));
-                self.profiles.push(ProfilePlan { pred, negated: false, zone: Rc::clone(zone) });
-                Node::Profile(self.profiles.len() - 1)
-            }
-            Condition::Sequence(sequence) => {
-                let plan = self.sequence(sequence, zone);
-                self.sequences.push(plan);
-                Node::Sequence(self.sequences.len() - 1)
-            }
-            Condition::Compare(compare) => {
-                let plan = self.compare(compare, zone);
-                self.compares.push(plan);
-                Node::Compare(self.compares.len() - 1)
-            }
-            Condition::Group(group) => {
-                let way = format!("{path}.{}", group.quantifier.name());
-                let inner = self.node(&way, &group.condition, zone)?;
-                let (keys, _) = split(&group.property.steps);
-                self.sets.push(SetPlan::Group(GroupPlan { keys, quantifier: group.quantifier, inner }));
-                Node::Set(self.sets.len() - 1)
-            }
-            Condition::Rank(rank) => {
-                let inner = match &rank.of {
-                    Some(of) => Some(self.node(&format!("{path}.of"), of, zone)?),
-                    None => None,
-                };
-                let figure = self.amount(&rank.figure, zone);
-                self.sets.push(SetPlan::Rank(RankPlan::new(rank, figure, inner)));
-                Node::Set(self.sets.len() - 1)
-            }
-            Condition::Sample(sample) => {
-                self.samples.push(SamplePlan::new(sample));
-                Node::Sample(self.samples.len() - 1)
-            }
-            Condition::CustomerIn(rows) => {
-                self.ids.push(rows.values.clone().unwrap_or_default());
-                Node::Ids(self.ids.len() - 1)
-            }
-            Condition::Cohort(name) => {
-                let cohort = self.cohort(path, name)?;
-                if self.through.is_empty() && !self.named.contains(&cohort) {
-                    self.named.push(cohort);
-                }
-                Node::Cohort(cohort)
-            }
-        })
-    }
-
-    fn nodes(&mut self, path: &str, word: &str, list: &[Condition], zone: &Rc<str>) -> Result<Vec<Node>, Unresolved> {
-        let mut nodes = Vec::new();
-        for (place, condition) in list.iter().enumerate() {
-            nodes.push(self.node(&format!("{path}.{word}[{place}]"), condition, zone)?);
-        }
-        // Cheap conditions first: those after them look at the customers that are left.
-        nodes.sort_by_key(|node| self.cost(node));
-        Ok(nodes)
-    }
-
     fn cost(&self, node: &Node) -> usize {
         match node {
             Node::And(list) | Node::Or(list) => list.iter().map(|node| self.cost(node)).fold(0, usize::saturating_add),
@@ -621,9 +553,83 @@ impl<'a> Plan<'a> {
             Node::Sample(_) => 1_000,
         }
     }
+}
 
-    fn did(&mut self, did: &Did, zone: &Rc<str>) -> Node {
-        let clock = self.clock(zone);
+impl Planner<'_, '_> {
+    fn node(&mut self, path: &str, condition: &Condition, zone: &Arc<str>) -> Result<Node, Unresolved> {
+        Ok(match condition {
+            Condition::And(list) => Node::And(self.nodes(path, "and", list, zone)?),
+            Condition::Or(list) => Node::Or(self.nodes(path, "or", list, zone)?),
+            Condition::Not(inner) => Node::Not(Box::new(self.node(&format!("{path}.not"), inner, zone)?)),
+            Condition::Did(did) => self.did(did, zone),
+            Condition::DidNot(did) => Node::Not(Box::new(self.did(did, zone))),
+            Condition::Profile(test) => {
+                let pred = positive(test, &self.plan.clock(zone), Document::Profile, &mut |_| Pred::Elsewhere);
+                let negated = test.operator.negates().is_some();
+                self.plan.profiles.push(ProfilePlan { pred, negated, zone: Arc::clone(zone) });
+                Node::Profile(self.plan.profiles.len() - 1)
+            }
+            Condition::ProfileElement(test) => {
+                let pred = Pred::Test(Arc::new(element(test, &self.plan.clock(zone), Document::Profile)));
+                self.plan.profiles.push(ProfilePlan { pred, negated: false, zone: Arc::clone(zone) });
+                Node::Profile(self.plan.profiles.len() - 1)
+            }
+            Condition::Sequence(sequence) => {
+                let plan = self.sequence(sequence, zone);
+                self.plan.sequences.push(plan);
+                Node::Sequence(self.plan.sequences.len() - 1)
+            }
+            Condition::Compare(compare) => {
+                let plan = self.compare(compare, zone);
+                self.plan.compares.push(plan);
+                Node::Compare(self.plan.compares.len() - 1)
+            }
+            Condition::Group(group) => {
+                let way = format!("{path}.{}", group.quantifier.name());
+                let inner = self.node(&way, &group.condition, zone)?;
+                let (keys, _) = split(&group.property.steps);
+                self.plan.sets.push(SetPlan::Group(GroupPlan { keys, quantifier: group.quantifier, inner }));
+                Node::Set(self.plan.sets.len() - 1)
+            }
+            Condition::Rank(rank) => {
+                let inner = match &rank.of {
+                    Some(of) => Some(self.node(&format!("{path}.of"), of, zone)?),
+                    None => None,
+                };
+                let figure = self.amount(&rank.figure, zone);
+                self.plan.sets.push(SetPlan::Rank(RankPlan::new(rank, figure, inner)));
+                Node::Set(self.plan.sets.len() - 1)
+            }
+            Condition::Sample(sample) => {
+                self.plan.samples.push(SamplePlan::new(sample));
+                Node::Sample(self.plan.samples.len() - 1)
+            }
+            Condition::CustomerIn(rows) => {
+                self.plan.ids.push(rows.values.clone().unwrap_or_default());
+                Node::Ids(self.plan.ids.len() - 1)
+            }
+            Condition::Cohort(name) => {
+                let cohort = self.cohort(path, name)?;
+                if self.through.is_empty() && !self.plan.named.contains(&cohort) {
+                    self.plan.named.push(cohort);
+                }
+                Node::Cohort(cohort)
+            }
+        })
+    }
+
+    fn nodes(&mut self, path: &str, word: &str, list: &[Condition], zone: &Arc<str>) -> Result<Vec<Node>, Unresolved> {
+        let mut nodes = Vec::new();
+        for (place, condition) in list.iter().enumerate() {
+            nodes.push(self.node(&format!("{path}.{word}[{place}]"), condition, zone)?);
+        }
+        // Cheap conditions first: those after them look at the customers that are left.
+        nodes.sort_by_key(|node| self.plan.cost(node));
+        Ok(nodes)
+    }
+
+    fn did(&mut self, did: &Did, zone: &Arc<str>) -> Node {
+        let clock = self.plan.clock(zone);
         let plan = DidPlan {
             types: did.events.named().map(<[String]>::to_vec),
             time: time(did.time.as_ref(), &clock, zone),
@@ -636,13 +642,13 @@ impl<'a> Plan<'a> {
             occurrence: did.occurrence,
             periods: did.periods.as_ref().map(|periods| PeriodsPlan::new(periods, &clock)),
             among: filter(did.among.as_ref(), &clock, &mut |_| Pred::Elsewhere),
-            zone: Rc::clone(zone),
+            zone: Arc::clone(zone),
         };
-        self.dids.push(plan);
-        Node::Did(self.dids.len() - 1)
+        self.plan.dids.push(plan);
+        Node::Did(self.plan.dids.len() - 1)
     }
 
-    fn compare(&self, compare: &Compare, zone: &Rc<str>) -> ComparePlan {
+    fn compare(&self, compare: &Compare, zone: &Arc<str>) -> ComparePlan {
         let one = || BigDecimal::from(1);
         ComparePlan {
             left: self.amount(&compare.left, zone),
@@ -653,8 +659,8 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn amount(&self, amount: &Amount, zone: &Rc<str>) -> AmountPlan {
-        let clock = self.clock(zone);
+    fn amount(&self, amount: &Amount, zone: &Arc<str>) -> AmountPlan {
+        let clock = self.plan.clock(zone);
         match amount {
             Amount::Number(number) => AmountPlan::Number(number.value().clone()),
             Amount::Profile(property) => AmountPlan::Profile(split(&property.steps).0),
@@ -667,13 +673,13 @@ impl<'a> Plan<'a> {
                 occurrence: None,
                 among: Pred::And(Vec::new()),
                 periods: None,
-                zone: Rc::clone(zone),
+                zone: Arc::clone(zone),
             })),
         }
     }
 
-    fn sequence(&self, sequence: &Sequence, zone: &Rc<str>) -> SequencePlan {
-        let clock = self.clock(zone);
+    fn sequence(&self, sequence: &Sequence, zone: &Arc<str>) -> SequencePlan {
+        let clock = self.plan.clock(zone);
         let sequence = &sequence.expanded();
         let (mut slots, mut bound): (Vec<Slot>, Vec<Carried>) = (Vec::new(), Vec::new());
         let mut slot = |path: &[PathStep]| {
@@ -712,7 +718,7 @@ impl<'a> Plan<'a> {
                 after: step.after.clone(),
             });
         }
-        SequencePlan { steps, within: sequence.within.clone(), slots, bound, zone: Rc::clone(zone) }
+        SequencePlan { steps, within: sequence.within.clone(), slots, bound, zone: Arc::clone(zone) }
     }
 
     fn cohort(&mut self, path: &str, name: &str) -> Result<usize, Unresolved> {
@@ -733,18 +739,18 @@ impl<'a> Plan<'a> {
             Some(Source::List(id)) => CohortPlan::List(id),
             Some(Source::Rule(rule)) => {
                 self.through.push(name.to_owned());
-                let node = self.node("$", &rule.condition, &Rc::from(rule.zone()))?;
+                let node = self.node("$", &rule.condition, &Arc::from(rule.zone()))?;
                 self.through.pop();
                 CohortPlan::Rule(node)
             }
         };
-        self.cohorts.push(cohort);
-        self.names.insert(name.to_owned(), self.cohorts.len() - 1);
-        Ok(self.cohorts.len() - 1)
+        self.plan.cohorts.push(cohort);
+        self.names.insert(name.to_owned(), self.plan.cohorts.len() - 1);
+        Ok(self.plan.cohorts.len() - 1)
     }
 }
 
-fn time(times: Option<&Times>, clock: &Clock, zone: &Rc<str>) -> TimePlan {
+fn time(times: Option<&Times>, clock: &Clock, zone: &Arc<str>) -> TimePlan {
     let mut of_anchor = |where_: Option<&Where>| filter(where_, clock, &mut |_| Pred::Elsewhere);
     TimePlan::new(times.map_or(&[], Times::forms), clock, zone, &mut of_anchor)
 }
@@ -789,7 +795,7 @@ fn predicate(one: &Predicate, clock: &Clock, document: Document, refer: ReferToS
         Predicate::And(list) => Pred::And(list.iter().map(|one| predicate(one, clock, document, refer)).collect()),
         Predicate::Or(list) => Pred::Or(list.iter().map(|one| predicate(one, clock, document, refer)).collect()),
         Predicate::Not(inner) => Pred::Not(Box::new(predicate(inner, clock, document, refer))),
-        Predicate::Element(test) => Pred::Test(Rc::new(element(test, clock, document))),
+        Predicate::Element(test) => Pred::Test(Arc::new(element(test, clock, document))),
         Predicate::Test(test) => {
             let pred = positive(test, clock, document, refer);
             if test.operator.negates().is_some() { Pred::Not(Box::new(pred)) } else { pred }
@@ -800,7 +806,7 @@ fn predicate(one: &Predicate, clock: &Clock, document: Document, refer: ReferToS
 /// The test, or the one that it negates.
 fn positive(test: &PropertyTest, clock: &Clock, document: Document, refer: ReferToStep<'_>) -> Pred {
     let Argument::Ref(reference) = &test.argument else {
-        return Pred::Test(Rc::new(Test::new(test, clock)));
+        return Pred::Test(Arc::new(Test::new(test, clock)));
     };
     let other = match (&reference.of, document) {
         (Referred::Step(_), _) => return refer(test),
@@ -809,7 +815,7 @@ fn positive(test: &PropertyTest, clock: &Clock, document: Document, refer: Refer
         (Referred::Profile, Document::Event) => Other::Profile(Slot::new(&reference.steps)),
         (Referred::Event, _) | (Referred::Profile, Document::Profile) => Other::Row(Slot::new(&reference.steps)),
     };
-    Pred::Refer(Rc::new(Refer { own: Slot::new(&test.property.steps), other, how: how(test) }))
+    Pred::Refer(Arc::new(Refer { own: Slot::new(&test.property.steps), other, how: how(test) }))
 }
 
 fn how(test: &PropertyTest) -> How {

@@ -1,5 +1,7 @@
 //! The values of one property of profiles, customer by customer.
 
+use std::sync::Arc;
+
 use super::bits::Bits;
 use super::codes::each_item;
 use super::limits::{Budget, Stop};
@@ -13,16 +15,18 @@ use crate::segment::item::Item;
 use crate::segment::{Corrupt, PACK};
 
 /// A property bound to every part.
+#[derive(Clone)]
 pub(crate) struct ProfileValues<'a> {
     keys: &'a [String],
     inside: &'a [PathStep],
     parts: Vec<PartValues<'a>>,
 }
 
+#[derive(Clone)]
 struct PartValues<'a> {
     part: &'a Part<'a>,
     rows: Option<Rows<'a>>,
-    columns: Vec<(Reader<'a>, &'a [String], Loaded<'a>)>,
+    columns: Vec<(Reader<'a>, &'a [String], Arc<Loaded<'a>>)>,
 }
 
 impl<'a> ProfileValues<'a> {
@@ -40,13 +44,31 @@ impl<'a> ProfileValues<'a> {
             for property in rows.iter().flat_map(|rows| &rows.group.properties) {
                 if keys.starts_with(&property.path) {
                     budget.take(property.dictionary.loaded_bytes())?;
-                    let loaded = property.dictionary.load(part.stream)?;
+                    let loaded = Arc::new(property.dictionary.load(part.stream)?);
                     columns.push((Reader::new(part.stream, &property.codes), property.path.as_slice(), loaded));
                 }
             }
             parts.push(PartValues { part, rows, columns });
         }
         Ok(Self { keys, inside, parts })
+    }
+
+    /// Says that a chunk will be asked.
+    pub(crate) fn foresee(&mut self, chunk: u16) -> Result<(), Corrupt> {
+        for PartValues { part, rows, columns } in &mut self.parts {
+            if let Some(packs) = rows.as_mut().and_then(|rows| rows.foresee(chunk, None)) {
+                for (reader, ..) in columns.iter_mut() {
+                    reader.foresee(&packs);
+                }
+            }
+            part.header.foresee_customers(chunk, part.stream)?;
+        }
+        Ok(())
+    }
+
+    /// About how many rows are looked at.
+    pub(crate) fn looked_at(&self) -> u64 {
+        self.parts.iter().filter_map(|part| part.rows.as_ref()).map(|rows| u64::from(rows.group.rows)).sum()
     }
 
     /// Passes on the values of customers of a chunk with the ordinals within it; several of one customer only through

@@ -1,9 +1,9 @@
 //! References: one property held against another, of the same row, of the customer's profile, or of the innermost element.
 
-use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::ops::Range;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::chunks;
 use super::clock::Clock;
@@ -134,10 +134,10 @@ impl Pred {
 
 /// Values of properties that are referred to.
 #[derive(Clone)]
-pub(crate) struct References<'a>(Rc<Inner<'a>>);
+pub(crate) struct References<'a>(Arc<Inner<'a>>);
 
 struct Inner<'a> {
-    values: RefCell<Interned<'a>>,
+    values: RwLock<Interned<'a>>,
     /// Of each property of profiles: by ordinal the number of its list of values.
     profiles: Vec<(&'a Slot, Vec<u32>)>,
     budget: &'a Budget<'a>,
@@ -177,7 +177,16 @@ impl<'a> References<'a> {
             }
             profiles.push((slot, numbers));
         }
-        Ok(Self(Rc::new(Inner { values: RefCell::new(values), profiles, budget })))
+        Ok(Self(Arc::new(Inner { values: RwLock::new(values), profiles, budget })))
+    }
+
+    /// What is behind the lock is whole whenever an unwinding thread lets go of it: lists are only added.
+    fn values(&self) -> RwLockReadGuard<'_, Interned<'a>> {
+        self.0.values.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn values_mut(&self) -> RwLockWriteGuard<'_, Interned<'a>> {
+        self.0.values.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn bind(&self, other: &Other, group: &'a Group, stream: &'a dyn Stream) -> Result<Theirs<'a>, Corrupt> {
@@ -210,6 +219,7 @@ fn too_many(stop: Stop) -> Corrupt {
 }
 
 /// The other property bound to a group.
+#[derive(Clone)]
 enum Theirs<'a> {
     Columns(Slot, Vec<SlotColumn<'a>>),
     /// Its place among the properties of profiles, and whose rows they are.
@@ -217,6 +227,13 @@ enum Theirs<'a> {
 }
 
 impl<'a> Theirs<'a> {
+    fn foresee(&mut self, packs: &Range<usize>) {
+        match self {
+            Self::Columns(_, columns) => columns.iter_mut().for_each(|column| column.reader.foresee(packs)),
+            Self::Profile(_, ordinals) => ordinals.foresee(packs),
+        }
+    }
+
     /// The lists of values of some rows of a pack.
     fn of_rows(
         &mut self,
@@ -227,7 +244,7 @@ impl<'a> Theirs<'a> {
     ) -> Result<(), Corrupt> {
         match self {
             Self::Columns(slot, columns) => {
-                let mut values = references.0.values.borrow_mut();
+                let mut values = references.values_mut();
                 slot_values(columns, slot, pack, rows, &mut values, numbers).map_err(too_many)
             }
             Self::Profile(place, reader) => {
@@ -246,6 +263,7 @@ impl<'a> Theirs<'a> {
 }
 
 /// A comparison bound to a group.
+#[derive(Clone)]
 pub(crate) struct Compared<'a> {
     references: References<'a>,
     own: Theirs<'a>,
@@ -277,12 +295,18 @@ impl<'a> Compared<'a> {
         })
     }
 
+    /// Says that rows of some packs will be asked.
+    pub(crate) fn foresee(&mut self, packs: &Range<usize>) {
+        self.own.foresee(packs);
+        self.other.foresee(packs);
+    }
+
     /// Which of some rows of a pack satisfy it.
     pub(crate) fn mask(&mut self, pack: usize, rows: u128) -> Result<u128, Corrupt> {
         let (mut own, mut other) = ([0; PACK], [0; PACK]);
         self.own.of_rows(pack, rows, &self.references, &mut own)?;
         self.other.of_rows(pack, rows, &self.references, &mut other)?;
-        let values = self.references.0.values.borrow();
+        let values = self.references.values();
         let mut found = 0;
         for place in ones(rows).filter(|place| own[*place] != 0 && other[*place] != 0) {
             let pair = (own[place], other[place]);
@@ -305,9 +329,10 @@ impl<'a> Compared<'a> {
 }
 
 /// A test of elements that refers to the row outside, bound to a group.
+#[derive(Clone)]
 pub(crate) struct Elements<'a> {
     references: References<'a>,
-    test: Rc<Test>,
+    test: Arc<Test>,
     arrays: Vec<SlotColumn<'a>>,
     outside: Vec<(Other, Theirs<'a>)>,
     clock: Clock<'a>,
@@ -315,7 +340,7 @@ pub(crate) struct Elements<'a> {
 
 impl<'a> Elements<'a> {
     pub(crate) fn new(
-        test: &Rc<Test>,
+        test: &Arc<Test>,
         outside: &[&Other],
         group: &'a Group,
         stream: &'a dyn Stream,
@@ -326,11 +351,17 @@ impl<'a> Elements<'a> {
         let bound = outside.iter().map(|other| Ok(((*other).clone(), references.bind(other, group, stream)?)));
         Ok(Self {
             references: references.clone(),
-            test: Rc::clone(test),
+            test: Arc::clone(test),
             arrays: columns(&slot, group, stream, references.0.budget)?,
             outside: bound.collect::<Result<_, Corrupt>>()?,
             clock,
         })
+    }
+
+    /// Says that rows of some packs will be asked.
+    pub(crate) fn foresee(&mut self, packs: &Range<usize>) {
+        self.arrays.iter_mut().for_each(|column| column.reader.foresee(packs));
+        self.outside.iter_mut().for_each(|(_, theirs)| theirs.foresee(packs));
     }
 
     /// Which of some rows of a pack satisfy it.
@@ -339,7 +370,7 @@ impl<'a> Elements<'a> {
         for ((_, theirs), numbers) in self.outside.iter_mut().zip(&mut numbers) {
             theirs.of_rows(pack, rows, &self.references, numbers)?;
         }
-        let values = self.references.0.values.borrow();
+        let values = self.references.values();
         let Kind::Element(pred) = &self.test.kind else { return Ok(0) };
         let (test, clock, outside, budget) = (&self.test, &self.clock, &self.outside, self.references.0.budget);
         let (mut found, mut codes) = (0, [0_u32; PACK]);

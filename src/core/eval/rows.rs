@@ -2,6 +2,9 @@
 
 #![expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "values are brought into 32 bits before")]
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use roaring::RoaringBitmap;
 
 use super::bits::{Bits, pack_rows};
@@ -19,6 +22,7 @@ use crate::segment::{CHUNK_BITS, CHUNK_MASK, Corrupt, Entry, Group, PACK, SECOND
 const FEW: u32 = 12;
 
 /// A predicate bound to the columns of a group.
+#[derive(Clone)]
 pub(crate) enum Bound<'a> {
     All,
     Nothing,
@@ -183,6 +187,19 @@ impl<'a> Bound<'a> {
         }
     }
 
+    /// Says that rows of some packs will be asked.
+    pub(crate) fn foresee(&mut self, packs: &Range<usize>) {
+        match self {
+            Self::All | Self::Nothing => {}
+            Self::And(all) | Self::Or(all) => all.iter_mut().for_each(|bound| bound.foresee(packs)),
+            Self::Not(inner) => inner.foresee(packs),
+            Self::Codes(reader, ..) => reader.foresee(packs),
+            Self::Listed(lists, _) => lists.iter_mut().for_each(ListReader::foresee),
+            Self::Compared(compared) => compared.foresee(packs),
+            Self::Elements(elements) => elements.foresee(packs),
+        }
+    }
+
     /// Which of some rows of a pack satisfy it.
     pub(crate) fn mask(&mut self, pack: usize, rows: u128) -> Result<u128, Corrupt> {
         Ok(match self {
@@ -238,6 +255,7 @@ impl<'a> Bound<'a> {
 }
 
 /// The times of a group's rows, and a window of which the group reaches beyond.
+#[derive(Clone)]
 struct Window<'a> {
     times: Times<'a>,
     /// The first and the last instant.
@@ -297,6 +315,7 @@ pub(crate) fn ones(mask: u128) -> impl Iterator<Item = usize> {
 }
 
 /// The rows of a group that are alive and lie in a window.
+#[derive(Clone)]
 pub(crate) struct Rows<'a> {
     pub(crate) group: &'a Group,
     pub(crate) stream: &'a dyn Stream,
@@ -305,7 +324,7 @@ pub(crate) struct Rows<'a> {
     /// The window, where the group reaches beyond it.
     window: Option<Window<'a>>,
     /// Where the filter begins with a list: what it leaves.
-    listed: Option<Narrowed>,
+    listed: Option<Arc<Narrowed>>,
 }
 
 /// All rows of a group that are on a list, alive, in the window and satisfy the rest of a filter.
@@ -317,7 +336,7 @@ struct Narrowed {
 
 impl Narrowed {
     /// The places of a chunk's rows.
-    fn of_chunk(&self, chunk: u16) -> std::ops::Range<usize> {
+    fn of_chunk(&self, chunk: u16) -> Range<usize> {
         let below = |chunk: u32| self.ordinals.partition_point(|ordinal| ordinal >> CHUNK_BITS < chunk);
         below(u32::from(chunk))..below(u32::from(chunk) + 1)
     }
@@ -347,6 +366,45 @@ impl<'a> Rows<'a> {
         self.window.is_none() && self.dead.is_none_or(RoaringBitmap::is_empty)
     }
 
+    /// Reads what all chunks need of a filter that begins with a list.
+    pub(crate) fn prepare(&mut self, filter: &mut Bound<'a>) -> Result<(), Corrupt> {
+        if let (Some((list, rest)), None) = (filter.narrow(), &self.listed) {
+            self.listed = Some(Arc::new(self.on_list(list, rest)?));
+        }
+        Ok(())
+    }
+
+    /// Says that a chunk will be scanned, with the filter that it was [prepared](Self::prepare) for; the packs that other
+    /// columns will be read in.
+    pub(crate) fn foresee(&mut self, chunk: u16, filter: Option<&mut Bound<'a>>) -> Option<Range<usize>> {
+        if let (Some(listed), true) = (&self.listed, filter.is_some()) {
+            let rows = &listed.rows[listed.of_chunk(chunk)];
+            return Some(*rows.first()? as usize / PACK..*rows.last()? as usize / PACK + 1);
+        }
+        let packs = self.group.packs(chunk)?;
+        self.ordinals.foresee(&packs);
+        if let Some(window) = &mut self.window {
+            window.times.foresee(&packs);
+        }
+        if let Some(filter) = filter {
+            filter.foresee(&packs);
+        }
+        Some(packs)
+    }
+
+    /// About how many rows are looked at with a filter.
+    pub(crate) fn looked_at(&self, filter: &Bound<'a>) -> u64 {
+        match &filter {
+            Bound::Nothing => 0,
+            Bound::Listed(lists, _) => lists.iter().map(|list| list.len() as u64).sum(),
+            Bound::And(all) => match all.first() {
+                Some(Bound::Listed(lists, _)) => lists.iter().map(|list| list.len() as u64).sum(),
+                _ => self.group.rows.into(),
+            },
+            _ => self.group.rows.into(),
+        }
+    }
+
     /// Hands out the packs that hold rows of a chunk whose customers are wanted: the pack, the ordinals within the
     /// chunk, and the rows. With a filter, those of which it holds: who they belong to is read for them only.
     pub(crate) fn scan<E: From<Corrupt>>(
@@ -358,9 +416,11 @@ impl<'a> Rows<'a> {
     ) -> Result<(), E> {
         let mut ordinals = [0_u32; PACK];
         if let Some((list, rest)) = filter.as_mut().and_then(|filter| filter.narrow()) {
-            let listed = match self.listed.take() {
-                Some(listed) => listed,
-                None => self.on_list(list, rest)?,
+            let listed = if let Some(listed) = &self.listed {
+                Arc::clone(listed)
+            } else {
+                let listed = Arc::new(self.on_list(list, rest)?);
+                Arc::clone(self.listed.insert(listed))
             };
             let places = listed.of_chunk(chunk);
             let mut of_rows = listed.ordinals[places.clone()].iter();
@@ -373,7 +433,6 @@ impl<'a> Rows<'a> {
                 }
                 each(rows[0] as usize / PACK, &ordinals, mask)?;
             }
-            self.listed = Some(listed);
             return Ok(());
         }
         let Some((start, end)) = self.group.chunk_rows(chunk) else { return Ok(()) };

@@ -9,6 +9,7 @@ use std::collections::hash_map::Entry;
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::bits::Bits;
 use super::clock::Clock;
@@ -29,6 +30,7 @@ use crate::segment::item::{Item, Numeric};
 use crate::segment::times::Times;
 use crate::segment::{CHUNK, CHUNK_MASK, Corrupt, Group, PACK};
 use crate::text::simple_lower;
+use crate::time::Interval;
 
 /// Events in memory at a time: more of them gain nothing, fewer cost more passes.
 const MOST: usize = 1 << 20;
@@ -37,6 +39,7 @@ const LEAST: usize = 1 << 6;
 pub(super) const SHARE: u64 = 4;
 
 /// A sequence bound to the groups that its steps name.
+#[derive(Clone)]
 pub(crate) struct Sequence<'a> {
     plan: &'a SequencePlan,
     clock: Clock<'a>,
@@ -45,9 +48,9 @@ pub(crate) struct Sequence<'a> {
     /// The steps that take one event each.
     takes_one: Vec<(usize, Occurrence)>,
     /// By step: how its filter is answered.
-    answers: Vec<StepFilter>,
+    answers: Arc<[StepFilter]>,
     /// By step: the ways in which its filter may hold.
-    ways: Rc<[Vec<Way>]>,
+    ways: Arc<[Vec<Way>]>,
     groups: Vec<BoundGroup<'a>>,
     /// By step: its time.
     timed: Vec<Timed<'a>>,
@@ -56,7 +59,9 @@ pub(crate) struct Sequence<'a> {
     most: usize,
     /// Batch width, in customers, whose events last fitted in memory.
     width: u32,
-    check: &'a dyn Fn(),
+    /// Between which times the events of all groups lie.
+    times: (i64, i64),
+    check: &'a (dyn Fn() + Sync),
 }
 
 /// How a step's filter is answered.
@@ -77,6 +82,7 @@ enum Tree {
 }
 
 /// One group's rows, and what is asked of each.
+#[derive(Clone)]
 struct BoundGroup<'a> {
     rows: Rows<'a>,
     times: Times<'a>,
@@ -94,9 +100,27 @@ struct BoundGroup<'a> {
 pub(super) struct SlotColumn<'a> {
     pub(super) reader: Reader<'a>,
     pub(super) path: &'a [String],
-    pub(super) loaded: Loaded<'a>,
+    pub(super) loaded: Arc<Loaded<'a>>,
     /// By code, once it is known: the number of its list of values.
     known: Vec<u32>,
+}
+
+/// Without what is known.
+impl Clone for SlotColumn<'_> {
+    fn clone(&self) -> Self {
+        Self {
+            reader: self.reader.clone(),
+            path: self.path,
+            loaded: Arc::clone(&self.loaded),
+            known: vec![u32::MAX; self.known.len()],
+        }
+    }
+}
+
+impl SlotColumn<'_> {
+    fn copy_bytes(&self) -> u64 {
+        size_of_val(self.known.as_slice()) as u64
+    }
 }
 
 /// One event, in the order in which events are looked at.
@@ -229,10 +253,17 @@ pub(super) struct Interned<'a> {
     same: HashMap<(u32, u32, How), bool>,
     /// Numbers of values that compare as equal, and by list those of its values.
     equal: HashMap<String, u32>,
-    tokens: HashMap<(u32, Side, bool), Rc<[u32]>>,
+    tokens: HashMap<(u32, Side, bool), Arc<[u32]>>,
     /// Numbers of values that stand side by side.
     pairs: HashMap<(u32, u32), u32>,
     budget: &'a Budget<'a>,
+}
+
+/// Without any list: copies of what refers to lists know none either.
+impl Clone for Interned<'_> {
+    fn clone(&self) -> Self {
+        Self::new(self.budget)
+    }
 }
 
 impl<'a> Interned<'a> {
@@ -280,9 +311,9 @@ impl<'a> Interned<'a> {
     }
 
     /// Numbers of the values of a list: [`Interned::same`] holds of two lists if an own one is among the other's.
-    pub(super) fn tokens(&mut self, list: u32, side: Side, ignore_case: bool) -> Result<Rc<[u32]>, Stop> {
+    pub(super) fn tokens(&mut self, list: u32, side: Side, ignore_case: bool) -> Result<Arc<[u32]>, Stop> {
         if let Some(known) = self.tokens.get(&(list, side, ignore_case)) {
-            return Ok(Rc::clone(known));
+            return Ok(Arc::clone(known));
         }
         let number = |number: &Numeric| format!("n{:?}", number.exact().normalized().into_bigint_and_exponent());
         let mut keys = Vec::new();
@@ -306,14 +337,19 @@ impl<'a> Interned<'a> {
         tokens.sort_unstable();
         tokens.dedup();
         self.budget.take(ENTRY as u64)?;
-        let tokens: Rc<[u32]> = tokens.into();
-        self.tokens.insert((list, side, ignore_case), Rc::clone(&tokens));
+        let tokens: Arc<[u32]> = tokens.into();
+        self.tokens.insert((list, side, ignore_case), Arc::clone(&tokens));
         Ok(tokens)
     }
 
     /// Numbers of the values that several equalities compare, taken together: one for each choice of a value of each list.
-    pub(super) fn joint(&mut self, joins: &[Join], side: Side, list: impl Fn(&Join) -> u32) -> Result<Rc<[u32]>, Stop> {
-        let mut all: Option<Rc<[u32]>> = None;
+    pub(super) fn joint(
+        &mut self,
+        joins: &[Join],
+        side: Side,
+        list: impl Fn(&Join) -> u32,
+    ) -> Result<Arc<[u32]>, Stop> {
+        let mut all: Option<Arc<[u32]>> = None;
         for join in joins {
             let tokens = self.tokens(list(join), side, join.ignore_case)?;
             let Some(before) = all else {
@@ -333,7 +369,7 @@ impl<'a> Interned<'a> {
             }
             all = Some(both.into());
         }
-        Ok(all.unwrap_or_else(|| Rc::new([])))
+        Ok(all.unwrap_or_else(|| Arc::new([])))
     }
 
     /// Whether any value of one list stands so to any of the other, whose types decide.
@@ -458,7 +494,7 @@ impl<'a> Sequence<'a> {
     ) -> Result<Self, Stop> {
         let clock = plan.clock(&sequence.zone);
         let mut leaves = Vec::new();
-        let answers: Vec<StepFilter> = sequence
+        let answers: Arc<[StepFilter]> = sequence
             .steps
             .iter()
             .map(|step| {
@@ -474,12 +510,14 @@ impl<'a> Sequence<'a> {
             Some(all)
         });
         let mut bound_groups = Vec::new();
+        let mut times = (i64::MAX, i64::MIN);
         for part in &source.events {
             for entry in groups(part, all.as_deref()) {
                 let Some(rows) = Rows::new(part, entry, (i64::MIN, plan.as_of))? else { continue };
                 let group = rows.group;
+                times = (times.0.min(entry.first), times.1.max(entry.last));
                 let mut steps = Vec::new();
-                for (step, answer) in sequence.steps.iter().zip(&answers) {
+                for (step, answer) in sequence.steps.iter().zip(answers.iter()) {
                     let named = step.types.as_ref().is_none_or(|types| types.contains(&entry.name));
                     steps.push(match (named, answer) {
                         (false, _) => None,
@@ -531,8 +569,54 @@ impl<'a> Sequence<'a> {
             values: Interned::new(budget),
             most,
             width: CHUNK_MASK + 1,
+            times,
             check: limits.check,
         })
+    }
+
+    /// Reads what all chunks need.
+    pub(super) fn prepare(&mut self) -> Result<(), Stop> {
+        self.timed.iter_mut().try_for_each(|timed| timed.prepare(self.times))?;
+        Ok(self.groups.iter_mut().try_for_each(|group| group.ids.prepare())?)
+    }
+
+    /// Whether chunks are asked without the calendar, once it is [prepared](Self::prepare).
+    pub(super) fn is_prepared(&self) -> bool {
+        let shifts = |interval: &Interval| interval.months != 0 || interval.days != 0;
+        let of_steps = self.plan.steps.iter().flat_map(|step| step.within.iter().chain(&step.after));
+        self.timed.iter().all(Timed::is_prepared) && !of_steps.chain(&self.plan.within).any(shifts)
+    }
+
+    /// Has several copies share the memory of events.
+    pub(super) fn divide(&mut self, copies: usize) {
+        self.most = (self.most / copies.max(1)).max(LEAST);
+    }
+
+    /// Says that a chunk will be asked.
+    pub(super) fn foresee(&mut self, chunk: u16) -> Result<(), Stop> {
+        self.timed.iter_mut().try_for_each(|timed| timed.foresee(chunk))?;
+        for group in &mut self.groups {
+            let Some(packs) = group.rows.foresee(chunk, None) else { continue };
+            group.times.foresee(&packs);
+            group.ids.foresee(&packs);
+            let steps = group.steps.iter_mut().chain(&mut group.among).flatten();
+            steps.chain(&mut group.conditions).for_each(|bound| bound.foresee(&packs));
+            group.slots.iter_mut().flatten().for_each(|column| column.reader.foresee(&packs));
+        }
+        Ok(())
+    }
+
+    /// About how many rows of plain conditions take as long as its own.
+    pub(super) fn looked_at(&self) -> u64 {
+        const OF_SEQUENCE: u64 = 8;
+        let rows: u64 = self.groups.iter().map(|group| u64::from(group.rows.group.rows)).sum();
+        rows.saturating_mul(OF_SEQUENCE)
+    }
+
+    /// Bytes that a copy takes.
+    pub(super) fn copy_bytes(&self) -> u64 {
+        let slots = self.groups.iter().flat_map(|group| group.slots.iter().flatten());
+        slots.map(SlotColumn::copy_bytes).chain(self.timed.iter().map(Timed::copy_bytes)).sum()
     }
 
     /// Those of the wanted customers of a chunk for whom some assignment satisfies all steps.
@@ -843,7 +927,7 @@ impl<'a> Sequence<'a> {
         room: &mut Room<'_>,
     ) -> Result<Vec<State>, Stop> {
         let mut next = Reached::new(self.only_new(step));
-        let ways = Rc::clone(&self.ways);
+        let ways = Arc::clone(&self.ways);
         // Where what a step leads to depends on no state but for the deadline, the latest that it holds of is enough.
         let carries = self.plan.bound.iter().any(|bound| bound.step < step && bound.until > step);
         let known = |sequence: &Self, step: usize| matches!(sequence.answers[step], StepFilter::Known);
@@ -945,7 +1029,7 @@ impl<'a> Sequence<'a> {
         absent: Range<usize>,
         room: &mut Room<'_>,
     ) -> Result<bool, Stop> {
-        let ways = Rc::clone(&self.ways);
+        let ways = Arc::clone(&self.ways);
         let ways = |step: usize| ways[step].iter().enumerate();
         // Of each step and way: the places of its events, all of them or by the values that are compared.
         let mut places: HashMap<(usize, usize, Option<u32>), Vec<u32>> = HashMap::new();
@@ -1071,7 +1155,7 @@ pub(super) fn slot_columns<'a>(
             columns.push(SlotColumn {
                 reader: Reader::new(stream, &property.codes),
                 path: &property.path,
-                loaded: property.dictionary.load(stream)?,
+                loaded: Arc::new(property.dictionary.load(stream)?),
                 known: vec![u32::MAX; codes],
             });
         }

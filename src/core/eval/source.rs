@@ -17,7 +17,7 @@ pub struct Part<'a> {
 }
 
 /// Who has which ordinal.
-pub trait Ids {
+pub trait Ids: Sync {
     /// Passes on some ordinals, ascending, with the ids of their customers. A failure unwinds.
     fn each(&self, wanted: &RoaringBitmap, each: &mut dyn FnMut(u32, &str));
 }

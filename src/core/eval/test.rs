@@ -1,9 +1,8 @@
 //! Tests of one property, made ready for many values.
 
-use std::cell::OnceCell;
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
 
 use bigdecimal::BigDecimal;
 use chrono::{Datelike, NaiveDate};
@@ -68,12 +67,12 @@ pub(crate) enum Kind {
 pub(crate) struct Pattern {
     text: String,
     ignore_case: bool,
-    compiled: OnceCell<Rc<rule::Pattern>>,
+    compiled: OnceLock<Arc<rule::Pattern>>,
 }
 
 /// The patterns of a rule, each compiled once.
 #[derive(Default)]
-pub(crate) struct Patterns<'p>(HashMap<(&'p str, bool), Rc<rule::Pattern>>);
+pub(crate) struct Patterns<'p>(HashMap<(&'p str, bool), Arc<rule::Pattern>>);
 
 impl<'p> Patterns<'p> {
     /// Charges the values of a predicate, and compiles its patterns.
@@ -99,11 +98,11 @@ impl<'p> Patterns<'p> {
         }
         let key = (pattern.text.as_str(), pattern.ignore_case);
         let compiled = match self.0.get(&key) {
-            Some(known) => Rc::clone(known),
+            Some(known) => Arc::clone(known),
             None => match compile_pattern(key.0, key.1, budget.left(), KEPT_PATTERN_BYTES, check) {
                 Ok(compiled) => {
                     budget.take(compiled.bytes())?;
-                    self.0.insert(key, Rc::clone(&compiled));
+                    self.0.insert(key, Arc::clone(&compiled));
                     compiled
                 }
                 Err(Refused::TooLarge) => return Err(Stop::TooLarge),
@@ -445,7 +444,7 @@ fn kind(operator: Operator, argument: &Argument, ignore_case: bool, clock: &Cloc
         Argument::Text(text) => match operator {
             Operator::StartsWith => Kind::StartsWith(folded(text), ignore_case),
             Operator::EndsWith => Kind::EndsWith(folded(text), ignore_case),
-            Operator::Regex => Kind::Regex(Pattern { text: text.clone(), ignore_case, compiled: OnceCell::new() }),
+            Operator::Regex => Kind::Regex(Pattern { text: text.clone(), ignore_case, compiled: OnceLock::new() }),
             _ => Kind::Contains(folded(text), ignore_case),
         },
         Argument::Date(date) => match (operator, date.reading) {

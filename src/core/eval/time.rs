@@ -1,7 +1,7 @@
 //! `time`: which events count, where a window of two instants cannot say it alone.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::bits::Bits;
 use super::clock::Clock;
@@ -28,7 +28,7 @@ pub(crate) struct TimePlan {
     pub(crate) window: (i64, i64),
     local: Vec<Local>,
     anchors: Vec<AnchorPlan>,
-    zone: Rc<str>,
+    zone: Arc<str>,
 }
 
 /// A form that asks the local day or time of day.
@@ -58,11 +58,11 @@ impl TimePlan {
     pub(crate) fn new(
         forms: &[Window],
         clock: &Clock,
-        zone: &Rc<str>,
+        zone: &Arc<str>,
         filter: &mut dyn FnMut(Option<&crate::rule::Where>) -> Pred,
     ) -> Self {
         let mut plan =
-            Self { window: clock.window(None), local: Vec::new(), anchors: Vec::new(), zone: Rc::clone(zone) };
+            Self { window: clock.window(None), local: Vec::new(), anchors: Vec::new(), zone: Arc::clone(zone) };
         for form in forms {
             let (anchor, within, until) = match form {
                 Window::Weekday(days) => {
@@ -126,6 +126,7 @@ impl TimePlan {
 }
 
 /// Forms of time bound to a source.
+#[derive(Clone)]
 pub(crate) struct Timed<'a> {
     plan: &'a TimePlan,
     offsets: Offsets<'a>,
@@ -133,6 +134,7 @@ pub(crate) struct Timed<'a> {
 }
 
 /// An anchor bound to a source.
+#[derive(Clone)]
 struct Anchor<'a> {
     plan: &'a AnchorPlan,
     groups: Vec<(Rows<'a>, Bound<'a>, Times<'a>)>,
@@ -185,6 +187,52 @@ impl<'a> Timed<'a> {
     /// Whether every event counts that exists.
     pub(crate) fn is_always(&self) -> bool {
         self.is_window() && self.plan.window == (i64::MIN, self.offsets.clock.as_of)
+    }
+
+    /// Reads what all chunks need for events between two instants.
+    pub(crate) fn prepare(&mut self, times: (i64, i64)) -> Result<(), Stop> {
+        if !self.plan.local.is_empty() {
+            self.offsets.prepare(times);
+        }
+        for (rows, filter, _) in self.anchors.iter_mut().flat_map(|anchor| &mut anchor.groups) {
+            rows.prepare(filter)?;
+        }
+        Ok(())
+    }
+
+    /// Says that a chunk will be asked.
+    pub(crate) fn foresee(&mut self, chunk: u16) -> Result<(), Stop> {
+        for anchor in &mut self.anchors {
+            for (rows, filter, times) in &mut anchor.groups {
+                if let Some(packs) = rows.foresee(chunk, Some(filter)) {
+                    times.foresee(&packs);
+                }
+            }
+            if let Some(profile) = &mut anchor.profile {
+                profile.foresee(chunk)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether chunks are asked without the calendar, once it is [prepared](Self::prepare).
+    pub(crate) fn is_prepared(&self) -> bool {
+        let needs_calendar = |anchor: &Anchor<'_>| {
+            let shifts = anchor.plan.within.as_ref().is_some_and(|within| within.months != 0 || within.days != 0);
+            shifts || anchor.profile.is_some()
+        };
+        !self.anchors.iter().any(needs_calendar)
+    }
+
+    /// About how many rows the anchors look at.
+    pub(crate) fn looked_at(&self) -> u64 {
+        let groups = self.anchors.iter().flat_map(|anchor| &anchor.groups);
+        groups.map(|(rows, filter, _)| rows.looked_at(filter)).sum()
+    }
+
+    /// Bytes that a copy takes.
+    pub(crate) fn copy_bytes(&self) -> u64 {
+        (self.anchors.len() * CHUNK * size_of::<(i64, i64)>()) as u64
     }
 
     /// Begins a chunk, of which some customers are wanted.
@@ -291,6 +339,7 @@ impl Anchor<'_> {
 }
 
 /// The local times of a zone, with the stretches of equal offset that were asked for.
+#[derive(Clone)]
 pub(crate) struct Offsets<'a> {
     pub(crate) clock: Clock<'a>,
     /// By the instant behind each: its first known instant, and the offset.
@@ -300,6 +349,24 @@ pub(crate) struct Offsets<'a> {
 impl<'a> Offsets<'a> {
     pub(crate) fn new(clock: Clock<'a>) -> Self {
         Self { clock, stretches: BTreeMap::new() }
+    }
+
+    /// Asks the calendar for the times between two instants, as far as these are a few centuries.
+    pub(crate) fn prepare(&mut self, (first, last): (i64, i64)) {
+        const MOST: usize = 2_000;
+        let mut at = first;
+        for _ in 0..MOST {
+            if at > last {
+                break;
+            }
+            let (offset, end) = self.clock.calendar.stretch(at, self.clock.zone);
+            let known = self.stretches.entry(end).or_insert((at, offset));
+            known.0 = known.0.min(at);
+            if end <= at {
+                break;
+            }
+            at = end;
+        }
     }
 
     /// The local time of an instant, in microseconds since 2000-01-01 00:00 there.

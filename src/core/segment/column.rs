@@ -10,6 +10,8 @@
     reason = "the halves of 64 bits are packed by themselves"
 )]
 
+use std::ops::Range;
+
 use bitpacking::{BitPacker, BitPacker4x};
 use serde::{Deserialize, Serialize};
 
@@ -111,7 +113,7 @@ impl Writer {
         rows: usize,
         sorted: bool,
         out: &mut Vec<u8>,
-        mut frame: impl FnMut(std::ops::Range<usize>, &mut Vec<(u8, i64)>, &mut Vec<u8>),
+        mut frame: impl FnMut(Range<usize>, &mut Vec<(u8, i64)>, &mut Vec<u8>),
     ) -> Result<Column, Unwritable> {
         let rows_stored = narrow(rows, "rows of a column")?;
         let at = out.len() as u64;
@@ -145,6 +147,13 @@ pub(crate) struct Reader<'a> {
     offsets: Vec<u64>,
 }
 
+/// Without the frame that was read last.
+impl Clone for Reader<'_> {
+    fn clone(&self) -> Self {
+        Self { offsets: self.offsets.clone(), ..Self::new(self.stream, self.column) }
+    }
+}
+
 impl<'a> Reader<'a> {
     pub(crate) fn new(stream: &'a dyn Stream, column: &'a Column) -> Self {
         Self {
@@ -174,17 +183,32 @@ impl<'a> Reader<'a> {
         if within < self.starts.len() { Ok(within) } else { Err(too_short()) }
     }
 
-    fn load(&mut self, frame: usize) -> Result<(), Corrupt> {
-        let Self { column, bytes, starts, offsets, .. } = self;
-        if column.codec != PACKED {
-            return Err(Corrupt::Foreign(format!("a column has the codec {}", column.codec)));
-        }
+    /// Finds out where the frames begin.
+    fn place_frames(&mut self) {
+        let Self { column, offsets, .. } = self;
         if offsets.is_empty() {
             offsets.extend(column.frames.iter().scan(column.at, |at, length| {
                 let start = *at;
                 *at = at.saturating_add(u64::from(*length));
                 Some(start)
             }));
+        }
+    }
+
+    /// Says that some packs will be read.
+    pub(crate) fn foresee(&mut self, packs: &Range<usize>) {
+        self.place_frames();
+        let frames = packs.start / FRAME..packs.end.div_ceil(FRAME).min(self.offsets.len());
+        if let (Some(from), Some(lengths)) = (self.offsets.get(frames.start), self.column.frames.get(frames)) {
+            self.stream.foresee(*from, lengths.iter().map(|length| u64::from(*length)).sum());
+        }
+    }
+
+    fn load(&mut self, frame: usize) -> Result<(), Corrupt> {
+        self.place_frames();
+        let Self { column, bytes, starts, offsets, .. } = self;
+        if column.codec != PACKED {
+            return Err(Corrupt::Foreign(format!("a column has the codec {}", column.codec)));
         }
         let (Some(at), Some(length)) = (offsets.get(frame), column.frames.get(frame)) else {
             return Err(too_short());

@@ -288,6 +288,7 @@ fn damaged() -> Corrupt {
 }
 
 /// Numbers by their place among the codes of numbers.
+#[derive(Clone)]
 pub(crate) enum Mantissas {
     /// Ascending.
     List(Vec<i64>),

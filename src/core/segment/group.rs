@@ -1,5 +1,7 @@
 //! The rows of one event type in a segment, or of all profiles.
 
+use std::ops::Range;
+
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +99,22 @@ impl Group {
         let place = self.chunks.binary_search_by_key(&chunk, |chunk| chunk.number).ok()?;
         let end = self.chunks.get(place + 1).map_or(self.rows, |next| next.start);
         Some((self.chunks[place].start, end))
+    }
+
+    /// The packs that hold the rows of a chunk.
+    pub(crate) fn packs(&self, chunk: u16) -> Option<Range<usize>> {
+        let (start, end) = self.chunk_rows(chunk)?;
+        Some(start as usize / PACK..(end as usize).div_ceil(PACK))
+    }
+
+    /// Says that [`Group::customers`] will be asked.
+    pub(crate) fn foresee_customers(&self, chunk: u16, stream: &dyn Stream) {
+        let Ok(place) = self.chunks.binary_search_by_key(&chunk, |chunk| chunk.number) else { return };
+        match (self.chunks[place].customers, self.packs(chunk)) {
+            (set, _) if set.length > 0 => set.foresee(stream),
+            (_, Some(packs)) => Reader::new(stream, &self.ordinals).foresee(&packs),
+            (_, None) => {}
+        }
     }
 
     /// Whether the customers with rows in a chunk are stored as a bitmap.

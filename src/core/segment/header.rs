@@ -1,6 +1,6 @@
 //! The directory of a segment: a list of its groups. A rule opens only the groups that it needs.
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ pub struct Entry {
     data: u64,
     /// The group, once it has been opened.
     #[serde(skip)]
-    group: OnceCell<Group>,
+    group: OnceLock<Group>,
 }
 
 /// A set of customers of one chunk.
@@ -186,6 +186,17 @@ impl Header {
             }
         }
         Ok(all)
+    }
+
+    /// Says that [`Header::customers`] and [`Header::removed`] will be asked.
+    pub(crate) fn foresee_customers(&self, chunk: u16, stream: &dyn Stream) -> Result<(), Corrupt> {
+        if let Ok(place) = self.removed.binary_search_by_key(&chunk, |set| set.number) {
+            self.removed[place].set.foresee(stream);
+        }
+        self.groups.iter().try_for_each(|entry| {
+            entry.open(stream)?.foresee_customers(chunk, stream);
+            Ok(())
+        })
     }
 
     /// The customers of a chunk whose profile was removed.

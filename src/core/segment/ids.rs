@@ -4,6 +4,9 @@
 //! only that error is stored. The time range of the group is divided into equal cells. A mark is the predicted id at the
 //! beginning of a cell; between two marks the prediction is linear. If the errors are not smaller, the ids are stored.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::RowKey;
@@ -139,11 +142,12 @@ impl Ids {
 }
 
 /// The ids of an open group.
+#[derive(Clone)]
 pub(crate) struct IdReader<'a> {
     rests: Reader<'a>,
     guide: Option<(&'a Guide, &'a dyn Stream)>,
     /// Read when the first id is needed.
-    marks: Option<Marks>,
+    marks: Option<Arc<Marks>>,
 }
 
 impl<'a> IdReader<'a> {
@@ -152,13 +156,25 @@ impl<'a> IdReader<'a> {
         Self { rests: Reader::new(stream, &ids.rests), guide, marks: None }
     }
 
+    /// Reads what all ids need.
+    pub(crate) fn prepare(&mut self) -> Result<(), Corrupt> {
+        if let Some((guide, stream)) = self.guide {
+            let ids = Reader::new(stream, &guide.marks).all()?;
+            self.marks = Some(Arc::new(Marks { first: guide.first, shift: guide.shift, ids }));
+            self.guide = None;
+        }
+        Ok(())
+    }
+
+    /// Says that the ids of some packs will be read.
+    pub(crate) fn foresee(&mut self, packs: &Range<usize>) {
+        self.rests.foresee(packs);
+    }
+
     /// The ids of a pack's rows, given their times.
     pub(crate) fn pack(&mut self, pack: usize, at: &[i64; PACK], ids: &mut [i64; PACK]) -> Result<(), Corrupt> {
         self.rests.large(pack, ids)?;
-        if let Some((guide, stream)) = self.guide.take() {
-            let ids = Reader::new(stream, &guide.marks).all()?;
-            self.marks = Some(Marks { first: guide.first, shift: guide.shift, ids });
-        }
+        self.prepare()?;
         if let Some(marks) = &self.marks {
             for (id, at) in ids.iter_mut().zip(at) {
                 *id = id.wrapping_add(marks.guess(*at));

@@ -182,6 +182,7 @@ impl<'a> ListsReader<'a> {
 }
 
 /// The rows of one value in ascending order.
+#[derive(Clone)]
 pub(crate) struct ListReader<'a> {
     gaps: Reader<'a>,
     first: i64,
@@ -203,6 +204,11 @@ impl ListReader<'_> {
     /// How many rows there are.
     pub(crate) fn len(&self) -> usize {
         self.end - self.start
+    }
+
+    /// Says that it will be read.
+    pub(crate) fn foresee(&mut self) {
+        self.gaps.foresee(&(self.start / PACK..self.end.div_ceil(PACK)));
     }
 
     /// Gives back the memory of what was read last.

@@ -69,12 +69,15 @@ pub(super) fn place(number: usize) -> Result<i64, Unwritable> {
 }
 
 /// The bytes of one segment, read by position.
-pub trait Stream {
+pub trait Stream: Sync {
     /// Appends `length` bytes from `at` on. `length` may come from a damaged header: memory is taken as bytes arrive.
     ///
     /// # Errors
     /// When the segment has no such bytes.
     fn read(&self, at: u64, length: usize, into: &mut Vec<u8>) -> Result<(), Corrupt>;
+
+    /// Says that bytes will be read, perhaps by another thread.
+    fn foresee(&self, _at: u64, _length: u64) {}
 }
 
 impl Stream for Vec<u8> {
@@ -99,6 +102,11 @@ impl Span {
     /// Converts an offset relative to a part of the segment into an offset of the segment.
     pub(super) fn move_by(&mut self, part: u64) {
         self.at = self.at.saturating_add(part);
+    }
+
+    /// Says that it will be read.
+    pub(crate) fn foresee(self, stream: &dyn Stream) {
+        stream.foresee(self.at, self.length.into());
     }
 
     /// Reads the whole range.

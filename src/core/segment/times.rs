@@ -1,10 +1,13 @@
 //! The times of a group's rows: whole seconds in one column, microseconds in another.
 
+use std::ops::Range;
+
 use super::column::{PACK, Reader};
 use super::stream::{Corrupt, Stream};
 use super::{Group, SECOND};
 
 /// The times of a group's rows.
+#[derive(Clone)]
 pub(crate) struct Times<'a> {
     /// Seconds since 2000-01-01 00:00 UTC.
     pub(crate) seconds: Reader<'a>,
@@ -14,6 +17,12 @@ pub(crate) struct Times<'a> {
 impl<'a> Times<'a> {
     pub(crate) fn new(group: &'a Group, stream: &'a dyn Stream) -> Self {
         Self { seconds: Reader::new(stream, &group.seconds), micros: Reader::new(stream, &group.micros) }
+    }
+
+    /// Says that the times of some packs will be read.
+    pub(crate) fn foresee(&mut self, packs: &Range<usize>) {
+        self.seconds.foresee(packs);
+        self.micros.foresee(packs);
     }
 
     /// The times of a pack's rows, in microseconds.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use cohort_core::eval::{self, Answer, Ids, Limits, Part, Plan, Source, Stop, Wish};
+use cohort_core::eval::{self, Answer, Budget, Ids, Limits, Part, Plan, Question, Source, Stop, Wish};
 use cohort_core::segment::{Corrupt, Header, Key, customer_hash};
 use cohort_core::value::Scalar;
 use roaring::RoaringBitmap;
@@ -13,8 +13,9 @@ use super::events::{self, Intake, Wanted};
 use super::pages::{Interruptible, PageStream, Pages};
 use super::removed::{bury, dead_by_segment};
 use super::store::{self, Kind, Segment};
-use super::{Damaged, REMAKE, cache, damaged, direct, foreign, interrupts, lists, tables, unwritable};
+use super::{Damaged, REMAKE, cache, damaged, direct, foreign, interrupts, lists, tables, threads, unwritable};
 use crate::pg::errors::{Fallible, or_raise};
+use crate::pg::here::Here;
 use crate::pg::settings;
 
 /// The tail as a segment in memory.
@@ -47,6 +48,8 @@ pub(crate) struct Evaluated {
     /// Segments of events, and how many of them have any in the rule's time.
     pub(crate) segments: usize,
     pub(crate) opened: usize,
+    /// How many threads took part.
+    pub(crate) threads: usize,
     directory: Directory,
     /// How many ordinals segments gave out; those above are the tail's.
     sealed: u32,
@@ -239,9 +242,14 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
         source.ids_of_rows.push(strangers.ordinals_of(ids, state.key, &directory)?);
     }
     let limits = Limits { memory: memory as u64, check: &interrupts };
-    let ids = Customers { directory: &directory, sealed: state.customers, strangers: &strangers.ids };
+    let ids = Customers { directory: Here::new(&directory), sealed: state.customers, strangers: &strangers.ids };
     source.ids = Some(&ids);
-    let answer = match answered("the rule's values and sequences", eval::evaluate(plan, &source, ask.wish, limits))? {
+    let budget = Budget::new(limits);
+    let (answer, threads) = match Question::new(plan, &source, ask.wish, limits, &budget) {
+        Ok(question) => threads::answer(question, &pages)?,
+        Err(stop) => (Err(stop), 1),
+    };
+    let answer = match answered("the rule's values and sequences", answer)? {
         Ok(answer) => answer,
         Err(why) => return Ok(Err(why)),
     };
@@ -260,6 +268,7 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
         tail: tail_rows,
         segments: of_events().count(),
         opened: opened.len(),
+        threads,
         directory,
         sealed: state.customers,
         strangers: strangers.ids,
@@ -310,7 +319,7 @@ fn wanted<'a>(plan: &'a Plan<'_>, everything: bool) -> Wanted<'a> {
 
 /// Who has which ordinal, of segments and tail.
 struct Customers<'a> {
-    directory: &'a Directory,
+    directory: Here<&'a Directory>,
     sealed: u32,
     strangers: &'a [Box<str>],
 }

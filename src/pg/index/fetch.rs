@@ -75,6 +75,11 @@ impl Fetcher {
         }
     }
 
+    /// Whether rows are looked at by their places.
+    pub(super) fn is_able(&self) -> bool {
+        self.able
+    }
+
     /// Hands the columns of the row at a place to something, if there is a row that the snapshot sees. They are valid
     /// for that time only.
     pub(super) fn look<T, const COLUMNS: usize>(
@@ -83,6 +88,16 @@ impl Fetcher {
         place: &mut Place,
         take: impl FnOnce(&[pg_sys::Datum; COLUMNS], Version) -> Option<T>,
     ) -> Option<T> {
+        self.hold(table, place, take).map(|(result, _)| result)
+    }
+
+    /// The same; the columns are valid as long as the page is held.
+    pub(super) fn hold<T, const COLUMNS: usize>(
+        &self,
+        table: &Relation,
+        place: &mut Place,
+        take: impl FnOnce(&[pg_sys::Datum; COLUMNS], Version) -> Option<T>,
+    ) -> Option<(T, Held)> {
         // Places are remembered from one transaction to another, and the table may have been cut off between; while it
         // is open it is not.
         if !self.able || !place.is_known() || place.block >= self.blocks {
@@ -113,10 +128,24 @@ impl Fetcher {
                 (version, found.is_some())
             })
         };
-        let result = if found && !nulls.contains(&true) { take(&values, version) } else { None };
-        // SAFETY: pinned above.
-        unsafe { pg_sys::ReleaseBuffer(version.buffer) };
-        result
+        let held = Held(version.buffer);
+        if !found || nulls.contains(&true) {
+            return None;
+        }
+        take(&values, version).map(|result| (result, held))
+    }
+}
+
+/// A page that stays in its buffer, with the rows where they are, until this is dropped.
+pub(super) struct Held(pg_sys::Buffer);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // An error leaves it to the transaction's end.
+        if !std::thread::panicking() {
+            // SAFETY: pinned when this was made.
+            unsafe { pg_sys::ReleaseBuffer(self.0) }
+        }
     }
 }
 

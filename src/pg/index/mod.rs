@@ -14,6 +14,7 @@ mod log;
 mod merge;
 mod names;
 mod pages;
+mod pins;
 mod removed;
 mod scan;
 mod seal;
@@ -21,6 +22,7 @@ mod shape;
 mod sparse;
 mod store;
 mod sum;
+mod threads;
 mod walk;
 
 use std::cell::RefCell;
@@ -44,6 +46,7 @@ pub(crate) use sum::current as current_sum;
 use events::Tables;
 
 use super::errors::{Fallible, SqlState, failure};
+use super::here::check as interrupts;
 use super::{extension, settings};
 
 /// The error of an index that is damaged.
@@ -85,10 +88,6 @@ impl<T> Damaged<T> for Result<T, Corrupt> {
     fn in_segment(self, segment: i64) -> Fallible<T> {
         self.map_err(|corrupt| damaged(corrupt.at(format_args!("segment {segment}"))))
     }
-}
-
-fn interrupts() {
-    pgrx::check_for_interrupts!();
 }
 
 /// Why the index cannot answer the current user here, if it cannot.

@@ -7,10 +7,12 @@ use std::rc::Rc;
 use cohort_core::segment::{Corrupt, PAGE, Stream, page as stored};
 use pgrx::{FromDatum, pg_sys};
 
-use super::fetch::{Fetcher, Place, Version};
-use super::scan::{IndexScan, Relation, Scratch, Sought, Tuple, bytes_of, find};
+use super::fetch::{Fetcher, Held, Place, Version};
+use super::pins::{self, HeldPage};
+use super::scan::{Bytes, IndexScan, Relation, Scratch, Sought, Tuple, bytes_of, find};
 use super::sparse::Sparse;
 use crate::pg::errors::Fallible;
+use crate::pg::here::Here;
 use crate::pg::spi;
 
 /// What is known of the pages of one segment.
@@ -46,6 +48,8 @@ pub(super) struct Pages {
     /// The segment and page that the scan of all pages gives next, if it goes on.
     next: Cell<(i64, i32)>,
     last: RefCell<LastPage>,
+    /// Pages that were foreseen: of each stretch the segment, the first and the last.
+    foreseen: RefCell<Vec<(i64, i32, i32)>>,
     internals: pg_sys::Oid,
     table: pg_sys::Oid,
     /// What was active and current when it was opened.
@@ -63,7 +67,8 @@ impl Pages {
         // SAFETY: reads two variables of the server.
         let (snapshot, context) = unsafe { (pg_sys::GetActiveSnapshot(), pg_sys::CurrentMemoryContext) };
         let last = RefCell::new(LastPage { of: (-1, -1), bytes: Vec::new() });
-        Ok(Rc::new(Self { first, any, fetcher, next, last, internals, table, snapshot, context }))
+        let foreseen = RefCell::default();
+        Ok(Rc::new(Self { first, any, fetcher, next, last, foreseen, internals, table, snapshot, context }))
     }
 
     /// Where the pages of a segment were found.
@@ -93,21 +98,9 @@ impl Pages {
         let mut take = Some(take);
         let mut known = places.borrow_mut();
         if let Some(KnownPage { place, compared }) = guess(&mut known, number) {
-            let result = self.fetcher.look(self.first.borrow().table(), place, |[of, at, bytes], version| {
-                // SAFETY: the columns are those of segment_page: two numbers and a bytea.
-                let bytes = unsafe {
-                    if i64::from_datum(*of, false) != Some(segment) || i32::from_datum(*at, false) != Some(page) {
-                        return None;
-                    }
-                    bytes_of(*bytes)
-                };
-                let bytes = if *compared == version {
-                    stored::unverified(bytes.as_bytes())
-                } else {
-                    let bytes = stored::open(segment, page, bytes.as_bytes());
-                    *compared = if bytes.is_ok() { version } else { Version::default() };
-                    bytes
-                };
+            let result = self.fetcher.look(self.first.borrow().table(), place, |columns, version| {
+                let bytes = bytes_of_page(segment, page, columns)?;
+                let bytes = compared_once(segment, page, bytes.as_bytes(), compared, version);
                 take.take().map(|take| bytes.and_then(take))
             });
             if let Some(result) = result {
@@ -141,6 +134,53 @@ impl Pages {
         result
     }
 
+    /// Whether pages can be held where they are.
+    pub(super) fn can_hold(&self) -> bool {
+        self.fetcher.is_able()
+    }
+
+    /// Holds the page of a segment where it is. `None` where it cannot be, or is not as it should be: whoever reads it then
+    /// finds out.
+    pub(super) fn hold(&self, segment: i64, page: i32) -> Option<(Held, HeldPage)> {
+        let places = self.places(segment);
+        let number = usize::try_from(page).ok()?;
+        for again in [false, true] {
+            let mut known = places.borrow_mut();
+            if let Some(KnownPage { place, compared }) = guess(&mut known, number) {
+                let held = self.fetcher.hold(self.first.borrow().table(), place, |columns, version| {
+                    let bytes = bytes_of_page(segment, page, columns)?;
+                    let stored = bytes.in_place()?;
+                    let bytes = compared_once(segment, page, stored, compared, version).ok()?;
+                    Some(HeldPage::new(segment, page, bytes))
+                });
+                if let Some((page, held)) = held {
+                    return Some((held, page));
+                }
+            }
+            drop(known);
+            if again || self.read(segment, &places, page, page, |_| Ok(())).is_err() {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// The pages that were foreseen since this was asked last, each once, in their order; no more than one above a number.
+    pub(super) fn foreseen(&self, most: usize) -> Vec<(i64, i32)> {
+        let mut stretches = self.foreseen.take();
+        stretches.sort_unstable();
+        let mut pages: Vec<(i64, i32)> = Vec::new();
+        for (segment, first, last) in stretches {
+            let first = match pages.last() {
+                Some((of, known)) if *of == segment => first.max(known.saturating_add(1)),
+                _ => first,
+            };
+            let room = (most + 1).saturating_sub(pages.len());
+            pages.extend((first..=last).map(|page| (segment, page)).take(room));
+        }
+        pages
+    }
+
     fn all_pages(&self) -> Fallible<IndexScan> {
         let index = find(self.internals, c"segment_page_pkey")?;
         // SAFETY: the context was current and the snapshot active when the pages were opened, which both outlive.
@@ -151,6 +191,31 @@ impl Pages {
             scan
         }
     }
+}
+
+/// What is stored in a row of `segment_page`, if it is that of a page.
+fn bytes_of_page<'a>(segment: i64, page: i32, [of, at, bytes]: &[pg_sys::Datum; 3]) -> Option<Bytes<'a>> {
+    // SAFETY: the columns are those of segment_page: two numbers and a bytea, which lives as long as the page is held.
+    unsafe {
+        let is_it = i64::from_datum(*of, false) == Some(segment) && i32::from_datum(*at, false) == Some(page);
+        is_it.then(|| bytes_of(*bytes))
+    }
+}
+
+/// The bytes of a stored page: compared with their checksum, unless this version of the row was before.
+fn compared_once<'b>(
+    segment: i64,
+    page: i32,
+    stored: &'b [u8],
+    compared: &mut Version,
+    version: Version,
+) -> Result<&'b [u8], Corrupt> {
+    if *compared == version {
+        return stored::unverified(stored);
+    }
+    let bytes = stored::open(segment, page, stored);
+    *compared = if bytes.is_ok() { version } else { Version::default() };
+    bytes
 }
 
 /// Where a page lies, or ought to: a segment's pages are stored one after the other, each in a page of the table.
@@ -171,11 +236,16 @@ fn guess(places: &mut Known, number: usize) -> Option<&mut KnownPage> {
 
 /// One segment's bytes.
 pub(super) struct PageStream {
-    pages: Rc<Pages>,
+    own: Here<Own>,
     segment: i64,
-    places: Places,
     /// The most bytes that may be read at once.
     most: usize,
+}
+
+/// What the server's thread reads by.
+struct Own {
+    pages: Rc<Pages>,
+    places: Places,
 }
 
 /// The page that small steps read last: others may follow it.
@@ -188,8 +258,8 @@ struct LastPage {
 
 impl PageStream {
     pub(super) fn new(pages: &Rc<Pages>, segment: i64) -> Self {
-        let places = pages.places(segment);
-        Self { pages: Rc::clone(pages), segment, places, most: usize::MAX }
+        let own = Here::new(Own { pages: Rc::clone(pages), places: pages.places(segment) });
+        Self { own, segment, most: usize::MAX }
     }
 
     /// The same for a reader with a limit of memory: what is read at once is mostly a frame, but may be a value that is
@@ -202,7 +272,7 @@ impl PageStream {
 
     /// What the segment is known by: the table of its pages, and its id.
     pub(super) fn identity(&self) -> (pg_sys::Oid, i64) {
-        (self.pages.table, self.segment)
+        (self.own.pages.table, self.segment)
     }
 }
 
@@ -225,14 +295,16 @@ impl Stream for PageStream {
         while left > 0 {
             let page = i32::try_from(at / PAGE).map_err(|_| short())?;
             let start = at % PAGE;
-            let take = |bytes: &[u8]| {
+            let mut take = |bytes: &[u8]| {
                 let bytes = bytes.get(start..).filter(|bytes| !bytes.is_empty()).ok_or_else(short)?;
                 let bytes = &bytes[..bytes.len().min(left)];
                 into.extend_from_slice(bytes);
                 Ok(bytes.len())
             };
-            let taken = if length >= LARGE || start + left >= PAGE {
-                self.pages.read(self.segment, &self.places, page, last_page, take)?
+            let taken = if let Some(taken) = pins::page(self.segment, page, &mut take) {
+                taken?
+            } else if length >= LARGE || start + left >= PAGE {
+                self.own.pages.read(self.segment, &self.own.places, page, last_page, take)?
             } else {
                 self.small(page, take)?
             };
@@ -241,24 +313,34 @@ impl Stream for PageStream {
         }
         Ok(())
     }
+
+    fn foresee(&self, at: u64, length: u64) {
+        let page = |at: u64| i32::try_from(at / PAGE as u64).ok();
+        if length > 0
+            && let (Some(first), Some(last)) = (page(at), page(at.saturating_add(length - 1)))
+        {
+            self.own.pages.foreseen.borrow_mut().push((self.segment, first, last));
+        }
+    }
 }
 
 impl PageStream {
     /// Hands a page to a small step.
     fn small<T>(&self, page: i32, take: impl FnOnce(&[u8]) -> Result<T, Corrupt>) -> Result<T, Corrupt> {
-        let mut last = self.pages.last.borrow_mut();
+        let Own { pages, places } = &*self.own;
+        let mut last = pages.last.borrow_mut();
         let of = (self.segment, page);
         if last.of != of {
             last.of = of;
             last.bytes.clear();
-            return self.pages.read(self.segment, &self.places, page, page, take);
+            return pages.read(self.segment, places, page, page, take);
         }
         if last.bytes.is_empty() {
             let keep = |bytes: &[u8]| {
                 last.bytes.extend_from_slice(bytes);
                 Ok(())
             };
-            self.pages.read(self.segment, &self.places, page, page, keep)?;
+            pages.read(self.segment, places, page, page, keep)?;
         }
         take(&last.bytes)
     }

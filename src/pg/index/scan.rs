@@ -464,7 +464,12 @@ pub(super) struct Bytes<'a> {
     owned: Option<*mut pg_sys::varlena>,
 }
 
-impl Bytes<'_> {
+impl<'a> Bytes<'a> {
+    /// The bytes where they are stored, if they are stored as they are.
+    pub(super) fn in_place(&self) -> Option<&'a [u8]> {
+        self.owned.is_none().then_some(self.bytes)
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.bytes
     }

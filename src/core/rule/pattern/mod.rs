@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 
@@ -66,16 +66,16 @@ thread_local! {
 #[derive(Default)]
 struct Kept {
     /// Those that do not ignore case, and those that do.
-    patterns: [HashMap<String, Rc<Pattern>>; 2],
+    patterns: [HashMap<String, Arc<Pattern>>; 2],
     bytes: u64,
 }
 
 impl Kept {
-    fn find(&self, pattern: &str, ignore_case: bool) -> Option<Rc<Pattern>> {
-        self.patterns[usize::from(ignore_case)].get(pattern).map(Rc::clone)
+    fn find(&self, pattern: &str, ignore_case: bool) -> Option<Arc<Pattern>> {
+        self.patterns[usize::from(ignore_case)].get(pattern).map(Arc::clone)
     }
 
-    fn add(&mut self, pattern: &str, ignore_case: bool, compiled: &Rc<Pattern>, keep: u64) {
+    fn add(&mut self, pattern: &str, ignore_case: bool, compiled: &Arc<Pattern>, keep: u64) {
         if compiled.bytes > keep {
             return;
         }
@@ -83,7 +83,7 @@ impl Kept {
             *self = Self::default();
         }
         self.bytes += compiled.bytes;
-        self.patterns[usize::from(ignore_case)].insert(pattern.to_owned(), Rc::clone(compiled));
+        self.patterns[usize::from(ignore_case)].insert(pattern.to_owned(), Arc::clone(compiled));
     }
 }
 
@@ -99,7 +99,7 @@ pub fn compile_pattern(
     most: u64,
     keep: u64,
     check: &dyn Fn(),
-) -> Result<Rc<Pattern>, Refused> {
+) -> Result<Arc<Pattern>, Refused> {
     if let Some(known) = KEPT.with_borrow(|kept| kept.find(pattern, ignore_case)) {
         return if known.bytes <= most { Ok(known) } else { Err(Refused::TooLarge) };
     }
@@ -115,7 +115,7 @@ pub fn compile_pattern(
             Err(error @ regex::Error::CompiledTooBig(_)) => too_large = Refused::Invalid(error),
             Err(error) => return Err(Refused::Invalid(error)),
             Ok(regex) => {
-                let compiled = Rc::new(Pattern { regex, bytes });
+                let compiled = Arc::new(Pattern { regex, bytes });
                 KEPT.with_borrow_mut(|kept| kept.add(pattern, ignore_case, &compiled, keep));
                 return Ok(compiled);
             }

@@ -1,0 +1,420 @@
+//! A question answered by several threads for its time: the server's own, which holds the pages that chunks will read, and
+//! helpers, which call nothing of the server. What they find does not depend on how many there are.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, Scope};
+use std::time::Duration;
+
+use cohort_core::eval::{Answer, Divided, Found, Question, Stop, Worker};
+use pgrx::pg_sys;
+
+use super::fetch::Held;
+use super::pages::Pages;
+use super::pins::{AtWork, Job};
+use crate::pg::errors::{Fallible, SqlState, failure};
+use crate::pg::here::{self, Leading, Unwound};
+use crate::pg::seats::{self, Helper, Seats};
+use crate::pg::settings;
+
+/// What is known of each chunk; `None` of those that the server's thread has to ask.
+type Known = Vec<Option<Result<Found, Stop>>>;
+
+/// Answers a question; says how many threads took part.
+pub(super) fn answer(mut question: Question<'_>, pages: &Pages) -> Fallible<(Result<Answer, Stop>, usize)> {
+    let threads = worth(&question, pages);
+    let (known, threads) = if threads > 1 { together(&mut question, pages, threads)? } else { (Vec::new(), 1) };
+    Ok((question.answer(known), threads))
+}
+
+/// How many threads are worth it.
+fn worth(question: &Question<'_>, pages: &Pages) -> usize {
+    let most = settings::question_threads();
+    if most < 2 || !pages.can_hold() || most_held(most) == 0 {
+        return 1;
+    }
+    // SAFETY: variables of the server. Where interrupts are held or an error would be fatal, an evaluation cannot end early.
+    let calm =
+        unsafe { !pg_sys::IsInParallelMode() && pg_sys::InterruptHoldoffCount == 0 && pg_sys::CritSectionCount == 0 };
+    if !calm {
+        return 1;
+    }
+    match settings::min_thread_rows() {
+        0 => most,
+        rows => {
+            let by_rows = usize::try_from(question.rows() / rows).unwrap_or(usize::MAX);
+            most.min(by_rows).min(usize::from(question.chunks()))
+        }
+    }
+}
+
+/// The most pages that may be held at a time: a small part of the server's buffers for all sessions together.
+fn most_held(threads: usize) -> usize {
+    /// Pages for each thread: about the chunk that it is at and one that waits.
+    const OF_THREAD: usize = 256;
+    /// One in this number of the server's buffers, at most, for all sessions.
+    const SHARE: usize = 8;
+    // SAFETY: variables of the server, set when it starts.
+    let (buffers, sessions) = unsafe { (pg_sys::NBuffers, pg_sys::MaxBackends) };
+    let number = |number: i32| usize::try_from(number).unwrap_or(1).max(1);
+    // Every session that has helpers has a seat.
+    let sessions = if seats::are_shared() { SHARE * (settings::max_threads() + 1) } else { number(sessions) };
+    (number(buffers) / sessions).min(OF_THREAD * threads)
+}
+
+fn together(question: &mut Question<'_>, pages: &Pages, threads: usize) -> Fallible<(Known, usize)> {
+    let alone = || Ok((Vec::new(), 1));
+    let seats = Seats::take(threads - 1);
+    if seats.number() == 0 {
+        return alone();
+    }
+    let Some(divided) = question.divide(seats.number() + 1) else { return alone() };
+    pgrx::check_for_interrupts!();
+    if here::is_interrupted() {
+        return alone();
+    }
+    let table = Table::new(question.chunks());
+    let mut holding = Holding { most: most_held(threads), pages, jobs: VecDeque::new(), held: 0 };
+    let leading = Leading::new();
+    let helpers = std::thread::scope(|scope| {
+        // Also when an error of the server unwinds this: the scope waits for the helpers.
+        let _closing = Closing(&table);
+        let helpers = start(scope, seats.number(), &table, &divided);
+        if helpers > 0 {
+            let lead = || lead(question, &table, &mut holding, &divided, helpers);
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(lead)) {
+                raise_again(payload.into());
+            }
+        }
+        helpers
+    });
+    drop(leading);
+    drop(holding);
+    pgrx::check_for_interrupts!();
+    let state = table.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(panic) = state.panic {
+        return Err(failure(SqlState::ERRCODE_INTERNAL_ERROR, format!("a thread of an evaluation failed: {panic}"))
+            .set_hint("SET kursaha_cohort.question_threads = 1 evaluates without other threads."));
+    }
+    Ok((state.known, helpers + 1))
+}
+
+/// Starts helpers; as many as the system allows. All signals are blocked in them, so that they come to the server's thread.
+fn start<'scope, 'env: 'scope>(
+    scope: &'scope Scope<'scope, 'env>,
+    helpers: usize,
+    table: &'env Table,
+    divided: &'env Divided<'_>,
+) -> usize {
+    /// As deep as the server's own may be by default, and more.
+    const STACK: usize = 8 << 20;
+    // SAFETY: the masks are initialised by the calls; the old one is put back whether there are threads or not.
+    unsafe {
+        let (mut all, mut before) = (std::mem::zeroed::<libc::sigset_t>(), std::mem::zeroed::<libc::sigset_t>());
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+        let mut started = 0;
+        let panics = settings::debug_thread_panic();
+        for _ in 0..helpers {
+            let helper = Helper::new();
+            let work = move || {
+                let _helper = helper;
+                help(table, Evaluator::new(divided, panics));
+            };
+            let builder = Builder::new().name("kursaha_cohort".to_owned()).stack_size(STACK);
+            started += usize::from(builder.spawn_scoped(scope, work).is_ok());
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
+        started
+    }
+}
+
+/// What leader and helpers share.
+struct Table {
+    state: Mutex<State>,
+    /// Tells helpers that a job waits, or that there will be none.
+    job: Condvar,
+    /// Tells the leader that a job is done.
+    done: Condvar,
+}
+
+struct State {
+    waiting: VecDeque<Arc<Job>>,
+    /// The numbers of jobs that are done, since the leader looked last.
+    done: Vec<usize>,
+    known: Known,
+    /// Chunks that helpers could not answer.
+    given_back: usize,
+    answered: usize,
+    closed: bool,
+    /// What a panic of a helper said.
+    panic: Option<String>,
+}
+
+impl Table {
+    fn new(chunks: u16) -> Self {
+        let state = State {
+            waiting: VecDeque::new(),
+            done: Vec::new(),
+            known: (0..chunks).map(|_| None).collect(),
+            given_back: 0,
+            answered: 0,
+            closed: false,
+            panic: None,
+        };
+        Self { state: Mutex::new(state), job: Condvar::new(), done: Condvar::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next job, once there is one.
+    fn take(&self) -> Option<Arc<Job>> {
+        let mut state = self.state();
+        loop {
+            if state.closed {
+                return None;
+            }
+            if let Some(job) = state.waiting.pop_front() {
+                return Some(job);
+            }
+            state = self.job.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn finish(&self, job: &Job) {
+        self.state().done.push(job.number);
+        self.done.notify_one();
+    }
+}
+
+impl State {
+    /// Whether helpers mostly find that they are not able to answer.
+    fn is_futile(&self) -> bool {
+        const SOME: usize = 4;
+        self.given_back >= SOME && self.given_back > self.answered
+    }
+}
+
+/// Has all helpers end, whatever happens to the leader.
+struct Closing<'t>(&'t Table);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        here::stop();
+        self.0.state().closed = true;
+        self.0.job.notify_all();
+    }
+}
+
+/// Pages that the leader holds.
+struct Holding<'p> {
+    most: usize,
+    pages: &'p Pages,
+    jobs: VecDeque<(usize, Vec<Held>)>,
+    held: usize,
+}
+
+impl Holding<'_> {
+    /// Lets go of the pages of jobs that are done.
+    fn release(&mut self, done: &[usize]) {
+        self.jobs.retain(|(number, _)| !done.contains(number));
+        self.held = self.jobs.iter().map(|(_, held)| held.len()).sum();
+    }
+
+    /// Holds pages for a job.
+    fn job(&mut self, number: usize, ready: Ready) -> Arc<Job> {
+        let pin = |(segment, page): &(i64, i32)| self.pages.hold(*segment, *page);
+        let (held, pages): (Vec<Held>, Vec<_>) = ready.pages.iter().filter_map(pin).unzip();
+        self.held += held.len();
+        self.jobs.push_back((number, held));
+        Job::new(number, ready.chunks, pages)
+    }
+}
+
+/// The jobs of a question in turn.
+struct Jobs {
+    /// The first chunk of the next job, and the one behind the last.
+    next: u16,
+    end: u16,
+    number: usize,
+    /// Chunks of a job: neighbours, which share pages.
+    together: u16,
+    /// Foreseen, and not held yet: there was no room.
+    ready: Option<Ready>,
+}
+
+/// Chunks, and the pages that they will read.
+struct Ready {
+    chunks: Range<u16>,
+    pages: Vec<(i64, i32)>,
+}
+
+impl Jobs {
+    fn is_empty(&self) -> bool {
+        self.next >= self.end && self.ready.is_none()
+    }
+
+    /// The next job, if there is room for its pages. Chunks that need more than there ever is are left out.
+    fn next(&mut self, question: &mut Question<'_>, holding: &mut Holding<'_>, threads: usize) -> Option<Arc<Job>> {
+        loop {
+            let ready = match self.ready.take() {
+                None if self.next >= self.end => return None,
+                None => self.foresee(question, holding),
+                Some(ready) => ready,
+            };
+            let pages = ready.pages.len();
+            if pages > holding.most {
+                self.together = 1;
+                continue;
+            }
+            if holding.held + pages > holding.most {
+                self.ready = Some(ready);
+                return None;
+            }
+            self.number += 1;
+            self.adapt(ready.chunks.len(), pages, holding.most, threads);
+            return Some(holding.job(self.number, ready));
+        }
+    }
+
+    fn foresee(&mut self, question: &mut Question<'_>, holding: &Holding<'_>) -> Ready {
+        let chunks = self.next..self.end.min(self.next.saturating_add(self.together));
+        chunks.clone().for_each(|chunk| question.foresee(chunk));
+        self.next = chunks.end;
+        Ready { chunks, pages: holding.pages.foreseen(holding.most) }
+    }
+
+    /// Makes jobs as large as leaves every thread one that waits, and enough jobs for all to end at about the same time.
+    fn adapt(&mut self, chunks: usize, pages: usize, most: usize, threads: usize) {
+        const LARGEST: usize = 4;
+        const EACH: usize = 4;
+        let by_pages = most * chunks / (pages.max(1) * threads * 2);
+        let by_number = usize::from(self.end) / (threads * EACH);
+        self.together = u16::try_from(by_pages.min(by_number).clamp(1, LARGEST)).unwrap_or(1);
+    }
+}
+
+/// Goes on with what has unwound the leader, but for an interrupt: that is looked at when the helpers are gone, and what is
+/// not known then is asked again.
+fn raise_again(unwound: Unwound) {
+    match unwound {
+        Unwound::Stopped | Unwound::NotHere => {}
+        Unwound::Other(payload) => resume_unwind(payload),
+    }
+}
+
+/// The leader's part: holds pages ahead of the helpers, and answers chunks itself while enough of them wait.
+fn lead(question: &mut Question<'_>, table: &Table, holding: &mut Holding<'_>, divided: &Divided<'_>, helpers: usize) {
+    /// A signal that comes while the leader waits is looked at after this time.
+    const MOMENT: Duration = Duration::from_millis(1);
+    let threads = helpers + 1;
+    // For tests: the leader leaves all to the helpers.
+    let takes_part = settings::min_thread_rows() > 0;
+    let mut jobs = Jobs { next: 0, end: question.chunks(), number: 0, together: 1, ready: None };
+    let mut evaluator = Evaluator::new(divided, false);
+    loop {
+        if here::is_interrupted() {
+            return;
+        }
+        let done = std::mem::take(&mut table.state().done);
+        holding.release(&done);
+        while table.state().waiting.len() < 2 * threads {
+            let Some(job) = jobs.next(question, holding, threads) else { break };
+            table.state().waiting.push_back(job);
+            table.job.notify_one();
+        }
+        let own = {
+            let mut state = table.state();
+            if state.is_futile() || state.panic.is_some() {
+                return;
+            }
+            if takes_part { state.waiting.pop_front() } else { None }
+        };
+        if let Some(job) = own {
+            match evaluator.work(&job, table) {
+                None => {}
+                Some(unwound) => return raise_again(unwound),
+            }
+            continue;
+        }
+        let state = table.state();
+        if jobs.is_empty() && holding.jobs.len() == state.done.len() {
+            return;
+        }
+        if state.done.is_empty() {
+            drop(table.done.wait_timeout(state, MOMENT));
+        }
+    }
+}
+
+/// A helper's part.
+fn help(table: &Table, mut evaluator: Evaluator<'_, '_>) {
+    here::help();
+    while let Some(job) = table.take() {
+        match evaluator.work(&job, table) {
+            None | Some(Unwound::NotHere) => {}
+            Some(Unwound::Stopped) => return,
+            Some(Unwound::Other(payload)) => {
+                let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+                let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+                table.state().panic = Some(text.unwrap_or_else(|| "it panicked".to_owned()));
+                table.done.notify_one();
+                return;
+            }
+        }
+    }
+}
+
+/// What one thread evaluates with.
+struct Evaluator<'d, 'a> {
+    divided: &'d Divided<'a>,
+    /// Made by the thread itself, when it has something to do.
+    worker: Option<Worker<'a>>,
+    /// For tests.
+    panics: bool,
+}
+
+impl<'d, 'a> Evaluator<'d, 'a> {
+    fn new(divided: &'d Divided<'a>, panics: bool) -> Self {
+        Self { divided, worker: None, panics }
+    }
+
+    fn find(&mut self, chunk: u16) -> Result<Found, Stop> {
+        assert!(!self.panics, "kursaha_cohort.debug_thread_panic is on");
+        self.worker.get_or_insert_with(|| self.divided.worker()).find(chunk)
+    }
+
+    /// Answers the chunks of a job; what has unwound it, but for what only the server's thread can do.
+    fn work(&mut self, job: &Arc<Job>, table: &Table) -> Option<Unwound> {
+        let at_work = AtWork::on(job);
+        let mut unwound = None;
+        for chunk in job.chunks.clone() {
+            let found = catch_unwind(AssertUnwindSafe(|| self.find(chunk)));
+            let mut state = table.state();
+            match found {
+                Ok(found) => {
+                    state.known[usize::from(chunk)] = Some(found);
+                    state.answered += 1;
+                }
+                Err(payload) => {
+                    // It may have stopped half-way.
+                    self.worker = None;
+                    match Unwound::from(payload) {
+                        Unwound::NotHere => state.given_back += 1,
+                        other => {
+                            unwound = Some(other);
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        drop(at_work);
+        table.finish(job);
+        unwound
+    }
+}
