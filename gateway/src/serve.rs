@@ -72,6 +72,7 @@ fn rest() -> OpenApiRouter<Gateway> {
         .routes(routes!(customers::list))
         .routes(routes!(customers::show, customers::merge, customers::forget))
         .routes(routes!(customers::cohorts))
+        .routes(routes!(customers::changes))
         .routes(routes!(cohorts::list, cohorts::add))
         .routes(routes!(cohorts::show, cohorts::put, cohorts::rename, cohorts::remove))
         .routes(routes!(cohorts::refresh))

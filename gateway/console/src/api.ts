@@ -6,6 +6,8 @@ export interface Session { role: string; csrf: string; expires_at: string; may: 
 export interface Condition { path: string; condition: string; customers: number | null; events: number | null; leaves: number | null; took_ms: number | null; how: string | null }
 export interface Customer { customer_id: string; profile: Record<string, Json> | null; created_at?: string | null; updated_at?: string | null }
 export interface CustomerPage extends Customer { events: Event[]; next: string | null }
+/** A cohort that a customer entered or left at a refresh. */
+export interface Moved { cohort: string; change: "entered" | "exited"; changed_at: string }
 export interface Event { event_id: number; customer_id: string; event_type: string; occurred_at: string; data: Json }
 export interface Preview {
   valid: boolean; problems: Problem[]; size: number | null; universe: number | null; sample: Customer[]; conditions: Condition[];

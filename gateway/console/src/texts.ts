@@ -218,7 +218,7 @@ export const destination = {
 export const customer = {
   title: "Customers", lead: "Find one by the beginning of an id.", search: "Customer id", open: "Open", nobody: (id: string) => `Nobody has the id “${id}”`, nobodyText: "Ids are case-sensitive.", noneYet: "No customer has a profile yet", knownByEvents: "A customer without a profile, known by events alone, opens by the whole id.", id: "Id", profile: "Profile", changed: "Changed", noName: "no name",
   last: (when: string) => `Last event ${when}.`, noEvent: "No event.", copyId: "Copy id", changedOn: (when: string) => `changed ${when}`, noProfile: "No profile.", cohorts: "Cohorts", inCohorts: (n: number) => `In ${plural(n, "cohort")}`, inNone: "In none.", show: "Show", showKey: (key: string) => `Show ${key}`, events: "Events", all: "All",
-  shownEvents: (n: string) => `${n}, newest first`, older: "Older", today: "Today", yesterday: "Yesterday", whole: "all of it", less: "less", why: "Why (not) in?", cohort: "Cohort", ask: "Ask", forget: "Erase this person", forgetTitle: (id: string) => `Erase ${id}?`,
+  entered: "entered", left: "left", shownEvents: (n: string) => `${n}, newest first`, older: "Older", today: "Today", yesterday: "Yesterday", whole: "all of it", less: "less", why: "Why (not) in?", cohort: "Cohort", ask: "Ask", forget: "Erase this person", forgetTitle: (id: string) => `Erase ${id}?`,
   forgetText: "Events, profile and stored memberships go, and every destination is told to remove the person. This cannot be undone.", typeId: "Type the id to erase it", keep: "Keep", forgotten: (events: string, syncs: string) => `Erased: ${events}. ${syncs} will remove the person.`,
 };
 

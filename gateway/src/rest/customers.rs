@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
-use super::shapes::{Customer, CustomerWithEvents, Forgotten, Items, Page};
+use super::shapes::{ChangeOfCustomer, Customer, CustomerWithEvents, Forgotten, Items, Page};
 use super::{Answer, Body, Path, Query, answer, change, cursor, limit, paged};
 use crate::caller::Caller;
 use crate::database::Mode;
@@ -140,4 +140,30 @@ pub(crate) async fn cohorts(
     let sql = "SELECT jsonb_build_object('items', coalesce(jsonb_agg(o.cohort ORDER BY o.cohort COLLATE \"C\"), '[]'))::text \
                FROM {s}.cohort_of($1::text, $2::text::timestamptz) o";
     answer(&gateway, &caller, Mode::Read, sql, &[&id, &at.as_of]).await
+}
+
+/// The cohorts that a customer entered and exited, by refreshes, newest first.
+#[utoipa::path(get, path = "/v1/customers/{id}/changes", tag = "data", params(("id" = String, Path), Paging),
+    responses((status = 200, body = Page<ChangeOfCustomer>), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(crate) async fn changes(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(paging): Query<Paging>,
+) -> Fallible<Answer<Page<ChangeOfCustomer>>> {
+    let limit = limit(paging.limit, 1000)?;
+    let (before, last): (String, i64) =
+        cursor(paging.after.as_deref())?.unwrap_or_else(|| ("infinity".to_owned(), i64::MAX));
+    paged(
+        &gateway,
+        &caller,
+        "SELECT jsonb_build_array(r.refreshed_at, r.refresh_id)::text, jsonb_build_object('cohort', c.name, \
+                'change', CASE WHEN m.entered THEN 'entered' ELSE 'exited' END, 'changed_at', r.refreshed_at)::text \
+         FROM kursaha_cohort.readable_change m JOIN kursaha_cohort.refresh r USING (refresh_id) JOIN kursaha_cohort.cohort c USING (cohort_id) \
+         WHERE m.customer_id = $1 AND (r.refreshed_at, r.refresh_id) < ($2::text::timestamptz, $3) \
+         ORDER BY r.refreshed_at DESC, r.refresh_id DESC LIMIT $4",
+        &[&id, &before, &last, &(limit + 1)],
+        limit,
+    )
+    .await
 }

@@ -58,6 +58,7 @@ shapes! {
     Reasons { holds: bool, items: Vec<Reason> }
     Sql { sql: String }
     Refresh { refreshed_at: String, size: i64, entered: i64, exited: i64, took_ms: f64, version: i32 }
+    ChangeOfCustomer { cohort: String, change: String, changed_at: String }
     Change { customer_id: String, change: String, changed_at: String }
     Version { version: i32, rule: Option<Value>, list_size: Option<i64>, changed_by: String, changed_at: String }
     RuleProblem { path: String, problem: String, hint: Option<String> }

@@ -1,6 +1,6 @@
 // Customers: find one; a profile, the events as a timeline, the cohorts, and why.
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { ask, cohortPath, get, part, Refusal, type Cohort, type Customer, type CustomerPage as Page, type Event, type List, type Why } from "../api";
+import { ask, cohortPath, get, part, Refusal, type Cohort, type Customer, type CustomerPage as Page, type Event, type List, type Moved, type Why } from "../api";
 import { profileLine } from "../builder/result";
 import { Await, Dialog, Empty, Failure, Menu, Panel } from "../parts/parts";
 import { Verdict } from "../parts/why";
@@ -94,15 +94,22 @@ function Timeline({ id, first }: { id: string; first: Page }) {
     return [...counts].sort((a, b) => b[1] - a[1]);
   }, [events]);
   const shown = events.filter(event => type === null || event.event_type === type);
-  const days = [...new Set(shown.map(event => new Date(event.occurred_at).toDateString()))];
+  const moved = useLoad(`changes of ${id}`, signal => get<List<Moved>>(`/v1/customers/${part(id)}/changes?limit=1000`, signal));
+  // As far back as the events that are shown, or all where these are all.
+  const oldest = next ? Date.parse(events.at(-1)?.occurred_at ?? "") : -Infinity;
+  const moves = type !== null ? [] : (moved.data?.items ?? []).filter(each => Date.parse(each.changed_at) >= oldest);
+  const lines = [...shown.map(event => ({ at: event.occurred_at, event, move: null })), ...moves.map(move => ({ at: move.changed_at, event: null, move }))].sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
+  const days = [...new Set(lines.map(line => new Date(line.at).toDateString()))];
   const older = () => void get<Page>(`/v1/customers/${part(id)}?limit=80&after=${part(next ?? "")}`).then(page => { setMore([...more, ...page.events]); setNext(page.next); }, () => undefined);
   return (
     <Panel title={t.events} flush end={<div class="chips"><button type="button" class="chip" aria-pressed={type === null} onClick={() => setType(null)}>{t.all} <span class="n">{count(events.length)}</span></button>{types.slice(0, 6).map(([each, n]) => <button key={each} type="button" class="chip" aria-pressed={type === each} onClick={() => setType(each)}><bdi>{each}</bdi> <span class="n">{count(n)}</span></button>)}</div>}
       foot={<><span>{t.shownEvents(plural(shown.length, "event"))}</span>{next && <button class="button" type="button" onClick={older}>{t.older}</button>}</>}>
-      {shown.length === 0 ? <Empty title={t.noEvent} /> : days.map(each => (
-        <div class="day" key={each}><h3>{dayName(each)}</h3><ul>{shown.filter(event => new Date(event.occurred_at).toDateString() === each).map(event => (
-          <li class="event" key={event.event_id}><time dateTime={event.occurred_at}>{clock(event.occurred_at)}</time><b><bdi>{event.event_type}</bdi></b><Data data={event.data} /></li>
-        ))}</ul></div>
+      {lines.length === 0 ? <Empty title={t.noEvent} /> : days.map(each => (
+        <div class="day" key={each}><h3>{dayName(each)}</h3><ul>{lines.filter(line => new Date(line.at).toDateString() === each).map(({ at, event, move }) => (event ? (
+          <li class="event" key={event.event_id}><time dateTime={at}>{clock(at)}</time><b><bdi>{event.event_type}</bdi></b><Data data={event.data} /></li>
+        ) : (
+          <li class={`event moved ${move.change === "entered" ? "in" : "out"}`} key={`${move.cohort} ${at}`}><time dateTime={at}>{clock(at)}</time><span>{move.change === "entered" ? t.entered : t.left}</span><span class="data"><Link to={path("cohorts", move.cohort)}><bdi>{move.cohort}</bdi></Link></span></li>
+        )))}</ul></div>
       ))}
     </Panel>
   );

@@ -391,6 +391,10 @@ scenario("a cohort's page", async as => {
   await page.getByRole("heading", { name: "Version 2" }).waitFor();
   await page.locator("del").first().waitFor();
   await axe(page, "a cohort");
+  await page.goto(`${url}/customers/${member}`);
+  const line = page.locator(".event.moved").filter({ hasText: name });
+  await line.getByText("entered").waitFor();
+  await axe(page, "a customer who entered a cohort");
 });
 
 const places = ["/", "/cohorts/new", "/cohorts/Bought%20something/edit", "/cohorts/Bought%20something", "/cohorts/Bought%20something/sync", "/syncs", "/syncs/Bought%20Kursaha%20above%201%2C000/Facebook", "/destinations", "/destinations/Facebook", "/destinations/new", "/customers", "/customers/c_mission_1", "/events", "/operation", "/nowhere"];
