@@ -203,3 +203,46 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.cohort_cluster_move(integer, jsonb) IS 'Changes the address of a node, whose data must already be there (cluster/move)';
+
+CREATE FUNCTION @extschema@.cohort_cluster_split(node integer, at integer, address jsonb) RETURNS integer
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE STRICT SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    s kursaha_cohort_cluster.shard;
+    made integer;
+    kind text;
+BEGIN
+    PERFORM kursaha_cohort_cluster.check_address(address);
+    SELECT h.* INTO s FROM kursaha_cohort_cluster.shard h WHERE h.shard = node FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('there is no node %s', node),
+            HINT = 'The view cohort_cluster_status lists the nodes.';
+    END IF;
+    IF (SELECT e.engine FROM kursaha_cohort_cluster.engine e) <> 'plproxy' THEN
+        RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = 'only nodes of PL/Proxy are split',
+            HINT = 'Citus has as many nodes as cohort_cluster_init found.';
+    END IF;
+    IF at < s.lo OR at >= s.hi THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('node %s holds %s to %s, which %s does not divide', node, s.lo, s.hi, at),
+            HINT = 'The node keeps the customers up to this hash; those above it are those of the new node.';
+    END IF;
+    SELECT max(h.shard) + 1 INTO made FROM kursaha_cohort_cluster.shard h;
+    UPDATE kursaha_cohort_cluster.shard h SET hi = at WHERE h.shard = node;
+    INSERT INTO kursaha_cohort_cluster.shard (shard, lo, hi, address) VALUES (made, at + 1, s.hi, address);
+    FOREACH kind IN ARRAY ARRAY['event', 'customer'] LOOP
+        EXECUTE format('DROP FOREIGN TABLE kursaha_cohort_cluster.%s_%s', kind, node);
+    END LOOP;
+    PERFORM kursaha_cohort_cluster.connect_plproxy();
+    PERFORM kursaha_cohort_cluster.make_partitions(h) FROM kursaha_cohort_cluster.shard h WHERE h.shard IN (node, made);
+    PERFORM kursaha_cohort_cluster.map_user(m.usename::text, format('kursaha_cohort_%s', made))
+    FROM pg_user_mappings m WHERE m.srvname = format('kursaha_cohort_%s', node);
+    FOR kind IN
+        SELECT format('GRANT USAGE ON FOREIGN SERVER %I TO %s', format('kursaha_cohort_%s', made), a.grantee::regrole)
+        FROM pg_foreign_server f, aclexplode(f.srvacl) a WHERE f.srvname = format('kursaha_cohort_%s', node) AND a.grantee <> f.srvowner
+    LOOP
+        EXECUTE kind;
+    END LOOP;
+    RETURN made;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.cohort_cluster_split(integer, integer, jsonb) IS 'Assigns the customers of a node above a hash value to a new node, whose data must already be there (cluster/move --split), and returns its number';

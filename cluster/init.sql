@@ -59,7 +59,9 @@ BEGIN
     COMMENT ON COLUMN @extschema@.cohort_property.types IS 'The types of its values';
     COMMENT ON COLUMN @extschema@.cohort_property.events IS 'Number of events that have it';
     CREATE OR REPLACE VIEW @extschema@.cohort_definition AS
-    SELECT d.cohort_id, d.name, d.kind, d.description, d.rule, d.version, d.owner, d.created_at, d.updated_at, s.size, s.refreshed_at
+    SELECT d.cohort_id, d.name, d.kind, d.description, d.rule, d.version, d.owner, d.created_at, d.updated_at,
+           CASE WHEN d.kind = 'query' THEN d.size ELSE s.size END AS size,
+           CASE WHEN d.kind = 'query' THEN d.refreshed_at ELSE s.refreshed_at END AS refreshed_at, d.query
     FROM @extschema:kursaha_cohort@.cohort_definition d
     LEFT JOIN (SELECT n.cohort, sum(n.size)::bigint AS size, min(n.refreshed_at) AS refreshed_at
                FROM kursaha_cohort_cluster.node_sizes(NULL) n GROUP BY n.cohort
@@ -75,7 +77,8 @@ CREATE FUNCTION kursaha_cohort_cluster.is_local(name text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT name IN ('cohort_validate', 'cohort_rule_schema', 'cohort_sql', 'cohort_sample_place', 'cohort_version',
-                    'cohort_capture', 'cohort_release', 'cohort_release_profile', 'cohort_backfill', 'cohort_export')
+                    'cohort_capture', 'cohort_release', 'cohort_release_profile', 'cohort_backfill', 'cohort_export',
+                    'cohort_create_query', 'cohort_update_query', 'cohort_unsuppress', 'cohort_priority_drop')
         OR name ~ '^cohort_(destination|secret|sync)_' AND name <> 'cohort_sync_create';
 $$;
 COMMENT ON FUNCTION kursaha_cohort_cluster.is_local(text) IS 'Whether a function of kursaha_cohort can be called on the coordinator unchanged';

@@ -7,6 +7,10 @@ CREATE FUNCTION @extschema@.cohort_refresh(name text, as_of timestamptz)
 AS $$
 #variable_conflict use_column
 BEGIN
+    IF kursaha_cohort_cluster.is_query(cohort_refresh.name) THEN
+        RETURN QUERY SELECT r.size, r.entered, r.exited, r.took FROM @extschema:kursaha_cohort@.cohort_refresh(cohort_refresh.name, cohort_refresh.as_of) r;
+        RETURN;
+    END IF;
     RETURN QUERY SELECT sum(r.size)::bigint, sum(r.entered)::bigint, sum(r.exited)::bigint, max(r.took)
         FROM kursaha_cohort_cluster.node_refresh(cohort_refresh.name, coalesce(cohort_refresh.as_of, now()),
                                                  kursaha_cohort_cluster.known(cohort_refresh.name)) r
@@ -27,9 +31,14 @@ CREATE FUNCTION @extschema@.cohort_members(name text) RETURNS TABLE (customer_id
 AS $$
 #variable_conflict use_column
 DECLARE
-    names CONSTANT text[] := kursaha_cohort_cluster.known(cohort_members.name);
+    names text[];
     instants timestamptz[];
 BEGIN
+    IF kursaha_cohort_cluster.is_query(cohort_members.name) THEN
+        RETURN QUERY SELECT m.customer_id, m.entered_at FROM @extschema:kursaha_cohort@.cohort_members(cohort_members.name) m;
+        RETURN;
+    END IF;
+    names := kursaha_cohort_cluster.known(cohort_members.name);
     IF names IS NULL THEN
         RETURN;
     END IF;
@@ -53,6 +62,10 @@ AS $$
 DECLARE
     nodes CONSTANT bigint := (SELECT count(*) FROM kursaha_cohort_cluster.shard);
 BEGIN
+    IF kursaha_cohort_cluster.is_query(cohort_history.name) THEN
+        RETURN QUERY SELECT h.refreshed_at, h.size, h.entered, h.exited, h.took, h.version FROM @extschema:kursaha_cohort@.cohort_history(cohort_history.name) h;
+        RETURN;
+    END IF;
     RETURN QUERY
         WITH by_node AS (
             -- A refresh that was repeated as of the same instant found the same members, and nobody who entered.
@@ -75,6 +88,10 @@ CREATE FUNCTION @extschema@.cohort_changes(name text, since timestamptz DEFAULT 
 AS $$
 #variable_conflict use_column
 BEGIN
+    IF kursaha_cohort_cluster.is_query(cohort_changes.name) THEN
+        RETURN QUERY SELECT c.customer_id, c.change, c.changed_at FROM @extschema:kursaha_cohort@.cohort_changes(cohort_changes.name, cohort_changes.since) c;
+        RETURN;
+    END IF;
     RETURN QUERY SELECT c.customer_id, c.change, c.changed_at
         FROM kursaha_cohort_cluster.node_changes(cohort_changes.name, cohort_changes.since, kursaha_cohort_cluster.known(cohort_changes.name)) c
         ORDER BY c.changed_at, c.customer_id COLLATE "C";

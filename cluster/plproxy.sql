@@ -118,13 +118,30 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort_cluster.map_user(text, text) IS 'Lets a role connect to a node as itself';
 
+CREATE FUNCTION kursaha_cohort_cluster.make_partitions(s kursaha_cohort_cluster.shard) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kind text;
+BEGIN
+    FOREACH kind IN ARRAY ARRAY['event', 'customer'] LOOP
+        EXECUTE format($make$
+            CREATE FOREIGN TABLE kursaha_cohort_cluster.%1$s_%2$s PARTITION OF @extschema@.cohort_%1$s
+            FOR VALUES FROM (%3$s) TO (%4$s) SERVER kursaha_cohort_%2$s
+            OPTIONS (schema_name %5$L, table_name 'cohort_%1$s', batch_size '1000')$make$,
+            kind, s.shard,
+            CASE s.lo WHEN -2147483648 THEN 'MINVALUE' ELSE s.lo::text END,
+            CASE s.hi WHEN 2147483647 THEN 'MAXVALUE' ELSE (s.hi + 1)::text END, '@extschema:kursaha_cohort@');
+        EXECUTE format('COMMENT ON FOREIGN TABLE kursaha_cohort_cluster.%s_%s IS %L', kind, s.shard, format('cohort_%s of node %s', kind, s.shard));
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort_cluster.make_partitions(kursaha_cohort_cluster.shard) IS 'Makes the tables of one node''s events and customers';
+
 -- cohort_event and cohort_customer of all nodes as tables of the coordinator.
 CREATE FUNCTION kursaha_cohort_cluster.make_tables() RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    s record;
-    kind text;
 BEGIN
     CREATE TABLE IF NOT EXISTS @extschema@.cohort_event (
         customer_id text NOT NULL, event_type text NOT NULL, occurred_at timestamptz NOT NULL DEFAULT now(), data jsonb NOT NULL DEFAULT '{}'
@@ -135,18 +152,7 @@ BEGIN
         updated_at timestamptz NOT NULL DEFAULT now()
     ) PARTITION BY RANGE (hashtext(customer_id));
     COMMENT ON TABLE @extschema@.cohort_customer IS 'Customer profiles on all nodes: INSERT, COPY, SELECT, UPDATE and DELETE run on the nodes';
-    FOR s IN SELECT * FROM kursaha_cohort_cluster.shard ORDER BY shard LOOP
-        FOREACH kind IN ARRAY ARRAY['event', 'customer'] LOOP
-            EXECUTE format($make$
-                CREATE FOREIGN TABLE kursaha_cohort_cluster.%1$s_%2$s PARTITION OF @extschema@.cohort_%1$s
-                FOR VALUES FROM (%3$s) TO (%4$s) SERVER kursaha_cohort_%2$s
-                OPTIONS (schema_name %5$L, table_name 'cohort_%1$s', batch_size '1000')$make$,
-                kind, s.shard,
-                CASE s.lo WHEN -2147483648 THEN 'MINVALUE' ELSE s.lo::text END,
-                CASE s.hi WHEN 2147483647 THEN 'MAXVALUE' ELSE (s.hi + 1)::text END, '@extschema:kursaha_cohort@');
-            EXECUTE format('COMMENT ON FOREIGN TABLE kursaha_cohort_cluster.%s_%s IS %L', kind, s.shard, format('cohort_%s of node %s', kind, s.shard));
-        END LOOP;
-    END LOOP;
+    PERFORM kursaha_cohort_cluster.make_partitions(s) FROM kursaha_cohort_cluster.shard s;
 END
 $$;
 COMMENT ON FUNCTION kursaha_cohort_cluster.make_tables() IS 'Creates the foreign tables of all nodes'' events and customers';

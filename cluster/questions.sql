@@ -17,11 +17,28 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort_cluster.known(text) IS 'The name of a cohort, as an argument of node_ functions; an error if the coordinator has no cohort of that name';
 
-CREATE FUNCTION kursaha_cohort_cluster.named(rule jsonb) RETURNS text[]
+CREATE FUNCTION kursaha_cohort_cluster.is_query(name text) RETURNS boolean
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    RETURN EXISTS (SELECT FROM @extschema:kursaha_cohort@.cohort_definition d WHERE d.name = is_query.name AND d.kind = 'query');
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort_cluster.is_query(text) IS 'Whether a cohort is a query, which is the coordinator''s alone: its query asks the nodes';
+
+CREATE FUNCTION kursaha_cohort_cluster.named(rule jsonb) RETURNS text[]
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    query text;
+BEGIN
     PERFORM kursaha_cohort_cluster.check_rule(rule);
+    SELECT n INTO query FROM unnest(kursaha_cohort_cluster.names_in(rule)) n WHERE kursaha_cohort_cluster.is_query(n) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid cohort rule: cohort "%s" is a query, which a rule cannot name', query),
+            HINT = 'cohort_import saves the members of a query as a fixed list, which a rule can name.';
+    END IF;
     RETURN nullif(kursaha_cohort_cluster.names_in(rule), '{}');
 END
 $$;
@@ -31,6 +48,9 @@ CREATE FUNCTION @extschema@.cohort_count(name text, as_of timestamptz DEFAULT NU
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
 AS $$
 BEGIN
+    IF kursaha_cohort_cluster.is_query(cohort_count.name) THEN
+        RETURN @extschema:kursaha_cohort@.cohort_count(name, as_of);
+    END IF;
     RETURN (SELECT sum(c.n) FROM kursaha_cohort_cluster.node_count(name, coalesce(as_of, now()), kursaha_cohort_cluster.known(name)) c);
 END
 $$;
@@ -41,6 +61,10 @@ CREATE FUNCTION @extschema@.cohort_run(name text, as_of timestamptz DEFAULT NULL
 AS $$
 #variable_conflict use_column
 BEGIN
+    IF kursaha_cohort_cluster.is_query(cohort_run.name) THEN
+        RETURN QUERY SELECT r.customer_id FROM @extschema:kursaha_cohort@.cohort_run(cohort_run.name, cohort_run.as_of) r;
+        RETURN;
+    END IF;
     RETURN QUERY SELECT r.customer_id
         FROM kursaha_cohort_cluster.node_run(cohort_run.name, coalesce(cohort_run.as_of, now()), kursaha_cohort_cluster.known(cohort_run.name)) r;
 END
@@ -83,6 +107,20 @@ AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM kursaha_cohort_cluster.known(n) FROM unnest(names) n;
+    IF EXISTS (SELECT FROM unnest(names) n WHERE kursaha_cohort_cluster.is_query(n)) THEN
+        -- Members of a query are known to the coordinator alone.
+        RETURN QUERY
+            WITH held AS MATERIALIZED (
+                SELECT m.customer_id, sum(1 << (n.place - 1)::integer)::integer AS bits
+                FROM unnest(names) WITH ORDINALITY n (name, place), @extschema@.cohort_run(n.name, cohort_overlap.as_of) m
+                GROUP BY m.customer_id
+            ), exact AS MATERIALIZED (SELECT h.bits, count(*) AS customers FROM held h GROUP BY h.bits)
+            SELECT ARRAY(SELECT n.name FROM unnest(names) WITH ORDINALITY n (name, place) WHERE mask >> (n.place - 1)::integer & 1 = 1 ORDER BY n.place),
+                   coalesce((SELECT sum(e.customers) FROM exact e WHERE e.bits & mask = mask), 0)::bigint,
+                   coalesce((SELECT e.customers FROM exact e WHERE e.bits = mask), 0)
+            FROM generate_series(1, (1 << cardinality(names)) - 1) mask ORDER BY mask;
+        RETURN;
+    END IF;
     RETURN QUERY
         SELECT o.cohorts, sum(o.customers)::bigint, sum(o.only_these)::bigint
         FROM ROWS FROM (kursaha_cohort_cluster.node_overlap(names, coalesce(as_of, now()), nullif(names, '{}'))) WITH ORDINALITY
@@ -98,6 +136,10 @@ CREATE FUNCTION @extschema@.cohort_explain(name text, as_of timestamptz DEFAULT 
 AS $$
 #variable_conflict use_column
 BEGIN
+    IF kursaha_cohort_cluster.is_query(cohort_explain.name) THEN
+        RETURN QUERY SELECT e.* FROM @extschema:kursaha_cohort@.cohort_explain(cohort_explain.name, cohort_explain.as_of) e;
+        RETURN;
+    END IF;
     RETURN QUERY
         SELECT min(e.condition), e.path, sum(e.customers)::bigint, sum(e.events)::bigint, max(e.took), string_agg(DISTINCT e.how, '; ')
         FROM ROWS FROM (kursaha_cohort_cluster.node_explain(cohort_explain.name, coalesce(cohort_explain.as_of, now()),
@@ -127,6 +169,9 @@ CREATE FUNCTION @extschema@.cohort_contains(name text, customer_id text, as_of t
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
 AS $$
 BEGIN
+    IF kursaha_cohort_cluster.is_query(cohort_contains.name) THEN
+        RETURN @extschema:kursaha_cohort@.cohort_contains(name, customer_id, as_of);
+    END IF;
     RETURN (SELECT c.holds FROM kursaha_cohort_cluster.node_contains(
         name, customer_id, coalesce(as_of, now()), kursaha_cohort_cluster.known(name), customer_id) c);
 END
@@ -139,6 +184,10 @@ CREATE FUNCTION @extschema@.cohort_why(name text, customer_id text, as_of timest
 AS $$
 #variable_conflict use_column
 BEGIN
+    IF kursaha_cohort_cluster.is_query(cohort_why.name) THEN
+        RETURN QUERY SELECT w.* FROM @extschema:kursaha_cohort@.cohort_why(cohort_why.name, cohort_why.customer_id, cohort_why.as_of) w;
+        RETURN;
+    END IF;
     RETURN QUERY SELECT w.* FROM kursaha_cohort_cluster.node_why(
         cohort_why.name, cohort_why.customer_id, coalesce(cohort_why.as_of, now()), kursaha_cohort_cluster.known(cohort_why.name),
         cohort_why.customer_id) w;
@@ -152,7 +201,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     -- A node may have others, of a call that failed half-way.
-    names CONSTANT text[] := ARRAY(SELECT d.name FROM @extschema:kursaha_cohort@.cohort_definition d);
+    names CONSTANT text[] := ARRAY(SELECT d.name FROM @extschema:kursaha_cohort@.cohort_definition d WHERE d.kind <> 'query');
 BEGIN
     RETURN QUERY SELECT o.cohort FROM kursaha_cohort_cluster.node_of(
         cohort_of.customer_id, coalesce(cohort_of.as_of, now()), nullif(names, '{}'), cohort_of.customer_id) o

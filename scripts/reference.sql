@@ -52,6 +52,12 @@ SELECT cohort_update('left the cart', '{"and": [{"did": "cart", "time": {"in_the
 -- cohort_rename
 SELECT cohort_rename('left the cart', 'abandoned carts');
 
+-- cohort_create_query
+SELECT cohort_create_query('in pune', 'SELECT c.customer_id, c.profile FROM public.cohort_customer c WHERE c.profile ->> ''city'' = ''pune''');
+
+-- cohort_update_query
+SELECT cohort_update_query('in pune', 'SELECT c.customer_id FROM public.cohort_customer c WHERE lower(c.profile ->> ''city'') = ''pune''');
+
 -- cohort_import
 SELECT cohort_import('vip', ARRAY['asha', 'bela']);
 

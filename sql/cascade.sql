@@ -31,6 +31,7 @@ BEGIN
     END IF;
     DELETE FROM kursaha_cohort.priority_cohort p USING gone WHERE p.cohort_id = gone.cohort_id;
     DELETE FROM kursaha_cohort.cohort_version v USING gone WHERE v.cohort_id = gone.cohort_id;
+    DELETE FROM kursaha_cohort.cohort_query q USING gone WHERE q.cohort_id = gone.cohort_id;
     DELETE FROM kursaha_cohort.list_chunk l USING gone WHERE l.cohort_id = gone.cohort_id;
     DELETE FROM kursaha_cohort.list_index i USING gone WHERE i.cohort_id = gone.cohort_id;
     DELETE FROM kursaha_cohort.list_part p USING gone WHERE p.cohort_id = gone.cohort_id;

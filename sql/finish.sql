@@ -23,6 +23,8 @@ COMMENT ON FUNCTION @extschema@.cohort_figures(jsonb, text, timestamptz) IS 'Ret
 COMMENT ON FUNCTION @extschema@.cohort_figures(jsonb, jsonb, timestamptz) IS 'Returns a figure of every customer whom a rule selects and for whom it has a value';
 COMMENT ON FUNCTION @extschema@.cohort_create(text, jsonb, text) IS 'Saves a rule under a name and returns the id of the cohort';
 COMMENT ON FUNCTION @extschema@.cohort_update(text, jsonb) IS 'Replaces the rule of a saved cohort; the old rule is kept as a version';
+COMMENT ON FUNCTION @extschema@.cohort_create_query(text, text, text) IS 'Saves a query that returns customer_id, and profile if wanted, as a cohort, and returns the id of the cohort. The query runs with the rights of the owner of the cohort';
+COMMENT ON FUNCTION @extschema@.cohort_update_query(text, text) IS 'Replaces the query of a query cohort; the old query is kept as a version';
 COMMENT ON FUNCTION @extschema@.cohort_rename(text, text) IS 'Renames a cohort and updates the rules that refer to it';
 COMMENT ON FUNCTION @extschema@.cohort_drop(text) IS 'Drops a cohort with its versions, refreshes and memberships; raises an error if another cohort refers to it or a sync uses it';
 COMMENT ON FUNCTION @extschema@.cohort_import(text, text[]) IS 'Saves a fixed list of customer ids under a name, or replaces the ids of an existing list';

@@ -78,6 +78,15 @@ VOLATILE PARALLEL UNSAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_create_wrapper';
 
+CREATE FUNCTION @extschema@."cohort_create_query"(
+    "name" TEXT,
+    "query" TEXT,
+    "description" TEXT DEFAULT NULL
+) RETURNS bigint
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_create_query_wrapper';
+
 CREATE FUNCTION @extschema@."cohort_destination_create"(
     "name" TEXT,
     "kind" TEXT,
@@ -573,6 +582,14 @@ CREATE FUNCTION @extschema@."cohort_update"(
 VOLATILE PARALLEL UNSAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_update_wrapper';
+
+CREATE FUNCTION @extschema@."cohort_update_query"(
+    "name" TEXT,
+    "query" TEXT
+) RETURNS bigint
+VOLATILE PARALLEL UNSAFE
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_update_query_wrapper';
 
 CREATE FUNCTION @extschema@."cohort_validate"(
     "rule" jsonb

@@ -196,7 +196,9 @@ AS $$
            format('%s, %s, %s, %s', current_setting('datestyle'), current_setting('timezone'), current_setting('intervalstyle'),
                   current_setting('server_encoding')),
            hashtext('kursaha_cohort'),
-           (SELECT coalesce(jsonb_object_agg(c.name, kursaha_cohort.fingerprint(ARRAY[c.name])), '{}') FROM kursaha_cohort.cohort c),
+           (SELECT coalesce(jsonb_object_agg(c.name, kursaha_cohort.fingerprint(ARRAY[c.name])), '{}') FROM kursaha_cohort.cohort c
+            -- A query cohort is its database's own.
+            WHERE NOT EXISTS (SELECT FROM kursaha_cohort.cohort_query q WHERE q.cohort_id = c.cohort_id)),
            ARRAY(SELECT r.rolname::text FROM pg_roles r WHERE r.rolname !~ '^pg_' ORDER BY r.rolname)
     FROM @extschema@.cohort_version() v
     LEFT JOIN (SELECT min(w.lo) AS lo, max(w.hi) AS hi FROM kursaha_cohort.owned w) o ON true;

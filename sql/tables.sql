@@ -311,8 +311,8 @@ COMMENT ON TABLE kursaha_cohort.cohort IS 'Saved cohorts; the view cohort_defini
 COMMENT ON COLUMN kursaha_cohort.cohort.cohort_id IS 'Identity';
 COMMENT ON COLUMN kursaha_cohort.cohort.name IS 'The name: 1 to 255 characters, not beginning with {';
 COMMENT ON COLUMN kursaha_cohort.cohort.description IS 'A description of its purpose';
-COMMENT ON COLUMN kursaha_cohort.cohort.rule IS 'The rule, canonical; NULL for a fixed list';
-COMMENT ON COLUMN kursaha_cohort.cohort.version IS 'Version of the rule or list, starting at 1';
+COMMENT ON COLUMN kursaha_cohort.cohort.rule IS 'The rule, canonical; NULL for a fixed list and a query';
+COMMENT ON COLUMN kursaha_cohort.cohort.version IS 'Version of the rule, list or query, starting at 1';
 COMMENT ON COLUMN kursaha_cohort.cohort.owner IS 'The role that may change, refresh and drop it';
 COMMENT ON COLUMN kursaha_cohort.cohort.created_at IS 'Time when it was first saved';
 COMMENT ON COLUMN kursaha_cohort.cohort.updated_at IS 'Time of the last change of rule, list or name';
@@ -331,10 +331,25 @@ CREATE TABLE kursaha_cohort.cohort_version (
 COMMENT ON TABLE kursaha_cohort.cohort_version IS 'Every version of every cohort''s rule; the view cohort_definition_version shows them';
 COMMENT ON COLUMN kursaha_cohort.cohort_version.cohort_id IS 'The cohort';
 COMMENT ON COLUMN kursaha_cohort.cohort_version.version IS 'Counted from 1';
-COMMENT ON COLUMN kursaha_cohort.cohort_version.rule IS 'The rule as it was then; NULL for a fixed list';
-COMMENT ON COLUMN kursaha_cohort.cohort_version.list_size IS 'Number of ids of the fixed list; NULL for a rule';
+COMMENT ON COLUMN kursaha_cohort.cohort_version.rule IS 'The rule as it was then; NULL for a fixed list and a query';
+COMMENT ON COLUMN kursaha_cohort.cohort_version.list_size IS 'Number of ids of the fixed list; NULL for a rule and a query';
 COMMENT ON COLUMN kursaha_cohort.cohort_version.changed_by IS 'The role that set it';
 COMMENT ON COLUMN kursaha_cohort.cohort_version.changed_at IS 'Time when it was set';
+
+CREATE TABLE kursaha_cohort.cohort_query (
+    cohort_id bigint NOT NULL,
+    version integer NOT NULL,
+    query text NOT NULL,
+    has_profile boolean NOT NULL,
+    takes_instant boolean NOT NULL,
+    PRIMARY KEY (cohort_id, version)
+);
+COMMENT ON TABLE kursaha_cohort.cohort_query IS 'Every version of the query of every query cohort. The query runs with the rights of the owner of the cohort';
+COMMENT ON COLUMN kursaha_cohort.cohort_query.cohort_id IS 'The cohort';
+COMMENT ON COLUMN kursaha_cohort.cohort_query.version IS 'Counted from 1; the version of the cohort is the current one';
+COMMENT ON COLUMN kursaha_cohort.cohort_query.query IS 'The query';
+COMMENT ON COLUMN kursaha_cohort.cohort_query.has_profile IS 'Whether it returns profiles';
+COMMENT ON COLUMN kursaha_cohort.cohort_query.takes_instant IS 'Whether it refers to the instant of evaluation as $1';
 
 CREATE TABLE kursaha_cohort.reference (
     cohort_id bigint NOT NULL,
@@ -448,7 +463,7 @@ DECLARE
 BEGIN
     FOREACH kept IN ARRAY ARRAY[
         '@extschema@.cohort_event', '@extschema@.cohort_customer', 'kursaha_cohort.event_type', 'kursaha_cohort.event_key', 'kursaha_cohort.request', 'kursaha_cohort.retention',
-        'kursaha_cohort.capture', 'kursaha_cohort.cohort', 'kursaha_cohort.cohort_version',
+        'kursaha_cohort.capture', 'kursaha_cohort.cohort', 'kursaha_cohort.cohort_version', 'kursaha_cohort.cohort_query',
         'kursaha_cohort.reference', 'kursaha_cohort.list_chunk', 'kursaha_cohort.member', 'kursaha_cohort.refresh',
         'kursaha_cohort.membership_change',
         -- the identity sequences, so that new rows go on where the dump ends

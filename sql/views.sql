@@ -59,29 +59,33 @@ CREATE TRIGGER describe INSTEAD OF INSERT OR UPDATE OR DELETE ON @extschema@.coh
 COMMENT ON TRIGGER describe ON @extschema@.cohort_event_type IS 'Stores descriptions';
 
 CREATE VIEW @extschema@.cohort_definition AS
-SELECT c.cohort_id, c.name, CASE WHEN c.rule IS NULL THEN 'list' ELSE 'rule' END AS kind, c.description, c.rule,
-       c.version, c.owner::text::name AS owner, c.created_at, c.updated_at, c.size, c.refreshed_at
-FROM kursaha_cohort.cohort c;
+SELECT c.cohort_id, c.name,
+       CASE WHEN c.rule IS NOT NULL THEN 'rule' WHEN q.query IS NOT NULL THEN 'query' ELSE 'list' END AS kind, c.description, c.rule,
+       c.version, c.owner::text::name AS owner, c.created_at, c.updated_at, c.size, c.refreshed_at, q.query
+FROM kursaha_cohort.cohort c LEFT JOIN kursaha_cohort.cohort_query q USING (cohort_id, version);
 COMMENT ON VIEW @extschema@.cohort_definition IS 'The saved cohorts';
 COMMENT ON COLUMN @extschema@.cohort_definition.cohort_id IS 'Identity';
 COMMENT ON COLUMN @extschema@.cohort_definition.name IS 'The name';
-COMMENT ON COLUMN @extschema@.cohort_definition.kind IS '"rule", or "list" for a fixed list of customer ids';
+COMMENT ON COLUMN @extschema@.cohort_definition.kind IS '"rule", "list" for a fixed list of customer ids, or "query"';
 COMMENT ON COLUMN @extschema@.cohort_definition.description IS 'A description of its purpose';
-COMMENT ON COLUMN @extschema@.cohort_definition.rule IS 'The rule in canonical form; NULL for a fixed list';
-COMMENT ON COLUMN @extschema@.cohort_definition.version IS 'Version of the rule or list, starting at 1';
+COMMENT ON COLUMN @extschema@.cohort_definition.rule IS 'The rule in canonical form; NULL for a fixed list and a query';
+COMMENT ON COLUMN @extschema@.cohort_definition.version IS 'Version of the rule, list or query, starting at 1';
 COMMENT ON COLUMN @extschema@.cohort_definition.owner IS 'The role that may change, refresh and drop it';
 COMMENT ON COLUMN @extschema@.cohort_definition.created_at IS 'Time when it was first saved';
 COMMENT ON COLUMN @extschema@.cohort_definition.updated_at IS 'Time of the last change of rule, list or name';
 COMMENT ON COLUMN @extschema@.cohort_definition.size IS 'Members at the last refresh';
 COMMENT ON COLUMN @extschema@.cohort_definition.refreshed_at IS 'Time of the last refresh';
+COMMENT ON COLUMN @extschema@.cohort_definition.query IS 'The query of a query cohort; NULL for the others';
 
 CREATE VIEW @extschema@.cohort_definition_version AS
-SELECT c.name, v.version, v.rule, v.list_size, v.changed_by, v.changed_at
-FROM kursaha_cohort.cohort_version v JOIN kursaha_cohort.cohort c USING (cohort_id);
-COMMENT ON VIEW @extschema@.cohort_definition_version IS 'All versions of all cohorts: rule, author and time';
+SELECT c.name, v.version, v.rule, v.list_size, v.changed_by, v.changed_at, q.query
+FROM kursaha_cohort.cohort_version v JOIN kursaha_cohort.cohort c USING (cohort_id)
+LEFT JOIN kursaha_cohort.cohort_query q ON q.cohort_id = v.cohort_id AND q.version = v.version;
+COMMENT ON VIEW @extschema@.cohort_definition_version IS 'All versions of all cohorts: rule or query, author and time';
 COMMENT ON COLUMN @extschema@.cohort_definition_version.name IS 'The current name of the cohort';
 COMMENT ON COLUMN @extschema@.cohort_definition_version.version IS 'Counted from 1';
-COMMENT ON COLUMN @extschema@.cohort_definition_version.rule IS 'The rule as it was then; NULL for a fixed list';
-COMMENT ON COLUMN @extschema@.cohort_definition_version.list_size IS 'Number of ids of the fixed list; NULL for a rule';
+COMMENT ON COLUMN @extschema@.cohort_definition_version.rule IS 'The rule as it was then; NULL for a fixed list and a query';
+COMMENT ON COLUMN @extschema@.cohort_definition_version.list_size IS 'Number of ids of the fixed list; NULL for a rule and a query';
 COMMENT ON COLUMN @extschema@.cohort_definition_version.changed_by IS 'The role that set it';
 COMMENT ON COLUMN @extschema@.cohort_definition_version.changed_at IS 'Time when it was set';
+COMMENT ON COLUMN @extschema@.cohort_definition_version.query IS 'The query as it was then; NULL for a rule and a fixed list';

@@ -95,6 +95,8 @@ const SETS: &[PrivilegeSet] = &[
         functions: &[
             "cohort_create",
             "cohort_update",
+            "cohort_create_query",
+            "cohort_update_query",
             "cohort_rename",
             "cohort_drop",
             "cohort_import",

@@ -3,12 +3,13 @@
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::pg::databases::write;
+use crate::pg::databases::{current_user, write};
 use crate::pg::errors::{SqlState, failure, invalid};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::notices;
+use crate::pg::query;
 use crate::pg::save::{
-    add, check_free, check_list, check_name, check_references, keep_references, keep_version, set_ids,
+    add, check_free, check_list, check_name, check_references, keep_query, keep_references, keep_version, set_ids,
 };
 use crate::pg::spi::Snapshot;
 use crate::pg::store::{self, Question};
@@ -42,11 +43,13 @@ fn cohort_update(name: Option<&str>, rule: Option<Jsonb>) -> Result<Option<i64>,
     let rule = store::parse_given(&text.0)?;
     let cohort = store::get_for_change(name)?;
     if cohort.rule.is_none() {
+        let hint =
+            if cohort.is_query { "cohort_update_query replaces its query." } else { "cohort_import replaces its ids." };
         return Err(failure(
             SqlState::ERRCODE_WRONG_OBJECT_TYPE,
-            format!("cohort \"{name}\" is a fixed list, not a rule"),
+            format!("cohort \"{name}\" is {}, not a rule", cohort.kind()),
         )
-        .set_hint("cohort_import replaces its ids."));
+        .set_hint(hint));
     }
     check_references(&rule, Some(&cohort))?;
     write(
@@ -56,6 +59,48 @@ fn cohort_update(name: Option<&str>, rule: Option<Jsonb>) -> Result<Option<i64>,
     keep_references(cohort.id, Some(&rule))?;
     keep_version(cohort.id)?;
     notices::tell(&Question::of_rule(Snapshot::Fresh, rule, time::as_of(None)?)?);
+    Ok(Some(cohort.id))
+}
+
+/// Saves a query under a name and gives the cohort's id. The query runs with the rights of the cohort's owner, who is the
+/// current user.
+#[pg_extern(volatile, parallel_unsafe)]
+fn cohort_create_query(
+    name: Option<&str>,
+    query: Option<&str>,
+    description: default!(Option<&str>, "NULL"),
+) -> Result<Option<i64>, ErrorReport> {
+    let (Some(name), Some(text)) = (name, query) else { return Ok(None) };
+    check_name(name)?;
+    query::may_own(current_user())?;
+    let checked = query::check(text, current_user())?;
+    store::lock_definitions()?;
+    check_free(name)?;
+    let id = add(name, description, None)?;
+    keep_query(id, &checked)?;
+    keep_version(id)?;
+    Ok(Some(id))
+}
+
+/// Gives a query cohort a new query; the old one stays as a version.
+#[pg_extern(volatile, parallel_unsafe)]
+fn cohort_update_query(name: Option<&str>, query: Option<&str>) -> Result<Option<i64>, ErrorReport> {
+    let (Some(name), Some(text)) = (name, query) else { return Ok(None) };
+    let cohort = store::get_for_change(name)?;
+    if !cohort.is_query {
+        return Err(failure(
+            SqlState::ERRCODE_WRONG_OBJECT_TYPE,
+            format!("cohort \"{name}\" is {}, not a query", cohort.kind()),
+        )
+        .set_hint("cohort_update changes a rule, cohort_import a fixed list."));
+    }
+    let checked = query::check(text, query::owner_of(&cohort)?)?;
+    write(
+        "UPDATE kursaha_cohort.cohort SET version = version + 1, updated_at = now() WHERE cohort_id = $1",
+        &[cohort.id.into()],
+    )?;
+    keep_query(cohort.id, &checked)?;
+    keep_version(cohort.id)?;
     Ok(Some(cohort.id))
 }
 
@@ -148,10 +193,10 @@ fn cohort_import(name: Option<&str>, customer_ids: Option<Vec<Option<String>>>) 
         None => add(name, None, None)?,
         Some(cohort) => {
             let cohort = store::get_for_change(&cohort.name)?;
-            if cohort.rule.is_some() {
+            if cohort.rule.is_some() || cohort.is_query {
                 return Err(failure(
                     SqlState::ERRCODE_UNIQUE_VIOLATION,
-                    format!("cohort \"{name}\" already exists and is a rule, not a fixed list"),
+                    format!("cohort \"{name}\" already exists and is {}, not a fixed list", cohort.kind()),
                 )
                 .set_hint("Choose another name, or cohort_drop it first."));
             }

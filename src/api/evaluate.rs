@@ -3,8 +3,6 @@
 
 use std::collections::HashSet;
 
-use cohort_core::plain_sql;
-use cohort_core::rule::{Condition, Rule};
 use cohort_core::time::Micros;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -176,7 +174,7 @@ fn cohort_waterfall(
 fn waterfall_by_sql(names: &[String], as_of: Micros) -> Fallible<Vec<(String, usize)>> {
     let mut sets = Vec::new();
     for (place, name) in names.iter().enumerate() {
-        let members = Question::of_cohort(Snapshot::Callers, name, as_of)?.ask(None, plain_sql::members)?;
+        let members = Question::of_cohort(Snapshot::Callers, name, as_of)?.members()?;
         sets.push(format!("SELECT customer_id, {place} AS place FROM (\n{members}\n) AS members"));
     }
     let sql = format!(
@@ -189,10 +187,8 @@ fn waterfall_by_sql(names: &[String], as_of: Micros) -> Fallible<Vec<(String, us
 fn overlap_by_sql(names: &[String], as_of: Micros) -> Fallible<Vec<(usize, i64)>> {
     let mut sets = Vec::new();
     for (index, name) in names.iter().enumerate() {
-        let rule = Rule { version: None, timezone: None, condition: Condition::Cohort(name.clone()) };
-        let question = Question::of_rule(Snapshot::Callers, rule, as_of)?;
         let bit = 1 << index;
-        let members = question.ask(None, plain_sql::members)?;
+        let members = Question::of_cohort(Snapshot::Callers, name, as_of)?.members()?;
         sets.push(format!("SELECT customer_id, {bit} AS bit FROM (\n{members}\n) AS members"));
     }
     let sql = format!(

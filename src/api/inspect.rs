@@ -7,8 +7,10 @@ use cohort_core::rule;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
+use super::evaluate::question_of_cohort;
 use crate::pg::answer;
 use crate::pg::errors::Fallible;
+use crate::pg::extension;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::notices;
 use crate::pg::spi::{self, Snapshot};
@@ -27,6 +29,25 @@ pub(super) fn rule_of_text(text: &str) -> Fallible<rule::Rule> {
     } else {
         Question::rule_of(&store::get(Snapshot::Callers, text)?)
     }
+}
+
+/// The question of a text that names a query cohort.
+fn query_of_text(text: &str, as_of: AsOf) -> Fallible<Option<Question>> {
+    if text.trim_start().starts_with('{') || !store::is_query(text)? {
+        return Ok(None);
+    }
+    question_of_cohort(text, as_of).map(Some)
+}
+
+/// The words for the one condition of a query cohort.
+const RETURNED: &str = "is returned by the query";
+
+/// A query cohort has one condition.
+fn explain_query(question: &Question) -> Fallible<Vec<Explained>> {
+    let began = Instant::now();
+    let customers = answer::size(question)?;
+    let took = Interval::from_micros(i64::try_from(began.elapsed().as_micros()).unwrap_or(i64::MAX));
+    Ok(vec![(RETURNED.to_owned(), "$".to_owned(), customers, None, took, "query of the owner".to_owned())])
 }
 
 fn explain(rule: rule::Rule, as_of: AsOf) -> Fallible<Vec<Explained>> {
@@ -71,6 +92,9 @@ fn cohort_explain_name(
     ErrorReport,
 > {
     let Some(name) = name else { return Ok(TableIterator::empty()) };
+    if let Some(question) = query_of_text(name, as_of)? {
+        return Ok(TableIterator::new(explain_query(&question)?));
+    }
     Ok(TableIterator::new(explain(rule_of_text(name)?, as_of)?))
 }
 
@@ -113,6 +137,10 @@ fn cohort_why(
     ErrorReport,
 > {
     let (Some(name), Some(customer)) = (name, customer_id) else { return Ok(TableIterator::empty()) };
+    if let Some(question) = query_of_text(name, as_of)? {
+        let holds = answer::contains(&question, customer)?;
+        return Ok(TableIterator::new(vec![("$".to_owned(), RETURNED.to_owned(), holds, None)]));
+    }
     let question = Question::of_rule(Snapshot::Callers, rule_of_text(name)?, time::as_of(as_of)?)?;
     let mut rows = Vec::new();
     for part in question.ask(Some("$1"), |rule, context| plain_sql::evidence(rule, "$1", context))? {
@@ -127,19 +155,25 @@ fn cohort_why(
     Ok(TableIterator::new(rows))
 }
 
+/// Without an instant the text says `now()`, so that it stays true when it is run later or made a view.
+fn instant(as_of: AsOf) -> Fallible<String> {
+    match as_of {
+        Some(_) => time::literal(time::as_of(as_of)?),
+        None => Ok("now()".to_owned()),
+    }
+}
+
 fn sql(rule: rule::Rule, as_of: AsOf) -> Fallible<String> {
-    // Without an instant the text says now(), so that it stays true when it is run later or made a view.
-    let at = match as_of {
-        Some(_) => time::literal(time::as_of(as_of)?)?,
-        None => "now()".to_owned(),
-    };
-    Question::new(Snapshot::Callers, rule, at)?.ask(None, plain_sql::members)
+    Question::new(Snapshot::Callers, rule, instant(as_of)?)?.members()
 }
 
 /// Plain SQL that gives the members of a saved cohort.
 #[pg_extern(stable, parallel_restricted, name = "cohort_sql")]
 fn cohort_sql_name(name: Option<&str>, as_of: default!(AsOf, "NULL")) -> Result<Option<String>, ErrorReport> {
     let Some(name) = name else { return Ok(None) };
+    if let Some(query) = query_of_text(name, as_of)?.as_ref().and_then(Question::query) {
+        return Ok(Some(query.statement(&extension::served_schema()?, &instant(as_of)?)));
+    }
     sql(rule_of_text(name)?, as_of).map(Some)
 }
 
@@ -164,9 +198,20 @@ fn cohort_validate(
         Ok(rule) => {
             let mut rows = Vec::new();
             for (path, name) in rule.cohort_names() {
-                if store::find(Snapshot::Callers, name)?.is_none() {
-                    let hint = "Save it first with cohort_create.".to_owned();
-                    rows.push((path, format!("cohort \"{name}\" does not exist"), Some(hint)));
+                match store::find(Snapshot::Callers, name)? {
+                    None => {
+                        let hint = "Save it first with cohort_create.".to_owned();
+                        rows.push((path, format!("cohort \"{name}\" does not exist"), Some(hint)));
+                    }
+                    Some(cohort) if cohort.is_query => {
+                        let hint = store::QUERY_IN_RULE.to_owned();
+                        rows.push((
+                            path,
+                            format!("cohort \"{name}\" is a query, which a rule cannot name"),
+                            Some(hint),
+                        ));
+                    }
+                    Some(_) => {}
                 }
             }
             if rows.is_empty()

@@ -41,7 +41,6 @@ fn refresh(name: &str, as_of: Option<TimestampWithTimeZone>) -> Fallible<(i64, i
     // The lock is the cohort's own row: two refreshes of one cohort come one after the other, and each sees what the
     // other stored, because every statement here has a snapshot of its own.
     let cohort = store::get_for_refresh(name)?;
-    let rule = Question::rule_of(&cohort)?;
     let chosen = as_of.is_some();
     let as_of = time::as_of(as_of)?;
     let at = time::server(as_of)?;
@@ -50,7 +49,7 @@ fn refresh(name: &str, as_of: Option<TimestampWithTimeZone>) -> Fallible<(i64, i
     }
     // Members are evaluated with the caller's privileges, and stored with those of the extension's owner.
     let found: Vec<String> = spi::with_snapshot(|| {
-        let question = Question::of_rule(Snapshot::Callers, rule, as_of)?;
+        let question = Question::of_cohort(Snapshot::Callers, &cohort.name, as_of)?;
         Ok(answer::members(&question)?.collect())
     })?;
     let (refresh, size, entered, exited) = with_owners_rights(|| store_members(&cohort, at, found))?;

@@ -6,6 +6,7 @@ use pgrx::prelude::*;
 
 use crate::pg::databases::write;
 use crate::pg::errors::{Fallible, SqlState, failure};
+use crate::pg::query;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::store::{self as cohorts, not_owner, operates};
 use crate::sync::setup::may_own_sync;
@@ -63,6 +64,10 @@ fn cohort_set_owner(name: Option<&str>, role: Option<&str>) -> Result<(), ErrorR
     let cohort = cohorts::get(Snapshot::Fresh, name)?;
     let role = Role::find(role)?;
     role.must_be_fit(&format!("cohort \"{name}\""), cohort.owned, &cohort.owner)?;
+    if cohort.is_query {
+        role.must_be_mine("The query of a cohort runs with the rights of the owner of the cohort, whoever asks.")?;
+        query::may_own(role.oid)?;
+    }
     write(
         "UPDATE kursaha_cohort.cohort SET owner = kursaha_cohort.owner_of($2) WHERE cohort_id = $1",
         &[cohort.id.into(), role.oid.into()],

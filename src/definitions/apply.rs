@@ -4,15 +4,16 @@ use std::collections::{HashMap, HashSet};
 
 use cohort_core::definitions::{Cohort, Definitions, Members, in_order};
 use cohort_core::rule::Rule;
+use pgrx::pg_sys::panic::ErrorReport;
 
 use super::{beside, difference};
-use crate::pg::databases::write;
+use crate::pg::databases::{current_user, write};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::moment::Moment;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::store::{self, Question};
-use crate::pg::{notices, save, time};
+use crate::pg::{notices, query, save, time};
 
 /// One line of what was done.
 #[derive(Debug)]
@@ -118,7 +119,7 @@ fn set_cohorts(wanted: &[Cohort]) -> Fallible<Vec<Touched>> {
     let rules = || {
         wanted.iter().zip(&touched).filter_map(|(cohort, touched)| match &cohort.members {
             Members::Rule(rule) if touched.redefined => Some((&**rule, touched)),
-            Members::Rule(_) | Members::List(_) => None,
+            Members::Rule(_) | Members::Query(_) | Members::List(_) => None,
         })
     };
     for (rule, cohort) in rules() {
@@ -147,7 +148,7 @@ fn dependency_order(wanted: &[Cohort]) -> Vec<usize> {
             Members::Rule(rule) => {
                 store::named_by(rule).iter().filter_map(|name| places.get(name.as_str()).copied()).collect()
             }
-            Members::List(_) => Vec::new(),
+            Members::Query(_) | Members::List(_) => Vec::new(),
         })
         .collect();
     in_order(&names, &needs)
@@ -163,9 +164,13 @@ fn set_cohort(cohort: &Cohort, place: usize) -> Fallible<Touched> {
         let id = create(cohort)?;
         return Ok(Touched { id, name: name.clone(), done: Done::Create, redefined: true });
     };
-    let is_rule = matches!(cohort.members, Members::Rule(_));
-    if found.rule.is_some() != is_rule {
-        let (is, asked) = if is_rule { ("a fixed list", "a rule") } else { ("a rule", "a fixed list") };
+    let asked = match &cohort.members {
+        Members::Rule(_) => "a rule",
+        Members::Query(_) => "a query",
+        Members::List(_) => "a fixed list",
+    };
+    let is = found.kind();
+    if is != asked {
         return Err(failure(
             SqlState::ERRCODE_WRONG_OBJECT_TYPE,
             format!("invalid definitions at $.cohorts[{place}]: cohort \"{name}\" is {is}, not {asked}"),
@@ -180,6 +185,7 @@ fn set_cohort(cohort: &Cohort, place: usize) -> Fallible<Touched> {
     )?;
     let same_members = match &cohort.members {
         Members::Rule(rule) => has_rule(found.id, rule)?,
+        Members::Query(text) => query::text_of(Snapshot::Fresh, found.id)?.as_ref() == Some(text),
         Members::List(Some(ids)) => has_ids(found.id, ids)?,
         Members::List(None) => true,
     };
@@ -195,6 +201,13 @@ fn create(cohort: &Cohort) -> Fallible<i64> {
     let description = cohort.description.as_deref();
     match &cohort.members {
         Members::Rule(rule) => save::add(&cohort.name, description, Some(rule)),
+        Members::Query(text) => {
+            query::may_own(current_user())?;
+            let checked = query::check(text, current_user()).map_err(|error| in_query_of(&cohort.name, error))?;
+            let id = save::add(&cohort.name, description, None)?;
+            save::keep_query(id, &checked)?;
+            Ok(id)
+        }
         Members::List(ids) => {
             let id = save::add(&cohort.name, description, None)?;
             if ids.is_none() {
@@ -219,8 +232,14 @@ fn update(own: &store::Cohort, cohort: &Cohort, redefine: bool) -> Fallible<()> 
     if !redefine {
         return Ok(());
     }
+    let mut checked = None;
     let rule = match &cohort.members {
         Members::Rule(rule) => Some(Jsonb::from(&rule.to_json())),
+        Members::Query(text) => {
+            let found = query::check(text, query::owner_of(own)?).map_err(|error| in_query_of(&own.name, error))?;
+            checked = Some(found);
+            None
+        }
         Members::List(ids) => {
             save::set_ids(own.id, ids.as_deref().unwrap_or_default())?;
             None
@@ -230,7 +249,11 @@ fn update(own: &store::Cohort, cohort: &Cohort, redefine: bool) -> Fallible<()> 
         "UPDATE kursaha_cohort.cohort SET rule = $2, version = version + 1 WHERE cohort_id = $1",
         &[own.id.into(), rule.into()],
     )?;
-    Ok(())
+    checked.map_or(Ok(()), |checked| save::keep_query(own.id, &checked))
+}
+
+fn in_query_of(cohort: &str, error: ErrorReport) -> ErrorReport {
+    error.set_detail(format!("This is in the query of cohort \"{cohort}\"."))
 }
 
 /// Whether a cohort's stored rule is a rule, compared as `jsonb`.

@@ -6,6 +6,7 @@ use cohort_core::definitions::{Cohort, Definitions, Members, Priority, Suppressi
 
 use crate::pg::errors::Fallible;
 use crate::pg::jsonb::Jsonb;
+use crate::pg::query;
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::store;
 
@@ -48,8 +49,12 @@ fn cohorts(snapshot: Snapshot, only: Option<i64>) -> Fallible<Vec<Cohort>> {
         },
     )?;
     for (id, cohort) in &mut found {
-        if let Some(Cohort { members: Members::List(ids), .. }) = cohort {
-            *ids = list(snapshot, *id)?;
+        let Some(Cohort { members, .. }) = cohort else { continue };
+        if let Members::List(ids) = members {
+            match query::text_of(snapshot, *id)? {
+                Some(text) => *members = Members::Query(text),
+                None => *ids = list(snapshot, *id)?,
+            }
         }
     }
     let places: HashMap<i64, usize> = found.iter().enumerate().map(|(place, (id, _))| (*id, place)).collect();

@@ -12,7 +12,7 @@ use super::errors::Fallible;
 use super::ids::Members;
 use super::index::{self, Ask, Evaluated, Scratch};
 use super::spi::{self, Snapshot};
-use super::store::Question;
+use super::store::{self, Question};
 use super::time;
 
 const MEMBERS: Wish = Wish { members: true, events: false };
@@ -27,6 +27,9 @@ fn evaluate(question: &Question, ask: Ask) -> Fallible<Option<Evaluated>> {
 
 /// The members' ids.
 pub(crate) fn members(question: &Question) -> Fallible<Members> {
+    if let Some(query) = question.query() {
+        return query.members(None).map(Members::of_list);
+    }
     if let Some(found) = evaluate(question, Ask { wish: MEMBERS, ..Ask::default() })? {
         return Ok(Members::of_index(found));
     }
@@ -50,6 +53,9 @@ pub(crate) fn some_members(
 fn members_among(question: &Question, ids: &BTreeSet<String>) -> Fallible<Members> {
     /// Up to this many, each by itself takes less than an evaluation.
     const FEW: usize = 8;
+    if let Some(query) = question.query() {
+        return query.members(Some(ids.iter().cloned().collect())).map(Members::of_list);
+    }
     if ids.len() <= FEW && !looks_at_others(question)? {
         let mut found = Vec::new();
         for id in ids {
@@ -70,6 +76,9 @@ fn members_among(question: &Question, ids: &BTreeSet<String>) -> Fallible<Member
 
 /// How many members there are.
 pub(crate) fn size(question: &Question) -> Fallible<i64> {
+    if let Some(query) = question.query() {
+        return query.size();
+    }
     if let Some(found) = evaluate(question, Ask::default())? {
         return Ok(i64::try_from(found.answer.size).unwrap_or(i64::MAX));
     }
@@ -79,6 +88,9 @@ pub(crate) fn size(question: &Question) -> Fallible<i64> {
 
 /// Whether one customer is a member.
 pub(crate) fn contains(question: &Question, customer: &str) -> Fallible<bool> {
+    if let Some(query) = question.query() {
+        return Ok(!query.members(Some(vec![customer.to_owned()]))?.is_empty());
+    }
     if index::refusal()?.is_none() {
         let as_of = question.instant();
         let found = question.planned(&ServerCalendar, as_of, |plan| {
@@ -102,7 +114,7 @@ pub(crate) fn contains(question: &Question, customer: &str) -> Fallible<bool> {
 /// Which of some saved cohorts hold one customer, in their order. The customer's rows are read once.
 pub(crate) fn holding(names: &[String], customer: &str, as_of: cohort_core::time::Micros) -> Fallible<Vec<String>> {
     let mut held = HashSet::new();
-    let mut others = names.to_vec();
+    let mut others = without_queries(names)?;
     if index::refusal()?.is_none() {
         let mut alone = others;
         others = Vec::new();
@@ -127,6 +139,17 @@ pub(crate) fn holding(names: &[String], customer: &str, as_of: cohort_core::time
         }
     }
     Ok(names.iter().filter(|name| held.contains(*name)).cloned().collect())
+}
+
+/// The names that are not of query cohorts.
+fn without_queries(names: &[String]) -> Fallible<Vec<String>> {
+    let mut others = Vec::with_capacity(names.len());
+    for name in names {
+        if !store::is_query(name)? {
+            others.push(name.clone());
+        }
+    }
+    Ok(others)
 }
 
 /// Whether it depends on other customers whether one is a member.
@@ -245,7 +268,7 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
 
 /// For each combination of questions (bits of the index), how many customers are in exactly those.
 pub(crate) fn overlap(names: &[String], as_of: cohort_core::time::Micros) -> Fallible<Option<Vec<(usize, i64)>>> {
-    if index::refusal()?.is_some() {
+    if index::refusal()?.is_some() || without_queries(names)?.len() < names.len() {
         return Ok(None);
     }
     // One rule that names them all keeps the ordinals the same: each cohort is asked as a part of it.
@@ -270,7 +293,7 @@ pub(crate) fn overlap(names: &[String], as_of: cohort_core::time::Micros) -> Fal
 
 /// Each customer that is in any of some cohorts, with the place of the first of them. Plain SQL answers where that is none.
 pub(crate) fn waterfall(names: &[String], as_of: cohort_core::time::Micros) -> Fallible<Option<Vec<(String, usize)>>> {
-    if index::refusal()?.is_some() {
+    if index::refusal()?.is_some() || without_queries(names)?.len() < names.len() {
         return Ok(None);
     }
     let question = all_of(names, as_of)?;

@@ -8,6 +8,7 @@ use cohort_core::rule::Rule;
 use super::databases::{current_user, with_owners_rights, write};
 use super::errors::{Fallible, SqlState, failure, invalid};
 use super::jsonb::Jsonb;
+use super::query::Checked;
 use super::spi::{self, Snapshot};
 use super::stamp;
 use super::store::{self, Cohort, MAX_CHAIN, Question};
@@ -35,7 +36,7 @@ pub(crate) fn check_free(name: &str) -> Fallible<()> {
     }
 }
 
-/// Adds a cohort of the current user; gives its id. Without a rule it is a fixed list.
+/// Adds a cohort of the current user; gives its id. Without a rule it is a fixed list, or a query once `keep_query` has stored that.
 pub(crate) fn add(name: &str, description: Option<&str>, rule: Option<&Rule>) -> Fallible<i64> {
     let owner = current_user();
     with_owners_rights(|| {
@@ -47,6 +48,16 @@ pub(crate) fn add(name: &str, description: Option<&str>, rule: Option<&Rule>) ->
             |row| row.need(1),
         )
     })
+}
+
+/// Stores the query of the current version of a cohort.
+pub(crate) fn keep_query(id: i64, query: &Checked) -> Fallible<()> {
+    write(
+        "INSERT INTO kursaha_cohort.cohort_query (cohort_id, version, query, has_profile, takes_instant) \
+         SELECT c.cohort_id, c.version, $2, $3, $4 FROM kursaha_cohort.cohort c WHERE c.cohort_id = $1",
+        &[id.into(), query.text.as_str().into(), query.has_profile.into(), query.takes_instant.into()],
+    )?;
+    Ok(())
 }
 
 /// Stores what a cohort's rule names. `id` is the cohort's own.

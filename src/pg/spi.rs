@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 use pgrx::datum::DatumWithOid;
 use pgrx::{FromDatum, pg_sys};
@@ -246,40 +246,102 @@ pub(crate) fn in_pieces_while(
     most: usize,
     each: &mut dyn FnMut(&[String]) -> Fallible<bool>,
 ) -> Fallible<()> {
+    let own_rights = |work: &mut dyn FnMut() -> Fallible<()>| work();
+    in_pieces_of(sql, &[], most, &own_rights, &mut |row| row.need::<String>(1), &mut |rows| each(&rows))
+}
+
+/// What calls a part of the work once, with some rights.
+pub(crate) type Rights<'a> = dyn Fn(&mut dyn FnMut() -> Fallible<()>) -> Fallible<()> + 'a;
+
+/// The same of what `map` makes of the rows. The query runs inside of `rights`; `map` and `each` run with the rights of the
+/// caller.
+pub(crate) fn in_pieces_of<T>(
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    most: usize,
+    rights: &Rights<'_>,
+    map: &mut dyn FnMut(&Row) -> Fallible<T>,
+    each: &mut dyn FnMut(Vec<T>) -> Fallible<bool>,
+) -> Fallible<()> {
     let command = CString::new(sql)
         .map_err(|_| failure(SqlState::ERRCODE_INTERNAL_ERROR, "an internal statement contains a zero byte"))?;
+    let mut types: Vec<pg_sys::Oid> = args.iter().map(DatumWithOid::oid).collect();
+    let mut values: Vec<pg_sys::Datum> = args
+        .iter()
+        .map(|arg| arg.datum().map_or(pg_sys::Datum::from(0_usize), pgrx::datum::Datum::sans_lifetime))
+        .collect();
+    let nulls: Vec<core::ffi::c_char> =
+        args.iter().map(|arg| if arg.datum().is_some() { b' ' } else { b'n' }.cast_signed()).collect();
+    let many = i32::try_from(args.len()).unwrap_or(i32::MAX);
     let count = core::ffi::c_long::try_from(most).unwrap_or(core::ffi::c_long::MAX);
     let connection = Connection::open()?;
-    // SAFETY: as in `execute`; the cursor ends with SPI's connection.
-    unsafe {
-        let portal = pg_sys::SPI_cursor_open_with_args(
-            std::ptr::null(),
-            command.as_ptr(),
-            0,
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-            std::ptr::null(),
-            true,
-            0,
-        );
-        loop {
-            pg_sys::SPI_cursor_fetch(portal, true, count);
+    let mut portal = std::ptr::null_mut();
+    rights(&mut || {
+        // SAFETY: as in `execute`; the cursor ends with SPI's connection.
+        portal = unsafe {
+            pg_sys::SPI_cursor_open_with_args(
+                std::ptr::null(),
+                command.as_ptr(),
+                many,
+                types.as_mut_ptr(),
+                values.as_mut_ptr(),
+                nulls.as_ptr(),
+                true,
+                0,
+            )
+        };
+        Ok(())
+    })?;
+    loop {
+        rights(&mut || {
+            // SAFETY: the cursor is open.
+            unsafe { pg_sys::SPI_cursor_fetch(portal, true, count) };
+            Ok(())
+        })?;
+        // SAFETY: the table is that of the fetch, and freed once.
+        let rows = unsafe {
             let table = pg_sys::SPI_tuptable;
             if table.is_null() || (*table).numvals == 0 {
                 break;
             }
-            let mut rows = Vec::with_capacity(most);
+            let mut rows = Vec::with_capacity(most.min(usize::try_from((*table).numvals).unwrap_or(0)));
             for index in 0..usize::try_from((*table).numvals).unwrap_or(0) {
                 let row = Row { tuple: *(*table).vals.add(index), descriptor: (*table).tupdesc };
-                rows.push(row.need::<String>(1)?);
+                rows.push(map(&row)?);
             }
             pg_sys::SPI_freetuptable(table);
-            if !each(&rows)? {
-                break;
-            }
+            rows
+        };
+        if !each(rows)? {
+            break;
         }
     }
     connection.close()
+}
+
+/// A text as a literal of SQL.
+pub(crate) fn quoted(text: &str) -> String {
+    let text = CString::new(text).unwrap_or_default();
+    // SAFETY: gives a string in the current context.
+    unsafe { CStr::from_ptr(pg_sys::quote_literal_cstr(text.as_ptr())).to_string_lossy().into_owned() }
+}
+
+/// Prepares a text with parameters of some types, and looks at what the server made of it. Nothing runs.
+pub(crate) fn prepared<T>(
+    sql: &str,
+    types: &[pg_sys::Oid],
+    look: impl FnOnce(*mut pg_sys::List) -> Option<T>,
+) -> Fallible<Option<T>> {
+    let command = CString::new(sql).map_err(|_| failure(SqlState::ERRCODE_INTERNAL_ERROR, "a zero byte"))?;
+    let mut types = types.to_vec();
+    let connection = Connection::open()?;
+    // SAFETY: the plan and what it points to live until SPI's connection ends.
+    let seen = unsafe {
+        let plan = pg_sys::SPI_prepare(command.as_ptr(), i32::try_from(types.len()).unwrap_or(0), types.as_mut_ptr());
+        if plan.is_null() { None } else { look(pg_sys::SPI_plan_get_plan_sources(plan)) }
+    };
+    connection.close()?;
+    Ok(seen)
 }
 
 /// The plan of a statement, made once in a backend. Not of the SQL of rules, which is long and rarely comes twice.

@@ -15,6 +15,7 @@ use super::errors::{Fallible, SqlState, failure, invalid, invalid_rule};
 use super::extension;
 use super::index::{self, Definition};
 use super::jsonb::Jsonb;
+use super::query::{self, Query};
 use super::rows::{self, Reading, ServerTables, TooMany};
 use super::settings;
 use super::spi::{self, Row, Snapshot};
@@ -31,8 +32,10 @@ pub(crate) struct Cohort {
     pub(crate) id: i64,
     /// Its name.
     pub(crate) name: String,
-    /// The canonical rule's text; `None` for a fixed list.
+    /// The canonical rule's text; `None` for a fixed list and a query.
     pub(crate) rule: Option<String>,
+    /// Whether it is a query.
+    pub(crate) is_query: bool,
     /// How often the rule or list was set.
     pub(crate) version: i32,
     /// Whether the current user may change it.
@@ -47,10 +50,20 @@ impl Cohort {
             id: row.need(1)?,
             name: row.need(2)?,
             rule: row.get::<Jsonb>(3).map(|json| json.0),
+            is_query: false,
             version: row.need(4)?,
             owned: row.need(5)?,
             owner: row.need(6)?,
         })
+    }
+
+    /// What it is, in words.
+    pub(crate) fn kind(&self) -> &'static str {
+        match (&self.rule, self.is_query) {
+            (Some(_), _) => "a rule",
+            (None, true) => "a query",
+            (None, false) => "a fixed list",
+        }
     }
 }
 
@@ -59,7 +72,11 @@ const COLUMNS: &str = "c.cohort_id, c.name, c.rule, c.version, kursaha_cohort.ow
 /// The cohort of a name, if there is one.
 pub(crate) fn find(snapshot: Snapshot, name: &str) -> Fallible<Option<Cohort>> {
     let sql = format!("SELECT {COLUMNS} FROM kursaha_cohort.cohort c WHERE c.name = $1");
-    spi::first(snapshot, &sql, &[name.into()], Cohort::read)
+    let mut found = spi::first(snapshot, &sql, &[name.into()], Cohort::read)?;
+    if let Some(cohort) = found.as_mut().filter(|cohort| cohort.rule.is_none()) {
+        cohort.is_query = query::is_query(snapshot, cohort.id)?;
+    }
+    Ok(found)
 }
 
 /// What a question needs of the cohort of a name, if there is one.
@@ -72,6 +89,14 @@ fn definition(snapshot: Snapshot, name: &str) -> Fallible<Option<(i64, Option<St
         }
     }
     Ok(find(snapshot, name)?.map(|cohort| (cohort.id, cohort.rule)))
+}
+
+/// Whether there is a query cohort of a name, as the active snapshot sees it.
+pub(crate) fn is_query(name: &str) -> Fallible<bool> {
+    match definition(Snapshot::Callers, name)? {
+        Some((id, None)) => query::is_query(Snapshot::Callers, id),
+        Some((_, Some(_))) | None => Ok(false),
+    }
 }
 
 /// The cohort of a name.
@@ -213,6 +238,8 @@ pub(crate) struct Question {
     cohorts: HashMap<String, Source>,
     /// The rule and the cohorts with the rows of tables that they name, read at most once; or why not.
     read: OnceCell<Read>,
+    /// The query, where a query cohort is asked.
+    query: Option<Query>,
 }
 
 impl Question {
@@ -226,7 +253,8 @@ impl Question {
     /// The same with `as_of` as an SQL expression.
     pub(crate) fn new(snapshot: Snapshot, rule: Rule, as_of: String) -> Fallible<Self> {
         let mut cohorts = HashMap::new();
-        let mut open: Vec<String> = named_by(&rule);
+        let question_rule = rule;
+        let mut open: Vec<String> = named_by(&question_rule);
         while let Some(name) = open.pop() {
             if cohorts.contains_key(&name) {
                 continue;
@@ -238,27 +266,71 @@ impl Question {
                     open.extend(named_by(&rule));
                     Source::Rule(rule)
                 }
+                None if query::is_query(snapshot, id)? => return Err(names_query(&question_rule, &name)),
                 None => Source::List(id),
             };
             cohorts.insert(name, source);
         }
-        Ok(Self { rule, schema: extension::served_schema()?, as_of, instant: 0, cohorts, read: OnceCell::new() })
+        Ok(Self {
+            rule: question_rule,
+            schema: extension::served_schema()?,
+            as_of,
+            instant: 0,
+            cohorts,
+            read: OnceCell::new(),
+            query: None,
+        })
     }
 
     /// A saved cohort at an instant. A fixed list is asked as the rule that names it.
     pub(crate) fn of_cohort(snapshot: Snapshot, name: &str, as_of: Micros) -> Fallible<Self> {
         let rule = match definition(snapshot, name)? {
             Some((_, Some(rule))) => parse(&rule)?,
-            Some((_, None)) => Self::rule_of_list(name),
+            Some((id, None)) => {
+                if let Some(query) = Query::find(snapshot, id, name, as_of)? {
+                    return Self::of_query(name, query, as_of);
+                }
+                Self::rule_of_list(name)
+            }
             None => Self::rule_of(&get(snapshot, name)?)?, // which says what is wrong
         };
         Self::of_rule(snapshot, rule, as_of)
+    }
+
+    fn of_query(name: &str, query: Query, as_of: Micros) -> Fallible<Self> {
+        Ok(Self {
+            rule: Self::rule_of_list(name),
+            schema: extension::served_schema()?,
+            as_of: time::literal(as_of)?,
+            instant: time::to_postgres(as_of),
+            cohorts: HashMap::new(),
+            read: OnceCell::new(),
+            query: Some(query),
+        })
+    }
+
+    /// The query, where a query cohort is asked. Its members are those of the query, and no rule stands for them.
+    pub(crate) fn query(&self) -> Option<&Query> {
+        self.query.as_ref()
+    }
+
+    /// A statement that returns the members.
+    pub(crate) fn members(&self) -> Fallible<String> {
+        match &self.query {
+            Some(query) => Ok(query.statement(&self.schema, &self.as_of)),
+            None => self.ask(None, plain_sql::members),
+        }
     }
 
     /// The rule of a saved cohort.
     pub(crate) fn rule_of(cohort: &Cohort) -> Fallible<Rule> {
         match &cohort.rule {
             Some(text) => parse(text),
+            None if cohort.is_query => Err(failure(
+                SqlState::ERRCODE_WRONG_OBJECT_TYPE,
+                format!("cohort \"{}\" is a query, not a rule", cohort.name),
+            )
+            .set_hint("cohort_run, cohort_count, cohort_contains, cohort_refresh and syncs take query cohorts.")),
             None => Ok(Self::rule_of_list(&cohort.name)),
         }
     }
@@ -361,6 +433,7 @@ impl Question {
             instant: self.instant,
             cohorts: self.cohorts.clone(),
             read: OnceCell::new(),
+            query: None,
         }
     }
 
@@ -459,6 +532,22 @@ impl Question {
         let place = places.iter().find(|(_, named)| *named == name).or(places.first());
         place.map_or_else(|| "$".to_owned(), |(path, _)| path.clone())
     }
+}
+
+/// What helps where a rule names a query cohort.
+pub(crate) const QUERY_IN_RULE: &str =
+    "cohort_import saves the members of a query as a fixed list, which a rule can name.";
+
+/// The error of a rule that names a query cohort.
+fn names_query(rule: &Rule, name: &str) -> ErrorReport {
+    let places = rule.cohort_names();
+    let place = places.iter().find(|(_, named)| *named == name).or(places.first());
+    let place = place.map_or("$", |(path, _)| path.as_str());
+    invalid(format!(
+        "invalid cohort rule at {place}: cohort \"{}\" is a query, which a rule cannot name",
+        shorten(name)
+    ))
+    .set_hint(QUERY_IN_RULE)
 }
 
 /// The names of the cohorts that a rule names itself, each once.

@@ -10,8 +10,8 @@ use super::audience::Audience;
 use super::journal::Told;
 use super::profiles::stamps;
 use super::store::Place;
-use crate::pg::answer;
 use crate::pg::errors::Fallible;
+use crate::pg::query::Given;
 
 /// Members that are looked at together.
 ///
@@ -70,8 +70,17 @@ pub(super) struct Found {
     pub(super) suppressed: u64,
 }
 
+/// A member to be sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Addition<'a> {
+    pub(super) kind: Kind,
+    pub(super) customer: &'a str,
+    /// What a query returned of the member.
+    pub(super) given: Option<&'a Given>,
+}
+
 /// What takes slices of members to be sent.
-pub(super) type Sink<'a> = dyn FnMut(&[(Kind, &str)]) -> Fallible<()> + 'a;
+pub(super) type Sink<'a> = dyn FnMut(&[Addition<'_>]) -> Fallible<()> + 'a;
 
 /// Compares the cohort's members with what the destination was told. `add` gets slices of members to be sent, `remove`
 /// the members to be taken away. Everything is read under the active snapshot; the cohort and the profiles with the
@@ -89,7 +98,7 @@ pub(super) fn compare(
     let looks = destination.wants_profile() && facts.sends_changes;
     let mut found = Found::default();
     let mut seen = RoaringTreemap::new();
-    let size = answer::in_slices(&audience.question, SLICE, &mut |ids| {
+    let size = audience.in_slices(SLICE, destination.wants_profile(), &mut |ids, given| {
         let mut kinds: Vec<Option<Kind>> = vec![Some(Kind::New); ids.len()];
         // The stamp of the profile that was used last, where that decides.
         let mut used: HashMap<usize, Option<i64>> = HashMap::new();
@@ -120,14 +129,24 @@ pub(super) fn compare(
             }
         }
         if !used.is_empty() {
-            for (place, stamp) in stamps(ids, &used)? {
+            let stamps = match given {
+                Some(given) => used.keys().map(|place| (*place, given[*place].stamp)).collect(),
+                None => stamps(ids, &used)?,
+            };
+            for (place, stamp) in stamps {
                 if used.get(&place).is_some_and(|source| *source != stamp) {
                     kinds[place] = Some(Kind::Look);
                 }
             }
         }
-        let slice: Vec<(Kind, &str)> =
-            kinds.iter().zip(ids).filter_map(|(kind, id)| Some(((*kind)?, id.as_str()))).collect();
+        let slice: Vec<Addition<'_>> = kinds
+            .iter()
+            .zip(ids)
+            .enumerate()
+            .filter_map(|(place, (kind, id))| {
+                Some(Addition { kind: (*kind)?, customer: id, given: given.and_then(|given| given.get(place)) })
+            })
+            .collect();
         let others = (ids.len() - slice.len()) as u64;
         found.unchanged += others;
         found.figures.adds += slice.len() as u64;

@@ -7,7 +7,7 @@ use cohort_core::destination::{Destination, Identity, Row, Skip};
 use super::batch::Intent;
 use super::diff::Kind;
 use super::journal::{Changes, Journal, Sent, had};
-use super::profiles::profiles;
+use super::profiles::{profile_of, profiles};
 use super::spool::Entry;
 use super::store;
 use crate::pg::errors::Fallible;
@@ -25,11 +25,15 @@ pub(super) struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    /// Records the members of a batch: renders each from its profile as it is now, which the sync's owner may read.
+    /// Records the members of a batch: renders each from its profile as it is now, which the sync's owner may read, or from
+    /// the one that the cohort's query returned when the run began.
     pub(super) fn intend(&self, entries: &[Entry], skipped: &mut BTreeMap<String, u64>) -> Fallible<Intent> {
         let Self { journal, destination, snapshot_at, replaces } = *self;
         let ids: Vec<&str> = entries.iter().map(|entry| entry.customer.as_str()).collect();
-        let profiles = profiles(Snapshot::Fresh, destination, &ids)?;
+        let profiles = match entries.iter().map(|entry| entry.given.as_ref().map(profile_of)).collect() {
+            Some(given) => given,
+            None => profiles(Snapshot::Fresh, destination, &ids)?,
+        };
         let mut had = if entries.iter().any(|entry| Kind::of(entry.number) != Kind::New) {
             had(Snapshot::Fresh, journal.sync, &ids)?
         } else {
@@ -39,7 +43,7 @@ impl Frame<'_> {
         let mut changes = Changes::default();
         let mut intent = Intent::default();
         for (index, (entry, (profile, source))) in entries.iter().zip(&profiles).enumerate() {
-            let Entry { number, customer } = entry;
+            let Entry { number, customer, .. } = entry;
             let before = had.remove(&index);
             let (Identity { bytes, keys }, properties) = match destination.render(customer, profile.as_ref()) {
                 Ok(rendered) => rendered,

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::deliver;
 use super::diff::{Facts, Kind, REJECTED, SUPPRESSED, compare};
 use super::journal::had;
-use super::profiles::profiles;
+use super::profiles::{profile_of, profiles};
 use super::store::Place;
 use crate::pg::databases::with_owners_rights;
 use crate::pg::errors::{Fallible, SqlState};
@@ -55,20 +55,24 @@ pub(crate) fn preview(cohort: &str, place: &Place, sync: Option<i64>) -> Fallibl
             &*destination,
             facts,
             &mut |slice| {
-                let ids: Vec<&str> = slice.iter().map(|(_, id)| *id).collect();
-                let profiles = profiles(Snapshot::Callers, &*destination, &ids)?;
+                let ids: Vec<&str> = slice.iter().map(|member| member.customer).collect();
+                let profiles = match slice.iter().map(|member| member.given.map(profile_of)).collect() {
+                    Some(given) => given,
+                    None => profiles(Snapshot::Callers, &*destination, &ids)?,
+                };
                 let had = match sync {
-                    Some(sync) if slice.iter().any(|(kind, _)| *kind == Kind::Look) => {
+                    Some(sync) if slice.iter().any(|member| member.kind == Kind::Look) => {
                         had(Snapshot::Callers, sync, &ids)?
                     }
                     _ => HashMap::new(),
                 };
-                for (index, ((kind, id), (profile, _))) in slice.iter().zip(&profiles).enumerate() {
+                for (index, (member, (profile, _))) in slice.iter().zip(&profiles).enumerate() {
                     looked.at(profile.as_ref());
-                    match destination.render(id, profile.as_ref()) {
+                    match destination.render(member.customer, profile.as_ref()) {
                         Err(Skip(reason)) => *preview.skipped.entry(reason.to_owned()).or_default() += 1,
                         Ok((identity, _)) => {
-                            if *kind == Kind::Look && had.get(&index).is_some_and(|had| had.identity == identity.bytes)
+                            if member.kind == Kind::Look
+                                && had.get(&index).is_some_and(|had| had.identity == identity.bytes)
                             {
                                 same += 1;
                             } else {

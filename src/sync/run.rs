@@ -129,13 +129,13 @@ fn find_work(
             destination,
             facts,
             &mut |slice| {
-                for (kind, customer) in slice {
-                    adds.push(*kind as i64, customer);
+                for member in slice {
+                    adds.push(member.kind as i64, member.customer, member.given);
                 }
                 Ok(())
             },
             &mut |member, customer| {
-                removals.push(member, customer);
+                removals.push(member, customer, None);
                 Ok(())
             },
         )?;

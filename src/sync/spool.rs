@@ -4,12 +4,15 @@
 use pgrx::pg_sys;
 
 use crate::pg::errors::{Fallible, SqlState, failure};
+use crate::pg::query::Given;
 
-/// One entry: a number whose meaning is the writer's, and a customer's id.
+/// One entry: a number whose meaning is the writer's, a customer's id, and what a query returned of the customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) number: i64,
     pub(super) customer: String,
+    /// What a query returned of the customer.
+    pub(super) given: Option<Given>,
 }
 
 /// A list that is written first, and then read from its beginning.
@@ -36,12 +39,22 @@ impl Spool {
         self.written
     }
 
-    pub(super) fn push(&mut self, number: i64, customer: &str) {
-        let length = u32::try_from(customer.len()).unwrap_or(u32::MAX);
+    pub(super) fn push(&mut self, number: i64, customer: &str, given: Option<&Given>) {
         self.write(&number.to_ne_bytes());
-        self.write(&length.to_ne_bytes());
-        self.write(customer.as_bytes());
+        self.write_text(customer);
+        let profile = given.and_then(|given| given.profile.as_deref());
+        self.write(&[u8::from(given.is_some()) | u8::from(profile.is_some()) << 1]);
+        if let Some(profile) = profile {
+            self.write_text(profile);
+            self.write(&given.and_then(|given| given.stamp).unwrap_or(0).to_ne_bytes());
+        }
         self.written += 1;
+    }
+
+    fn write_text(&mut self, text: &str) {
+        let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        self.write(&length.to_ne_bytes());
+        self.write(text.as_bytes());
     }
 
     fn write(&mut self, bytes: &[u8]) {
@@ -63,16 +76,30 @@ impl Spool {
     pub(super) fn take(&mut self, most: usize) -> Fallible<Vec<Entry>> {
         let mut entries = Vec::with_capacity(most.min(10_000));
         while entries.len() < most && self.read < self.written {
-            let (mut number, mut length) = ([0; 8], [0; 4]);
+            let (mut number, mut flags) = ([0; 8], [0; 1]);
             self.fill(&mut number)?;
-            self.fill(&mut length)?;
-            let mut text = vec![0; u32::from_ne_bytes(length) as usize];
-            self.fill(&mut text)?;
-            let customer = String::from_utf8(text).map_err(|_| broken())?;
-            entries.push(Entry { number: i64::from_ne_bytes(number), customer });
+            let customer = self.fill_text()?;
+            self.fill(&mut flags)?;
+            let (mut profile, mut stamp) = (None, None);
+            if flags[0] & 2 != 0 {
+                profile = Some(self.fill_text()?);
+                let mut bytes = [0; 8];
+                self.fill(&mut bytes)?;
+                stamp = Some(i64::from_ne_bytes(bytes));
+            }
+            let given = (flags[0] & 1 != 0).then_some(Given { profile, stamp });
+            entries.push(Entry { number: i64::from_ne_bytes(number), customer, given });
             self.read += 1;
         }
         Ok(entries)
+    }
+
+    fn fill_text(&mut self) -> Fallible<String> {
+        let mut length = [0; 4];
+        self.fill(&mut length)?;
+        let mut text = vec![0; u32::from_ne_bytes(length) as usize];
+        self.fill(&mut text)?;
+        String::from_utf8(text).map_err(|_| broken())
     }
 
     fn fill(&mut self, bytes: &mut [u8]) -> Fallible<()> {

@@ -27,6 +27,7 @@ RULES = {
     "both": {"and": [{"cohort": "vip"}, {"cohort": "bought"}]},
     "then": {"or": [{"cohort": "both"}, {"and": [{"cohort": "left"}, {"not": {"cohort": "city"}}]}]},
 }
+PAID = {"did": "purchase", "aggregate": {"fn": "sum", "property": "price"}}
 DATA = """
 COPY cohort_event (customer_id, event_type, occurred_at, data) FROM STDIN;
 {events}
@@ -87,6 +88,13 @@ def compare(coordinator, alone):
                 asked[f"{what} of {name}, unsaved"] = sql.format(rule=literal(rule), at=AT)
     asked |= {
         "overlap": f"SELECT * FROM cohort_overlap(ARRAY['bought', 'city', 'vip'], {AT})",
+        "waterfall": f"SELECT * FROM cohort_waterfall(ARRAY['vip', 'city', 'bought'], {AT}) ORDER BY 1",
+        "groups": f"SELECT * FROM cohort_groups('bought', 'city', {AT}) ORDER BY 1",
+        "groups of a rule": f"SELECT * FROM cohort_groups('{{\"cohort\": \"then\"}}'::jsonb, 'city', {AT}) ORDER BY 1",
+        "figures": f"SELECT * FROM cohort_figures({literal(PAID)}, as_of => {AT}) ORDER BY 1",
+        "figures of a cohort": f"SELECT * FROM cohort_figures({literal(PAID)}, 'city', {AT}) ORDER BY 1",
+        "figures of a rule": f"SELECT * FROM cohort_figures({literal(PAID)}, '{{\"cohort\": \"vip\"}}'::jsonb, {AT}) ORDER BY 1",
+        "figures of an untyped rule": f"SELECT * FROM cohort_figures({literal(PAID)}, '{{\"cohort\": \"vip\"}}', {AT}) ORDER BY 1",
         "cohorts of a customer": f"SELECT * FROM cohort_of('c3', {AT})",
         "definitions": "SELECT name, kind, description, rule, owner, size FROM cohort_definition ORDER BY name",
         "sealing": "SELECT events > 0 FROM cohort_seal()",
@@ -102,6 +110,30 @@ def compare(coordinator, alone):
         same(what, got[what], expected[what])
     found = sum(int(expected[f"count of {name}"]) for name in RULES)
     assert found > 500, f"the ten rules find {found} members only"
+
+
+def apply(coordinator, nodes):
+    """A document of definitions, on every node."""
+    names = "SELECT string_agg(name, ',' ORDER BY name COLLATE \"C\") FROM cohort_definition WHERE name LIKE 'applied%';"
+    document = {"cohorts": [{"name": "applied a", "rule": {"cohort": "applied b"}}, {"name": "applied b", "rule": {"did": "cart"}},
+                            {"name": "applied q", "query": "SELECT 'c3'::text AS customer_id"}]}
+    save_as = "SET ROLE applying; SELECT name, action, gained, lost FROM cohort_apply({}{});"
+    for server in (coordinator, *nodes):
+        server.ask("CREATE ROLE applying LOGIN;")
+    coordinator.ask("SELECT cohort_grant('editor', 'applying');")
+    done = "applied b|create||\napplied a|create||\napplied q|create|1|0"
+    same("a rehearsal", sorted(coordinator.rows(save_as.format(literal(document), ", dry_run => true"))), sorted(done.split("\n")))
+    same("after it", coordinator.ask(names), "")
+    same("applied", sorted(coordinator.rows(save_as.format(literal(document), ""))), sorted(done.split("\n")))
+    same("on a node", [node.ask(names) for node in nodes], ["applied a,applied b"] * len(nodes))
+    same("asked", coordinator.ask("SELECT cohort_count('applied a') = cohort_count('applied b'), cohort_count('applied q');"), "t|1")
+    same("nothing is wrong", coordinator.ask("SELECT * FROM cohort_cluster_check();"), "")
+    coordinator.refused("0A000", "SELECT * FROM cohort_apply('{\"cohorts\": [{\"name\": \"applied r\", \"rule\": {\"group\": \"city\", \"any\": {\"did\": \"view\"}}}]}');")
+    done = "applied a|drop||\napplied b|drop||\napplied q|drop|0|1"
+    same("dropped", coordinator.ask(save_as.format("'{\"cohorts\": []}'", ", prune => true")), done)
+    same("on a node, then", [node.ask(names) for node in nodes], [""] * len(nodes))
+    for server in (coordinator, *nodes):
+        server.ask("DROP OWNED BY applying; DROP ROLE applying;")
 
 
 def differential(coordinator):
@@ -139,6 +171,7 @@ def main():
         server.ask(data())
         save(server)
     compare(coordinator, alone)
+    apply(coordinator, nodes)
     step("what holds")
     promises.check(coordinator, nodes)
     step("guards")

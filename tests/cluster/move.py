@@ -10,9 +10,10 @@ from shop import Refused, Server, literal, pg, same
 class Writer(threading.Thread):
     """Tracks an event for one customer after the other until it is told to stop."""
 
-    def __init__(self, coordinator):
+    def __init__(self, coordinator, first="m"):
         super().__init__(daemon=True)
         self.coordinator = coordinator
+        self.first, self.second = first, chr(ord(first) + 1)
         self.stopped = threading.Event()
         self.tracked = 0
         self.refused = []
@@ -20,7 +21,7 @@ class Writer(threading.Thread):
     def run(self):
         while not self.stopped.is_set():
             batch = "\n".join(
-                f"SELECT cohort_track('m{n}', 'moving'); INSERT INTO cohort_event (customer_id, event_type) VALUES ('n{n}', 'moving');"
+                f"SELECT cohort_track('{self.first}{n}', 'moving'); INSERT INTO cohort_event (customer_id, event_type) VALUES ('{self.second}{n}', 'moving');"
                 for n in range(self.tracked, self.tracked + 20)
             )
             try:
@@ -33,6 +34,42 @@ class Writer(threading.Thread):
 
 def run(coordinator, *arguments):
     return subprocess.run(["cluster/move", *arguments], env=coordinator.env, capture_output=True, text=True)
+
+
+def split(coordinator, nodes):
+    """The upper half of a node's customers becomes a node's own, in another database, while somebody writes."""
+    new = Server("cl-new")
+    new.ask("CREATE DATABASE upper;")
+    address = json.dumps(new.address("upper"))
+    history = "SELECT size, entered, exited FROM cohort_history('bought');"
+    asked = "SELECT cohort_count('bought'), cohort_count('then'), cohort_count('vip'), (SELECT count(*) FROM cohort_members('bought'));"
+    before = [coordinator.ask(sql) for sql in (history, asked)]
+    dry = run(coordinator, "--dry-run", "--split", "0", address)
+    assert dry.returncode == 0 and "halve node 0; nothing was changed" in dry.stdout, dry
+    same("nodes after a dry run", coordinator.ask("SELECT count(*) FROM cohort_cluster_status;"), "3")
+    writer = Writer(coordinator, "p")
+    writer.start()
+    done = run(coordinator, "--split", "0", address)
+    assert done.returncode == 0, done
+    print(f"           {done.stdout.splitlines()[-1]}", flush=True)
+    writer.stopped.wait(1)
+    writer.stopped.set()
+    writer.join()
+    same("writes refused in a split", writer.refused, [])
+    rows = "SELECT count(*), count(DISTINCT customer_id) FROM cohort_event WHERE event_type = 'moving' AND customer_id ~ '^[pq]';"
+    same("events written in a split", coordinator.ask(rows), f"{2 * writer.tracked}|{2 * writer.tracked}")
+    same("the ranges", coordinator.ask("SELECT node, lo, hi FROM cohort_cluster_status WHERE node IN (0, 3);"),
+         "0|-2147483648|-1431655766\n3|-1431655765|-715827884")
+    same("history and answers", [coordinator.ask(sql) for sql in (history, asked)], before)
+    upper = Server("cl-new", database="upper")
+    for server in (nodes[0], upper):
+        held = "SELECT count(*) FROM cohort_event WHERE event_type = 'moving' AND customer_id ~ '^[pq]'"
+        assert int(server.ask(f"{held};")) > 0, "a half is empty"
+    same("the index of both halves", coordinator.ask("SELECT * FROM cohort_check();"), "")
+    same("the cluster after a split", coordinator.ask("SELECT * FROM cohort_cluster_check(true);"), "")
+    asking = Server(coordinator.name, role="asking")
+    same("a reader's rights after a split", asking.ask("SELECT cohort_count('bought') > 0, (SELECT count(*) > 0 FROM cohort_customer);"), "t|t")
+    coordinator.refused("22023", f"SELECT cohort_cluster_split(0, 5, {literal(address)});")
 
 
 def check(coordinator, nodes):
@@ -70,5 +107,6 @@ def check(coordinator, nodes):
     same("memberships", coordinator.ask("SELECT count(*) FROM cohort_members('bought');"), members)
     asking = Server(coordinator.name, role="asking")
     same("a reader's rights", asking.ask("SELECT cohort_count('bought') > 0;"), "t")
+    split(coordinator, nodes)
     same("new events", coordinator.ask("SELECT count(cohort_track('z' || i, 'new')) FROM generate_series(1, 9) i;"), "9")
     assert literal(new.env["PGHOST"])[1:-1] in coordinator.ask("SELECT address FROM cohort_cluster_status WHERE node = 2;")

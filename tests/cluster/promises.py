@@ -124,7 +124,7 @@ def names(coordinator):
         SELECT f.oid::regprocedure FROM pg_proc f WHERE f.pronamespace IN ('shop'::regnamespace, 'kursaha_cohort_cluster'::regnamespace)
         AND obj_description(f.oid, 'pg_proc') IS NULL AND f.proname ~ '^(cohort|send|node)_';""")
     same("functions without a comment", silent, "")
-    coordinator.refused("0A000", "SELECT cohort_groups('bought', 'city');")
+    coordinator.refused("0A000", "SELECT cohort_groups('{\"rank\": {\"did\": \"view\"}, \"top\": 3}'::jsonb, 'city');")
     coordinator.refused("0A000", "SELECT cohort_create('g', '{\"group\": \"city\", \"any\": {\"did\": \"view\"}}');")
     coordinator.refused("0A000", "SELECT cohort_sync_create('bought', 'nowhere');")
 

@@ -77,7 +77,7 @@ class Server:
     """A private server with the workers and a database `shop`, whose role `app` owns cohorts and syncs."""
 
     def __init__(self, name, fake, directory: Path, preload="", **settings):
-        self.name, self.fake = name, fake
+        self.name, self.fake, self.database = name, fake, "shop"
         given = {"shared_preload_libraries": "kursaha_cohort", "kursaha_cohort.retry_base": "200ms",
                  "kursaha_cohort.min_sync_interval": "1s", "kursaha_cohort.request_timeout": "5s", **settings}
         subprocess.run([ROOT / "scripts/pg", "start", name, *(f"{key}={value}" for key, value in given.items())],
@@ -88,20 +88,27 @@ class Server:
         pairs = subprocess.run(["bash", "-c", script], check=True, capture_output=True, text=True).stdout.split("\0")
         self.env = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
         self.env["PATH"] = self.env["PG_BIN"] + ":" + self.env["PATH"]
-        self.secrets = directory / "secrets"
-        self.secrets.mkdir(parents=True, exist_ok=True)
-        for secret, source in (("meta", "token"), ("hook", "hook-secret"), ("s3", "s3-secret")):
-            self.put_secret(secret, (fake.directory / source).read_text())
-        authority = self.secrets / "ca.pem"
-        shutil.copy(fake.directory / "ca.pem", authority)
-        self.own(self.secrets, 0o755)
-        self.own(authority, 0o644)
-        for key, value in (("secrets_dir", self.secrets), ("ca_file", authority), ("allow_private_networks", "on"),
-                           ("allowed_hosts", f"127.0.0.1:{fake.port}")):
-            self.set(key, value)
+        self.furnish(directory)
         self.ask("CREATE DATABASE shop", database="postgres")
         self.ask("CREATE EXTENSION kursaha_cohort; CREATE ROLE app LOGIN; "
                  "SELECT cohort_grant('operator', 'app'); GRANT CREATE ON SCHEMA public TO app")
+        self.allow()
+
+    def furnish(self, directory: Path):
+        """Secrets, and the settings by which syncs reach the fake."""
+        self.secrets = directory / "secrets"
+        self.secrets.mkdir(parents=True, exist_ok=True)
+        for secret, source in (("meta", "token"), ("hook", "hook-secret"), ("s3", "s3-secret")):
+            self.put_secret(secret, (self.fake.directory / source).read_text())
+        authority = self.secrets / "ca.pem"
+        shutil.copy(self.fake.directory / "ca.pem", authority)
+        self.own(self.secrets, 0o755)
+        self.own(authority, 0o644)
+        for key, value in (("secrets_dir", self.secrets), ("ca_file", authority), ("allow_private_networks", "on"),
+                           ("allowed_hosts", f"127.0.0.1:{self.fake.port}")):
+            self.set(key, value)
+
+    def allow(self):
         self.ask(f"SELECT cohort_secret_allow('file:meta', '{{app}}', '{{facebook_ads, meta_pixel}}', '{{127.0.0.1}}')")
 
     @staticmethod
@@ -115,13 +122,13 @@ class Server:
         path.write_text(content)
         self.own(path, 0o600)
 
-    def run(self, sql, role=None, database="shop"):
-        command = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database]
+    def run(self, sql, role=None, database=None):
+        command = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database or self.database]
         if role:
             command += ["-c", f"SET ROLE {role}"]
         return subprocess.run([*command, "-c", sql], env=self.env, capture_output=True, text=True)
 
-    def ask(self, sql, role=None, database="shop"):
+    def ask(self, sql, role=None, database=None):
         done = self.run(sql, role, database)
         if done.returncode:
             raise AssertionError(f"{sql}\n{done.stderr}")

@@ -103,6 +103,54 @@ class Syncs(Case):
         self.assertEqual(present(), {"c30", "c31", "c32", "c33"})
         self.assertEqual(server.ask("SELECT suppressed FROM cohort_sync_status WHERE destination = 'calm'"), "0")
 
+    def test_queries(self):
+        """A query cohort sends the profiles of its query; suppression and priority lists apply to its ids."""
+        server = self.server
+        server.app("""CREATE TABLE public.lead (id text PRIMARY KEY, email text);
+            INSERT INTO public.lead SELECT 'l' || i, 'l' || i || '@example.com' FROM generate_series(1, 40) i""")
+        query = "SELECT l.id AS customer_id, jsonb_build_object('email', l.email) AS profile FROM public.lead l"
+        server.app(f"SELECT cohort_create_query('leads', $${query}$$)")
+        self.facebook("leads", batch_rows=7)
+        self.assertEqual(server.app("SELECT adds, removes, unchanged, skipped FROM cohort_sync_preview('leads', 'leads')"), "40|0|0|{}")
+        self.create("leads", "leads")
+        server.sync("leads", "leads")
+        wanted = {sha(f"l{i}@example.com") for i in range(1, 41)}
+        self.assertEqual(set(self.emails("leads")), wanted)
+        # Nothing changed: nothing is sent.
+        requests = len(self.fake.call("log"))
+        server.sync("leads", "leads")
+        self.assertEqual(len(self.fake.call("log")), requests)
+        # Somebody comes, somebody goes, and an address changes.
+        server.app("INSERT INTO public.lead VALUES ('l41', 'l41@example.com'); DELETE FROM public.lead WHERE id = 'l1'; "
+                   "UPDATE public.lead SET email = 'new@example.com' WHERE id = 'l2'")
+        self.assertEqual(server.app("SELECT adds, removes, unchanged, skipped FROM cohort_sync_preview('leads', 'leads')"), "2|1|38|{}")
+        server.sync("leads", "leads")
+        wanted = wanted - {sha("l1@example.com"), sha("l2@example.com")} | {sha("l41@example.com"), sha("new@example.com")}
+        self.assertEqual(set(self.emails("leads")), wanted)
+        # Ids of a list are left out though nobody of them is a customer here; so are those of another query.
+        server.app("SELECT cohort_import('no leads', '{l3}'), cohort_create_query('nor these', $$SELECT 'l4'::text AS customer_id$$)")
+        server.ask("SELECT cohort_suppress('no leads', 'leads'), cohort_suppress('nor these', 'leads')")
+        server.until("SELECT suppressed = 2 FROM cohort_sync_status WHERE destination = 'leads'", "the run counts who is suppressed")
+        self.assertEqual(set(self.emails("leads")), wanted - {sha("l3@example.com"), sha("l4@example.com")})
+        server.ask("SELECT cohort_unsuppress('no leads', 'leads'), cohort_unsuppress('nor these', 'leads')")
+        # A list of priorities: those of the first cohort are not sent for the second.
+        self.destination("second", "webhook", {"url": f"{self.fake.url}/hook/second leads".replace(" ", "-")}, "file:hook")
+        server.app("SELECT cohort_create_query('old leads', $$SELECT l.id AS customer_id FROM public.lead l WHERE l.id < 'l2'$$); "
+                   "SELECT cohort_priority_create('leads', ARRAY['old leads', 'leads']); "
+                   "SELECT cohort_sync_create('leads', 'second', 'daily', priority => 'leads')")
+        server.sync("leads", "second")
+        everyone, old = set(server.app("SELECT id FROM public.lead").split()), set(server.app("SELECT cohort_run('old leads')").split())
+        self.assertTrue(old)
+        self.assertEqual(set(self.fake.call("hook/second-leads")["members"]), everyone - old)
+        # A query that fails changes nothing.
+        server.app("ALTER TABLE public.lead RENAME TO leads_moved")
+        server.sync("leads", "second", "failed")
+        self.assertEqual(set(self.fake.call("hook/second-leads")["members"]), everyone - old)
+        server.app("ALTER TABLE public.leads_moved RENAME TO lead")
+        # With one that returns no profiles, those of customers here are sent: nobody has one.
+        server.app("SELECT cohort_update_query('leads', $$SELECT l.id AS customer_id FROM public.lead l$$)")
+        self.assertEqual(server.app("SELECT adds, removes, skipped FROM cohort_sync_preview('leads', 'leads')").split("|")[2], '{"missing_identifier": 40}')
+
     def test_priorities(self):
         server = self.server
         for place in ("first", "second"):

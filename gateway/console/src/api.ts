@@ -17,7 +17,7 @@ export interface Preview {
 export interface Reach { destination: string; kind: string; customers: number; properties: string[] | null }
 export interface SyncBrief { destination: string; state: string; why: string | null; next_run: string | null }
 export interface Cohort {
-  name: string; kind: "rule" | "list"; description: string | null; rule: Json; version: number; owner: string; editable: boolean; created_at: string; updated_at: string;
+  name: string; kind: "rule" | "list" | "query"; description: string | null; rule: Json; version: number; owner: string; editable: boolean; created_at: string; updated_at: string;
   size: number | null; size_now: number | null; refreshed_at: string | null; entered: number | null; exited: number | null;
   history: { at: string; size: number }[]; used_by: string[]; syncs: SyncBrief[];
 }

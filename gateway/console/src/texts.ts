@@ -130,7 +130,7 @@ export const page = {
   cohorts: "Cohorts", new: "New", newCohort: "New cohort", editing: (name: string) => `Edit ${name}`, name: "Name of the cohort", namePlaceholder: "Name", draftKept: (time: string) => `Draft kept in this browser, ${time}`,
   undo: "Undo", run: "Run", save: "Save", inWords: "In words", daysBegin: "Days begin in", rule: "Rule", form: "Form", json: "JSON", sql: "SQL", sizeAndSave: "Size and save",
   draftOf: (when: string) => `Your draft of ${when} is open.`, draftUnchanged: "It was not saved. Since then nobody changed the cohort.", draftChanged: "It was not saved. Since then somebody changed the cohort; Save compares the two.", goOn: "Go on with it", discard: "Discard",
-  notYours: (owner: string) => `This cohort belongs to ${owner}. You can look at it and try changes; saving needs its owner’s rights.`, isList: "This cohort is a list of customers, not a rule. Saving a rule replaces the list.",
+  notYours: (owner: string) => `This cohort belongs to ${owner}. You can look at it and try changes; saving needs its owner’s rights.`, isList: "This cohort is a list of customers, not a rule. Saving a rule replaces the list.", isQuery: "This cohort has the members that a query returns. SQL changes it: cohort_update_query.",
   problemAt: (n: number, no: string) => `${n === 1 ? "One problem" : `${count(n)} problems`}${no ? `, at ${no}` : ""}`,
   ruleAsJson: "The rule as JSON", noJson: (what: string) => `This does not parse yet: ${what}. The form shows the last rule that did.`, sameRule: "No problems. The form shows the same rule.",
   noSql: "-- There is no SQL before there is a rule without a problem.", oldSql: "Of the rule before the last change.", sqlIsForReading: "To read and to run; changes are made in the form or the JSON.",
@@ -163,13 +163,13 @@ export const cohorts = {
   title: "Cohorts", over: (n: string) => ` over ${n}.`, fromTemplate: "From a template", newCohort: "New cohort", wait: (n: number) => (n === 1 ? "One sync waits for you" : `${count(n)} syncs wait for you`), states, decide: "Decide",
   emptyTitle: "A cohort is a question you keep", emptyText: "Say what its customers did or are, see at once how many there are, and save it under a name.",
   search: "Search names and definitions", filters: { all: "All", mine: "Mine", synced: "Synced", waiting: "Waiting" }, noneFound: (search: string) => (search ? `No cohort says “${search}”` : "No cohort here"), showAll: (n: string) => `Show all ${n}`,
-  name: "Name", size: "Size", week: "7 days", history: "90 days", owner: "Owner", syncs: "Syncs", changed: "Changed", list: "a list of customers", ofAll: (n: string, all: string) => `${n} of ${all}`,
+  name: "Name", size: "Size", week: "7 days", history: "90 days", owner: "Owner", syncs: "Syncs", changed: "Changed", list: "a list of customers", query: "what a query returns", ofAll: (n: string, all: string) => `${n} of ${all}`,
   press: "Press", toSearch: "to search,", forNew: "for a new cohort", templateHelp: "Event types and properties are those of a shop. Change them to yours in the builder.", searchTemplates: "Search templates",
 };
 
 export const cohort = {
   cohorts: "Cohorts", more: "More", owned: (owner: string, since: string, version: number, changed: string) => `Owned by ${owner} since ${since}. Version ${version} of ${changed}.`, edit: "Edit", look: "Look at the rule", sync: "Sync",
-  refresh: "Count and keep now", refreshed: (size: string, entered: string, left: string) => `${size}: ${entered} entered, ${left} left.`, rename: "Rename", drop: "Drop", inWords: "In words", json: "JSON", sql: "SQL", isList: "A list of customers that was imported.",
+  refresh: "Count and keep now", refreshed: (size: string, entered: string, left: string) => `${size}: ${entered} entered, ${left} left.`, rename: "Rename", drop: "Drop", inWords: "In words", json: "JSON", sql: "SQL", isList: "A list of customers that was imported.", isQuery: "The members that a query returns.",
   aside: "Size, reasons and syncs", size: "Size", share: (part: string, whole: string) => `${part} of ${whole}`, since: (when: string) => `since ${when}`, exact: (time: string) => `exact, now, in ${time}`, syncs: "Syncs", noSync: "It is sent nowhere yet.", usedBy: "Cohorts that use it",
   over: "Size over time", span: "Span", days30: "30 days", days90: "90 days", year: "1 year", noHistory: "No size was kept yet", noHistoryText: "Each count that is kept is a point of this picture. A sync’s runs keep one too.", sizeWord: "size", entered: "entered", left: "left", numbers: "The numbers", when: "When",
   members: "Members", searchMembers: "Id, or a value of the profile", download: "Download CSV", noDownload: "The list broke off. Nothing was kept; try again.", page: (n: number) => `Page ${n}`, previous: "Previous", next: "Next", nobody: "Nobody is in it", nobodyFound: (search: string) => `No member has “${search}”`, customer: "Customer", profile: "Profile", noProfile: "no profile",

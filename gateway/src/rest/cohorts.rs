@@ -17,7 +17,7 @@ use crate::serve::Gateway;
 /// A cohort `c` as JSON; `$1` says whether its members are counted now.
 macro_rules! cohort_json {
     () => {
-        "jsonb_build_object('name', c.name, 'kind', CASE WHEN c.rule IS NULL THEN 'list' ELSE 'rule' END, 'description', c.description, \
+        "jsonb_build_object('name', c.name, 'kind', (SELECT d.kind FROM {s}.cohort_definition d WHERE d.cohort_id = c.cohort_id), 'description', c.description, \
          'rule', c.rule, 'version', c.version, 'owner', c.owner::text, 'editable', kursaha_cohort.owns(c.owner), \
          'created_at', c.created_at, 'updated_at', c.updated_at, 'size', c.size, \
          'size_now', CASE WHEN $1::boolean THEN {s}.cohort_count(c.name) END, 'refreshed_at', c.refreshed_at, \

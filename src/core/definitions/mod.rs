@@ -3,7 +3,8 @@
 //! ```json
 //! {"version": 1,
 //!  "cohorts": [{"name": "buyers", "description": "who bought", "rule": {"did": "purchase"}},
-//!              {"name": "staff", "customer_ids": ["ana", "ben"]}],
+//!              {"name": "staff", "customer_ids": ["ana", "ben"]},
+//!              {"name": "leads", "query": "SELECT customer_id FROM crm.lead"}],
 //!  "priorities": [{"name": "spring", "cohorts": ["buyers", "staff"]}],
 //!  "suppressions": [{"cohort": "staff", "destination": "fb-main"}],
 //!  "syncs": [{"cohort": "buyers", "destination": "fb-main", "frequency": "daily", "at": "02:30", "timezone": "UTC"}]}
@@ -46,6 +47,8 @@ pub struct Cohort {
 pub enum Members {
     /// Whom a rule selects.
     Rule(Box<Rule>),
+    /// Whom a query returns.
+    Query(String),
     /// A fixed list's ids, in byte order and each once; without them the list has what it has.
     List(Option<Vec<String>>),
 }
@@ -100,6 +103,7 @@ impl Cohort {
         with(&mut object, "description", self.description.as_deref());
         match &self.members {
             Members::Rule(rule) => object.insert("rule".to_owned(), rule.to_json()),
+            Members::Query(query) => object.insert("query".to_owned(), json!(query)),
             Members::List(ids) => object.insert("customer_ids".to_owned(), json!(ids)),
         };
         Value::Object(object)

@@ -131,20 +131,24 @@ impl Reader<'_> {
     }
 
     fn cohort(&mut self, path: &str, object: &Object) -> Option<Cohort> {
-        self.keys(path, object, &["name", "description", "rule", "customer_ids"]);
+        self.keys(path, object, &["name", "description", "rule", "customer_ids", "query"]);
         let name = self.text(path, object, "name", Text::Required);
         let description = self.text(path, object, "description", Text::Optional);
-        let members = match (object.get("rule"), object.get("customer_ids")) {
-            (Some(rule), None) => self.rule(&format!("{path}.rule"), rule),
-            (None, Some(ids)) => self.list(&format!("{path}.customer_ids"), ids),
-            (Some(_), Some(_)) => {
-                let hint = "A cohort is either a rule or a fixed list.";
-                self.problem(path, "has both \"rule\" and \"customer_ids\"", hint);
+        let members = match (object.get("rule"), object.get("customer_ids"), object.get("query")) {
+            (Some(rule), None, None) => self.rule(&format!("{path}.rule"), rule),
+            (None, Some(ids), None) => self.list(&format!("{path}.customer_ids"), ids),
+            (None, None, Some(_)) => self.text(path, object, "query", Text::Required).map(Members::Query),
+            (None, None, None) => {
+                let hint = "Write \"rule\", \"customer_ids\" for a fixed list, or \"query\".";
+                self.problem(path, "has neither \"rule\" nor \"customer_ids\" nor \"query\"", hint);
                 None
             }
-            (None, None) => {
-                let hint = "Write \"rule\", or \"customer_ids\" for a fixed list.";
-                self.problem(path, "has neither \"rule\" nor \"customer_ids\"", hint);
+            (rule, ids, query) => {
+                let given = [("rule", rule), ("customer_ids", ids), ("query", query)];
+                let given: Vec<String> =
+                    given.iter().filter(|(_, value)| value.is_some()).map(|(key, _)| format!("\"{key}\"")).collect();
+                let hint = "A cohort is a rule, a fixed list or a query.";
+                self.problem(path, format!("has both {}", given.join(" and ")), hint);
                 None
             }
         };

@@ -21,6 +21,7 @@ fn a_document_is_read_and_written() {
             {"name": "buyers", "description": "who bought", "rule": {"did": "purchase", "count": {"gte": 2.0}}},
             {"name": "staff", "customer_ids": ["ana", "ben"]},
             {"name": "large", "customer_ids": null},
+            {"name": "leads", "query": "SELECT customer_id FROM crm.lead"},
         ],
         "priorities": [{"name": "spring", "cohorts": ["staff", "buyers"]}],
         "suppressions": [{"cohort": "staff"}, {"cohort": "staff", "destination": "crm"}],

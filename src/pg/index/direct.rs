@@ -132,6 +132,29 @@ pub(crate) fn definition(name: &str) -> Fallible<Definition> {
     Ok(Definition::Is(row.word(cohort::ID).cast_signed(), rule.map(|rule| rule.0)))
 }
 
+/// Whether the extension's objects know of query cohorts: those of 0.1.0 do not.
+pub(crate) fn knows_queries() -> Fallible<bool> {
+    Ok(query_table()? != pg_sys::InvalidOid)
+}
+
+fn query_table() -> Fallible<pg_sys::Oid> {
+    let (_, internals) = crate::pg::extension::schema_oids()?;
+    // SAFETY: reads the catalog inside a transaction.
+    Ok(unsafe { pg_sys::get_relname_relid(c"cohort_query".as_ptr(), internals) })
+}
+
+/// Whether a cohort is a query, as the active snapshot sees it.
+pub(crate) fn has_query(cohort: i64) -> Fallible<bool> {
+    let table = query_table()?;
+    if table == pg_sys::InvalidOid {
+        return Ok(false);
+    }
+    let (_, internals) = crate::pg::extension::schema_oids()?;
+    let mut scan = IndexScan::new(Relation::table(table), find(internals, c"cohort_query_pkey")?, 1)?;
+    scan.seek(&[Sought::Int8Equals(cohort)]);
+    Ok(scan.next().is_some())
+}
+
 /// Hands out the rows of a table of the schema `kursaha_cohort` that the active snapshot sees. The current user need not
 /// be able to read it: EXECUTE on the functions says who may ask, and what they may see is theirs to check.
 fn each(internals: pg_sys::Oid, table: &CStr, mut take: impl FnMut(&Tuple<'_>) -> Fallible<()>) -> Fallible<()> {

@@ -33,7 +33,9 @@ use pgrx::pg_sys::panic::ErrorReport;
 
 pub(crate) use about::{customers_about, size_about};
 pub(crate) use check::check;
-pub(crate) use direct::{Definition, definition, extension_owner, extension_version, public_schema};
+pub(crate) use direct::{
+    Definition, definition, extension_owner, extension_version, has_query, knows_queries, public_schema,
+};
 pub(crate) use evaluate::{Ask, Evaluated, Named, cohorts_of, contains, evaluate};
 pub(crate) use hints::HINTS;
 pub(crate) use lists::keep_list;

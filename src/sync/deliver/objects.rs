@@ -9,7 +9,7 @@ use crate::pg::spi::Snapshot;
 use crate::sync::batch::Delivery;
 use crate::sync::ending::{Ending, step};
 use crate::sync::journal::page;
-use crate::sync::profiles::profiles;
+use crate::sync::profiles::profiles_in;
 use crate::sync::spool::Spool;
 
 pub(super) struct Objects;
@@ -39,7 +39,7 @@ impl Strategy for Objects {
             let Some(end) = page.last().cloned() else { break };
             last = end;
             let ids: Vec<&str> = page.iter().map(|(customer, _)| customer.as_str()).collect();
-            let profiles = step(|| profiles(Snapshot::Fresh, run.destination, &ids))?;
+            let profiles = step(|| profiles_in(&run.context.cohort, run.destination, &ids))?;
             let mut rows = Vec::with_capacity(ids.len());
             for (id, (profile, _)) in ids.iter().zip(&profiles) {
                 let Ok((_, properties)) = run.destination.render(id, profile.as_ref()) else { continue };

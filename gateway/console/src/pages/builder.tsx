@@ -241,6 +241,7 @@ function Builder({ name, opened, template }: { name: string | null; opened: Open
         {failure && <Failure error={failure} safe={result.draftIsSafe} again={save} />}
         {saved.cohort && !saved.cohort.editable && <Note tone="info">{t.notYours(saved.cohort.owner)}</Note>}
         {saved.cohort?.kind === "list" && <Note tone="info">{t.isList}</Note>}
+        {saved.cohort?.kind === "query" && <Note tone="info">{t.isQuery}</Note>}
       </div>
       <div class="grid flat">
         <div class="wide column">

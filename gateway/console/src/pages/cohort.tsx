@@ -61,7 +61,7 @@ function Whole({ cohort, reload }: { cohort: Cohort; reload: () => void }) {
       <div class="grid flat">
         <div class="wide column">
           <Panel title={t.inWords} class="first" end={<span class="row"><button class="linkish" type="button" aria-expanded={shown === "json"} onClick={() => setShown(shown === "json" ? null : "json")}>{t.json}</button><button class="linkish" type="button" aria-expanded={shown === "sql"} onClick={() => setShown(shown === "sql" ? null : "sql")}>{t.sql}</button></span>}>
-            <p class="words">{cohort.kind === "list" ? t.isList : <Words pieces={ruleInWords(cohort.rule)} />}</p>
+            <p class="words">{cohort.kind === "list" ? t.isList : cohort.kind === "query" ? t.isQuery : <Words pieces={ruleInWords(cohort.rule)} />}</p>
             {shown === "json" && <><pre class="code" tabIndex={0}>{pretty(cohort.rule, 84)}</pre><CopyButton text={pretty(cohort.rule)} /></>}
             {shown === "sql" && <Sql name={name} />}
           </Panel>

@@ -134,7 +134,7 @@ export function CohortsPage() {
 
 function describe(cohort: Cohort): string {
   if (cohort.description) return cohort.description;
-  return cohort.kind === "list" ? t.list : plain(ruleInWords(cohort.rule)).replace(/^Customers (who )?/, "").replace(/\.$/, "");
+  return cohort.kind === "list" ? t.list : cohort.kind === "query" ? t.query : plain(ruleInWords(cohort.rule)).replace(/^Customers (who )?/, "").replace(/\.$/, "");
 }
 
 function Templates({ onClose }: { onClose: () => void }) {
