@@ -134,18 +134,18 @@ class Syncs(Case):
         self.assertEqual(set(self.emails("leads")), wanted - {sha("l3@example.com"), sha("l4@example.com")})
         server.ask("SELECT cohort_unsuppress('no leads', 'leads'), cohort_unsuppress('nor these', 'leads')")
         # A list of priorities: those of the first cohort are not sent for the second.
-        self.destination("second", "webhook", {"url": f"{self.fake.url}/hook/second leads".replace(" ", "-")}, "file:hook")
+        self.destination("leads-2", "webhook", {"url": f"{self.fake.url}/hook/leads-2"}, "file:hook")
         server.app("SELECT cohort_create_query('old leads', $$SELECT l.id AS customer_id FROM public.lead l WHERE l.id < 'l2'$$); "
                    "SELECT cohort_priority_create('leads', ARRAY['old leads', 'leads']); "
-                   "SELECT cohort_sync_create('leads', 'second', 'daily', priority => 'leads')")
-        server.sync("leads", "second")
+                   "SELECT cohort_sync_create('leads', 'leads-2', 'daily', priority => 'leads')")
+        server.sync("leads", "leads-2")
         everyone, old = set(server.app("SELECT id FROM public.lead").split()), set(server.app("SELECT cohort_run('old leads')").split())
         self.assertTrue(old)
-        self.assertEqual(set(self.fake.call("hook/second-leads")["members"]), everyone - old)
+        self.assertEqual(set(self.fake.call("hook/leads-2")["members"]), everyone - old)
         # A query that fails changes nothing.
         server.app("ALTER TABLE public.lead RENAME TO leads_moved")
-        server.sync("leads", "second", "failed")
-        self.assertEqual(set(self.fake.call("hook/second-leads")["members"]), everyone - old)
+        server.sync("leads", "leads-2", "failed")
+        self.assertEqual(set(self.fake.call("hook/leads-2")["members"]), everyone - old)
         server.app("ALTER TABLE public.leads_moved RENAME TO lead")
         # With one that returns no profiles, those of customers here are sent: nobody has one.
         server.app("SELECT cohort_update_query('leads', $$SELECT l.id AS customer_id FROM public.lead l$$)")
