@@ -9,12 +9,14 @@ use crate::sample::MAX_SALT;
 use crate::time::Interval;
 
 /// What the schema cannot say; also its `$comment`.
-const BEYOND: &str = "A rule that this schema accepts can still be refused: for a regular expression that is not \
-     valid or too large; bounds of a between in the wrong order; dates of a between in the wrong order; intervals of \
-     a between_ago of which the first is not the longer; an interval above 1000 years; percentages in the wrong order; hours that are alike; a count of 0 beside per; a number whose exponent is \
-     beyond 5000 or that is finer than numeric holds; a step name that comes twice; a ref to no earlier step; a within or after of the first did step, or an after that is longer than within; a within of a did_not between two steps; more than \
-     32 nested conditions and predicates; more than 1000 conditions, predicates and steps; more than 1 MiB of text; \
-     an unknown cohort; a table or column that does not exist, is temporary, has a name above 63 bytes or cannot be read; a column of no ids.";
+const BEYOND: &str = "This schema accepts some rules that the parser refuses: a regular expression that is not valid or \
+     too large; bounds or dates of a between in the wrong order; intervals of a between_ago in the wrong order; an \
+     interval above 1000 years; percentages in the wrong order; hours with two equal times; a count of 0 with per; a \
+     number with an exponent beyond 5000 or with more digits than numeric allows; a step name that is used twice; a \
+     ref to a step that is not an earlier one; within or after in the first did step; an after that is longer than \
+     within; within in a did_not between two steps; more than 32 nested conditions and predicates; more than 1000 \
+     conditions, predicates and steps; more than 1 MiB of text; a cohort that does not exist; a \
+     table or column that does not exist, is temporary, has a name above 63 bytes or cannot be read; a column of no ids.";
 
 /// The schema of rules (JSON Schema draft 2020-12), with the server's time zones; without any, every string passes as
 /// a time zone.

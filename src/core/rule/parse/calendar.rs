@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
             CalendarUnit::Day | CalendarUnit::Week | CalendarUnit::Month => Some(units),
             CalendarUnit::Quarter | CalendarUnit::Year => {
                 self.problem(
-                    format!("\"anniversary_this\" takes no {}", quote(&units.text)),
+                    format!("\"anniversary_this\" does not accept {}", quote(&units.text)),
                     "Write one of day, week, month.",
                 );
                 None
@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
             })?;
         if from == to {
             self.problem(
-                format!("nothing lies between {0} and {0}", quote(&Hours::text(from))),
+                format!("the two times of day are the same: {}", quote(&Hours::text(from))),
                 "Write two different times; the whole day is [\"00:00\", \"24:00\"].",
             );
             return None;
@@ -174,7 +174,7 @@ impl<'a> Reader<'a> {
     pub(super) fn single_property(&mut self, value: &'a Value) -> Option<Property> {
         let property = self.property(value)?;
         if property.steps.contains(&PathStep::Elements) {
-            self.problem("the path leads to many values", "Write a path without [].");
+            self.problem("the path must lead to one value", "Write a path without [].");
             return None;
         }
         Some(property)

@@ -21,7 +21,7 @@ impl<'a> Reader<'a> {
         let factor = self.optional(object, "factor", Self::number);
         let over = self.optional(object, "over", Self::single_property);
         if let (Some(Amount::Number(_)), Some(Amount::Number(_))) = (&left, &right) {
-            self.problem("both figures are plain numbers", "Write a figure of events or of the profile on one side.");
+            self.problem("both figures are constants", "Write a figure of events or of the profile on one side.");
             return None;
         }
         let mut fits = true;
@@ -31,7 +31,7 @@ impl<'a> Reader<'a> {
                     fits = false;
                     self.at(Segment::Key(key), |reader| {
                         reader.problem(
-                            "a property of one customer is no figure of a group",
+                            "a property of the profile cannot be a figure of a group",
                             "With \"over\" write a figure of events, or a number.",
                         );
                     });
@@ -47,7 +47,7 @@ impl<'a> Reader<'a> {
         let found = Operator::from_name(name).filter(|operator| OPERATORS.contains(operator));
         if found.is_none() {
             let valid = OPERATORS.iter().map(|operator| operator.name()).collect();
-            self.problem(format!("{} compares no figures", quote(name)), Hint::Name { wrong: name, valid });
+            self.problem(format!("{} cannot compare figures", quote(name)), Hint::Name { wrong: name, valid });
         }
         found
     }
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
                     allowed.extend(["where", "time", "aggregate"]);
                 }
                 self.unknown_keys(object, &allowed);
-                self.exactly_one(object, &words, "what is counted", "Write exactly one of did and profile.");
+                self.exactly_one(object, &words, "the source of the figure", "Write exactly one of did and profile.");
                 let mut amount = None;
                 for word in &present {
                     amount = match *word {

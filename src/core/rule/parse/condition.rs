@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
                 keys.extend(["element", "where"]);
             }
             reader.unknown_keys(object, &keys);
-            reader.exactly_one(object, &Word::names(), "the word of the condition", ONE_WORD);
+            reader.exactly_one(object, &Word::names(), "the key of the condition", ONE_WORD);
             if words.is_empty() {
                 reader.options(object);
                 reader.test(object, None);
@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
         let present = self.exactly_one(
             object,
             &QUANTIFIERS,
-            "what must hold in the group",
+            "the quantifier of the group",
             "Write exactly one of any, all, none with a condition.",
         );
         let mut group = None;
@@ -211,7 +211,7 @@ impl<'a> Reader<'a> {
             for other in ["aggregate", "count"].into_iter().filter(|other| object.contains_key(*other)) {
                 self.problem(
                     format!("\"occurrence\" cannot be combined with \"{other}\""),
-                    "Leave one of them out, or write two conditions in an and.",
+                    "Remove one of them, or write two conditions and join them with \"and\".",
                 );
             }
         }
@@ -229,7 +229,7 @@ impl<'a> Reader<'a> {
     fn count(&mut self, value: &'a Value) -> Option<Comparison<Whole>> {
         let object = self.object(value, "an object such as {\"gte\": 3}")?;
         self.comparison_keys(object, &[], &COMPARISONS);
-        self.comparison(object, "a list of two whole numbers, the lower first", Self::whole)
+        self.comparison(object, "a list of two whole numbers, the lower one first", Self::whole)
     }
 
     /// Reports the keys that are neither these nor comparisons; for an operator's other spelling the hint names the
@@ -275,7 +275,7 @@ impl<'a> Reader<'a> {
                 "gte" => read(reader, value).map(Comparison::Gte),
                 "lt" => read(reader, value).map(Comparison::Lt),
                 "lte" => read(reader, value).map(Comparison::Lte),
-                other => unreachable!("\"{other}\" is no comparison"),
+                other => unreachable!("\"{other}\" is not a comparison"),
             });
         }
         comparison.filter(|_| present.len() == 1)
@@ -298,14 +298,14 @@ impl<'a> Reader<'a> {
             Some("most_frequent") => self.most_frequent(object),
             Some(name) => {
                 self.comparison_keys(object, &["fn", "property"], &COMPARISONS);
-                let comparison = self.comparison(object, "a list of two numbers, the lower first", Self::number);
+                let comparison = self.comparison(object, "a list of two numbers, the lower one first", Self::number);
                 comparison.map(match name {
                     "sum" => Figure::Sum,
                     "avg" => Figure::Avg,
                     "min" => Figure::Min,
                     "max" => Figure::Max,
                     "count_distinct" => Figure::CountDistinct,
-                    other => unreachable!("\"{other}\" is no function"),
+                    other => unreachable!("\"{other}\" is not a function"),
                 })
             }
             None => {
@@ -322,7 +322,7 @@ impl<'a> Reader<'a> {
             object,
             &["eq", "in"],
             "the comparison",
-            "Write exactly one of eq and in; \"most_frequent\" takes no other.",
+            "\"most_frequent\" accepts one comparison: eq or in.",
         );
         let is = self.optional(object, "eq", Self::scalar);
         let one_of = self.optional(object, "in", Self::scalars);
@@ -339,7 +339,7 @@ impl<'a> Reader<'a> {
         self.comparison_keys(object, &["fn", "property"], &ANY);
         for name in self.exactly_one(object, &ANY, "the comparison", ONE_COMPARISON) {
             self.optional(object, name, |reader, value| match name {
-                "between" => reader.pair(value, "a list of two numbers, the lower first", Self::number).map(drop),
+                "between" => reader.pair(value, "a list of two numbers, the lower one first", Self::number).map(drop),
                 "in" => reader.scalars(value).map(drop),
                 "eq" => reader.scalar(value).map(drop),
                 _ => reader.number(value).map(drop),

@@ -119,7 +119,7 @@ pub fn parse_text_within(text: &str, within: &Surroundings<'_>) -> Result<Rule, 
     if text.len() > MAX_TEXT {
         return Err(whole(
             format!("the rule is too long: {} bytes of jsonb text, at most {MAX_TEXT} are allowed", text.len()),
-            "Shorten its lists, or split the rule into cohorts that name one another.",
+            "Shorten its lists, or save parts of the rule as cohorts and refer to them with {\"cohort\": …}.",
         ));
     }
     let value = json::read(text)
@@ -207,7 +207,7 @@ impl<'a> Reader<'a> {
                     "the rule has {} conditions, predicates and steps, at most {MAX_PARTS} are allowed",
                     self.parts
                 ),
-                "Use lists of values in place of many conditions, or split the rule into cohorts that name one another.",
+                "Replace conditions with lists of values, or save parts of the rule as cohorts and refer to them with {\"cohort\": …}.",
             );
         } else {
             self.compile_patterns();
@@ -220,7 +220,7 @@ impl<'a> Reader<'a> {
         if whole.value == 1 {
             return Some(whole);
         }
-        self.problem(format!("unknown version {}", whole.value), "Write 1, or leave the key out.");
+        self.problem(format!("unknown version {}", whole.value), "Write 1, or remove the key.");
         None
     }
 
@@ -326,8 +326,10 @@ impl<'a> Reader<'a> {
         let object = self.object(value, what)?;
         if self.depth == MAX_DEPTH {
             self.problem(
-                format!("nested too deep: at most {MAX_DEPTH} levels of conditions and predicates are allowed"),
-                "Flatten the rule, or save the inner part as a cohort and name it with {\"cohort\": …}.",
+                format!(
+                    "the rule is nested too deeply: at most {MAX_DEPTH} levels of conditions and predicates are allowed"
+                ),
+                "Flatten the rule, or save the inner part as a cohort and refer to it with {\"cohort\": …}.",
             );
             return None;
         }
@@ -348,19 +350,19 @@ impl<'a> Reader<'a> {
 fn elsewhere(key: &str) -> Option<&'static str> {
     Some(match key {
         "after" => {
-            "Write {\"time\": {\"since\": …}}, which includes the instant itself; in a sequence that is the time of its first \
-             step, and \"within\" says how long all of it may take."
+            "\"after\" is allowed in a \"did\" step of a sequence. Elsewhere write {\"time\": {\"since\": …}}, which includes the given instant."
         }
         "since" | "before" | "between" | "in_the_last" | "more_than_ago" | "between_ago" => {
-            "It stands inside \"time\", as in {\"time\": {\"since\": …}}; in a sequence that is the time of its first step, and \
-             \"within\" says how long all of it may take."
+            "Write it inside \"time\", as in {\"time\": {\"since\": …}}. In a sequence, write \"time\" in a \"did\" step; \"within\" limits the duration of the sequence."
         }
-        "as" => "Only a \"did\" step of a sequence has a name.",
-        "rows" => "\"rows\" stands in place of the \"value\" of a property, with the operators in and not_in.",
-        "ref" => "\"ref\" stands in place of the \"value\" of a property.",
-        "time" => "\"time\" goes with \"did\" and \"did_not\" conditions and with \"did\" steps of a sequence.",
-        "timezone" | "version" => "Put it at the top of the rule.",
-        "within" => "\"within\" goes beside \"sequence\"; elsewhere use {\"time\": {\"in_the_last\": …}}.",
+        "as" => "\"as\" is only allowed in a \"did\" step of a sequence.",
+        "ref" => "\"ref\" is only allowed in a predicate, in place of \"value\".",
+        "time" => "\"time\" is allowed in \"did\" and \"did_not\" conditions and in \"did\" steps of a sequence.",
+        "timezone" | "version" => "Move it to the top level of the rule.",
+        "within" => {
+            "\"within\" is allowed next to \"sequence\" and in its steps. Elsewhere use {\"time\": {\"in_the_last\": …}}."
+        }
+        "rows" => "\"rows\" is only allowed in a predicate with the operators in and not_in, in place of \"value\".",
         _ => return None,
     })
 }

@@ -61,7 +61,7 @@ impl<'a> Reader<'a> {
         self.step_names = steps;
         if object.contains_key("among") && !object.contains_key("occurrence") {
             self.problem(
-                "\"among\" goes with \"occurrence\"",
+                "\"among\" requires \"occurrence\"",
                 "Add \"occurrence\", or write the predicates in \"where\".",
             );
         }

@@ -39,7 +39,7 @@ impl<'a> Reader<'a> {
                         let most = MOST_PATTERN_BYTES >> 20;
                         self.problems.push(
                             place,
-                            format!("the patterns of the rule take more than {most} MB when they are compiled"),
+                            format!("the compiled patterns of the rule take more than {most} MB"),
                             "Write fewer or smaller patterns: a repetition such as \\w{100} takes a hundred times what its class \
                              takes, and [a-z] takes less than \\w."
                                 .into(),

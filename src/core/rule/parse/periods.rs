@@ -16,13 +16,13 @@ impl<'a> Reader<'a> {
         match (object.contains_key("per"), object.contains_key("periods")) {
             (true, false) => self.missing(
                 object,
-                "\"per\" goes with \"periods\"".to_owned(),
+                "\"per\" requires \"periods\"".to_owned(),
                 vec!["periods"],
-                "Add how many periods there must be, as in \"periods\": {\"gte\": 3}.",
+                "Add a comparison of the number of periods, as in \"periods\": {\"gte\": 3}.",
             ),
             (false, true) => self.missing(
                 object,
-                "\"periods\" goes with \"per\"".to_owned(),
+                "\"periods\" requires \"per\"".to_owned(),
                 vec!["per"],
                 "Add the unit of the periods, as in \"per\": \"day\".",
             ),
@@ -32,14 +32,14 @@ impl<'a> Reader<'a> {
             for other in ["per", "periods"].into_iter().filter(|other| object.contains_key(*other)) {
                 self.problem(
                     format!("\"occurrence\" cannot be combined with \"{other}\""),
-                    "Leave one of them out, or write two conditions in an and.",
+                    "Remove one of them, or write two conditions and join them with \"and\".",
                 );
             }
         }
         if object.contains_key("per") && count.is_some_and(only_nothing) {
             self.at(Segment::Key("count"), |reader| {
                 reader.problem(
-                    "a period without events never holds, so no count of 0 does",
+                    "with \"per\", a count of 0 never holds",
                     "Compare the number of periods, as in \"periods\": {\"eq\": 0}.",
                 );
             });
@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
     fn number_of_periods(&mut self, value: &'a Value) -> Option<(Comparison<Whole>, Option<Streak>)> {
         let object = self.object(value, "an object such as {\"gte\": 3}")?;
         self.comparison_keys(object, &["streak"], &COMPARISONS);
-        let comparison = self.comparison(object, "a list of two whole numbers, the lower first", Self::whole);
+        let comparison = self.comparison(object, "a list of two whole numbers, the lower one first", Self::whole);
         let streak = self.optional(object, "streak", Self::streak);
         Some((comparison?, streak?))
     }

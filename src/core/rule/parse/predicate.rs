@@ -52,7 +52,7 @@ impl<'a> Reader<'a> {
             if let [first, second, ..] = words.as_slice() {
                 reader.problem(
                     format!("\"{first}\" and \"{second}\" exclude each other"),
-                    "Write one predicate an object, and join them in a list.",
+                    "Write each predicate as an object of its own, and put them in a list.",
                 );
             }
             let mut predicate = None;
@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
             "not" => self.required(object, word, Self::predicate).map(|inner| Predicate::Not(Box::new(inner))),
             "element" => self.element(object, word).map(|test| Predicate::Element(Box::new(test))),
             "property" => self.test(object, Some(word)).map(Predicate::Test),
-            other => unreachable!("\"{other}\" is no word of a predicate"),
+            other => unreachable!("\"{other}\" is not a key of a predicate"),
         }
     }
 
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
             if !flag {
                 reader.problem(
                     "\"element\" can only be true",
-                    "Write true, or leave the key out and compare the property.",
+                    "Write true, or remove the key to compare the property itself.",
                 );
             }
             flag.then_some(())
@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
             return Some(Spelled { operator: Operator::Contains, ignoring_case: true, refused: false });
         }
         if name == "after" {
-            self.problem("there is no operator \"after\"", "Use \"since\"; it includes the instant itself.");
+            self.problem("there is no operator \"after\"", "Use \"since\", which includes the given instant.");
             return Some(Spelled { operator: Operator::Since, ignoring_case: false, refused: true });
         }
         let found = Operator::from_name(name);
@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
         if spelled.ignoring_case {
             if written == Some(Some(false)) {
                 self.at(super::Segment::Key("ignore_case"), |reader| {
-                    reader.problem("\"icontains\" ignores case", "Use \"contains\", or leave ignore_case out.");
+                    reader.problem("\"icontains\" always ignores case", "Use \"contains\", or remove \"ignore_case\".");
                 });
                 return None;
             }
@@ -163,8 +163,8 @@ impl<'a> Reader<'a> {
         }
         if object.contains_key("ignore_case") && !spelled.operator.takes_ignore_case() {
             self.problem(
-                format!("\"{}\" takes no ignore_case", spelled.operator.name()),
-                "Leave ignore_case out; it goes with eq, neq, in, not_in, contains, starts_with, ends_with, regex and \
+                format!("\"{}\" does not accept \"ignore_case\"", spelled.operator.name()),
+                "Remove \"ignore_case\". It is allowed with eq, neq, in, not_in, contains, starts_with, ends_with, regex and \
                  their negations.",
             );
             return None;
@@ -179,7 +179,7 @@ impl<'a> Reader<'a> {
         let has_rows = object.contains_key("rows");
         if let Some(operator) = operator.filter(|operator| operator.takes() == Takes::Nothing) {
             if has_value || has_reference || has_rows {
-                self.problem(format!("\"{}\" takes no value", operator.name()), "Leave the value out.");
+                self.problem(format!("\"{}\" does not accept a value", operator.name()), "Remove \"value\".");
                 return None;
             }
             return Some(Argument::None);
@@ -191,13 +191,16 @@ impl<'a> Reader<'a> {
         let value = self.optional(object, "value", |reader, value| reader.value(value, operator, ignore_case));
         if let Some(operator) = operator.filter(|operator| has_reference && !operator.takes_ref()) {
             self.problem(
-                format!("\"{}\" takes no ref", operator.name()),
-                "\"ref\" goes with eq, neq, gt, gte, lt, lte, before, since and on.",
+                format!("\"{}\" does not accept a ref", operator.name()),
+                "\"ref\" is allowed with eq, neq, gt, gte, lt, lte, before, since and on.",
             );
         }
         let reference = self.optional(object, "ref", Self::reference);
         if let Some(operator) = operator.filter(|operator| has_rows && !operator.takes_rows()) {
-            self.problem(format!("\"{}\" takes no rows", operator.name()), "\"rows\" goes with in and not_in.");
+            self.problem(
+                format!("\"{}\" does not accept rows", operator.name()),
+                "\"rows\" is allowed with in and not_in.",
+            );
         }
         let rows = self.optional(object, "rows", |reader, value| reader.rows(value, Use::Values));
         let operator = operator?;
@@ -241,12 +244,12 @@ impl<'a> Reader<'a> {
     }
 
     fn range(&mut self, value: &'a Value) -> Option<Argument> {
-        let (low, high) = self.pair(value, "a list of two, [low, high]", Self::ordered)?;
+        let (low, high) = self.pair(value, "a list of two values, [low, high]", Self::ordered)?;
         let descending = match (&low, &high) {
             (Scalar::Number(low), Scalar::Number(high)) => low > high,
             (Scalar::String(low), Scalar::String(high)) => low.as_bytes() > high.as_bytes(),
             _ => {
-                self.problem("a number and a string have no order", "Write two numbers or two strings.");
+                self.problem("a number cannot be compared with a string", "Write two numbers or two strings.");
                 return None;
             }
         };
@@ -263,7 +266,7 @@ fn value_hint(operator: Operator) -> &'static str {
         Takes::Nothing => "",
         Takes::Scalar => "Add a \"value\": a string, a number or a boolean.",
         Takes::Ordered => "Add a \"value\": a number or a string.",
-        Takes::Range => "Add a \"value\": a list of two, the lower first.",
+        Takes::Range => "Add a \"value\": a list of two values, the lower one first.",
         Takes::List => "Add a \"value\": a list of strings, numbers or booleans.",
         Takes::Text => "Add a \"value\": a string.",
         Takes::Pattern => "Add a \"value\": a regular expression.",

@@ -55,16 +55,14 @@ impl<'a> Reader<'a> {
                 let problem = if part.is_empty() { "an empty key" } else { "brackets without a name" };
                 self.problem(
                     format!("{problem} in the path {}", quote(path)),
-                    "Write names separated by single dots, each perhaps with [] behind it; \
-                     a key that has dots in it goes in a list of keys.",
+                    "Write names separated by single dots, each optionally followed by []. If a key contains dots, write the path as a list of keys.",
                 );
                 return None;
             }
             if key.contains(['[', ']']) {
                 self.problem(
                     format!("misplaced brackets in the path {}", quote(path)),
-                    "Write [] behind a name for any element; positions cannot be addressed; \
-                     a key that has brackets in it goes in a list of keys.",
+                    "Write [] after a name for any element. Positions cannot be addressed. If a key contains brackets, write the path as a list of keys.",
                 );
                 return None;
             }
@@ -102,7 +100,7 @@ impl<'a> Reader<'a> {
         };
         if steps.as_ref().is_some_and(Vec::is_empty) && !(name == "element" && self.elements > 0) {
             self.problem(
-                format!("{} names no property", quote(name)),
+                format!("{} does not name a property", quote(name)),
                 "Write a name, a dot and the path of a property, such as \"event.price\" or \"profile.city\".",
             );
             return None;
@@ -137,16 +135,18 @@ impl<'a> Reader<'a> {
         }
         let (problem, hint) = match name {
             "event" | "profile" if self.document == Document::Row => (
-                format!("there is no {name} here"),
-                "The predicates of rows refer to the same row only: write \"row.…\".".into(),
+                format!("\"{name}\" cannot be used here"),
+                "A predicate on rows can only refer to the same row: write \"row.…\".".into(),
             ),
-            "event" => {
-                ("there is no event here".to_owned(), "A profile is compared with itself: write \"profile.…\".".into())
-            }
-            "element" => {
-                ("there is no element here".to_owned(), "Only the predicates of an \"element\" refer to one.".into())
-            }
-            "row" => ("there is no row here".to_owned(), Hint::Name { wrong: name, valid }),
+            "event" => (
+                "\"event\" cannot be used here".to_owned(),
+                "A condition on the profile can only refer to the profile: write \"profile.…\".".into(),
+            ),
+            "element" => (
+                "\"element\" cannot be used here".to_owned(),
+                "\"element\" is only allowed in the predicates of an \"element\".".into(),
+            ),
+            "row" => ("\"row\" cannot be used here".to_owned(), Hint::Name { wrong: name, valid }),
             name if in_steps => (
                 format!("no earlier step is named {}", quote(name)),
                 if valid.len() > 2 + usize::from(self.elements > 0) {
@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
                         .into()
                 },
             ),
-            name => (format!("nothing here is named {}", quote(name)), Hint::Name { wrong: name, valid }),
+            name => (format!("unknown reference {}", quote(name)), Hint::Name { wrong: name, valid }),
         };
         self.problem(problem, hint);
         None

@@ -18,7 +18,7 @@ impl<'a> Reader<'a> {
             let figure = reader.amount(value)?;
             if matches!(figure, Amount::Number(_)) {
                 reader.problem(
-                    "a plain number ranks nobody",
+                    "a constant is not a figure for a ranking",
                     "Write a figure of events or of the profile, such as {\"did\": \"purchase\"}.",
                 );
                 return None;
@@ -31,7 +31,7 @@ impl<'a> Reader<'a> {
         let present = self.exactly_one(
             object,
             &["top", "percent"],
-            "how many are in",
+            "\"top\" or \"percent\"",
             "Write exactly one of top and percent, as in \"top\": 1000 or \"percent\": [0, 20].",
         );
         let top = self.optional(object, "top", Self::top);
@@ -50,8 +50,8 @@ impl<'a> Reader<'a> {
         let known = Order::ALL.iter().find(|(word, _)| *word == name).map(|(_, order)| *order);
         if known.is_none() {
             let hint = match name {
-                "desc" | "descending" => "\"most\" has the largest figure first.".into(),
-                "asc" | "ascending" => "\"least\" has the smallest figure first.".into(),
+                "desc" | "descending" => "\"most\" puts the largest figure first.".into(),
+                "asc" | "ascending" => "\"least\" puts the smallest figure first.".into(),
                 wrong => Hint::Name { wrong, valid: Order::ALL.iter().map(|(word, _)| *word).collect() },
             };
             self.problem(format!("unknown order {}", quote(name)), hint);

@@ -43,7 +43,7 @@ impl<'a> Reader<'a> {
     }
 
     fn salt(&mut self, value: &'a Value) -> Option<String> {
-        let salt = self.string(value, "a text that sets this sample apart")?;
+        let salt = self.string(value, "a text that identifies the sample")?;
         if salt.is_empty() || salt.chars().nth(MAX_SALT).is_some() {
             self.problem(
                 format!("a salt has 1 to {MAX_SALT} characters"),

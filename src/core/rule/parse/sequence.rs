@@ -48,7 +48,7 @@ impl<'a> Reader<'a> {
             let (first, last) = (all.iter().position(is_did), all.iter().rposition(is_did));
             let only_absences = first.is_none() && all.iter().any(|step| step.get("did_not").is_some());
             if only_absences {
-                reader.problem("no step is a \"did\"", "Write a \"did\" step, or a \"did_not\" condition.");
+                reader.problem("the sequence has no \"did\" step", "Write a \"did\" step, or a \"did_not\" condition.");
             }
             let mut place = 0;
             let steps = reader.list(value, "a list of steps", |reader, step| {
@@ -80,8 +80,8 @@ impl<'a> Reader<'a> {
         if between {
             self.at(Segment::Key("within"), |reader| {
                 reader.problem(
-                    "between two steps a \"did_not\" takes no within",
-                    "Leave it out, or write it in the \"did\" step behind: it looks from one step's event to the next.",
+                    "\"within\" is not allowed in a \"did_not\" step between two \"did\" steps",
+                    "Remove it, or write it in the next \"did\" step. The \"did_not\" step tests the time between the events of the two steps.",
                 );
             });
         }
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
                 fits = false;
                 self.problem(
                     format!("\"times\" cannot be combined with \"{other}\""),
-                    "Leave one of them out, or write the step as often.",
+                    "Remove one of them, or repeat the step.",
                 );
             }
         }
@@ -117,8 +117,8 @@ impl<'a> Reader<'a> {
                 fits = false;
                 self.at(Segment::Key(key), |reader| {
                     reader.problem(
-                        "the first \"did\" step has none before it",
-                        "Write it in a later step, or \"within\" beside \"sequence\"; \"time\" says when the first may be.",
+                        "not allowed in the first \"did\" step",
+                        "Write it in a later step, or write \"within\" next to \"sequence\". \"time\" restricts the time of the first step.",
                     );
                 });
             }
@@ -155,19 +155,19 @@ impl<'a> Reader<'a> {
         if name.is_empty() || name.contains('.') {
             self.problem(
                 format!("{} is not a name for a step", quote(name)),
-                "Write a name that is not empty and has no dots; a ref reads up to the first dot.",
+                "The name must not be empty or contain dots: in \"ref\", it ends at the first dot.",
             );
             return None;
         }
         if Referred::RESERVED.contains(&name) {
             self.problem(
                 format!("a step cannot be named {}", quote(name)),
-                "A ref means something else by it; write another name.",
+                "The name is reserved in \"ref\". Use another name.",
             );
             return None;
         }
         if !self.step_names.get_or_insert_default().insert(name) {
-            self.problem(format!("another step is named {}", quote(name)), "Give each step a name of its own.");
+            self.problem(format!("the step name {} is not unique", quote(name)), "Give each step a unique name.");
             return None;
         }
         Some(name.to_owned())

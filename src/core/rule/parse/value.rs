@@ -34,14 +34,14 @@ impl<'a> Reader<'a> {
             Value::Null => {
                 let hint = match self.place.last() {
                     Some(Segment::Key(key)) if OPTIONAL.contains(key) => {
-                        format!("Write {expected}, or leave the key out.")
+                        format!("Write {expected}, or remove the key.")
                     }
                     _ if self.place.contains(&Segment::Key("value")) => {
-                        format!("Write {expected}; ask for a property that is missing or null with \"not_exists\".")
+                        format!("Write {expected}. To test for a missing or null property, use \"not_exists\".")
                     }
                     _ => format!("Write {expected}."),
                 };
-                self.problem("null is not a value", hint);
+                self.problem("null is not allowed", hint);
                 return;
             }
             Value::Bool(_) => "a boolean",
@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
         if number.is_none() {
             self.problem(
                 "the number has too many digits before or after the decimal point",
-                format!("Write a number whose exponent lies between -{MAX_EXPONENT} and {MAX_EXPONENT}."),
+                format!("Write a number with an exponent between -{MAX_EXPONENT} and {MAX_EXPONENT}."),
             );
         }
         number
@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
         if items.len() > MAX_LIST {
             self.problem(
                 format!("the list has {} values, at most {MAX_LIST} are allowed", items.len()),
-                "Shorten the list, or import it as a cohort and name that with {\"cohort\": …}.",
+                "Shorten the list, or import it as a cohort and refer to it with {\"cohort\": …}.",
             );
         }
         let read_items = self.items(items, &mut read);

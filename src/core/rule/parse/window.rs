@@ -52,7 +52,7 @@ impl<'a> Reader<'a> {
     /// `time`.
     pub(super) fn times(&mut self, value: &'a Value) -> Option<Times> {
         match value {
-            Value::Array(_) => self.list(value, "a list of forms of time", Self::window).map(Times::All),
+            Value::Array(_) => self.list(value, "a list of time forms", Self::window).map(Times::All),
             _ => self.window(value).map(Times::One),
         }
     }
@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
             allowed.push("within");
         }
         self.unknown_keys(object, &allowed);
-        self.exactly_one(object, &names, "the form of the time", ONE_FORM);
+        self.exactly_one(object, &names, "the form of the time window", ONE_FORM);
         let within =
             if allowed.contains(&"within") { self.optional(object, "within", Self::interval) } else { Some(None) };
         let mut window = None;
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
         let (first, last) = self.pair(value, "a list of two dates, the earlier first", Self::date)?;
         if self.within_limits() && self.begins_after(&first, &last) {
             self.problem(
-                format!("nothing lies between {} and {}", quote(&first.text), quote(&last.text)),
+                format!("no instant is between {} and {}", quote(&first.text), quote(&last.text)),
                 "Write the earlier date or timestamp first.",
             );
             return None;
@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
             Err(error) => {
                 self.problem(
                     format!("{} is not an interval: {}", quote(text), error.0),
-                    "Write whole numbers with units, such as \"30 days\" or \"1 month 15 days\"; the units are \
+                    "Write whole numbers with units, such as \"30 days\" or \"1 month 15 days\". The units are \
                      microseconds, milliseconds, seconds, minutes, hours, days, weeks, months and years.",
                 );
                 None
@@ -182,7 +182,7 @@ impl<'a> Reader<'a> {
         if date.is_none() {
             self.problem(
                 format!("{} is not a date", quote(text)),
-                "Write \"2026-03-01\" or \"2026-03-01T10:00:00\", perhaps with a fraction and with Z or an offset \
+                "Write \"2026-03-01\" or \"2026-03-01T10:00:00\", optionally with a fraction and with Z or an offset \
                  such as +05:30.",
             );
         }

@@ -9,23 +9,24 @@ use serde_json::Value;
 use super::IanaZones;
 
 /// Parts of the problems that a schema cannot find, as its `$comment` lists them.
-const BEYOND: [&str; 22] = [
+const BEYOND: [&str; 23] = [
     "is not valid: ",                                    // patterns
     "the first bound is above the second",               // between
-    "nothing lies between",                              // between dates, hours
+    "no instant is between",                             // between dates
+    "times of day are the same",                         // hours
     "the first percentage is not below",                 // sample
-    "no count of 0 does",                                // per
+    "a count of 0 never holds",                          // per
     "the first interval is not longer",                  // between_ago
     "at most 1000 years",                                // intervals
     "too many digits before or after the decimal point", // numbers
-    "another step is named",                             // as
+    "is not unique",                                     // as
     "no earlier step is named",                          // ref
-    "step has none before it",                           // within, after
+    "not allowed in the first",                          // within, after
     "is longer than \"within\"",                         // after
-    "takes no within",                                   // did_not between two steps
-    "nested too deep",                                   // depth
+    "is not allowed in a \"did_not\" step",              // did_not between two steps
+    "nested too deeply",                                 // depth
     "conditions, predicates and steps",                  // totals
-    "the patterns of the rule take more",                //
+    "the compiled patterns of the rule",                 //
     "a temporary table cannot be read",                  // rows
     "longer than 63 bytes",                              //
     "is not the name of a column",                       //

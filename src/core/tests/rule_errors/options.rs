@@ -121,7 +121,7 @@ fn occurrence_counts_from_either_end_among_some() {
     refused(&with("2"), &[("$.occurrence", "found a number")]);
     hint(&with("2"), "Write {\"nth\": 2}.");
     let among = r#"{"property": "p", "operator": "exists"}"#;
-    refused(&format!(r#"{{"did": "e", "among": {among}}}"#), &[("$", "\"among\" goes with \"occurrence\"")]);
+    refused(&format!(r#"{{"did": "e", "among": {among}}}"#), &[("$", "\"among\" requires \"occurrence\"")]);
     refused(
         r#"{"did": "e", "occurrence": "first", "among": {"propety": "p", "operator": "exists"}}"#,
         &[("$.among", "missing"), ("$.among.propety", "unknown key")],
@@ -143,8 +143,8 @@ fn periods_have_a_unit_and_a_number() {
         valid(&with(options));
         valid(&with(options).replace("did", "did_not"));
     }
-    refused(&with(r#""per": "day""#), &[("$", "\"per\" goes with \"periods\"")]);
-    refused(&with(r#""periods": {"gte": 1}"#), &[("$", "\"periods\" goes with \"per\"")]);
+    refused(&with(r#""per": "day""#), &[("$", "\"per\" requires \"periods\"")]);
+    refused(&with(r#""periods": {"gte": 1}"#), &[("$", "\"periods\" requires \"per\"")]);
     refused(
         &with(r#""per": "day", "periods": {"gte": 1}, "occurrence": "first""#),
         &[("$", "cannot be combined with \"per\""), ("$", "cannot be combined with \"periods\"")],

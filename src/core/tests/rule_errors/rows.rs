@@ -32,7 +32,7 @@ fn rows_have_a_table_and_a_column() {
     refused(
         &customer_in(r#"{"table": 5, "column": null, "where": [], "of": 1}"#),
         &[
-            ("$.customer_in.column", "null is not a value"),
+            ("$.customer_in.column", "null is not allowed"),
             ("$.customer_in.of", "unknown key"),
             ("$.customer_in.table", "found a number"),
             ("$.customer_in.where", "empty"),
@@ -67,8 +67,14 @@ fn names_of_tables_have_their_schema() {
 #[test]
 fn rows_go_with_in_and_not_in() {
     const ROWS: &str = r#"{"table": "a.b", "column": "c"}"#;
-    refused_where(&format!(r#"{{"property": "p", "operator": "eq", "rows": {ROWS}}}"#), &[("$", "takes no rows")]);
-    refused_where(&format!(r#"{{"property": "p", "operator": "exists", "rows": {ROWS}}}"#), &[("$", "takes no value")]);
+    refused_where(
+        &format!(r#"{{"property": "p", "operator": "eq", "rows": {ROWS}}}"#),
+        &[("$", "does not accept rows")],
+    );
+    refused_where(
+        &format!(r#"{{"property": "p", "operator": "exists", "rows": {ROWS}}}"#),
+        &[("$", "does not accept a value")],
+    );
     refused_where(
         &format!(r#"{{"property": "p", "operator": "in", "rows": {ROWS}, "value": ["a"]}}"#),
         &[("$", "exclude each other")],
@@ -91,19 +97,22 @@ fn predicates_of_rows_name_the_row_only() {
     for name in ["event", "profile", "element"] {
         refused(
             &rows(&format!(r#"{{"property": "p", "operator": "eq", "ref": "{name}.x"}}"#)),
-            &[("$.rows.where.ref", "there is no")],
+            &[("$.rows.where.ref", "cannot be used here")],
         );
     }
     refused(
         r#"{"sequence": [{"did": "e", "as": "s"}, {"did": "e", "where": {"property": "p", "operator": "in",
             "rows": {"table": "a.b", "column": "c", "where": {"property": "d", "operator": "eq", "ref": "s.x"}}}}]}"#,
-        &[("$.sequence[1].where.rows.where.ref", "nothing here is named")],
+        &[("$.sequence[1].where.rows.where.ref", "unknown reference")],
     );
     refused(
         &rows(r#"{"property": "p", "operator": "in", "rows": {"table": "a.b", "column": "c"}}"#),
         &[("$.rows.where.rows", "rows of another table")],
     );
-    refused_where(r#"{"property": "p", "operator": "eq", "ref": "row.x"}"#, &[("$.ref", "there is no row here")]);
+    refused_where(
+        r#"{"property": "p", "operator": "eq", "ref": "row.x"}"#,
+        &[("$.ref", "\"row\" cannot be used here")],
+    );
     // Elements around the rows are none of the row's.
     refused_where(
         r#"{"element": "l", "where": {"property": ".", "operator": "in",

@@ -49,8 +49,11 @@ fn groups_have_one_quantifier() {
         valid(&format!(r#"{{"group": "company.id", "{word}": {{"did_not": "login"}}}}"#));
         valid(&format!(r#"{{"not": {{"group": ["a.b"], "{word}": {{"group": "c", "{word}": {{"cohort": "x"}}}}}}}}"#));
     }
-    refused(r#"{"group": "a"}"#, &[("$", "what must hold in the group is missing")]);
-    refused(r#"{"group": "a[]", "any": {"did": ""}}"#, &[("$.any.did", "empty"), ("$.group", "many values")]);
+    refused(r#"{"group": "a"}"#, &[("$", "the quantifier of the group is missing")]);
+    refused(
+        r#"{"group": "a[]", "any": {"did": ""}}"#,
+        &[("$.any.did", "empty"), ("$.group", "must lead to one value")],
+    );
     refused(
         r#"{"group": "a", "any": {"did": "e"}, "none": {"did": "e"}, "where": 1}"#,
         &[("$", "exclude each other"), ("$.where", "unknown key")],
@@ -70,11 +73,11 @@ fn figures_are_compared() {
         valid(&with(left, right, r#", "factor": -0.5"#));
     }
     valid(&with(sum, r#"{"did": "b"}"#, r#", "over": "company""#));
-    refused(&with("1", "2", ""), &[("$", "both figures are plain numbers")]);
+    refused(&with("1", "2", ""), &[("$", "both figures are constants")]);
     refused(&with(sum, r#"{"profile": "a"}"#, r#", "over": "c""#), &[("$.to", "no figure of a group")]);
     refused(
         &with(r#"{"profile": "a[]"}"#, "1", r#", "over": "c[]""#),
-        &[("$.compare.profile", "many values"), ("$.over", "many values")],
+        &[("$.compare.profile", "must lead to one value"), ("$.over", "must lead to one value")],
     );
     refused(
         &with(
@@ -95,7 +98,7 @@ fn figures_are_compared() {
         &[
             ("$.compare", "missing"),
             ("$.factor", "found a string"),
-            ("$.operator", "compares no figures"),
+            ("$.operator", "cannot compare figures"),
             ("$.to", "exclude each other"),
         ],
     );
@@ -109,15 +112,15 @@ fn rankings_are_cut_once() {
         valid(&with(&format!(r#"{cut}, "by": ["a.b"], "of": {{"profile": "c", "operator": "exists"}}"#)));
     }
     valid(r#"{"not": {"rank": {"profile": "a.b"}, "order": "least", "top": 5.0, "of": {"cohort": "x"}}}"#);
-    refused(&with(""), &[("$", "how many are in is missing")]);
+    refused(&with(""), &[("$", "\"top\" or \"percent\" is missing")]);
     refused(&with(r#", "top": 5, "percent": [0, 20]"#), &[("$", "exclude each other")]);
     refused(
         r#"{"rank": 5, "order": "up", "top": 0, "by": "a[]", "of": {"did": ""}, "where": 1}"#,
         &[
-            ("$.by", "many values"),
+            ("$.by", "must lead to one value"),
             ("$.of.did", "empty"),
             ("$.order", "unknown order \"up\""),
-            ("$.rank", "a plain number ranks nobody"),
+            ("$.rank", "a constant is not a figure for a ranking"),
             ("$.top", "0 is not a number of customers"),
             ("$.where", "unknown key"),
         ],
@@ -130,7 +133,7 @@ fn rankings_are_cut_once() {
     refused(&with(r#", "top": 1.5, "by": null"#), &[("$.by", "null"), ("$.top", "not a whole number")]);
     hint(&with(r#", "top": "10%""#), "For a share write \"percent\": [0, 10] in place of \"top\".");
     hint(&with(r#", "top": "ten""#), "Write a whole number, as in \"top\": 1000.");
-    hint(r#"{"rank": {"did": "e"}, "order": "desc", "top": 5}"#, "\"most\" has the largest figure first.");
+    hint(r#"{"rank": {"did": "e"}, "order": "desc", "top": 5}"#, "\"most\" puts the largest figure first.");
     hint(r#"{"rank": {"did": "e"}, "order": "moast", "top": 5}"#, "Did you mean \"most\"?");
     hint(r#"{"rank": {"did": "e"}, "order": "most", "tip": 5}"#, "Did you mean \"top\" where \"tip\" stands?");
 }

@@ -22,10 +22,10 @@ fn the_examples_of_the_contract_are_valid() {
 
 #[test]
 fn a_rule_is_one_condition_object() {
-    refused("null", &[("$", "null is not a value")]);
+    refused("null", &[("$", "null is not allowed")]);
     refused("[]", &[("$", "found a list")]);
     refused("5", &[("$", "found a number")]);
-    refused("{}", &[("$", "the word of the condition is missing")]);
+    refused("{}", &[("$", "the key of the condition is missing")]);
     refused("", &[("$", "not JSON")]);
     refused("{", &[("$", "not JSON")]);
     refused(r#"{"did": "\ud800"}"#, &[("$", "not JSON")]);
@@ -59,7 +59,7 @@ fn version_and_timezone_stand_at_the_top() {
         r#"{"not": {"did": "e", "timezone": "UTC", "version": 1}}"#,
         &[("$.not.timezone", "unknown key"), ("$.not.version", "unknown key")],
     );
-    hint(r#"{"not": {"did": "e", "version": 1}}"#, "Put it at the top of the rule.");
+    hint(r#"{"not": {"did": "e", "version": 1}}"#, "Move it to the top level of the rule.");
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn between_dates_are_in_order_in_the_rules_zone() {
     let with = |zone: &str, first: &str, last: &str| {
         format!(r#"{{"did": "e", "timezone": "{zone}", "time": {{"between": ["{first}", "{last}"]}}}}"#)
     };
-    let late = [("$.time.between", "nothing lies between")];
+    let late = [("$.time.between", "no instant is between")];
     refused(&with("UTC", "2026-01-02", "2026-01-01"), &late);
     // The upper end covers its whole day.
     valid(&with("UTC", "2026-01-01T23:59:59.999999", "2026-01-01"));
@@ -64,7 +64,7 @@ fn between_dates_are_in_order_in_the_rules_zone() {
     // An unknown zone is one problem, and what no zone could put in order is another.
     refused(
         &with("Moon", "2026-01-02", "2026-01-01"),
-        &[("$.time.between", "nothing lies between"), ("$.timezone", "unknown time zone")],
+        &[("$.time.between", "no instant is between"), ("$.timezone", "unknown time zone")],
     );
     refused(&with("Moon", "2026-01-02", "2026-01-02T00:00:00Z"), &[("$.timezone", "unknown time zone")]);
     valid(&with("UTC", "0001-01-01", "9999-12-31"));
@@ -93,7 +93,7 @@ fn sequences_have_steps() {
     refused(r#"{"sequence": {"did": "a"}}"#, &[("$.sequence", "found an object")]);
     refused(&with("5"), &[("$.sequence[0]", "found a number")]);
     refused(&with("{}"), &[("$.sequence[0]", "missing")]);
-    refused(&with(r#"{"did_not": "a"}"#), &[("$.sequence", "no step is a \"did\"")]);
+    refused(&with(r#"{"did_not": "a"}"#), &[("$.sequence", "the sequence has no \"did\" step")]);
     refused(&with(r#"{"did": "a", "did_not": "b"}"#), &[("$.sequence[0]", "exclude each other")]);
     refused(&with(r#"{"did": "a"}, {"did_not": "b", "as": "x"}"#), &[("$.sequence[1].as", "unknown key")]);
     valid(&with(r#"{"did": "a"}, {"did": "b", "time": {"this": "day"}}"#));
@@ -110,7 +110,10 @@ fn sequences_have_steps() {
     refused(&with(r#"{"did": "a", "as": 5}"#), &[("$.sequence[0].as", "found a number")]);
     refused(&with(r#"{"did": "a", "as": "x"}, {"did": "b", "as": "x"}"#), &[("$.sequence[1].as", "another step")]);
     refused(r#"{"sequence": [{"did": "a"}], "within": "soon"}"#, &[("$.within", "not an interval")]);
-    refused(r#"{"sequence": [{"did": "a", "within": "1 day"}]}"#, &[("$.sequence[0].within", "none before it")]);
+    refused(
+        r#"{"sequence": [{"did": "a", "within": "1 day"}]}"#,
+        &[("$.sequence[0].within", "not allowed in the first")],
+    );
     // Names are those of one sequence.
     valid(r#"{"and": [{"sequence": [{"did": "a", "as": "x"}]}, {"sequence": [{"did": "a", "as": "x"}]}]}"#);
 }
@@ -133,31 +136,31 @@ fn references_name_earlier_steps() {
     wrong(r#""operator": "eq", "ref": "d.p""#, ".ref", "no earlier step is named \"d\"");
     wrong(r#""operator": "eq", "ref": "late.p""#, ".ref", "no earlier step is named \"late\"");
     wrong(r#""operator": "eq", "ref": ".p""#, ".ref", "no earlier step");
-    wrong(r#""operator": "eq", "ref": "c""#, ".ref", "names no property");
+    wrong(r#""operator": "eq", "ref": "c""#, ".ref", "does not name a property");
     wrong(r#""operator": "eq", "ref": "c.""#, ".ref", "an empty key");
     wrong(r#""operator": "eq", "ref": "c.a[0]""#, ".ref", "misplaced brackets");
     wrong(r#""operator": "eq", "ref": 5"#, ".ref", "found a number");
     wrong(r#""operator": "eq", "ref": null"#, ".ref", "null");
-    wrong(r#""operator": "contains", "ref": "c.p""#, "", "\"contains\" takes no ref");
+    wrong(r#""operator": "contains", "ref": "c.p""#, "", "\"contains\" does not accept a ref");
     for ref_ in [r#"["c", "a.b"]"#, r#""event.p""#, r#""profile.p[].q""#, r#"["profile", "a.b"]"#] {
         for operator in ["neq", "gt", ">=", "lt", "lte", "before", "since", "on"] {
             valid(&with(first, &format!(r#""operator": "{operator}", "ref": {ref_}"#)));
         }
     }
-    wrong(r#""operator": "eq", "ref": ["c"]"#, ".ref", "names no property");
+    wrong(r#""operator": "eq", "ref": ["c"]"#, ".ref", "does not name a property");
     wrong(r#""operator": "eq", "ref": []"#, ".ref", "the list is empty");
     wrong(r#""operator": "eq", "ref": ["c", 5]"#, ".ref[1]", "found a number");
-    wrong(r#""operator": "gt", "ref": "c.p", "ignore_case": true"#, "", "\"gt\" takes no ignore_case");
-    wrong(r#""operator": "in", "ref": "c.p""#, "", "\"in\" takes no ref");
-    wrong(r#""operator": "exists", "ref": "c.p""#, "", "takes no value");
+    wrong(r#""operator": "gt", "ref": "c.p", "ignore_case": true"#, "", "\"gt\" does not accept \"ignore_case\"");
+    wrong(r#""operator": "in", "ref": "c.p""#, "", "\"in\" does not accept a ref");
+    wrong(r#""operator": "exists", "ref": "c.p""#, "", "does not accept a value");
     wrong(r#""operator": "eq", "ref": "c.p", "value": 1"#, "", "exclude each other");
     wrong(r#""operator": "eq""#, "", "\"value\" is missing");
     // A step is not earlier than itself, and outside of sequences there are no steps.
     refused(&with("\"ref\": \"c.p\"", r#""operator": "exists""#), &[("$.sequence[0].where.ref", "no earlier step")]);
-    refused_where(r#"{"property": "p", "operator": "eq", "ref": "c.p"}"#, &[("$.ref", "nothing here is named \"c\"")]);
+    refused_where(r#"{"property": "p", "operator": "eq", "ref": "c.p"}"#, &[("$.ref", "unknown reference \"c\"")]);
     refused(
         r#"{"profile": "p", "operator": "eq", "ref": "c.p", "value": 1}"#,
-        &[("$", "exclude each other"), ("$.ref", "nothing here is named \"c\"")],
+        &[("$", "exclude each other"), ("$.ref", "unknown reference \"c\"")],
     );
     assert_eq!(
         problems(&with(first, r#""operator": "eq", "ref": "cc.p""#))[0].hint.as_deref(),
@@ -187,21 +190,24 @@ fn references_name_what_is_at_hand() {
             &[(
                 "$.ref",
                 if ref_.contains("[\"element\"]") || ref_ == "\"element\"" {
-                    "names no property"
+                    "does not name a property"
                 } else {
-                    "there is no element here"
+                    "\"element\" cannot be used here"
                 },
             )],
         );
     }
     valid(r#"{"profile": "p", "operator": "since", "ref": "profile.q"}"#);
-    refused(r#"{"profile": "p", "operator": "eq", "ref": "event.q"}"#, &[("$.ref", "there is no event here")]);
+    refused(r#"{"profile": "p", "operator": "eq", "ref": "event.q"}"#, &[("$.ref", "\"event\" cannot be used here")]);
     refused(
         r#"{"profile": "p", "element": true, "where": {"property": "q", "operator": "eq", "ref": "event.q"}}"#,
-        &[("$.where.ref", "there is no event here")],
+        &[("$.where.ref", "\"event\" cannot be used here")],
     );
-    refused_where(r#"{"property": "p", "operator": "eq", "ref": "row.q"}"#, &[("$.ref", "there is no row here")]);
-    refused_where(r#"{"property": "p", "operator": "in", "ref": "event.q"}"#, &[("$", "\"in\" takes no ref")]);
+    refused_where(
+        r#"{"property": "p", "operator": "eq", "ref": "row.q"}"#,
+        &[("$.ref", "\"row\" cannot be used here")],
+    );
+    refused_where(r#"{"property": "p", "operator": "in", "ref": "event.q"}"#, &[("$", "\"in\" does not accept a ref")]);
     for name in ["profile", "event", "element", "row"] {
         refused(
             &format!(r#"{{"sequence": [{{"did": "e", "as": "{name}"}}]}}"#),
@@ -240,15 +246,15 @@ fn steps_have_options_of_their_own() {
     second(r#"{"did": "b", "times": 2.5}"#, ".times", "not a whole number");
     second(r#"{"did": "b", "times": 2, "as": "x"}"#, "", "cannot be combined with \"as\"");
     second(r#"{"did": "b", "times": 2, "occurrence": "last"}"#, "", "cannot be combined with \"occurrence\"");
-    second(&format!(r#"{{"did": "b", {among}}}"#), "", "\"among\" goes with \"occurrence\"");
+    second(&format!(r#"{{"did": "b", {among}}}"#), "", "\"among\" requires \"occurrence\"");
     second(r#"{"did": "b", "within": "29 days", "after": "1 month"}"#, "", "\"after\" is longer than \"within\"");
     second(r#"{"did": "b", "within": "soon"}"#, ".within", "not an interval");
-    second(r#"{"did_not": "b", "within": "1 day"}"#, ".within", "takes no within");
+    second(r#"{"did_not": "b", "within": "1 day"}"#, ".within", "is not allowed in a \"did_not\" step");
     second(r#"{"did_not": "b", "after": "1 day"}"#, ".after", "unknown key");
     second(r#"{"did_not": "b", "times": 2}"#, ".times", "unknown key");
     refused(
         &with(r#"{"did_not": "b"}, {"did": "a", "within": "2 days", "after": "1 day"}"#),
-        &[("$.sequence[1].after", "none before it"), ("$.sequence[1].within", "none before it")],
+        &[("$.sequence[1].after", "not allowed in the first"), ("$.sequence[1].within", "not allowed in the first")],
     );
     assert_eq!(
         problems(&with(r#"{"did": "a"}, {"did": "b", "time": 2}"#)).len(),
