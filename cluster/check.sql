@@ -215,7 +215,7 @@ BEGIN
     PERFORM kursaha_cohort_cluster.check_address(address);
     SELECT h.* INTO s FROM kursaha_cohort_cluster.shard h WHERE h.shard = node FOR UPDATE;
     IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('there is no node %s', node),
+        RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('node %s does not exist', node),
             HINT = 'The view cohort_cluster_status lists the nodes.';
     END IF;
     IF (SELECT e.engine FROM kursaha_cohort_cluster.engine e) <> 'plproxy' THEN

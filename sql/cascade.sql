@@ -26,8 +26,8 @@ BEGIN
     SELECT gone.name INTO named FROM gone JOIN kursaha_cohort.suppression s ON s.cohort_id = gone.cohort_id LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist',
-            MESSAGE = format('cannot delete cohort "%s" because syncs leave its members out', named),
-            HINT = 'cohort_unsuppress ends that.';
+            MESSAGE = format('cannot delete cohort "%s" because it is suppressed', named),
+            HINT = 'cohort_unsuppress ends the suppression.';
     END IF;
     DELETE FROM kursaha_cohort.priority_cohort p USING gone WHERE p.cohort_id = gone.cohort_id;
     DELETE FROM kursaha_cohort.cohort_version v USING gone WHERE v.cohort_id = gone.cohort_id;

@@ -155,9 +155,9 @@ fn cohort_drop(name: Option<&str>) -> Result<(), ErrorReport> {
     if suppresses && list.is_empty() {
         return Err(failure(
             SqlState::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
-            format!("cannot drop cohort \"{name}\" because syncs leave its members out"),
+            format!("cannot drop cohort \"{name}\" because it is suppressed"),
         )
-        .set_hint("cohort_unsuppress ends that."));
+        .set_hint("cohort_unsuppress ends the suppression."));
     }
     if !list.is_empty() {
         let why = if others.is_empty() { "syncs use it" } else { "other cohorts refer to it" };

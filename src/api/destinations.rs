@@ -30,9 +30,8 @@ fn check_secret(
             // A name without a secret behind it may be somebody's secret one day: it is nobody's yet.
             if secret::exists(reference) { use_of.claim() } else { use_of.check() }
         }
-        (None, Some(_)) => {
-            Err(invalid(format!("a destination of kind \"{kind}\" has no secret")).set_hint("Leave out secret."))
-        }
+        (None, Some(_)) => Err(invalid(format!("a destination of kind \"{kind}\" does not use a secret"))
+            .set_hint("Omit the argument secret.")),
         (Some(what), None) => Err(invalid(format!("a destination of kind \"{kind}\" needs a secret: {what}"))
             .set_hint("Store it in a file in kursaha_cohort.secrets_dir and pass secret => 'file:NAME'.")),
     }

@@ -142,7 +142,7 @@ fn several(what: &str, most: usize, names: Vec<Option<String>>) -> Fallible<Vec<
         .enumerate()
         .map(|(index, name)| {
             let place = index + 1;
-            name.ok_or_else(|| invalid(format!("names[{place}] is null")).set_hint("Leave it out of the array."))
+            name.ok_or_else(|| invalid(format!("names[{place}] is null")).set_hint("Remove it from the array."))
         })
         .collect::<Result<_, _>>()?;
     let mut seen = HashSet::new();

@@ -49,7 +49,7 @@ fn sync_request(cohort: Option<&str>, destination: Option<&str>, force: Option<b
             SqlState::ERRCODE_ACTIVE_SQL_TRANSACTION,
             "cohort_sync_execute cannot run inside a transaction block",
         )
-        .set_hint("Call it by itself, or ask for a run with cohort_sync_now."));
+        .set_hint("Call it outside a transaction block, or request a run with cohort_sync_now."));
     }
     let (Some(cohort), Some(destination)) = (cohort, destination) else {
         return Err(invalid("cohort and destination must not be null"));

@@ -19,7 +19,7 @@ const LONGEST_LABEL: usize = 255;
 fn new_key() -> Fallible<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| {
-        failure(SqlState::ERRCODE_INTERNAL_ERROR, format!("the system gives no random bytes: {error}"))
+        failure(SqlState::ERRCODE_INTERNAL_ERROR, format!("could not generate random bytes: {error}"))
     })?;
     let mut digits = [0; LENGTH];
     for digit in digits.iter_mut().rev() {
@@ -45,7 +45,7 @@ fn cohort_api_key_create(
     let (Some(label), Some(role)) = (label, role) else { return Ok(None) };
     if label.is_empty() || label.chars().count() > LONGEST_LABEL {
         return Err(invalid(format!("the label of a key has 1 to {LONGEST_LABEL} characters"))
-            .set_hint("Say what the key is for, such as 'shop backend'."));
+            .set_hint("Describe the purpose of the key, such as 'shop backend'."));
     }
     let role = Role::find(role)?;
     let facts = spi::one(
@@ -57,13 +57,13 @@ fn cohort_api_key_create(
     if facts.0 {
         return Err(failure(
             SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            format!("role \"{}\" is a superuser, and no key is made for one", role.name),
+            format!("role \"{}\" is a superuser and cannot have API keys", role.name),
         )
-        .set_hint("Make a role with the privilege set that the program needs, by cohort_grant."));
+        .set_hint("Create a role, and grant it the privilege set that the program needs with cohort_grant."));
     }
     if facts.1 {
-        return Err(invalid("the key would have expired already")
-            .set_hint("Give a time to come, or NULL for a key that lasts until it is revoked."));
+        return Err(invalid("expires_at is in the past")
+            .set_hint("Pass a time in the future, or NULL for a key that does not expire."));
     }
     role.must_be_mine("Requests with the key act as that role.")?;
     let key = new_key()?;
@@ -74,8 +74,8 @@ fn cohort_api_key_create(
         &[label.into(), key.as_str().into(), role.oid.into(), current_user().into(), expires_at.into()],
     )?;
     if stored == 0 {
-        return Err(failure(SqlState::ERRCODE_DUPLICATE_OBJECT, format!("there is an API key \"{label}\""))
-            .set_hint("Take another label, or end that key with cohort_api_key_revoke."));
+        return Err(failure(SqlState::ERRCODE_DUPLICATE_OBJECT, format!("API key \"{label}\" already exists"))
+            .set_hint("Choose another label, or revoke that key with cohort_api_key_revoke."));
     }
     Ok(Some(key))
 }
@@ -95,7 +95,7 @@ fn cohort_api_key_revoke(label: Option<&str>) -> Result<(), ErrorReport> {
     if found.is_none() {
         return Err(failure(
             SqlState::ERRCODE_UNDEFINED_OBJECT,
-            format!("there is no API key \"{label}\" that you may revoke"),
+            format!("no API key \"{label}\" exists that you may revoke"),
         )
         .set_hint("The view cohort_api_key lists them."));
     }

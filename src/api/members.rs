@@ -80,8 +80,8 @@ fn refuse_earlier(cohort: &Cohort, at: TimestampWithTimeZone) -> Fallible<()> {
         |row| row.need::<String>(1),
     )?;
     let Some(last) = last else { return Ok(()) };
-    Err(invalid(format!("cohort \"{}\" was refreshed as of a later time already: {last}", cohort.name))
-        .set_hint("Refresh it as of a later time; cohort_run answers as of any."))
+    Err(invalid(format!("cohort \"{}\" was already refreshed as of a later time: {last}", cohort.name))
+        .set_hint("Pass a later time. cohort_run evaluates a cohort as of any time."))
 }
 
 /// Stores who is in, and who entered and who exited since the last refresh; gives the refresh and the three numbers.

@@ -52,7 +52,7 @@ impl Role {
         if !is_owned {
             return Err(not_owner(what, owner));
         }
-        self.must_be_mine("An owner gives to roles that it is a member of; an operator to every role.")
+        self.must_be_mine("An owner can choose roles of which it is a member. An operator can choose any role.")
     }
 }
 

@@ -12,7 +12,7 @@ fn names(cohorts: Vec<Option<String>>) -> Fallible<Vec<String>> {
         .enumerate()
         .map(|(index, name)| {
             let place = index + 1;
-            name.ok_or_else(|| invalid(format!("cohorts[{place}] is null")).set_hint("Leave it out of the array."))
+            name.ok_or_else(|| invalid(format!("cohorts[{place}] is null")).set_hint("Remove it from the array."))
         })
         .collect()
 }

@@ -163,9 +163,9 @@ fn cohort_sync_now(
     } else if let Some(problem) = problem {
         format!("requested, but {problem}")
     } else if !settings::sync_enabled() {
-        "requested, but kursaha_cohort.sync_enabled is off: it runs when that is on again".to_owned()
+        "requested, but kursaha_cohort.sync_enabled is off: the sync runs when the setting is on".to_owned()
     } else if sync.run.is_some() {
-        "requested: it runs again when the run under way has ended".to_owned()
+        "requested: another run follows when the current run has ended".to_owned()
     } else {
         "requested".to_owned()
     }))

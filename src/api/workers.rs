@@ -63,16 +63,15 @@ fn problem() -> Option<(String, Option<i64>, String)> {
             say("no worker runs: this server is a standby", None, "The primary seals, and runs syncs.")
         } else {
             say(
-                "no worker runs: the launcher is not there",
+                "no worker runs: the launcher is not running",
                 None,
-                "It comes back within seconds; if not, see the server's log.",
+                "The server restarts it within seconds. If it does not, see the server's log.",
             )
         };
     }
     let Some(entry) = board::mine() else {
         let most = board::too_many()?;
-        let what =
-            format!("no worker runs in this database: the workers visit {most} databases at most, and there are more");
+        let what = format!("no worker runs in this database: the server has more than {most} databases");
         return say(&what, None, "Call cohort_seal() here, or drop databases that are not needed.");
     };
     if let Some(since) = entry.no_worker_since() {
@@ -82,12 +81,12 @@ fn problem() -> Option<(String, Option<i64>, String)> {
     }
     if entry.extension() == Extension::ReadOnly {
         let remedy = "ALTER DATABASE … RESET default_transaction_read_only.";
-        return say("no worker runs in this database: the database's transactions may only read", None, remedy);
+        return say("no worker runs in this database: its transactions are read-only", None, remedy);
     }
     if entry.extension() == Extension::OtherVersion {
         let remedy = "ALTER EXTENSION kursaha_cohort UPDATE; if the library is older, restart the server.";
         return say(
-            "no worker runs in this database: the library and the extension are of different versions",
+            "no worker runs in this database: the library and the extension have different versions",
             None,
             remedy,
         );

@@ -89,8 +89,8 @@ impl Schedule {
         } else if words.split_whitespace().count() == 5 {
             if at.is_some() {
                 return Err(BadSchedule::new(
-                    "a cron expression says its time itself",
-                    "Leave out at, or use daily, weekly or monthly.",
+                    "a cron expression includes its time",
+                    "Omit at, or use daily, weekly or monthly.",
                 ));
             }
             Beat::Cron(vec![cron(&words)?])
@@ -102,7 +102,7 @@ impl Schedule {
             Some(_) => Ok(schedule),
             None => Err(BadSchedule::new(
                 format!("the schedule \"{frequency}\" never fires"),
-                "Choose a day that exists in some month.",
+                "Choose a day that exists in at least one month.",
             )),
         }
     }
@@ -302,8 +302,8 @@ impl Phrase {
             (Self::Daily, None) => vec![format!("{clock} * * *")],
             (Self::Daily, Some(day)) => {
                 return Err(BadSchedule::new(
-                    format!("daily takes no day: \"{day}\""),
-                    "Write the time alone, or use weekly or monthly.",
+                    format!("a daily schedule has no day: \"{day}\""),
+                    "Write only the time, or use weekly or monthly.",
                 ));
             }
             (Self::Weekly, day) => {
@@ -327,7 +327,7 @@ impl Phrase {
                     Some(day) => day.parse::<u32>().ok().filter(|day| (1..=31).contains(day)).ok_or_else(|| {
                         BadSchedule::new(
                             format!("\"{day}\" is not a day of a month"),
-                            "Write 1 to 31; a month without that day has its last day instead.",
+                            "Write 1 to 31; in a shorter month the last day is used.",
                         )
                     })?,
                 };

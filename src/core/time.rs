@@ -84,13 +84,13 @@ impl Interval {
         let (mut months, mut days, mut micros) = (0_i128, 0_i128, 0_i128);
         let mut seen: Vec<Unit> = Vec::new();
         if text.starts_with(' ') || text.ends_with(' ') {
-            return bad("blanks may stand between the items only".into());
+            return bad("blanks are only allowed between the items".into());
         }
         let mut rest = text;
         while !rest.is_empty() {
             let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
             if digits == 0 {
-                return bad(format!("a whole number is expected at \"{}\"", clip(rest)));
+                return bad(format!("expected a whole number at \"{}\"", clip(rest)));
             }
             // Eighteen digits are far beyond the largest interval and far within an i128.
             let Ok(number) = rest[..digits]
@@ -113,7 +113,7 @@ impl Interval {
                 return bad(format!("unknown unit \"{}\"", clip(word)));
             };
             if seen.contains(&unit) {
-                return bad(format!("the unit \"{word}\" comes twice"));
+                return bad(format!("the unit \"{word}\" is used twice"));
             }
             seen.push(unit);
             match unit {
@@ -124,11 +124,11 @@ impl Interval {
             let after = &rest[letters..];
             rest = after.trim_start_matches(' ');
             if !rest.is_empty() && rest.len() == after.len() {
-                return bad(format!("a blank is expected at \"{}\"", clip(rest)));
+                return bad(format!("expected a blank at \"{}\"", clip(rest)));
             }
         }
         if seen.is_empty() {
-            return bad("an interval is one or more of a whole number and a unit".into());
+            return bad("an interval consists of whole numbers with units".into());
         }
         if months == 0 && days == 0 && micros == 0 {
             return bad("an interval must be above zero".into());

@@ -92,11 +92,9 @@ pub(super) fn check(customer: &str) -> Fallible<()> {
         return Ok(());
     }
     // Without the id: errors are in the server's log, and ids may be addresses.
-    Err(failure(SqlState::ERRCODE_CHECK_VIOLATION, "this node does not hold the customer")
+    Err(failure(SqlState::ERRCODE_CHECK_VIOLATION, "the customer does not belong to this node")
         .set_detail(format!("The hash of the customer's id is {hash}, which is in no range of kursaha_cohort.owned."))
-        .set_hint(
-            "Write through the coordinator, whose cohort_cluster_check() says whether its map of nodes is right.",
-        ))
+        .set_hint("Write through the coordinator. Its function cohort_cluster_check() checks the map of nodes."))
 }
 
 unsafe extern "C" {

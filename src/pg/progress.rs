@@ -13,7 +13,7 @@ pub(crate) enum Phase {
     Merging = 2,
     /// Comparing the index with the tables.
     Checking = 3,
-    /// Deleting events that are older than they are kept: counts pages of the table.
+    /// Deleting expired events: counts pages of the table.
     Deleting = 4,
     /// Recording rows older than their capture.
     Backfilling = 5,

@@ -34,7 +34,7 @@ pub(crate) fn set(keep: Option<Interval>, event_type: Option<&str>) -> Fallible<
     let Some(keep) = keep else {
         let removed = write("DELETE FROM kursaha_cohort.retention WHERE event_type = $1", &[name.into()])?;
         if removed == 0 {
-            pgrx::notice!("there was no such retention policy");
+            pgrx::notice!("no such retention policy exists");
         }
         return Ok(());
     };
@@ -58,7 +58,7 @@ pub(crate) fn set(keep: Option<Interval>, event_type: Option<&str>) -> Fallible<
     if !may {
         return Err(failure(
             SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            "permission denied for table cohort_event: a retention policy is carried out with the rights of the role that sets it",
+            "permission denied for table cohort_event: a retention policy runs with the privileges of the role that sets it",
         )
         .set_hint("SELECT cohort_grant('operator', 'ROLE') grants the required privileges."));
     }
@@ -201,9 +201,9 @@ pub(crate) fn work(go_on: &dyn Fn() -> bool) -> bool {
             if policy.role == pg_sys::InvalidOid || !role_is_there(policy.role) {
                 return Err(failure(
                     SqlState::ERRCODE_UNDEFINED_OBJECT,
-                    "the role that set the retention policy is gone",
+                    "the role that set the retention policy was dropped",
                 )
-                .set_hint("Another role takes the policy over with cohort_retain()."));
+                .set_hint("Call cohort_retain() as another role to take over the policy."));
             }
             delete(&policy, BATCH, PAGES, Some(policy.role)).map(Some)
         });

@@ -116,7 +116,7 @@ pub(crate) fn check_references(rule: &Rule, own: Option<&Cohort>) -> Fallible<()
     if above + below > MAX_CHAIN {
         let place = rule.cohort_names().first().map_or_else(|| "$".to_owned(), |(path, _)| path.clone());
         return Err(invalid(format!(
-            "invalid cohort rule at {place}: more than {MAX_CHAIN} cohorts would be reached one through another"
+            "invalid cohort rule at {place}: the chain of references would have more than {MAX_CHAIN} cohorts"
         ))
         .set_detail(format!("{above} cohorts refer to this one in a chain, and it would refer to a chain of {below}."))
         .set_hint("Replace a reference by the conditions of the referenced cohort."));
@@ -157,7 +157,7 @@ pub(crate) fn check_list(ids: &[String], place: impl Fn(usize) -> String) -> Fal
     for (index, id) in ids.iter().enumerate() {
         if let Err(error) = stamp::check_customer_id(id) {
             return Err(
-                invalid(format!("{}: {}", place(index), error.message())).set_hint("Leave this id out of the list.")
+                invalid(format!("{}: {}", place(index), error.message())).set_hint("Remove this id from the list.")
             );
         }
     }

@@ -86,9 +86,9 @@ fn register_index() {
     );
     GucRegistry::define_bool_guc(
         c"kursaha_cohort.profile_from_events",
-        c"Whether cohort_track and cohort_track_batch merge what an event's data says of its customer into the profile.",
+        c"Whether cohort_track and cohort_track_batch merge properties of the customer in an event's data into the profile.",
         c"email, phone, phoneNumber, phone_number, firstName, lastName, gender, dob, dateOfBirth, city, state, country, \
-          countryCode, zip, zipcode; never an empty value. ALTER ROLE … SET sets it for a role.",
+          countryCode, zip, zipcode. Empty values are not merged. ALTER ROLE … SET sets it for a role.",
         &PROFILE_FROM_EVENTS,
         GucContext::Userset,
         GucFlags::default(),
@@ -104,9 +104,7 @@ fn register_index() {
     GucRegistry::define_int_guc(
         c"kursaha_cohort.eval_memory",
         c"Memory limit for one evaluation by the index. Evaluations that would need more use plain SQL.",
-        c"Charged are unsealed events and profiles, the values that aggregates and references read, the events and states of \
-          sequences, patterns, lists of values and fixed lists. cohort_explain shows when plain SQL was used. The bitmaps of \
-          members and unsealed removals are not charged.",
+        c"These count towards it: unsealed events and profiles, the values that aggregates and references read, the events and states of sequences, patterns, lists of values and fixed lists. cohort_explain shows when plain SQL was used. The bitmaps of members and unsealed removals do not count.",
         &EVAL_MEMORY,
         64,
         i32::MAX,

@@ -14,7 +14,7 @@ const MOST: usize = 100_000;
 
 /// What a request looks like.
 const SHAPE: &str = "The payload is {\"signals\": [{\"customerId\": …, \"eventType\": …, \"data\": {…}, \"occurredAt\": …, \
-                     \"eventKey\": …}, …]}; data, occurredAt and eventKey may be left out.";
+                     \"eventKey\": …}, …]}; data, occurredAt and eventKey are optional.";
 
 /// A field of an entry: the name under which it came, and its value unless it is missing or `null`.
 #[derive(Clone, Copy)]

@@ -95,9 +95,9 @@ impl NewRow {
         }
         Err(failure(
             SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            "the columns of cohort_event and cohort_customer are not as the extension made them",
+            "the columns of cohort_event and cohort_customer are not as the extension created them",
         )
-        .set_hint("Give them their types again, or restore a dump into a new database."))
+        .set_hint("Restore their names and types, or restore a dump into a new database."))
     }
 
     fn called_for(data: &pg_sys::TriggerData) -> Option<Self> {

@@ -74,12 +74,11 @@ pub(crate) fn problem() -> Option<(String, &'static str)> {
         Fit::Ahead(extension) => (extension, "ALTER EXTENSION kursaha_cohort UPDATE;"),
         Fit::Behind(extension) => (
             extension,
-            "Open a new session; where the library is in shared_preload_libraries, restart the server. If the library's file \
-             is the older one, install the newer.",
+            "Open a new session. If the library is in shared_preload_libraries, restart the server. If the file of the library is the older one, install the newer one.",
         ),
     };
     Some((
-        format!("the library of kursaha_cohort is of version {LIBRARY}, its objects are of version {extension}"),
+        format!("the library of kursaha_cohort has version {LIBRARY}, but its objects have version {extension}"),
         remedy,
     ))
 }

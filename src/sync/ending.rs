@@ -47,7 +47,7 @@ impl From<Trouble> for Ending {
             | SqlState::ERRCODE_TOO_MANY_CONNECTIONS => Self::Retry { why },
             SqlState::ERRCODE_QUERY_CANCELED => Self::Cancelled { why },
             SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE => Self::Attention { why, hint: trouble.hint.unwrap_or_else(|| {
-                "A run has the rights of the sync's owner: GRANT the missing privileges to that role, then cohort_sync_resume.".to_owned()
+                "A run has the rights of the sync's owner: GRANT the missing privileges to that role, then call cohort_sync_resume.".to_owned()
             }) },
             SqlState::ERRCODE_UNDEFINED_TABLE
             | SqlState::ERRCODE_UNDEFINED_COLUMN

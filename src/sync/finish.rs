@@ -58,7 +58,7 @@ pub(super) fn conclude(run: i64, ending: &Ending, counts: &Counts) -> Fallible<(
         Ending::Success { remark } => ended.succeed(remark.as_deref(), counts)?,
         Ending::Partial { why } => ended.end(RunMove::Defer, Some(why), None, counts)?,
         Ending::Held { why } => {
-            let hint = "If that is right: cohort_sync_now(…, force => true). Else correct the cohort, then cohort_sync_resume.";
+            let hint = "If this is intended, call cohort_sync_now(…, force => true). Otherwise correct the cohort, then call cohort_sync_resume.";
             ended.end(RunMove::Hold, Some(why), Some(hint), counts)?;
         }
         Ending::Cancelled { why } => ended.end(RunMove::Cancel, Some(why), None, counts)?,
@@ -129,8 +129,8 @@ impl Ended {
         if refused == 0 {
             return self.end(RunMove::Succeed, remark, None, counts);
         }
-        let why = format!("the destination refused {refused} of the members; the others arrived");
-        let hint = "cohort_sync_rejected says whom and why. They are sent again when their profile changes, or after cohort_sync_resync.";
+        let why = format!("the destination refused {refused} of the members; the others were sent");
+        let hint = "cohort_sync_rejected shows the members and the reasons. They are sent again when their profile changes, or after cohort_sync_resync.";
         self.end(RunMove::Succeed, Some(&why), Some(hint), counts)
     }
 
@@ -248,9 +248,9 @@ pub(crate) fn crashed(run: i64) -> Fallible<()> {
             from,
             to,
             format!("its runs crashed {crashes} times in a row").into(),
-            "The server's log says more. Then cohort_sync_resume.".into(),
+            "See the server's log, then call cohort_sync_resume.".into(),
         ],
     )?;
-    ended.log("was left alone", why, Some("See what ended its workers, then cohort_sync_resume."))?;
+    ended.log("was left alone", why, Some("Find out what ended its workers, then call cohort_sync_resume."))?;
     store::tell(ended.sync, Some(run))
 }

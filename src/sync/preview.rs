@@ -134,8 +134,7 @@ impl Looked {
             return;
         }
         for path in &self.missing {
-            let message =
-                format!("none of the {} profiles that were looked at has the property \"{path}\"", self.profiles);
+            let message = format!("none of the {} inspected profiles has the property \"{path}\"", self.profiles);
             let report = ErrorReport::new(SqlState::ERRCODE_WARNING, message, "cohort_sync_preview");
             let hint = match text::nearest(path, self.keys.iter().map(String::as_str)) {
                 Some(near) => format!("Did you mean \"{near}\"?"),

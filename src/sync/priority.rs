@@ -38,7 +38,7 @@ fn get(name: &str) -> Fallible<List> {
     Err(failure(SqlState::ERRCODE_UNDEFINED_OBJECT, format!("priority list \"{shown}\" does not exist")).set_hint(
         match text::nearest(name, names.iter().map(String::as_str)) {
             Some(near) => format!("Did you mean \"{near}\"?"),
-            None => "The view cohort_priority lists them; cohort_priority_create makes one.".to_owned(),
+            None => "The view cohort_priority lists them; cohort_priority_create creates one.".to_owned(),
         },
     ))
 }
@@ -138,10 +138,10 @@ pub(crate) fn drop(name: &str) -> Fallible<()> {
     if !followers.is_empty() {
         return Err(failure(
             SqlState::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
-            format!("cannot drop priority list \"{name}\" because syncs follow it"),
+            format!("cannot drop priority list \"{name}\" because syncs use it"),
         )
         .set_detail(followers.join("\n"))
-        .set_hint("cohort_sync_update(cohort, destination, priority => '') lets a sync follow none."));
+        .set_hint("cohort_sync_update(cohort, destination, priority => '') detaches a sync from its list."));
     }
     with_owners_rights(|| {
         spi::touch("DELETE FROM kursaha_cohort.priority WHERE priority_id = $1", &[list.id.into()])?;
@@ -152,7 +152,7 @@ pub(crate) fn drop(name: &str) -> Fallible<()> {
 /// Puts cohorts into a list, in place of those that are there.
 fn set_members(list: i64, names: &[String]) -> Fallible<()> {
     if names.is_empty() || names.len() > MOST {
-        return Err(invalid(format!("a priority list takes 1 to {MOST} cohorts, not {}", names.len())));
+        return Err(invalid(format!("a priority list must have 1 to {MOST} cohorts, not {}", names.len())));
     }
     let mut seen = HashSet::new();
     if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
@@ -174,9 +174,9 @@ fn set_members(list: i64, names: &[String]) -> Fallible<()> {
             Some((_, other)) => {
                 return Err(failure(
                     SqlState::ERRCODE_UNIQUE_VIOLATION,
-                    format!("cohort \"{name}\" is in the priority list \"{other}\" already"),
+                    format!("cohort \"{name}\" is already in the priority list \"{other}\""),
                 )
-                .set_hint("A cohort is in one list only: take it out of that one with cohort_priority_update."));
+                .set_hint("A cohort can be in one list only: remove it from that list with cohort_priority_update."));
             }
             None if cohort.owned || operates()? => {}
             None => return Err(not_owner(&format!("cohort \"{name}\""), &cohort.owner)),
@@ -212,12 +212,10 @@ pub(crate) fn check_followers() -> Fallible<()> {
         .collect();
     Err(failure(
         SqlState::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
-        format!("cohort \"{cohort}\" must be in the priority list \"{list}\", which its sync follows"),
+        format!("cohort \"{cohort}\" must be in the priority list \"{list}\", which its sync uses"),
     )
     .set_detail(lines.join("\n"))
-    .set_hint(
-        "Add it to the list, or let the sync follow none: cohort_sync_update(cohort, destination, priority => '').",
-    ))
+    .set_hint("Add it to the list, or detach the sync: cohort_sync_update(cohort, destination, priority => '')."))
 }
 
 /// Lets a sync follow a list; none for an empty name.
@@ -250,7 +248,7 @@ pub(super) fn above(sync: i64) -> Fallible<Vec<String>> {
     if found.iter().any(|(is_in, _)| !is_in) {
         return Err(failure(
             SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            "the cohort is not in the priority list that its sync follows",
+            "the cohort is not in the priority list that its sync uses",
         )
         .set_hint("Add it with cohort_priority_update."));
     }

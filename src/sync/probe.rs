@@ -68,7 +68,7 @@ pub(super) fn by_requests(place: &Place, destination: &dyn Destination) -> Falli
                 // A cancelled statement raises its error here.
                 drop(session);
                 pgrx::check_for_interrupts!();
-                steps.push(Step::bad(probe.what, "there was no answer within kursaha_cohort.request_timeout"));
+                steps.push(Step::bad(probe.what, "there was no response within kursaha_cohort.request_timeout"));
                 return Ok(steps);
             }
             Some(Ok(answer)) => destination.read(Action::Add, &answer, context.now),
@@ -91,7 +91,7 @@ pub(super) fn by_requests(place: &Place, destination: &dyn Destination) -> Falli
 
 /// Tries a table, for each role that writes it: the owners of the destination's syncs, or whoever owns the destination.
 pub(super) fn of_table(place: &Place, destination: &dyn Destination) -> Fallible<Vec<Step>> {
-    let what = "the table and its column are there";
+    let what = "the table and its column exist";
     let table = match table::find(destination) {
         Ok(Some(table)) => table,
         Ok(None) => return Ok(Vec::new()),

@@ -167,8 +167,8 @@ fn make_ready(run: &mut Run<'_>) -> Result<(), Ending> {
         }
     }
     Err(Ending::Attention {
-        why: format!("{MOST_STEPS} requests were not enough to find the destination's set"),
-        hint: "Name it by its id (audience_id) with cohort_destination_update, then cohort_sync_resume.".to_owned(),
+        why: format!("{MOST_STEPS} requests did not find the audience"),
+        hint: "Set audience_id with cohort_destination_update, then call cohort_sync_resume.".to_owned(),
     })
 }
 

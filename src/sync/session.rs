@@ -134,7 +134,7 @@ impl Session {
                     if divide(why.clone(), &mut open, &mut delivery) {
                         self.refused += 1;
                         if self.good == 0 && self.refused >= MOST_REFUSED {
-                            let hint = "Every row is refused: look at the mapping and the version of the API.";
+                            let hint = "Every row is refused: check the mapping and the version of the API.";
                             delivery.arrival = Err(Ending::of(Outcome::attention(why, hint), context));
                             delivery.refused.clear();
                             return Ok(delivery);

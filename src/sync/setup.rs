@@ -30,9 +30,9 @@ pub(crate) fn may_own_sync(role: Oid) -> Fallible<()> {
     if !login {
         return Err(failure(
             SqlState::ERRCODE_INVALID_PARAMETER_VALUE,
-            format!("the role \"{name}\" cannot own a sync because it may not log in"),
+            format!("the role \"{name}\" cannot own a sync because it has no LOGIN"),
         )
-        .set_hint(format!("ALTER ROLE {name} LOGIN, or SET ROLE to one that may.")));
+        .set_hint(format!("ALTER ROLE {name} LOGIN, or SET ROLE to a role with LOGIN.")));
     }
     Ok(())
 }
@@ -84,7 +84,7 @@ pub(crate) fn create(
     let Some(id) = id else {
         return Err(failure(
             SqlState::ERRCODE_UNIQUE_VIOLATION,
-            format!("cohort \"{cohort}\" is synced to \"{destination}\" already"),
+            format!("cohort \"{cohort}\" is already synced to \"{destination}\""),
         )
         .set_hint("cohort_sync_update changes its schedule, cohort_sync_drop drops it."));
     };

@@ -92,7 +92,7 @@ pub(crate) fn get_place(name: &str) -> Fallible<Place> {
     Err(failure(SqlState::ERRCODE_UNDEFINED_OBJECT, format!("destination \"{shown}\" does not exist")).set_hint(
         match text::nearest(name, names.iter().map(String::as_str)) {
             Some(near) => format!("Did you mean \"{near}\"?"),
-            None => "The view cohort_destination lists them; cohort_destination_create makes one.".to_owned(),
+            None => "The view cohort_destination lists them; cohort_destination_create creates one.".to_owned(),
         },
     ))
 }
@@ -196,7 +196,7 @@ impl Sync {
             SyncState::Held if force => {}
             SyncState::Held => {
                 return Err(refused(format!("{self} is held: {}", why())).set_hint(
-                    "If that is right: cohort_sync_now(…, force => true). Else correct the cohort and cohort_sync_resume.",
+                    "If this is intended, call cohort_sync_now(…, force => true). Otherwise correct the cohort, then call cohort_sync_resume.",
                 ));
             }
             SyncState::Paused | SyncState::NeedsAttention | SyncState::Quarantined => {

@@ -17,8 +17,8 @@ pub(crate) fn must_operate() -> Fallible<()> {
         return Ok(());
     }
     Err(failure(SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, "only an operator may suppress cohorts")
-        .set_detail("Their members are left out of the syncs of all owners.")
-        .set_hint("cohort_grant('operator', role) makes a role one."))
+        .set_detail("Suppressed members are excluded from the syncs of all owners.")
+        .set_hint("cohort_grant('operator', role) makes a role an operator."))
 }
 
 /// Leaves a cohort's members out of all syncs, or of those to one destination, which are asked to run at once; says
@@ -66,7 +66,7 @@ pub(crate) fn remove(cohort: &str, destination: Option<&str>) -> Fallible<()> {
     }
     let place = destination.map_or_else(|| "at all destinations".to_owned(), |name| format!("at \"{name}\""));
     Err(failure(SqlState::ERRCODE_UNDEFINED_OBJECT, format!("cohort \"{cohort}\" is not suppressed {place}"))
-        .set_hint("The view cohort_suppression lists what is."))
+        .set_hint("The view cohort_suppression lists the suppressed cohorts."))
 }
 
 /// Whether the extension's objects know of suppression and priority lists: those of 0.1.0 do not.

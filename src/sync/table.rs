@@ -62,7 +62,7 @@ pub(super) fn find(destination: &dyn Destination) -> Fallible<Option<Table>> {
     })?;
     found.map(Some).ok_or_else(|| {
         failure(SqlState::ERRCODE_UNDEFINED_TABLE, format!("table {table} with a column {column} does not exist"))
-            .set_hint("Create it, with the column that customer_column names.")
+            .set_hint("Create the table with the column that customer_column specifies.")
     })
 }
 
@@ -172,7 +172,7 @@ pub(super) fn write(destination: &dyn Destination, action: Action, rows: &[Row])
             SqlState::ERRCODE_DATATYPE_MISMATCH,
             format!("the table {} refuses every row: {}", table.name, first.reason),
         )
-        .set_hint("Look at its columns, constraints and triggers, then cohort_sync_resume.")),
+        .set_hint("Check its columns, constraints and triggers, then call cohort_sync_resume.")),
         _ => Ok(refused),
     }
 }
@@ -195,7 +195,7 @@ fn reason(trouble: &Trouble, customer: &str) -> String {
         Some("22") => "the id cannot be converted to the column's type",
         Some("23") if !trouble.message.contains(customer) => trouble.message.as_str(),
         Some("23") => "a constraint of the table refuses the row",
-        Some("42") => "row security or a trigger of the table refuses the row",
+        Some("42") => "row-level security or a trigger of the table refuses the row",
         _ => "a trigger of the table refuses the row",
     };
     format!("{said} (SQLSTATE {code})")

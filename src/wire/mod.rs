@@ -138,7 +138,7 @@ impl Wire {
                         shared.get_or_insert_with(|| agent.clone());
                     }
                     if closing.closed.load(Ordering::SeqCst) {
-                        return Err(Failure::Failed("the request was given up".to_owned()));
+                        return Err(Failure::Failed("the request was cancelled".to_owned()));
                     }
                     exchange(agent, refusal, &limits, &request)
                 }));
@@ -167,7 +167,7 @@ impl Wire {
     pub(crate) fn start(&mut self, request: Request) -> Fallible<()> {
         self.requests
             .send(request)
-            .map_err(|_| failure(SqlState::ERRCODE_INTERNAL_ERROR, "the thread for outgoing requests is gone"))
+            .map_err(|_| failure(SqlState::ERRCODE_INTERNAL_ERROR, "the thread for outgoing requests has ended"))
     }
 
     /// Waits for the response. `idle` is called at least every 100 ms and checks for interrupts. `None`: `idle`
@@ -240,7 +240,7 @@ fn agent_of(limits: &Limits) -> Result<(Agent, Refusal), Failure> {
             let wrong = |why: String| {
                 Failure::refused(
                     format!("kursaha_cohort.ca_file cannot be used: {why}"),
-                    "It is a file of certificates in PEM form that the server may read.",
+                    "It must be a file of certificates in PEM format that the server can read.",
                 )
             };
             let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
@@ -320,7 +320,7 @@ fn exchange(agent: &Agent, refusal: &Refusal, limits: &Limits, request: &Request
         .collect();
     let status = answer.status().as_u16();
     let body = answer.body_mut().with_config().limit(LONGEST).read_to_vec().map_err(|error| match error {
-        Error::BodyExceedsLimit(_) => Failure::Failed("the answer is longer than 1 MiB".to_owned()),
+        Error::BodyExceedsLimit(_) => Failure::Failed("the response is longer than 1 MiB".to_owned()),
         other => failed(&other, host),
     })?;
     Ok(Response { status, headers, body })
@@ -331,18 +331,18 @@ fn failed(error: &Error, host: &str) -> Failure {
     let said = error.to_string();
     if said.contains("UnknownIssuer") {
         return Failure::refused(
-            format!("{host} has a certificate of an authority that is not trusted"),
-            "kursaha_cohort.ca_file names a file of authorities that are trusted in place of the built-in ones; a superuser sets it.",
+            format!("{host} has a certificate from an authority that is not trusted"),
+            "A superuser can set kursaha_cohort.ca_file to a file of trusted authorities, which replace the built-in ones.",
         );
     }
     Failure::Failed(match error {
-        Error::HostNotFound => format!("the host {host} is not known"),
-        Error::Timeout(which) => format!("{host} did not answer in time ({which})"),
+        Error::HostNotFound => format!("the host name {host} cannot be resolved"),
+        Error::Timeout(which) => format!("{host} did not respond in time ({which})"),
         Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            format!("{host} closed the connection before its answer was complete")
+            format!("{host} closed the connection before its response was complete")
         }
         Error::Io(error) => format!("the connection to {host} failed: {error}"),
         Error::ConnectionFailed => format!("the connection to {host} failed"),
-        _ => format!("no usable answer from {host}: {said}"),
+        _ => format!("no usable response from {host}: {said}"),
     })
 }

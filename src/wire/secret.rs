@@ -62,7 +62,7 @@ pub(crate) fn exists(reference: &str) -> bool {
 pub(crate) fn read(reference: &str) -> Fallible<String> {
     let content = match parse(reference)? {
         Reference::Variable(name) => std::env::var(name).map_err(|_| {
-            failure(SqlState::ERRCODE_UNDEFINED_OBJECT, format!("the server's environment has no {name}"))
+            failure(SqlState::ERRCODE_UNDEFINED_OBJECT, format!("{name} is not in the server's environment"))
                 .set_hint("Set it in the environment of the server, or use a file.")
         })?,
         Reference::File(name) => read_file(name)?,
@@ -71,7 +71,7 @@ pub(crate) fn read(reference: &str) -> Fallible<String> {
     let content = content.strip_suffix('\r').unwrap_or(content);
     if content.is_empty() || content.chars().any(char::is_control) {
         return Err(invalid("the secret is empty or has control characters")
-            .set_hint("It is one line of text; a line break at its end is removed."));
+            .set_hint("A secret is one line of text; a line break at its end is removed."));
     }
     Ok(content.to_owned())
 }
@@ -96,7 +96,7 @@ fn read_file(name: &str) -> Fallible<String> {
             return Err(match std::io::Error::last_os_error().kind() {
                 ErrorKind::NotFound => wrong(
                     "has no directory",
-                    "kursaha_cohort.secrets_dir is not there: make it, owned by the server's user, with mode 0700.",
+                    "kursaha_cohort.secrets_dir does not exist: create it, owned by the server's user, with mode 0700.",
                 ),
                 _ => wrong(
                     "is in a directory that the server cannot read",
@@ -114,9 +114,7 @@ fn read_file(name: &str) -> Fallible<String> {
                 (ErrorKind::PermissionDenied, _) => {
                     wrong("cannot be read by the server", "chown it to the server's user; chmod 0600.")
                 }
-                (_, Some(libc::ELOOP)) => {
-                    wrong("is a symbolic link, which is not followed", "Put the file itself there.")
-                }
+                (_, Some(libc::ELOOP)) => wrong("is a symbolic link", "Replace the link with a file."),
                 _ => wrong("cannot be opened", missing),
             });
         }

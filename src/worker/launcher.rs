@@ -123,8 +123,8 @@ impl Launcher {
             pgrx::ereport!(
                 pgrx::PgLogLevel::WARNING,
                 pgrx::PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-                format!("kursaha_cohort launcher: {} databases are visited, and no more", self.databases.len()),
-                "cohort_problem says so in a database that is not. Call cohort_seal() there, or drop databases."
+                format!("kursaha_cohort launcher: the limit of {} databases is reached", self.databases.len()),
+                "cohort_problem reports it in each database without workers. Call cohort_seal() there, or drop databases."
             );
         }
         self.listed = Some(Instant::now());

@@ -43,11 +43,11 @@ pub extern "C-unwind" fn kursaha_cohort_runner(_argument: pg_sys::Datum) {
             run::perform(run);
         }
         Ok(false) => {
-            let why = "another run of this sync or its destination is at work";
+            let why = "another run of this sync or its destination is in progress";
             if let Err(trouble) =
                 attempt(Isolation::ReadCommitted, || databases::as_owner(|| queue::put_back(run, why, None)))
             {
-                pgrx::warning!("kursaha_cohort sync: run {run} cannot be put back: {}", trouble.message);
+                pgrx::warning!("kursaha_cohort sync: run {run} cannot be requeued: {}", trouble.message);
             }
         }
         Err(trouble) => pgrx::warning!("kursaha_cohort sync: run {run} cannot begin: {}", trouble.message),

@@ -137,7 +137,7 @@ fn put_back(run: i64) {
     let done =
         attempt(Isolation::ReadCommitted, || as_owner(|| queue::put_back(run, runner::NO_WORKER, Some(runner::RAISE))));
     if let Err(trouble) = done {
-        pgrx::warning!("kursaha_cohort scheduler: run {run} cannot be put back: {}", trouble.message);
+        pgrx::warning!("kursaha_cohort scheduler: run {run} cannot be requeued: {}", trouble.message);
     }
 }
 

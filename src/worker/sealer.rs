@@ -110,7 +110,7 @@ struct Done {
 /// Seals and merges, each in a separate transaction, so that other commands wait for one of them only.
 fn work() -> Result<Done, Trouble> {
     let mut done = Done::default();
-    process::show(c"deleting events that are older than they are kept");
+    process::show(c"deleting expired events");
     done.worked |= retain::work(&|| !process::is_to_leave());
     process::show(c"looking for events to seal");
     if step(|| Ok(index::pending(1)? > 0))? {

@@ -206,14 +206,14 @@ class Destinations(Case):
         self.create("endless", "endless")
         self.server.sync("endless", "endless", "failed", force=True)
         self.assertRegex(self.server.ask("SELECT state, why, hint FROM cohort_sync_status WHERE cohort = 'endless'"),
-                         r"^needs_attention\|500 requests were not enough.*audience_id")
+                         r"^needs_attention\|500 requests did not find the audience.*audience_id")
         self.assertEqual(len(self.fake.seen("/act_666/customaudiences")), 500)
 
     def test_a_property_that_nobody_has(self):
         server = self.server
         self.destination("typo", "facebook_ads", {"ad_account_id": "1", "audience_id": "2", "base_url": self.fake.url, "mapping": {"EMAIL": "emial", "CT": "city"}}, "file:meta")
         said = server.run("SELECT * FROM cohort_sync_preview('buyers', 'typo')", "app").stderr
-        self.assertIn('NOTICE:  none of the 1200 profiles that were looked at has the property "emial"', said)
+        self.assertIn('NOTICE:  none of the 1200 inspected profiles has the property "emial"', said)
         self.assertIn('Did you mean "email"?', said)
         self.assertNotIn('"city"', said)
 
@@ -272,7 +272,7 @@ class Destinations(Case):
                 ("chk", "customer_id text PRIMARY KEY CHECK (customer_id <> 'abc')", ("abc",), "chk_customer_id_check"),
                 ("short", "customer_id varchar(3)", ("99999999999999999999",), "cannot be converted to the column's type"),
                 ("chars", "customer_id char(3)", ("99999999999999999999",), "cannot be converted to the column's type"),
-                ("rls", "customer_id text", ("abc",), "row security"),
+                ("rls", "customer_id text", ("abc",), "row-level security"),
                 ("late", "customer_id text REFERENCES public.known DEFERRABLE INITIALLY DEFERRED", ("abc", "99999999999999999999"), "foreign key"),
                 ("own", "customer_id public.small", ("99999999999999999999", "abc"), "small_check"),
                 ("enum", "customer_id public.code UNIQUE", ("abc", "99999999999999999999"), "cannot be converted to the column's type"),
@@ -356,7 +356,7 @@ class Destinations(Case):
         server.ask("DROP TABLE crm.people")
         self.import_ids("people", ["1", "2", "3"])
         server.sync("people", "people", "failed")
-        self.assertRegex(server.ask("SELECT state, hint FROM cohort_sync_status WHERE cohort = 'people'"), r"^needs_attention\|Create it")
+        self.assertRegex(server.ask("SELECT state, hint FROM cohort_sync_status WHERE cohort = 'people'"), r"^needs_attention\|Create the table")
 
     # Hosts --------------------------------------------------------------------------------------------------------------
 

@@ -54,7 +54,7 @@ class Network(Case):
                 client.connect_ex(full.getsockname())
                 waiting.append(client)
             self.hook("full", f"https://127.0.0.1:{full.getsockname()[1]}/hook/full")
-            before = self.waits("full", "did not answer in time")
+            before = self.waits("full", "did not respond in time")
             for client in waiting:
                 client.close()
         self.move("full")
@@ -88,7 +88,7 @@ class Network(Case):
     def test_no_name(self):
         self.world.put("names", None)
         self.hook("unnamed", f"https://localhost.test:{self.fake.port}/hook/unnamed")
-        before = self.waits("unnamed", "localhost.test", "not known")
+        before = self.waits("unnamed", "localhost.test", "cannot be resolved")
         self.move("unnamed")
         self.server.ended("unnamed", "unnamed", "success", before)
         self.assertEqual(self.held("unnamed"), ["c1", "c2"])

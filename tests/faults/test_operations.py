@@ -127,7 +127,7 @@ class Operations(unittest.TestCase):
         server.until("SELECT count(*) = 0 FROM cohort_worker_status WHERE worker = 'kursaha_cohort scheduler'", "the scheduler leaves")
         runs = server.ask("SELECT count(*) FROM cohort_sync_run")
         server.ask("BEGIN READ WRITE; UPDATE kursaha_cohort.sync SET requested = 'now'; COMMIT")
-        server.until("SELECT count(*) > 0 FROM cohort_problem WHERE what ~ 'may only read'", "the problem is shown")
+        server.until("SELECT count(*) > 0 FROM cohort_problem WHERE what ~ 'are read-only'", "the problem is shown")
         time.sleep(1.5)
         self.assertEqual(server.ask("SELECT count(*) FROM cohort_sync_run"), runs)
         server.ask("ALTER DATABASE shop RESET default_transaction_read_only", database="postgres")

@@ -83,7 +83,7 @@ class Tls(GatewayCase):
         # A broken one: the one before stays, the log says so, and the program runs on.
         (self.place / "cert.pem").write_text("-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n")
         self.gateway.process.send_signal(signal.SIGHUP)
-        until(lambda: "the one before stays" in self.gateway.log.read_text(), "the log does not say that the certificate is broken")
+        until(lambda: "the previous one stays" in self.gateway.log.read_text(), "the log does not say that the certificate is broken")
         self.assertEqual(self.handshake()[0], second)
         third = certificate(self.place, "third")
         self.gateway.process.send_signal(signal.SIGHUP)

@@ -24,7 +24,11 @@ pub fn parse(text: &str, within: &Surroundings<'_>) -> Result<Definitions, Vec<P
             }
         }
         Ok(_) | Err(_) => {
-            reader.problem("$", "must be an object", "Pass what cohort_export gave: {\"cohorts\": […], …}.");
+            reader.problem(
+                "$",
+                "must be an object",
+                "Pass a document as cohort_export returns it: {\"cohorts\": […], …}.",
+            );
         }
     }
     Err(reader.problems)
@@ -74,7 +78,7 @@ impl Reader<'_> {
         identity: impl Fn(&T) -> String,
     ) -> Option<Vec<T>> {
         let Value::Array(values) = object.get(key)? else {
-            self.problem(&format!("$.{key}"), "must be a list", "Write a list of objects; an empty one is allowed.");
+            self.problem(&format!("$.{key}"), "must be a list", "Write a list of objects. It may be empty.");
             return None;
         };
         let mut seen: HashMap<String, usize> = HashMap::new();
@@ -90,7 +94,7 @@ impl Reader<'_> {
             match seen.entry(identity(&item)) {
                 std::collections::hash_map::Entry::Occupied(first) => {
                     let first = format!("$.{key}[{}]", first.get());
-                    self.problem(&path, format!("is the same as {first}"), "Leave one of the two out.");
+                    self.problem(&path, format!("is the same as {first}"), "Remove one of the two.");
                 }
                 std::collections::hash_map::Entry::Vacant(place_of) => {
                     place_of.insert(place);
@@ -197,7 +201,7 @@ impl Reader<'_> {
         let name = self.text(path, object, "name", Text::Required);
         let path = format!("{path}.cohorts");
         let Some(Value::Array(values)) = object.get("cohorts") else {
-            self.problem(&path, "must be a list", "Write the names of cohorts, the first before the others.");
+            self.problem(&path, "must be a list", "Write the names of cohorts in order of priority.");
             return None;
         };
         let mut cohorts: Vec<String> = Vec::with_capacity(values.len());
@@ -205,7 +209,7 @@ impl Reader<'_> {
             let path = format!("{path}[{place}]");
             match value {
                 Value::String(name) if cohorts.contains(name) => {
-                    self.problem(&path, "is in the list already", "Leave one of the two out.");
+                    self.problem(&path, "is already in the list", "Remove one of the two.");
                 }
                 Value::String(name) => cohorts.push(name.clone()),
                 _ => self.problem(&path, "must be a text", "Write the name of a cohort."),

@@ -40,7 +40,7 @@ pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadC
         return Err(bad(
             "audience_id",
             "and audience_name: exactly one of them is needed",
-            "audience_id names an audience that exists; one of the name audience_name is found or created once.",
+            "audience_id is the id of an existing audience. With audience_name, the audience of that name is used, or created if it does not exist.",
         ));
     }
     let (base, root) = meta::root(config)?;
@@ -226,16 +226,15 @@ impl Destination for Facebook {
             format!("{}/act_{}?fields=id,name,account_status", self.root, self.account),
         )];
         if let Some(audience) = self.audience(state) {
-            probes.push(get(
-                "the audience is there",
-                format!("{}/{audience}?fields=id,name,operation_status", self.root),
-            ));
+            probes
+                .push(get("the audience exists", format!("{}/{audience}?fields=id,name,operation_status", self.root)));
         }
         probes
     }
 
     fn remark(&self, size: u64) -> Option<String> {
-        (size < 100).then(|| format!("the audience has {size} members, and Facebook uses none with fewer than 100"))
+        (size < 100)
+            .then(|| format!("the audience has {size} members; Facebook does not use audiences with fewer than 100"))
     }
 }
 

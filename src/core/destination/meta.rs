@@ -92,8 +92,8 @@ impl Mapping {
             let wrong = || {
                 bad(
                     &path,
-                    "must name a property, or be a list of such names, or null",
-                    format!("{CUSTOMER} is the customer's own id."),
+                    "must be the name of a property, a list of such names, or null",
+                    format!("{CUSTOMER} is the customer's id."),
                 )
             };
             properties[place] = match value {
@@ -381,7 +381,7 @@ fn of_error(answer: &Response, error: &Value, removal: bool, now: i64, terms: &s
         (200, 1_870_047) if removal => Outcome::Deferred { why },
         (100, 1_713_230) | (471 | 1_487_301 | 1_487_366 | 2635, _) => Outcome::attention(
             why,
-            "The audience is flagged or gone, or the API version is dead: see Meta's Ads Manager, then cohort_destination_update.",
+            "The audience was flagged or deleted, or the API version has expired: see Meta's Ads Manager, then call cohort_destination_update.",
         ),
         (100, 33) | (10 | 200..=299, _) => Outcome::attention(
             why,

@@ -53,8 +53,8 @@ pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadC
         (Some(region), Some(own)) if region != own => {
             return Err(bad(
                 "region",
-                format!("is not that of the endpoint, {own}"),
-                "Leave it out, or correct one of the two.",
+                format!("is not the region of the endpoint, {own}"),
+                "Remove it, or correct one of the two.",
             ));
         }
         (Some(region), _) => region,
@@ -80,7 +80,7 @@ pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadC
     if prefix.chars().any(|c| !(c.is_ascii_alphanumeric() || "/-_.=".contains(c))) {
         return Err(bad(
             "prefix",
-            "has other characters than letters, digits and / - _ . =",
+            "has characters other than letters, digits and / - _ . =",
             "Write for example exports/cohorts.",
         ));
     }
@@ -300,9 +300,10 @@ impl Destination for S3 {
                 why,
                 "Check the secret (ACCESS_KEY_ID:SECRET_ACCESS_KEY), the right to PutObject, and this server's clock, then cohort_sync_resume.",
             ),
-            404 => {
-                Outcome::attention(why, "Create the bucket, or set bucket to one that exists, then cohort_sync_resume.")
-            }
+            404 => Outcome::attention(
+                why,
+                "Create the bucket, or set bucket to an existing one, then call cohort_sync_resume.",
+            ),
             _ => Outcome::again(why),
         }
     }

@@ -18,7 +18,7 @@ pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadC
         return Err(bad(
             "table",
             "is not a table's name with its schema",
-            "Write for example \"table\": \"public.audience\", or whichever schema it is in.",
+            "Write it with its schema, for example \"table\": \"public.audience\".",
         ));
     }
     let column = config.text("customer_column")?.unwrap_or_else(|| "customer_id".to_owned());

@@ -106,7 +106,7 @@ fn open_headers(config: &mut Config<'_>) -> Result<Vec<(String, String)>, BadCon
         if is_telling(name) || matches!(scheme.as_str(), "bearer" | "basic" | "digest" | "apikey") {
             return Err(bad(
                 &format!("headers.{name}"),
-                "cannot be set: its value is a secret, and readers see the configuration",
+                "cannot be set: its value is a secret, and readers can see the configuration",
                 format!("Put the secret into its file, and write \"secret_headers\": {{\"{name}\": \"{SECRET}\"}}."),
             ));
         }
@@ -121,7 +121,7 @@ fn secret_headers(config: &mut Config<'_>) -> Result<Vec<(String, String, String
         let Some((before, behind)) = value.split_once(SECRET).filter(|(_, behind)| !behind.contains(SECRET)) else {
             return Err(bad(
                 &format!("secret_headers.{name}"),
-                format!("must have {SECRET} in it, once"),
+                format!("must contain {SECRET} once"),
                 format!("It stands for the destination's secret: {{\"Authorization\": \"Bearer {SECRET}\"}}."),
             ));
         };
@@ -137,7 +137,7 @@ fn check_query(url: &str) -> Result<(), BadConfig> {
     telling.map_or(Ok(()), |name| {
         Err(bad(
             "url",
-            format!("has a secret in its query (\"{}\"), and readers see the configuration", shown(name)),
+            format!("has a secret in its query (\"{}\"), and readers can see the configuration", shown(name)),
             format!("Send the secret in a header: \"secret_headers\": {{\"Authorization\": \"Bearer {SECRET}\"}}."),
         ))
     })

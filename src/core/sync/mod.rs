@@ -42,7 +42,7 @@ impl std::str::FromStr for Assignment {
 
     /// Refuses everything but five numbers above 0. A role of 0 would connect as the bootstrap superuser.
     fn from_str(text: &str) -> Result<Self, String> {
-        let refused = || format!("not the assignment of a run: {text:?}");
+        let refused = || format!("not the arguments of a run: {text:?}");
         let numbers: Option<Vec<i64>> =
             text.split(' ').map(|word| word.parse().ok().filter(|number| *number > 0)).collect();
         let numbers: Option<[i64; 5]> = numbers.and_then(|numbers| numbers.try_into().ok());

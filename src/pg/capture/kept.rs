@@ -41,7 +41,7 @@ impl Table {
                     SqlState::ERRCODE_UNDEFINED_TABLE,
                     format!("the table kursaha_cohort.{} is missing", name.to_string_lossy()),
                 )
-                .set_hint("DROP EXTENSION kursaha_cohort CASCADE and CREATE EXTENSION create it again."));
+                .set_hint("DROP EXTENSION kursaha_cohort CASCADE and CREATE EXTENSION recreate it."));
             }
             Ok(Self(pg_sys::table_open(table, pg_sys::RowExclusiveLock.cast_signed())))
         }

@@ -154,7 +154,7 @@ pub(super) fn may_read(source: pg_sys::Oid) -> Fallible<()> {
     if secured == pg_sys::CheckEnableRlsResult::RLS_ENABLED.cast_signed() {
         return Err(failure(
             SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            "row-level security keeps rows of the captured table from you, and a backfill reads all",
+            "row-level security hides rows of the captured table from you, and a backfill must read all rows",
         )
         .set_hint("Let the table's owner or a role with BYPASSRLS call cohort_backfill."));
     }

@@ -52,7 +52,7 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
         if has_policies(oid) {
             return Err(failure(
                 SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE,
-                format!("row-level security of {name} hides rows from you: the index cannot be compared with them"),
+                format!("row-level security of {name} hides rows from you, and cohort_check must compare all rows"),
             )
             .set_hint("Run cohort_check() as the owner of the tables."));
         }
@@ -93,7 +93,7 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
     if !ordered || names.len() != state.customers as usize {
         problems.push(Problem {
             place: "customers".to_owned(),
-            problem: format!("{} ordinals are given out, segments know {}", state.customers, names.len()),
+            problem: format!("{} ordinals are assigned, segments contain {}", state.customers, names.len()),
         });
         return Ok(problems);
     }

@@ -52,9 +52,9 @@ fn must_fit(relation: pg_sys::Relation) -> Fallible<()> {
     }
     Err(failure(
         SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-        "the columns of cohort_event are not as the extension made them",
+        "the columns of cohort_event are not as the extension created them",
     )
-    .set_hint("Give them their types again, or restore a dump into a new database."))
+    .set_hint("Restore their names and types, or restore a dump into a new database."))
 }
 
 /// Logs the rows of a statement.

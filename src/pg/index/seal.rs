@@ -344,7 +344,7 @@ impl Register {
         if self.builder.next() > MOST {
             return Err(failure(
                 SqlState::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-                format!("the index has no more than {MOST} ordinals for customers"),
+                format!("the index cannot have more than {MOST} customers"),
             )
             .set_hint("SELECT cohort_reindex() assigns new ordinals to the remaining customers."));
         }

@@ -109,7 +109,7 @@ fn unwatched() -> Option<Defect> {
         if !always {
             let name = name.to_string_lossy();
             return Some(Defect::new(
-                format!("the event trigger {name} is not enabled always"),
+                format!("the event trigger {name} is not ENABLE ALWAYS"),
                 format!("ALTER EVENT TRIGGER {name} ENABLE ALWAYS; SELECT cohort_reindex();"),
             ));
         }
@@ -123,14 +123,14 @@ fn of_table(table: &Relation, shape: &Shape, tables: &Tables) -> Fallible<Option
     let name = format!("{}.{}", extension::schema()?, shape.name);
     if persistence.cast_unsigned() != pg_sys::RELPERSISTENCE_PERMANENT {
         return Ok(Some(Defect::new(
-            format!("{} is not logged: a crash empties it", shape.name),
+            format!("{} is unlogged: a crash empties it", shape.name),
             format!("ALTER TABLE {name} SET LOGGED;"),
         )));
     }
     if let Some(column) = shape.columns.iter().find(|column| !has(table, column)) {
         return Ok(Some(Defect::new(
-            format!("the column {} of {} is not as the extension made it", column.1.to_string_lossy(), shape.name),
-            "Give it its name and type again, or restore a dump into a new database.",
+            format!("the column {} of {} is not as the extension created it", column.1.to_string_lossy(), shape.name),
+            "Restore its name and type, or restore a dump into a new database.",
         )));
     }
     if let Some(defect) = of_triggers(table, shape, &name, tables.internals) {
@@ -239,7 +239,7 @@ fn of_triggers(table: &Relation, shape: &Shape, name: &str, internals: pg_sys::O
     }
     if disabled || stamped != EVENTS || followed != GONE {
         return Some(Defect::new(
-            format!("the extension's triggers on {} are not all enabled always", shape.name),
+            format!("the extension's triggers on {} are not all ENABLE ALWAYS", shape.name),
             format!("ALTER TABLE {name} ENABLE TRIGGER ALL; SELECT cohort_reindex();"),
         ));
     }
@@ -247,7 +247,7 @@ fn of_triggers(table: &Relation, shape: &Shape, name: &str, internals: pg_sys::O
         // SAFETY: a trigger has a name, which lives as long as the relation is open.
         let behind = unsafe { CStr::from_ptr(trigger.tgname) }.to_string_lossy();
         Defect::new(
-            format!("the trigger \"{behind}\" on {} changes rows after they were checked", shape.name),
+            format!("the trigger \"{behind}\" on {} fires after the trigger that checks rows", shape.name),
             format!(
                 "ALTER TRIGGER … ON {name} RENAME: a name in front of the extension's trigger; SELECT cohort_reindex();"
             ),

@@ -74,7 +74,7 @@ fn figures_are_compared() {
     }
     valid(&with(sum, r#"{"did": "b"}"#, r#", "over": "company""#));
     refused(&with("1", "2", ""), &[("$", "both figures are constants")]);
-    refused(&with(sum, r#"{"profile": "a"}"#, r#", "over": "c""#), &[("$.to", "no figure of a group")]);
+    refused(&with(sum, r#"{"profile": "a"}"#, r#", "over": "c""#), &[("$.to", "cannot be a figure of a group")]);
     refused(
         &with(r#"{"profile": "a[]"}"#, "1", r#", "over": "c[]""#),
         &[("$.compare.profile", "must lead to one value"), ("$.over", "must lead to one value")],

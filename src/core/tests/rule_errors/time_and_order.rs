@@ -108,7 +108,7 @@ fn sequences_have_steps() {
     refused(&with(r#"{"did": "a", "as": "x.y"}"#), &[("$.sequence[0].as", "not a name")]);
     refused(&with(r#"{"did": "a", "as": ""}"#), &[("$.sequence[0].as", "not a name")]);
     refused(&with(r#"{"did": "a", "as": 5}"#), &[("$.sequence[0].as", "found a number")]);
-    refused(&with(r#"{"did": "a", "as": "x"}, {"did": "b", "as": "x"}"#), &[("$.sequence[1].as", "another step")]);
+    refused(&with(r#"{"did": "a", "as": "x"}, {"did": "b", "as": "x"}"#), &[("$.sequence[1].as", "is not unique")]);
     refused(r#"{"sequence": [{"did": "a"}], "within": "soon"}"#, &[("$.within", "not an interval")]);
     refused(
         r#"{"sequence": [{"did": "a", "within": "1 day"}]}"#,
