@@ -196,7 +196,7 @@ BEGIN
     PERFORM kursaha_cohort_cluster.check_address(address);
     UPDATE kursaha_cohort_cluster.shard h SET address = cohort_cluster_move.address WHERE h.shard = cohort_cluster_move.node;
     IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('there is no node %s', node),
+        RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('node %s does not exist', node),
             HINT = 'The view cohort_cluster_status lists the nodes.';
     END IF;
     PERFORM kursaha_cohort_cluster.connect_plproxy();

@@ -103,8 +103,8 @@ BEGIN
         EXECUTE format($make$CREATE FUNCTION @extschema@.%1$I(%2$s) RETURNS %3$s LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
             AS $body$
             BEGIN
-                RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = '%1$s is not there over several nodes',
-                    HINT = 'docs/CLUSTER.md says what is, and what to do in its place.';
+                RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', MESSAGE = '%1$s is not available on a cluster',
+                    HINT = 'docs/CLUSTER.md lists the available functions and alternatives.';
             END
             $body$ $make$, p.proname, p.arguments, p.result);
         EXECUTE format('COMMENT ON FUNCTION @extschema@.%I(%s) IS %L', p.proname, p.signature,
@@ -161,8 +161,8 @@ BEGIN
     END IF;
     IF EXISTS (SELECT FROM kursaha_cohort_cluster.engine) THEN
         IF nodes IS NOT NULL OR NOT EXISTS (SELECT FROM kursaha_cohort_cluster.engine e WHERE e.engine = $1) THEN
-            RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = 'this is the coordinator of a cluster already',
-                HINT = format('SELECT * FROM cohort_cluster_init(%L); makes its functions again; cohort_cluster_move changes an address.',
+            RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = 'this database is already the coordinator of a cluster',
+                HINT = format('SELECT * FROM cohort_cluster_init(%L); recreates its functions; cohort_cluster_move changes an address.',
                               (SELECT e.engine FROM kursaha_cohort_cluster.engine e));
         END IF;
         IF engine = 'plproxy' THEN
@@ -176,8 +176,8 @@ BEGIN
     IF EXISTS (SELECT FROM @extschema:kursaha_cohort@.cohort_event) OR EXISTS (SELECT FROM @extschema:kursaha_cohort@.cohort_customer)
         OR EXISTS (SELECT FROM kursaha_cohort.cohort) THEN
         RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = 'the coordinator has events, customers or cohorts of its own',
-            HINT = 'Begin with a new database as the coordinator, and make this one its first node.';
+            MESSAGE = 'the coordinator contains events, customers or cohorts',
+            HINT = 'Use a new database as the coordinator, and this one as its first node.';
     END IF;
     IF engine = 'plproxy' THEN
         IF jsonb_typeof(nodes) IS DISTINCT FROM 'array' OR many NOT BETWEEN 1 AND 1024 THEN
@@ -191,8 +191,8 @@ BEGIN
         PERFORM kursaha_cohort_cluster.connect_plproxy();
     ELSE
         IF nodes IS NOT NULL THEN
-            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'Citus knows its nodes',
-                HINT = 'SELECT citus_add_node(…) adds one; then SELECT * FROM cohort_cluster_init(''citus'');';
+            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'with Citus, nodes must not be given',
+                HINT = 'SELECT citus_add_node(…) adds a node; then run SELECT * FROM cohort_cluster_init(''citus'');';
         END IF;
         PERFORM kursaha_cohort_cluster.connect_citus();
     END IF;
@@ -203,15 +203,15 @@ BEGIN
         FOR found IN SELECT * FROM kursaha_cohort_cluster.send_state(NULL, NULL, ARRAY[s.shard], ARRAY[s.lo], ARRAY[s.hi]) LOOP
             IF found.lo IS NOT NULL AND (found.lo, found.hi) <> (s.lo, s.hi) THEN
                 RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-                    MESSAGE = format('node %s holds the customers from %s to %s already, not from %s to %s', s.shard, found.lo, found.hi, s.lo, s.hi),
-                    HINT = 'Name every database once; DELETE FROM kursaha_cohort.owned there takes it out of another cluster.';
+                    MESSAGE = format('node %s already has the customers from %s to %s, not from %s to %s', s.shard, found.lo, found.hi, s.lo, s.hi),
+                    HINT = 'Name every database once. DELETE FROM kursaha_cohort.owned on the node removes it from another cluster.';
             END IF;
         END LOOP;
         PERFORM kursaha_cohort_cluster.send_own(NULL, NULL, ARRAY[s.shard], ARRAY[s.lo], ARRAY[s.hi]);
         IF (SELECT n.customers > 0 FROM kursaha_cohort_cluster.send_not_owned(NULL, NULL, ARRAY[s.shard], ARRAY[s.lo], ARRAY[s.hi]) n) THEN
             RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
                 MESSAGE = format('node %s has customers outside of its range, %s to %s', s.shard, s.lo, s.hi),
-                HINT = 'Begin with empty nodes, and load them through the coordinator.';
+                HINT = 'Start with empty nodes, and load them through the coordinator.';
         END IF;
     END LOOP;
     IF engine = 'plproxy' THEN

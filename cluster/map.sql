@@ -6,7 +6,7 @@ DO $$
 BEGIN
     IF '@extschema@' IN ('@extschema:kursaha_cohort@', 'kursaha_cohort', 'kursaha_cohort_cluster') THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_schema_definition',
-            MESSAGE = 'kursaha_cohort_cluster needs a schema of its own: its functions have the names of those of kursaha_cohort',
+            MESSAGE = 'kursaha_cohort_cluster needs a separate schema: its functions have the same names as those of kursaha_cohort',
             HINT = 'CREATE SCHEMA shop; CREATE EXTENSION kursaha_cohort_cluster SCHEMA shop; and search_path = shop, @extschema:kursaha_cohort@';
     END IF;
 END
@@ -52,8 +52,8 @@ BEGIN
         SELECT s.shard, s.lo, s.hi INTO home.shard, home.lo, home.hi FROM kursaha_cohort_cluster.shard s ORDER BY s.lo LIMIT 1;
     END IF;
     IF home.shard IS NULL OR hash > home.hi THEN
-        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = 'no node holds the customer',
-            HINT = 'cohort_cluster_init says which nodes there are; cohort_cluster_check() what is wrong with their ranges.';
+        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = 'the customer belongs to no node',
+            HINT = 'cohort_cluster_init defines the nodes; cohort_cluster_check() checks their ranges.';
     END IF;
 END
 $$;
@@ -99,9 +99,9 @@ BEGIN
     FOREACH word IN ARRAY ARRAY['group', 'over', 'rank'] LOOP
         IF jsonb_path_exists(rule, format('strict $.**.%s', word)::jsonpath, silent => true) THEN
             RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
-                MESSAGE = format('a rule with "%s" cannot be answered over several nodes', word),
+                MESSAGE = format('a rule with "%s" cannot be evaluated on a cluster', word),
                 DETAIL = 'It compares a customer with others, who may be on other nodes.',
-                HINT = 'On a server that has all customers of the comparison it can.';
+                HINT = 'Evaluate it on a server that has all customers of the comparison.';
         END IF;
     END LOOP;
 END

@@ -60,7 +60,7 @@ BEGIN
        OR jsonb_typeof(a.value) NOT IN ('string', 'number');
     IF bad IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('the address of a node cannot have %s', bad),
-            HINT = 'Passwords belong into the server''s password file, or into ALTER USER MAPPING.';
+            HINT = 'Put passwords into the server''s password file, or use ALTER USER MAPPING.';
     END IF;
 END
 $$;

@@ -69,7 +69,7 @@ LEFT JOIN LATERAL (
     SELECT v.problem, v.hint, v.stops FROM (VALUES
         (1, NOT EXISTS (SELECT FROM pg_class s WHERE s.oid = c.source), true,
          'the table is gone', 'DELETE the rows of kursaha_cohort.capture whose source does not exist.'),
-        (2, k.needed IS NOT NULL, true, 'the table has lost a column that its rows need: ' || k.needed,
+        (2, k.needed IS NOT NULL, true, 'a required column of the table is missing: ' || k.needed,
          'Add a column of that name, or call cohort_release, then cohort_capture with the columns it has now.'),
         (3, t.made = 0, true, 'the table has no trigger of the capture',
          'Call cohort_release, then cohort_capture.'),
@@ -81,11 +81,11 @@ LEFT JOIN LATERAL (
         (6, EXISTS (SELECT FROM pg_subscription_rel s WHERE s.srrelid = c.source)
             AND EXISTS (SELECT FROM pg_subscription_rel s WHERE s.srrelid = '@extschema@.cohort_event'::regclass), false,
          'the table and cohort_event are both filled by a subscription: replicated rows are not recorded',
-         'That is right where the publisher captures the table; otherwise take cohort_event out of the subscription.'),
-        (7, k.data IS NOT NULL, false, 'columns of data_columns are gone: ' || k.data,
-         'Their properties are left out of new events. cohort_release and cohort_capture set other columns.'),
+         'This is intended if the publisher captures the table. Otherwise remove cohort_event from the subscription.'),
+        (7, k.data IS NOT NULL, false, 'columns of data_columns are missing: ' || k.data,
+         'New events do not contain their properties. cohort_release and cohort_capture set other columns.'),
         (8, n.last_lost_at > now() - interval '1 day', false, 'rows were skipped in the last day',
-         'skipped_rows says why.')
+         'The column skipped_rows shows the reasons.')
     ) AS v (n, holds, stops, problem, hint) WHERE v.holds ORDER BY v.n LIMIT 1
 ) p ON true;
 COMMENT ON VIEW @extschema@.cohort_capture_status IS 'The captured tables: recorded and skipped rows, problems with their remedies, and the progress of the backfill';

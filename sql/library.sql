@@ -10,7 +10,7 @@ DO $$
 BEGIN
     IF string_to_array(substring(kursaha_cohort.library_version(), '^[0-9.]+'), '.')::integer[] < string_to_array('@CARGO_VERSION@', '.')::integer[] THEN
         RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('this session has the library of kursaha_cohort %s loaded, the extension needs @CARGO_VERSION@', kursaha_cohort.library_version()),
+            MESSAGE = format('this session has version %s of the kursaha_cohort library loaded, but the extension needs @CARGO_VERSION@', kursaha_cohort.library_version()),
             HINT = 'Restart the server if the library is in shared_preload_libraries, else open a new session. Then CREATE EXTENSION kursaha_cohort again.';
     END IF;
 END

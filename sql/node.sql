@@ -30,8 +30,8 @@ AS $$
 BEGIN
     IF (lo IS NULL) <> (hi IS NULL) OR lo > hi THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('%s to %s is no range', coalesce(lo::text, 'NULL'), coalesce(hi::text, 'NULL')),
-            HINT = 'Both ends are included; NULL to NULL is every customer.';
+            MESSAGE = format('%s to %s is not a range', coalesce(lo::text, 'NULL'), coalesce(hi::text, 'NULL')),
+            HINT = 'Both ends are inclusive; NULL to NULL includes every customer.';
     END IF;
     -- A writer that was let in by the ranges of before ends first.
     LOCK TABLE @extschema@.cohort_event, @extschema@.cohort_customer IN SHARE ROW EXCLUSIVE MODE;
@@ -82,16 +82,16 @@ AS $$
 BEGIN
     IF (SELECT array_agg(o.lo) <> los OR array_agg(o.hi) <> his FROM kursaha_cohort.owned o) IS DISTINCT FROM false THEN
         RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('this node is not the one that holds the customers %s',
+            MESSAGE = format('the customers %s do not belong to this node',
                              (SELECT string_agg(format('from %s to %s', e.lo, e.hi), ', ') FROM unnest(los, his) e (lo, hi))),
-            DETAIL = (SELECT coalesce('It holds ' || string_agg(format('%s to %s', o.lo, o.hi), ', ' ORDER BY o.lo) || '.',
-                                      'It is the node of no cluster.') FROM kursaha_cohort.owned o),
-            HINT = 'cohort_cluster_check() on the coordinator says what is wrong with its map of nodes.';
+            DETAIL = (SELECT coalesce('It has the customers ' || string_agg(format('from %s to %s', o.lo, o.hi), ', ' ORDER BY o.lo) || '.',
+                                      'It does not belong to a cluster.') FROM kursaha_cohort.owned o),
+            HINT = 'cohort_cluster_check() on the coordinator checks its map of nodes.';
     END IF;
     IF names IS NOT NULL AND kursaha_cohort.fingerprint(names) IS DISTINCT FROM expect.fingerprint THEN
         RAISE EXCEPTION USING ERRCODE = 'serialization_failure',
-            MESSAGE = format('this node has another definition of %s, or of a cohort it names', array_to_string(names, ', ')),
-            HINT = 'Ask again; the coordinator brings its definitions to the node.';
+            MESSAGE = format('this node has another definition of %s, or of a cohort to which it refers', array_to_string(names, ', ')),
+            HINT = 'Repeat the call; the coordinator sends its definitions to the node.';
     END IF;
     RETURN true;
 END

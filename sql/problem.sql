@@ -55,7 +55,7 @@ SELECT pg_catalog.format('the sync of "%s" to "%s" %s', c.name, d.name,
     CASE WHEN r.run_id IS NOT NULL THEN r.queued_at ELSE l.ended_at END AS since,
     coalesce(CASE WHEN s.home <> kursaha_cohort.home() THEN 'it was created on another server or database, which may still run it' END,
         r.error, s.why, l.error) AS detail,
-    coalesce(CASE WHEN s.home <> kursaha_cohort.home() THEN 'When the other one no longer runs syncs: SELECT cohort_sync_arm();' END,
+    coalesce(CASE WHEN s.home <> kursaha_cohort.home() THEN 'If the other one no longer runs syncs: SELECT cohort_sync_arm();' END,
         r.hint, s.hint, l.hint, 'See cohort_sync_run.') AS remedy
 FROM kursaha_cohort.sync s JOIN kursaha_cohort.cohort c USING (cohort_id) JOIN kursaha_cohort.destination d USING (destination_id)
 -- A run that waits for a minute or more because something went wrong.

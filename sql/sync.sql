@@ -475,7 +475,7 @@ SELECT c.name AS cohort, d.name AS destination, now.state,
          WHEN NOT kursaha_cohort.sync_enabled() THEN 'kursaha_cohort.sync_enabled is off'
          WHEN current_setting('kursaha_cohort.max_sync_workers', true) = '0' THEN 'no run starts: kursaha_cohort.max_sync_workers is 0'
          ELSE coalesce(r.error, s.why) END AS why,
-    CASE WHEN now.state = 'disarmed' THEN 'When the other one no longer runs syncs: SELECT cohort_sync_arm();'
+    CASE WHEN now.state = 'disarmed' THEN 'If the other one no longer runs syncs: SELECT cohort_sync_arm();'
          WHEN s.state <> 'active' AND r.run_id IS NULL THEN s.hint
          WHEN w.what IS NOT NULL THEN w.remedy
          WHEN NOT kursaha_cohort.sync_enabled() THEN 'Set it to on in postgresql.conf and reload, or ALTER DATABASE … RESET kursaha_cohort.sync_enabled.'

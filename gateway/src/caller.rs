@@ -73,7 +73,7 @@ impl FromRequestParts<Gateway> for Caller {
             let token = parts.headers.get("x-csrf-token").map_or(&b""[..], |value| value.as_bytes());
             if !bool::from(token.ct_eq(person.csrf.as_bytes())) {
                 return Err(Failure::new(StatusCode::FORBIDDEN, "the header X-CSRF-Token is missing or wrong")
-                    .hint("Send the value of csrf in the answer of GET /v1/session."));
+                    .hint("Send the value of csrf in the response of GET /v1/session."));
             }
         }
         Ok(Self { role: person.role })
@@ -113,7 +113,7 @@ async fn by_key(headers: &HeaderMap, gateway: &Gateway) -> Fallible<Role> {
 
 fn no_key() -> Failure {
     Failure::new(StatusCode::UNAUTHORIZED, "no valid key")
-        .hint("Send Authorization: Bearer with a key that cohort_api_key_create made.")
+        .hint("Send Authorization: Bearer with a key that cohort_api_key_create returned.")
 }
 
 /// Where a request comes from: the peer, or what a proxy that is believed says.

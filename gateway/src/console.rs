@@ -28,15 +28,15 @@ pub(crate) async fn file(State(gateway): State<Gateway>, request: Request) -> Fa
         .iter()
         .any(|prefix| path == *prefix || path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/')))
     {
-        return Err(Failure::not_found("there is no such route"));
+        return Err(Failure::not_found("the route does not exist"));
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        return Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, "this route does not have that method"));
+        return Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, "the route does not support the method"));
     }
     let path = path.trim_start_matches('/').to_owned();
     let directory = gateway.settings.console.clone();
     let found = tokio::task::spawn_blocking(move || look_up(directory.as_deref(), &path)).await.ok().flatten();
-    let (name, content) = found.ok_or_else(|| Failure::not_found("there is no such file"))?;
+    let (name, content) = found.ok_or_else(|| Failure::not_found("the file does not exist"))?;
     let kind = mime_guess::from_path(&name).first_or_octet_stream();
     let mut response = content.into_response();
     let headers = response.headers_mut();

@@ -64,7 +64,7 @@ impl Database {
             .wait_timeout(Some(Duration::from_secs(WAIT)))
             .create_timeout(Some(Duration::from_secs(WAIT)))
             .build()
-            .map_err(|error| format!("no pool of connections: {error}"))?;
+            .map_err(|error| format!("could not create the connection pool: {error}"))?;
         Ok(Self {
             pool,
             config,
@@ -147,9 +147,9 @@ impl Database {
             Ok(()) => Ok(work),
             Err(mut failure) => {
                 if matches!(failure.sqlstate.as_deref(), Some("42501" | "22023")) {
-                    failure.message = format!("the gateway may not act as the role \"{}\"", role.name);
+                    failure.message = format!("the gateway is not a member of the role \"{}\"", role.name);
                     failure.status = axum::http::StatusCode::FORBIDDEN;
-                    failure.hint = Some("GRANT that role TO the gateway's own.".to_owned());
+                    failure.hint = Some("GRANT that role TO the role of the gateway.".to_owned());
                 }
                 Err(failure)
             }
@@ -181,7 +181,7 @@ pub(crate) struct Work {
 
 impl Work {
     fn client(&self) -> Fallible<&Object> {
-        self.client.as_ref().ok_or_else(|| Failure::unavailable("the connection is gone"))
+        self.client.as_ref().ok_or_else(|| Failure::unavailable("the connection was lost"))
     }
 
     /// Waits for a response. If the wait is abandoned, the connection stays busy.

@@ -142,11 +142,11 @@ impl From<tokio_postgres::Error> for Failure {
             Some(error) => of_database(error),
             None if error.is_closed() => Self::unavailable("the database server closed the connection"),
             None if std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>) => {
-                Self::unavailable("the connection to the database server broke")
+                Self::unavailable("the connection to the database server was lost")
             }
             None => {
-                tracing::error!(error = %error, "an answer of the database was not understood");
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the gateway did not understand the database's answer")
+                tracing::error!(error = %error, "a response of the database could not be read");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the gateway could not read the response of the database")
             }
         }
     }
@@ -213,8 +213,8 @@ pub(crate) async fn word(request: Request, next: Next) -> Response {
     }
     let failure = response.extensions().get::<Failure>().cloned().unwrap_or_else(|| {
         let message = match status {
-            StatusCode::NOT_FOUND => "there is no such route",
-            StatusCode::METHOD_NOT_ALLOWED => "this route does not have that method",
+            StatusCode::NOT_FOUND => "the route does not exist",
+            StatusCode::METHOD_NOT_ALLOWED => "the route does not support the method",
             StatusCode::PAYLOAD_TOO_LARGE => "the request is too large",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "the request's encoding is not supported",
             StatusCode::GATEWAY_TIMEOUT => "the request took longer than allowed",

@@ -170,7 +170,7 @@ impl Gateway {
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
-    tracing::error!("a request ended in a panic");
+    tracing::error!("a request caused a panic");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
@@ -277,7 +277,9 @@ async fn reload(mut hangups: Signal, config: RustlsConfig, certificate: PathBuf,
     while hangups.recv().await.is_some() {
         match config.reload_from_pem_file(&certificate, &key).await {
             Ok(()) => tracing::info!("read the certificate again"),
-            Err(error) => tracing::error!(%error, "the certificate or its key; the one before stays"),
+            Err(error) => {
+                tracing::error!(%error, "could not read the certificate or its key; the previous one stays in use")
+            }
         }
     }
 }

@@ -110,7 +110,7 @@ fn now() -> u64 {
 
 fn random() -> Fallible<String> {
     let mut bytes = [0; 24];
-    getrandom::fill(&mut bytes).map_err(|_| Failure::unavailable("the system gives no random bytes"))?;
+    getrandom::fill(&mut bytes).map_err(|_| Failure::unavailable("could not generate random bytes"))?;
     Ok(hexadecimal(&bytes))
 }
 
@@ -121,7 +121,7 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
 
 fn no_session() -> Failure {
     Failure::new(StatusCode::UNAUTHORIZED, "neither a key nor a session")
-        .hint("Send Authorization: Bearer with a key, or sign in by POST /v1/session.")
+        .hint("Send Authorization: Bearer with a key, or sign in with POST /v1/session.")
 }
 
 fn sealed(headers: &HeaderMap, sessions: &Sessions) -> Option<Sealed> {
@@ -272,7 +272,7 @@ async fn try_password(gateway: &Gateway, given: &Credentials) -> Fallible<u32> {
         // Where the server's pg_hba.conf says trust or peer, every password is right.
         if connect(gateway, &given.role, &random()?).await?.is_some() {
             return Err(Failure::unavailable(
-                "the database server does not ask this role for its password, so nobody can sign in with it",
+                "the database server does not require a password for this role, so it cannot be used to sign in",
             )
             .hint("Give the role a line with scram-sha-256 in pg_hba.conf."));
         }

@@ -154,14 +154,13 @@ impl Settings {
         let config: tokio_postgres::Config = self.database.parse().map_err(|error| format!("--database: {error}"))?;
         if config.get_password().is_some() {
             return Err(format!(
-                "--database has a password in it, which other users of this machine can see; \
-                                set {DATABASE_PASSWORD} or database_password in the file of --config"
+                "--database contains a password, which other users of this machine can see; set {DATABASE_PASSWORD} or database_password in the file of --config"
             ));
         }
         if self.tls_certificate.is_none() && !self.listen.ip().is_loopback() && !self.insecure && self.command.is_none()
         {
             return Err(format!(
-                "{} is no loopback address: give --tls-certificate and --tls-key, or --insecure for plain HTTP",
+                "{} is not a loopback address: set --tls-certificate and --tls-key, or --insecure for plain HTTP",
                 self.listen
             ));
         }
@@ -200,7 +199,7 @@ fn with_file(path: &Path, given: Vec<OsString>, secrets: &mut Secrets) -> Result
                 let argument = command
                     .get_arguments()
                     .find(|argument| argument.get_id() == name.as_str() && name != "config")
-                    .ok_or_else(|| format!("{shown}: there is no setting \"{name}\""))?;
+                    .ok_or_else(|| format!("{shown}: unknown setting \"{name}\""))?;
                 let flag = format!("--{}", name.replace('_', "-"));
                 let prefix = format!("{flag}=");
                 let is_given = given

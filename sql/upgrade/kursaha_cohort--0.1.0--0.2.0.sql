@@ -7,7 +7,7 @@ BEGIN
         OPERATOR(pg_catalog.<) pg_catalog.string_to_array('@CARGO_VERSION@', '.')::integer[]
     THEN
         RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = pg_catalog.format('this session has the library of kursaha_cohort %s loaded, the upgrade needs @CARGO_VERSION@',
+            MESSAGE = pg_catalog.format('this session has version %s of the kursaha_cohort library loaded, but the upgrade needs @CARGO_VERSION@',
                                         kursaha_cohort.library_version()),
             HINT = 'Restart the server if the library is in shared_preload_libraries, else open a new session. Then ALTER EXTENSION kursaha_cohort UPDATE again.';
     END IF;

@@ -49,7 +49,7 @@ class Access(GatewayCase):
         self.server.sql('ALTER ROLE passing RENAME TO "pass""ing; DROP"')
         self.good(self.call("GET", "/v1/cohorts", key=key))
         self.server.sql('REVOKE "pass""ing; DROP" FROM cohort_gateway')
-        self.refused(self.call("GET", "/v1/cohorts", key=key), 403, message="may not act")
+        self.refused(self.call("GET", "/v1/cohorts", key=key), 403, message="is not a member")
         self.server.sql('GRANT "pass""ing; DROP" TO cohort_gateway; ALTER ROLE "pass""ing; DROP" SUPERUSER')
         self.refused(self.call("GET", "/v1/cohorts", key=key), 401)
         self.server.sql('ALTER ROLE "pass""ing; DROP" NOSUPERUSER; DROP OWNED BY "pass""ing; DROP"; DROP ROLE "pass""ing; DROP"; CREATE ROLE passing')
@@ -133,7 +133,7 @@ class Access(GatewayCase):
         self.refused(self.sign_in("root2", "super-secret"), 403)
         self.refused(self.sign_in("stranger", "stranger-secret"), 403)
         # pg_hba.conf asks this one for no password: whoever came first would be it.
-        self.refused(self.sign_in("trusting", "anything"), 503, message="does not ask")
+        self.refused(self.sign_in("trusting", "anything"), 503, message="does not require")
         self.refused(self.sign_in("postgres", "anything"), 503)
         # A page of another site can send such a body without asking, but not as JSON.
         form = self.call("POST", "/v1/session", json.dumps({"role": "reader", "password": "x"}), headers={"Content-Type": "text/plain"})

@@ -135,19 +135,19 @@ async fn create(work: &Work, name: &str, definition: &Definition) -> Fallible<()
         (None, Some(ids)) if definition.description.is_none() => {
             work.run("SELECT {s}.cohort_import($1, $2)", &[&name, ids]).await
         }
-        (None, Some(_)) => Err(Failure::bad_request("a fixed list has no description")),
-        _ => Err(Failure::bad_request("the body has either a rule or customer_ids")),
+        (None, Some(_)) => Err(Failure::bad_request("a fixed list cannot have a description")),
+        _ => Err(Failure::bad_request("the body must have either rule or customer_ids")),
     }
 }
 
 async fn update(work: &Work, name: &str, definition: &Definition) -> Fallible<()> {
     if definition.description.is_some() {
-        return Err(Failure::bad_request("the description is given when a cohort is made, and stays"));
+        return Err(Failure::bad_request("the description of an existing cohort cannot be changed"));
     }
     match (&definition.rule, &definition.customer_ids) {
         (Some(rule), None) => work.run("SELECT {s}.cohort_update($1, $2::text::jsonb)", &[&name, &rule.get()]).await,
         (None, Some(ids)) => work.run("SELECT {s}.cohort_import($1, $2)", &[&name, ids]).await,
-        _ => Err(Failure::bad_request("the body has either a rule or customer_ids")),
+        _ => Err(Failure::bad_request("the body must have either rule or customer_ids")),
     }
 }
 
@@ -167,7 +167,9 @@ pub(crate) async fn add(
     let work = gateway.database.begin(&caller.role, Mode::Write).await?;
     // cohort_import of a list that exists replaces its ids.
     if customer_ids.is_some() && work.row(PRESENT, &[&name]).await?.is_some() {
-        return Err(Failure::new(StatusCode::CONFLICT, format!("cohort \"{name}\" exists")).hint("PUT changes it."));
+        return Err(
+            Failure::new(StatusCode::CONFLICT, format!("cohort \"{name}\" already exists")).hint("PUT changes it.")
+        );
     }
     create(&work, &name, &Definition { rule, customer_ids, description }).await?;
     let answer = shown(&work, &name).await?;

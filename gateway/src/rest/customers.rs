@@ -83,7 +83,7 @@ pub(crate) async fn show(
             &[&id, &before, &last, &limit],
         )
         .await?
-        .ok_or_else(|| Failure::not_found("there is no such customer"))?;
+        .ok_or_else(|| Failure::not_found("the customer does not exist"))?;
     work.commit().await?;
     Ok(Answer::new(body))
 }

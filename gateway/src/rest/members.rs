@@ -131,13 +131,16 @@ pub(crate) async fn list(
     Query(which): Query<Which>,
 ) -> Fallible<Response> {
     let format = Format::wanted(&headers).ok_or_else(|| {
-        Failure::new(StatusCode::NOT_ACCEPTABLE, "members come as application/x-ndjson, text/csv or application/json")
+        Failure::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "the formats of members are application/x-ndjson, text/csv and application/json",
+        )
     })?;
     if format == Format::Json {
         return Ok(members_page(&gateway, &caller, &name, &which).await?.into_response());
     }
     if which.search.is_some() || which.limit.is_some() || which.after.is_some() {
-        return Err(Failure::bad_request("search, limit and after are for Accept: application/json"));
+        return Err(Failure::bad_request("search, limit and after require Accept: application/json"));
     }
     stream(&gateway, &caller, &name, &which, format).await
 }
@@ -165,7 +168,7 @@ async fn stream(gateway: &Gateway, caller: &Caller, name: &str, which: &Which, f
         .streams
         .clone()
         .try_acquire_owned()
-        .map_err(|_| Failure::unavailable("too many lists are streamed at a time"))?;
+        .map_err(|_| Failure::unavailable("too many lists are being streamed"))?;
     let with_profile = which.profile.unwrap_or(false);
     let work = gateway.database.begin(&caller.role, Mode::Stream).await?;
     let mut rows = Box::pin(work.stream(format.sql(with_profile), &[&name, &which.as_of]).await?);
@@ -198,8 +201,8 @@ async fn stream(gateway: &Gateway, caller: &Caller, name: &str, which: &Which, f
         match receiver.recv().await {
             Some(Piece::Lines(lines)) => Some((Ok(lines), Some(receiver))),
             Some(Piece::End) => None,
-            // A list that broke off ends in a broken connection, never in what looks like its end.
-            None => Some((Err(std::io::Error::other("the list broke off")), None)),
+            // A list that was aborted ends with a broken connection, and never looks complete.
+            None => Some((Err(std::io::Error::other("the list was aborted")), None)),
         }
     })
     // Compression polls once more after the end.
@@ -235,7 +238,7 @@ async fn finish(work: Work, sent: Fallible<bool>) {
             let _ = work.commit().await;
         }
         Ok(false) => metrics::counter!("cohort_gateway_streams_abandoned_total").increment(1),
-        Err(failure) => tracing::warn!(sqlstate = failure.sqlstate, "a list of members broke off"),
+        Err(failure) => tracing::warn!(sqlstate = failure.sqlstate, "a list of members was aborted"),
     }
 }
 

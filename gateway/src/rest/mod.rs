@@ -58,7 +58,7 @@ impl<S: Send + Sync> FromRequest<S> for Text {
 
 pub(crate) fn malformed(error: &serde_json::Error) -> Failure {
     // The error may quote the value. The response goes only to the client that sent it.
-    Failure::bad_request(format!("the body is not what this route takes: {error}"))
+    Failure::bad_request(format!("the body is not valid for this route: {error}"))
 }
 
 async fn json_text<S: Send + Sync>(request: Request, state: &S) -> Fallible<String> {
@@ -72,7 +72,7 @@ async fn json_text<S: Send + Sync>(request: Request, state: &S) -> Fallible<Stri
         StatusCode::PAYLOAD_TOO_LARGE => {
             Failure::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body has more than {MOST_BYTES} bytes, unpacked"))
         }
-        _ => Failure::bad_request("the body was cut off, or its encoding is broken"),
+        _ => Failure::bad_request("the body is incomplete, or its encoding is invalid"),
     })?;
     String::from_utf8(bytes.into()).map_err(|_| Failure::bad_request("the body is not UTF-8"))
 }
@@ -84,10 +84,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Fallible<Self> {
-        axum_extra::extract::Query::from_request_parts(parts, state)
-            .await
-            .map(|query| Self(query.0))
-            .map_err(|error| Failure::bad_request(format!("the address's query is not what this route takes: {error}")))
+        axum_extra::extract::Query::from_request_parts(parts, state).await.map(|query| Self(query.0)).map_err(|error| {
+            Failure::bad_request(format!("the query parameters are not valid for this route: {error}"))
+        })
     }
 }
 
@@ -101,7 +100,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
         axum::extract::Path::from_request_parts(parts, state)
             .await
             .map(|path| Self(path.0))
-            .map_err(|_| Failure::bad_request("a name in the path is not UTF-8 that is percent-encoded"))
+            .map_err(|_| Failure::bad_request("a name in the path is not percent-encoded UTF-8"))
     }
 }
 
@@ -188,7 +187,7 @@ pub(crate) async fn paged<T>(
 
 /// The text of a query that always has one.
 pub(crate) async fn text(work: &Work, sql: &str, values: Values<'_>) -> Fallible<String> {
-    work.text(sql, values).await?.ok_or_else(|| Failure::not_found("there is no such thing"))
+    work.text(sql, values).await?.ok_or_else(|| Failure::not_found("the object does not exist"))
 }
 
 /// Runs one query as the caller that changes data and returns nothing.
@@ -260,9 +259,9 @@ pub(crate) fn check_version(headers: &HeaderMap, present: Option<&str>) -> Falli
     if failed {
         return Err(Failure::new(
             StatusCode::PRECONDITION_FAILED,
-            "it was changed since that version, or is there already, or is gone",
+            "the object was changed since that version, already exists, or was deleted",
         )
-        .hint("GET it, compare, and send the ETag of what you have seen."));
+        .hint("GET the object, compare, and send its current ETag."));
     }
     Ok(())
 }
@@ -275,7 +274,7 @@ pub(crate) fn segment(name: &str) -> impl std::fmt::Display + '_ {
 /// A place in a list: the values after which it goes on.
 pub(crate) fn cursor<T: DeserializeOwned>(after: Option<&str>) -> Fallible<Option<T>> {
     after
-        .map(|after| serde_json::from_str(after).map_err(|_| Failure::bad_request("after is not what next was")))
+        .map(|after| serde_json::from_str(after).map_err(|_| Failure::bad_request("after is not a value of next")))
         .transpose()
 }
 
