@@ -88,7 +88,7 @@ class Network(Case):
     def test_no_name(self):
         self.world.put("names", None)
         self.hook("unnamed", f"https://localhost.test:{self.fake.port}/hook/unnamed")
-        before = self.waits("unnamed", "localhost.test", "cannot be resolved")
+        before = self.waits("unnamed", "localhost.test", "not known")
         self.move("unnamed")
         self.server.ended("unnamed", "unnamed", "success", before)
         self.assertEqual(self.held("unnamed"), ["c1", "c2"])
