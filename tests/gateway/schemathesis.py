@@ -58,7 +58,7 @@ def main():
                 arguments += ["--exclude-method", "DELETE", "--exclude-method", "PATCH"]
             if seed := os.environ.get("SEED"):
                 arguments += ["--seed", seed]
-            failed |= subprocess.run([tool, "--config-file", config(with_names), *arguments], check=False).returncode != 0
+            failed |= subprocess.run([tool, "--config-file", config(with_names), *arguments], check=False, cwd=harness.DIRECTORY).returncode != 0
         gateway.stop()
     finally:
         server.stop()

@@ -113,7 +113,7 @@ export const result = {
   title: "Result", before: (time: string) => `of ${time}, before the problem`, of: (part: string, whole: string) => `${part} of ${whole}`, noRule: "Nobody yet.", noSize: "No size yet.", counting: "Counting …",
   problems: (n: number) => (n === 1 ? "One problem," : `${count(n)} problems, the first`), at: (no: string) => `at ${no}`, show: "show it", saveTakesYou: "Save takes you there.", draftIsSafe: "Your draft is safe in this browser.",
   reachable: "Reachable at", destinations: "Destinations", runSays: "Run says how many each destination can be told of.", noDestination: "There is no destination yet.", byId: "goes by the customer’s id",
-  lack: (n: string, needs: string) => `${n} have no ${needs}`, isOld: "Of the rule before the last change.", runAgain: "Run again", sample: "Some of them", runShows: "Run shows six of them.", nobody: "Nobody matches",
+  allHave: (needs: string) => `all have ${needs}`, lack: (n: string, needs: string) => `${n} have no ${needs}`, isOld: "Of the rule before the last change.", runAgain: "Run again", sample: "Some of them", runShows: "Run shows six of them.", nobody: "Nobody matches",
   customer: "Customer", profile: "Profile", noProfile: "no profile", announced: (size: string, part: string, whole: string) => `${size}, ${part} of ${whole}.`,
 };
 

@@ -63,7 +63,7 @@ export function Reachable({ ran, old, run }: { ran: Ran | null; old: boolean; ru
             <li key={each.destination}>
               <div class="spread"><bdi>{each.destination}</bdi><span><b class={old ? "old" : ""}>{count(each.customers)}</b> <span class="quiet small">{share(each.customers, ran.size)}</span></span></div>
               <Meter part={each.customers} whole={ran.size} />
-              <span class="quiet small">{each.properties === null ? t.byId : t.lack(count(ran.size - each.customers), list(each.properties, "or"))}</span>
+              <span class="quiet small">{each.properties === null ? t.byId : each.customers === ran.size ? t.allHave(list(each.properties, "or")) : t.lack(count(ran.size - each.customers), list(each.properties, "or"))}</span>
             </li>
           ))}
         </ul>
