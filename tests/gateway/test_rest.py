@@ -232,7 +232,12 @@ class Rest(GatewayCase):
         self.assertEqual(self.ask("POST", "/v1/syncs", {"cohort": "synced", "destination": "aud", "frequency": "weekly", "at": "monday 09:00"}, status=201)["frequency"], "weekly")
         self.refused(self.call("POST", "/v1/syncs", {"cohort": "synced", "destination": "aud"}, key=self.keys["operator"]), 409)
         self.refused(self.call("DELETE", "/v1/cohorts/synced", key=self.keys["operator"]), 409)
-        self.assertEqual(self.ask("PUT", place, {"frequency": "hourly"})["frequency"], "hourly")
+        first = self.call("GET", place, key=self.keys["operator"]).headers["ETag"]
+        self.assertEqual(self.ask("PUT", place, {"frequency": "hourly"}, headers={"If-Match": first})["frequency"], "hourly")
+        for method, body in (("PUT", {"frequency": "daily"}), ("PATCH", {"owner": "operator"}), ("DELETE", None)):
+            self.refused(self.call(method, place, body, key=self.keys["operator"], headers={"If-Match": first}), 412)
+        self.assertEqual(self.ask("GET", place)["frequency"], "hourly")
+        self.refused(self.call("PUT", "/v1/syncs/synced/nowhere", {"frequency": "daily"}, key=self.keys["operator"], headers={"If-Match": first}), 404)
         self.assertEqual(self.ask("POST", f"{place}/pause")["state"], "paused")
         self.assertEqual(self.ask("POST", f"{place}/resume")["state"], "active")
         self.assertIn("message", self.ask("POST", f"{place}/now", headers={"Content-Type": "application/json"}))
@@ -244,8 +249,9 @@ class Rest(GatewayCase):
         self.assertEqual((runs[0]["state"], runs[0]["added"]), ("success", 51))
         self.assertEqual(self.ask("GET", f"{place}/rejected")["items"], [])
         self.ask("POST", f"{place}/now", {"force": True})
+        second = self.call("GET", place, key=self.keys["operator"]).headers["ETag"]
         self.ask("POST", f"{place}/pause")
-        self.ask("DELETE", place, status=204)
+        self.ask("DELETE", place, status=204, headers={"If-Match": second})
         self.ask("DELETE", "/v1/destinations/aud", status=204)
 
     def test_data(self):

@@ -1,13 +1,16 @@
 //! Syncs and their runs.
 
 use axum::extract::{FromRequest, State};
-use axum::http::StatusCode;
+use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::destinations::Owner;
 use super::shapes::{Items, Message, Page, Rejected, Sync, SyncPreview};
-use super::{Answer, Body, Path, Query, Text, answer, change, cursor, limit, malformed, paged, segment};
+use super::{
+    Answer, Body, Path, Query, Text, answer, came_between, check_version, cursor, limit, malformed, paged, segment,
+};
 use crate::caller::Caller;
 use crate::database::{Mode, Values, Work};
 use crate::problem::{ErrorBody, Failure, Fallible};
@@ -20,15 +23,34 @@ macro_rules! sync_json {
     };
 }
 
-const SHOW: &str =
-    concat!("SELECT ", sync_json!(), "::text FROM {s}.cohort_sync_status v WHERE v.cohort = $1 AND v.destination = $2");
+/// The `ETag` of a sync is of its schedule, priority list and owner, not of its state.
+const SHOW: &str = concat!(
+    "SELECT concat(v.sync_id, '-', left(md5(concat_ws('/', v.frequency, coalesce(v.at, '-'), v.timezone, v.owner, v.priority)), 12)), ",
+    sync_json!(),
+    "::text FROM {s}.cohort_sync_status v WHERE v.cohort = $1 AND v.destination = $2"
+);
 
-async fn shown(work: &Work, cohort: &str, destination: &str) -> Fallible<Answer<Sync>> {
-    let found = work.text(SHOW, &[&cohort, &destination]).await?;
-    found.map(Answer::new).ok_or_else(|| {
+async fn row_of(work: &Work, cohort: &str, destination: &str) -> Fallible<tokio_postgres::Row> {
+    work.row(SHOW, &[&cohort, &destination]).await?.ok_or_else(|| {
         Failure::not_found(format!("cohort \"{cohort}\" is not synced to \"{destination}\""))
             .hint("GET /v1/syncs lists the syncs.")
     })
+}
+
+async fn shown(work: &Work, cohort: &str, destination: &str) -> Fallible<Answer<Sync>> {
+    let row = row_of(work, cohort, destination).await?;
+    Answer::new(row.try_get(1)?).etag(row.try_get(0)?)
+}
+
+/// Begins a change of a sync. Where the request names a version, the sync must have it, and keeps it until the change.
+async fn begin(gateway: &Gateway, caller: &Caller, headers: &HeaderMap, place: &(String, String)) -> Fallible<Work> {
+    if !headers.contains_key(IF_MATCH) && !headers.contains_key(IF_NONE_MATCH) {
+        return gateway.database.begin(&caller.role, Mode::Write).await;
+    }
+    let work = gateway.database.begin(&caller.role, Mode::Guarded).await?;
+    let row = row_of(&work, &place.0, &place.1).await?;
+    check_version(headers, Some(row.try_get(0)?))?;
+    Ok(work)
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -115,15 +137,26 @@ pub(crate) struct Schedule {
 async fn changed(
     gateway: &Gateway,
     caller: &Caller,
+    headers: &HeaderMap,
     place: &(String, String),
     sql: &str,
     values: Values<'_>,
 ) -> Fallible<Answer<Sync>> {
-    let work = gateway.database.begin(&caller.role, Mode::Write).await?;
-    work.run(sql, values).await?;
-    let answer = shown(&work, &place.0, &place.1).await?;
-    work.commit().await?;
-    Ok(answer)
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let result = async {
+            let work = begin(gateway, caller, headers, place).await?;
+            work.run(sql, values).await?;
+            let answer = shown(&work, &place.0, &place.1).await?;
+            work.commit().await?;
+            Ok(answer)
+        }
+        .await;
+        if !came_between(&result, attempt) {
+            return result;
+        }
+    }
 }
 
 /// Changes when a sync runs; with a frequency, at is as given, without one what is left out stays.
@@ -133,6 +166,7 @@ async fn changed(
 pub(crate) async fn put(
     State(gateway): State<Gateway>,
     caller: Caller,
+    headers: HeaderMap,
     Path(place): Path<(String, String)>,
     Body(given): Body<Schedule>,
 ) -> Fallible<Answer<Sync>> {
@@ -140,6 +174,7 @@ pub(crate) async fn put(
     changed(
         &gateway,
         &caller,
+        &headers,
         &place,
         sql,
         &[&place.0, &place.1, &given.frequency, &given.at, &given.timezone, &given.priority],
@@ -154,11 +189,12 @@ pub(crate) async fn put(
 pub(crate) async fn hand_over(
     State(gateway): State<Gateway>,
     caller: Caller,
+    headers: HeaderMap,
     Path(place): Path<(String, String)>,
     Body(given): Body<Owner>,
 ) -> Fallible<Answer<Sync>> {
     let sql = "SELECT {s}.cohort_sync_set_owner($1, $2, $3)";
-    changed(&gateway, &caller, &place, sql, &[&place.0, &place.1, &given.owner]).await
+    changed(&gateway, &caller, &headers, &place, sql, &[&place.0, &place.1, &given.owner]).await
 }
 
 /// Ends a sync; what the destination has stays there.
@@ -167,9 +203,23 @@ pub(crate) async fn hand_over(
 pub(crate) async fn remove(
     State(gateway): State<Gateway>,
     caller: Caller,
-    Path((cohort, destination)): Path<(String, String)>,
+    headers: HeaderMap,
+    Path(place): Path<(String, String)>,
 ) -> Fallible<StatusCode> {
-    change(&gateway, &caller, "SELECT {s}.cohort_sync_drop($1, $2)", &[&cohort, &destination]).await
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let result = async {
+            let work = begin(&gateway, &caller, &headers, &place).await?;
+            work.run("SELECT {s}.cohort_sync_drop($1, $2)", &[&place.0, &place.1]).await?;
+            work.commit().await?;
+            Ok(StatusCode::NO_CONTENT)
+        }
+        .await;
+        if !came_between(&result, attempt) {
+            return result;
+        }
+    }
 }
 
 /// What a run would do now; sends nothing.
@@ -224,7 +274,8 @@ pub(crate) async fn pause(
     caller: Caller,
     Path(place): Path<(String, String)>,
 ) -> Fallible<Answer<Sync>> {
-    changed(&gateway, &caller, &place, "SELECT {s}.cohort_sync_pause($1, $2)", &[&place.0, &place.1]).await
+    let any = HeaderMap::new();
+    changed(&gateway, &caller, &any, &place, "SELECT {s}.cohort_sync_pause($1, $2)", &[&place.0, &place.1]).await
 }
 
 /// Lets a sync run again.
@@ -235,7 +286,8 @@ pub(crate) async fn resume(
     caller: Caller,
     Path(place): Path<(String, String)>,
 ) -> Fallible<Answer<Sync>> {
-    changed(&gateway, &caller, &place, "SELECT {s}.cohort_sync_resume($1, $2)", &[&place.0, &place.1]).await
+    let any = HeaderMap::new();
+    changed(&gateway, &caller, &any, &place, "SELECT {s}.cohort_sync_resume($1, $2)", &[&place.0, &place.1]).await
 }
 
 /// Asks for a run that sends every member again.
