@@ -82,10 +82,10 @@ fn nearest_name(names: &str, schema: &str, wrong: &str) -> Fallible<Option<Strin
 
 impl ServerTables {
     fn find(name: &TableName) -> Fallible<Result<Table, Unreadable>> {
-        const IN_QUOTES: &str = "Write the name as in SQL: what is not in quotation marks is read in small letters.";
+        const IN_QUOTES: &str = "Write the name as in SQL. Parts without quotation marks are converted to lower case.";
         let refuse = |problem: String, hint: String| Ok(Err(Unreadable { problem, hint }));
         let TableName { written, schema, table } = name;
-        let no_grant = |what: &str| format!("Its owner grants it with GRANT {what}.");
+        let no_grant = |what: &str| format!("Its owner can grant it with GRANT {what}.");
         match known(name)? {
             Known::NoSchema => {
                 let sql = "SELECT n.nspname::text FROM pg_catalog.pg_namespace n \
@@ -107,13 +107,12 @@ impl ServerTables {
                     near.map_or_else(|| IN_QUOTES.to_owned(), |near| format!("Did you mean {}?", Value::from(near))),
                 )
             }
-            Known::Found { temporary: true, .. } => refuse(
-                "a temporary table cannot be read".to_owned(),
-                "Name a table that other sessions see as well; a temporary one ends with its session.".to_owned(),
-            ),
+            Known::Found { temporary: true, .. } => {
+                refuse("a temporary table cannot be read".to_owned(), "Use a table that is not temporary.".to_owned())
+            }
             Known::Found { kind, .. } if !["r", "p", "v", "m", "f"].contains(&kind.as_str()) => refuse(
                 format!("\"{written}\" has no rows to read"),
-                "Name a table, a partitioned table, a view, a materialized view or a foreign table.".to_owned(),
+                "Use a table, a partitioned table, a view, a materialized view or a foreign table.".to_owned(),
             ),
             Known::Found { readable: false, .. } => {
                 refuse(format!("permission denied for table {written}"), no_grant("SELECT"))
@@ -140,13 +139,15 @@ pub(crate) fn check(rows: &Rows, used: Use) -> Fallible<()> {
                 SqlState::ERRCODE_UNDEFINED_COLUMN,
                 format!("column \"{name}\" of relation \"{}\" does not exist", rows.table.written),
             )
-            .set_hint("A rule names it: change the rule with cohort_update, or make a view with the former columns."));
+            .set_hint(
+                "A rule uses it. Change the rule with cohort_update, or create a view with the former columns.",
+            ));
         };
         if let (Use::Ids, true, Some(of_type)) = (used, name == rows.column, &found.no_id) {
             return Err(failure(
                 SqlState::ERRCODE_DATATYPE_MISMATCH,
                 format!(
-                    "column \"{name}\" of relation \"{}\" has the type {of_type}, which has no ids",
+                    "column \"{name}\" of relation \"{}\" has the type {of_type}, which does not contain customer ids",
                     rows.table.written
                 ),
             )

@@ -21,8 +21,8 @@ impl<'a> Reader<'a> {
         let object = self.object(value, "an object such as {\"table\": \"shop.product\", \"column\": \"id\"}")?;
         if self.document == Document::Row {
             self.problem(
-                "rows cannot be chosen by rows of another table",
-                "Make a view that joins the tables, and name the view.",
+                "\"rows\" is not allowed in the \"where\" of rows",
+                "Create a view that joins the tables, and use the view.",
             );
         }
         self.unknown_keys(object, &["table", "column", "where"]);
@@ -48,8 +48,8 @@ impl<'a> Reader<'a> {
                 && let Some(of_type) = &refused.no_id
             {
                 reader.problem(
-                    format!("the column {} of type {of_type} has no ids", quote(name)),
-                    "Name a column whose values are customer ids; a view can take them out of other values.",
+                    format!("the column {} of type {of_type} does not contain customer ids", quote(name)),
+                    "Use a column whose values are customer ids, or create a view with such a column.",
                 );
                 return None;
             }
@@ -86,10 +86,7 @@ impl<'a> Reader<'a> {
             }
         };
         if name.is_temporary() {
-            self.problem(
-                "a temporary table cannot be read",
-                "Name a table that other sessions see as well; a temporary one ends with its session.",
-            );
+            self.problem("a temporary table cannot be read", "Use a table that is not temporary.");
             return None;
         }
         Some(name)
@@ -100,7 +97,7 @@ impl<'a> Reader<'a> {
         if name.is_empty() || name.contains('\0') || name.len() > MAX_NAME {
             self.problem(
                 format!("{} is not the name of a column", quote(name)),
-                "Write the name of a column as it is, without quotation marks.",
+                "Write the exact name of a column, without quotation marks.",
             );
             return None;
         }
@@ -109,7 +106,7 @@ impl<'a> Reader<'a> {
             Some(column) if column.denied => {
                 self.problem(
                     format!("permission denied for column {}", quote(name)),
-                    "Its owner grants it with GRANT SELECT.",
+                    "Its owner can grant it with GRANT SELECT.",
                 );
                 None
             }
@@ -117,7 +114,7 @@ impl<'a> Reader<'a> {
             None if SYSTEM_COLUMNS.contains(&name) => {
                 self.problem(
                     format!("{} is a system column", quote(name)),
-                    "Name a column of the table's own; a view can show others.",
+                    "Use a column of the table, or create a view with this column.",
                 );
                 None
             }

@@ -31,7 +31,7 @@ const BEYOND: [&str; 23] = [
     "longer than 63 bytes",                              //
     "is not the name of a column",                       //
     "is a system column",                                //
-    "has no ids",                                        //
+    "does not contain customer ids",                     //
     // The validator of these tests compares with the nearest double, which is 2^63 for the largest count.
     "\"9223372036854775808\" is not a whole number",
 ];

@@ -107,7 +107,7 @@ fn predicates_of_rows_name_the_row_only() {
     );
     refused(
         &rows(r#"{"property": "p", "operator": "in", "rows": {"table": "a.b", "column": "c"}}"#),
-        &[("$.rows.where.rows", "rows of another table")],
+        &[("$.rows.where.rows", "is not allowed in the")],
     );
     refused_where(
         r#"{"property": "p", "operator": "eq", "ref": "row.x"}"#,
