@@ -1,6 +1,7 @@
 //! What the tests of rules share: time zones without a server.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod calendar;
 pub mod damage;
 pub mod random;
 pub mod schema;
