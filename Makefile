@@ -1,7 +1,7 @@
 # make help lists what there is. The work is done by scripts/, which can be called by themselves.
 
 .DEFAULT_GOAL := help
-.PHONY: help all setup build gateway install installcheck test test-packages deb rpm fuzz fuzz-gateway crash faults bench-sync bench-cluster demo demo-cluster demo-cluster-stop gateway-demo demo-stop screenshots check bench clean
+.PHONY: help all setup build gateway install installcheck test test-packages deb rpm fuzz fuzz-core fuzz-gateway crash faults bench-sync bench-cluster bench-micro demo demo-cluster demo-cluster-stop gateway-demo demo-stop screenshots check bench clean
 
 help: ## list the targets
 	@echo "kursaha_cohort: customer cohorts inside PostgreSQL"
@@ -43,6 +43,9 @@ test: ## everything: setup, format, lints, unit tests, builds, tests on private 
 fuzz: build ## compare the index with plain SQL on random histories, until Ctrl-C
 	@scripts/fuzz
 
+fuzz-core: ## run each fuzz target of the core for a minute: nightly Rust and cargo-fuzz (EACH=seconds, TARGETS=names)
+	@scripts/fuzz-core
+
 fuzz-gateway: build ## test the gateway with schemathesis, by its openapi.json (SEED=N, EXAMPLES=N)
 	@BUILD_PROFILE=quick scripts/gateway build
 	@python3 tests/gateway/schemathesis.py
@@ -58,6 +61,9 @@ bench-sync: build ## measure syncs (MEMBERS=N)
 
 bench-cluster: build ## measure a coordinator with 3 and 9 nodes
 	@python3 benches/cluster.py
+
+bench-micro: ## measure columns, masks and each kind of condition without a server (FILTER=name)
+	@cargo bench --manifest-path benches/micro/Cargo.toml --target-dir target/micro -- $(FILTER)
 
 demo: build ## demonstrate the extension on a private server, which keeps running
 	@scripts/demo

@@ -8,6 +8,12 @@ pub mod address;
 pub mod definitions;
 pub mod destination;
 pub mod eval;
+#[cfg(any(test, feature = "internals"))]
+#[doc(hidden)]
+pub mod fuzzing;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 pub mod plain_sql;
 pub mod rule;
 pub mod sample;

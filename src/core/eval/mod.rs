@@ -3,7 +3,7 @@
 //! Every condition decides each customer alone, so a rule is evaluated chunk by chunk, 65,536 ordinals at a time:
 //! counters and sets fit in the processor's cache, and memory does not grow with the number of customers.
 
-mod bits;
+pub(crate) mod bits;
 mod by_code;
 mod clock;
 mod codes;

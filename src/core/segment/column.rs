@@ -50,8 +50,14 @@ impl Column {
         self.at = self.at.saturating_add(part);
     }
 
+    /// Whether the packs hold differences of ascending values.
+    #[cfg(any(test, feature = "internals"))]
+    pub(crate) fn is_sorted(&self) -> bool {
+        self.sorted
+    }
+
     /// Whether the number of values fits the frames: readers allocate by that number.
-    pub(super) fn is_plausible(&self) -> bool {
+    pub(crate) fn is_plausible(&self) -> bool {
         self.frames.len() == (self.rows as usize).div_ceil(FRAME * PACK)
     }
 }
