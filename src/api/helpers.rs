@@ -10,8 +10,8 @@ use pgrx::prelude::*;
 
 use crate::pg::errors::{Fallible, SqlState, failure, invalid};
 use crate::pg::jsonb::{JsonScalar, Scalar};
-use crate::pg::patterns;
 use crate::pg::time::{self, Direction};
+use crate::pg::{here, patterns};
 
 /// The value of a JSON number, or of a string that is wholly a JSON number; NULL for anything else and beyond an
 /// exponent of ±5,000.
@@ -98,7 +98,7 @@ fn simple_lower(value: &str) -> String {
 /// Whether a pattern of the Rust crate `regex` matches anywhere in the text.
 #[pg_extern(sql = false)]
 fn regex_match(value: &str, pattern: &str, ignore_case: bool) -> Result<bool, ErrorReport> {
-    Ok(patterns::compiled(pattern, ignore_case)?.matches(value))
+    Ok(patterns::compiled(pattern, ignore_case)?.matches(value, &here::check))
 }
 
 /// The first instant of a day in a zone: the earlier midnight where it comes twice, the end of the gap where it is

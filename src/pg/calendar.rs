@@ -6,7 +6,7 @@ use cohort_core::time::{Interval, Micros};
 use pgrx::prelude::TimestampWithTimeZone;
 
 use super::errors::or_raise;
-use super::here::only_here;
+use super::here::{self, only_here};
 use super::time::{self, Direction};
 
 /// The calendar of this server.
@@ -34,6 +34,10 @@ fn shift(at: i64, interval: &Interval, direction: Direction, zone: &str) -> i64 
 }
 
 impl Calendar for ServerCalendar {
+    fn check(&self) {
+        here::check();
+    }
+
     fn day_start(&self, day: NaiveDate, zone: &str) -> Micros {
         only_here();
         or_raise(time::day_start(day, zone))

@@ -9,7 +9,7 @@ pub(crate) mod databases;
 mod describe;
 pub(crate) mod errors;
 pub(crate) mod extension;
-mod here;
+pub(crate) mod here;
 mod ids;
 pub(crate) mod index;
 pub(crate) mod jsonb;

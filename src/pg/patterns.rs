@@ -10,14 +10,13 @@ use cohort_core::rule::{
 use pgrx::pg_sys;
 
 use super::errors::{Fallible, SqlState, failure};
+use super::here;
 
 /// A pattern, compiled. All patterns of a rule can be kept at once.
 pub(crate) fn compiled(pattern: &str, ignore_case: bool) -> Fallible<Arc<Pattern>> {
     give_up_at_the_end();
-    let check = || {
-        pgrx::check_for_interrupts!();
-    };
-    compile_pattern(pattern, ignore_case, MOST_PATTERN_BYTES, MOST_PATTERN_BYTES, &check).map_err(|refused| {
+    let most = MOST_PATTERN_BYTES;
+    compile_pattern(pattern, ignore_case, most, most, &here::check).map_err(|refused| {
         let why = match refused {
             Refused::Invalid(error) => error.to_string(),
             Refused::TooLarge => "it is too large".to_owned(),

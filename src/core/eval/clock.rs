@@ -13,6 +13,8 @@ const EPOCH: i64 = 946_684_800_000_000;
 
 /// What the server knows about time. Arithmetic beyond the range of `timestamptz` gives `i64::MAX` or `i64::MIN`.
 pub trait Calendar: Sync {
+    /// Called while one value takes long, by every thread that evaluates; it may end the evaluation by unwinding.
+    fn check(&self) {}
     /// The first instant of a day.
     fn day_start(&self, day: NaiveDate, zone: &str) -> Micros;
     /// The instant of a local time.

@@ -335,7 +335,9 @@ impl Test {
             Kind::EndsWith(wanted, ignore_case) => {
                 text.is_some_and(|text| with_case(text, *ignore_case, |text| text.ends_with(wanted.as_str())))
             }
-            Kind::Regex(pattern) => text.zip(pattern.compiled.get()).is_some_and(|(text, regex)| regex.matches(text)),
+            Kind::Regex(pattern) => text
+                .zip(pattern.compiled.get())
+                .is_some_and(|(text, regex)| regex.matches(text, &|| clock.calendar.check())),
             Kind::Element(pred) => {
                 let Item::Json(array) = item else { return false };
                 json::elements(array)

@@ -1,11 +1,15 @@
 //! Patterns of `regex` and `not_regex`. Compiling one takes up to a tenth of a second and megabytes, so that each is compiled
 //! once where it can be kept, and what all of them take is bounded.
 
+mod interruptible;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
+
+use self::interruptible::Search;
 
 /// Bytes of a compiled pattern that are tried one after the other (a compilation that needs more ends early), and bytes that
 /// matching may take besides. The last is the crate's own limit.
@@ -21,6 +25,13 @@ const SIZES: [(usize, usize); 6] = [
 /// The most bytes that a pattern takes.
 pub(crate) const LARGEST: u64 = 12 << 20;
 
+/// Bytes of a pattern times bytes of a text, from which a search looks for interrupts. The search of the `regex` crate, which
+/// does not, takes some seconds for that at worst.
+const INTERRUPTIBLE: u64 = 1 << 32;
+
+/// Bytes of a text from which a search may look for interrupts: that the pattern is compiled for it does not matter then.
+const LONG: usize = 16 << 10;
+
 /// The most bytes that the patterns of one rule may take.
 pub const MOST_PATTERN_BYTES: u64 = 64 << 20;
 
@@ -31,15 +42,27 @@ pub const KEPT_PATTERN_BYTES: u64 = 8 << 20;
 #[derive(Debug)]
 pub struct Pattern {
     regex: Regex,
+    text: String,
+    ignore_case: bool,
+    /// The limit within which it was compiled.
+    size: usize,
     /// The most that it takes, with what matching takes.
     bytes: u64,
 }
 
 impl Pattern {
-    /// Whether it matches anywhere in a text.
+    /// Whether it matches anywhere in a text. `check`, which may end it by unwinding, is called while a long search goes on.
     #[must_use]
-    pub fn matches(&self, text: &str) -> bool {
-        self.regex.is_match(text)
+    pub fn matches(&self, text: &str, check: &dyn Fn()) -> bool {
+        if text.len() < LONG || (self.size as u64).saturating_mul(text.len() as u64) < INTERRUPTIBLE {
+            return self.regex.is_match(text);
+        }
+        check();
+        // Compiled for each text, so that it takes memory during the search only.
+        match Search::new(&self.text, self.ignore_case, self.size) {
+            Some(search) => search.matches(text, check),
+            None => self.regex.is_match(text),
+        }
     }
 
     /// The most bytes that it takes.
@@ -115,7 +138,7 @@ pub fn compile_pattern(
             Err(error @ regex::Error::CompiledTooBig(_)) => too_large = Refused::Invalid(error),
             Err(error) => return Err(Refused::Invalid(error)),
             Ok(regex) => {
-                let compiled = Arc::new(Pattern { regex, bytes });
+                let compiled = Arc::new(Pattern { regex, text: pattern.to_owned(), ignore_case, size, bytes });
                 KEPT.with_borrow_mut(|kept| kept.add(pattern, ignore_case, &compiled, keep));
                 return Ok(compiled);
             }
