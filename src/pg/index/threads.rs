@@ -2,9 +2,10 @@
 //! helpers, which call nothing of the server. What they find does not depend on how many there are.
 
 use std::collections::VecDeque;
+use std::num::NonZero;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{Builder, Scope};
 use std::time::Duration;
 
@@ -45,9 +46,27 @@ fn worth(question: &Question<'_>, pages: &Pages) -> usize {
         0 => most,
         rows => {
             let by_rows = usize::try_from(question.rows() / rows).unwrap_or(usize::MAX);
-            most.min(by_rows).min(usize::from(question.chunks()))
+            match most.min(by_rows).min(usize::from(question.chunks())) {
+                0 | 1 => 1,
+                threads => threads.min(1 + idle_cores()),
+            }
         }
     }
+}
+
+/// How many cores have nothing to do at the moment, as far as the system tells. A helper without a core of its own would be
+/// waited for while others run.
+fn idle_cores() -> usize {
+    static ALLOWED: OnceLock<usize> = OnceLock::new();
+    let Ok(load) = std::fs::read_to_string("/proc/loadavg") else { return usize::MAX };
+    // The fourth field: how many tasks run or could, this one among them, then how many there are.
+    let runnable = load.split(' ').nth(3).and_then(|tasks| tasks.split('/').next()?.parse::<usize>().ok());
+    // SAFETY: reads a number of the system.
+    let cores = usize::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) });
+    let (Some(runnable), Ok(cores)) = (runnable, cores) else { return usize::MAX };
+    // What this process may use does not change, and asking for it takes longer than a short question.
+    let allowed = *ALLOWED.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get));
+    cores.saturating_sub(runnable).min(allowed.saturating_sub(1))
 }
 
 /// The most pages that may be held at a time: a small part of the server's buffers for all sessions together.
