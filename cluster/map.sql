@@ -38,8 +38,9 @@ COMMENT ON TABLE kursaha_cohort_cluster.engine IS 'One row once cohort_cluster_i
 COMMENT ON COLUMN kursaha_cohort_cluster.engine.here IS 'Always true, so that there is at most one row';
 COMMENT ON COLUMN kursaha_cohort_cluster.engine.engine IS 'The engine: plproxy or citus';
 
+-- VOLATILE: a call that waited for a split takes its snapshot of the map after the wait.
 CREATE FUNCTION kursaha_cohort_cluster.home(customer_id text, OUT shard integer, OUT lo integer, OUT hi integer)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     -- The hash of the column's collation, whatever the caller's is.
@@ -60,7 +61,7 @@ $$;
 COMMENT ON FUNCTION kursaha_cohort_cluster.home(text) IS 'The node of a customer';
 
 CREATE FUNCTION kursaha_cohort_cluster.everywhere(OUT shards integer[], OUT los integer[], OUT his integer[])
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     SELECT array_agg(s.shard ORDER BY s.shard), array_agg(s.lo ORDER BY s.shard), array_agg(s.hi ORDER BY s.shard)
