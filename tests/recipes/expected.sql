@@ -179,3 +179,14 @@ SELECT customer_id FROM p WHERE profile ? 'company' AND profile ->> 'company' NO
 SELECT customer_id FROM e WHERE event_type = 'purchase' AND occurred_at >= '2025-10-01' GROUP BY customer_id
 HAVING coalesce(sum((data ->> 'price')::numeric) FILTER (WHERE occurred_at >= '2026-01-01'), 0)
     < 0.5 * coalesce(sum((data ->> 'price')::numeric) FILTER (WHERE occurred_at < '2026-01-01'), 0)
+
+-- ### Bought a product that is no longer sold
+SELECT e.customer_id FROM e JOIN shop.product s ON s.id = e.data ->> 'product' WHERE e.event_type = 'purchase' AND s.discontinued
+
+-- ### Accounts of one manager who have bought nothing this quarter
+SELECT customer_id FROM crm.account WHERE manager = 'Ana' AND customer_id IN (TABLE everyone)
+EXCEPT SELECT customer_id FROM e WHERE event_type = 'purchase' AND occurred_at >= date_trunc('quarter', :at)
+
+-- ### Buyers of the last 60 days, except accounts in dispute
+SELECT customer_id FROM e WHERE event_type = 'purchase' AND occurred_at > :at - interval '60 days'
+EXCEPT SELECT customer_id FROM crm.account WHERE in_dispute

@@ -22,7 +22,15 @@ VIEWS = f"""CREATE VIEW e AS SELECT * FROM cohort_event WHERE occurred_at <= {AT
 CREATE VIEW p AS SELECT * FROM cohort_customer;
 CREATE VIEW everyone AS SELECT customer_id FROM p UNION SELECT customer_id FROM e;
 SET timezone = 'UTC';"""
-TABLES = ""
+# Tables of the shop's own, which rules read.
+TABLES = """CREATE SCHEMA shop;
+CREATE TABLE shop.product (id text, discontinued boolean, price numeric);
+INSERT INTO shop.product SELECT c || '-' || n, c = 'toys' AND n < 3 OR c = 'garden' AND n = 4, 10 * n
+FROM unnest(ARRAY['books', 'machines', 'beans', 'toys', 'garden']) c, generate_series(1, 4) n;
+CREATE SCHEMA crm;
+CREATE TABLE crm.account (customer_id text, manager text, in_dispute boolean);
+INSERT INTO crm.account SELECT 'c' || n, CASE WHEN n % 3 = 0 THEN 'Ana' ELSE 'Ben' END, n % 7 = 0 FROM generate_series(1, 420, 2) n;
+"""
 # How the data lie: not sealed, half of them sealed, all sealed; and plain SQL.
 STATES = (
     ("unsealed", ""),

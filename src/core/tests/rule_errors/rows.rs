@@ -79,7 +79,10 @@ fn rows_go_with_in_and_not_in() {
         &format!(r#"{{"property": "p", "operator": "in", "rows": {ROWS}, "value": ["a"]}}"#),
         &[("$", "exclude each other")],
     );
-    hint(r#"{"did": "e", "where": {"property": "p", "operator": "in", "row": {}}}"#, "Did you mean \"rows\"?");
+    hint(
+        r#"{"did": "e", "where": {"property": "p", "operator": "in", "row": {}}}"#,
+        "Did you mean \"rows\" where \"row\" stands?",
+    );
     hint(
         r#"{"profile": "p", "operator": "in", "rows": {"tabel": "a.b", "column": "c"}}"#,
         "Did you mean \"table\" where \"tabel\" stands?",
