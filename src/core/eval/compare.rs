@@ -21,7 +21,7 @@ use super::rows::ones;
 use super::source::Source;
 use super::{Run, chunks};
 use crate::rule::Operator;
-use crate::segment::item::Numeric;
+use crate::segment::item::{Decimal, Numeric};
 use crate::segment::{CHUNK, CHUNK_BITS, CHUNK_MASK, PACK};
 
 /// Bytes that an entry of a map takes besides what it holds, about.
@@ -43,6 +43,12 @@ pub(crate) enum Exactly {
 }
 
 impl Exactly {
+    /// Of a number as it stands in a rule.
+    pub(crate) fn of(number: &BigDecimal) -> Self {
+        Decimal::from_exact(number)
+            .map_or_else(|| Self::Large(number.clone()), |number| Self::Small(number.mantissa.into(), number.scale))
+    }
+
     fn exact(&self) -> BigDecimal {
         match self {
             Self::Small(mantissa, scale) => BigDecimal::new(BigInt::from(*mantissa), i64::from(*scale)),
@@ -67,6 +73,9 @@ impl Total {
 
     /// Which is the larger.
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
+        if let Some(order) = self.compare_small(other, (1, 0)) {
+            return order;
+        }
         // Both times both divisors, which are above 0.
         let times = |total: &Self, of: u64| match of {
             1 => total.number.exact(),
@@ -76,12 +85,31 @@ impl Total {
     }
 }
 
+impl Total {
+    /// How it compares with the other one times a factor, given as mantissa and scale: where both are small, and what they are
+    /// multiplied by fits, too.
+    fn compare_small(&self, other: &Self, factor: (i128, u8)) -> Option<Ordering> {
+        let (Exactly::Small(own, own_scale), Exactly::Small(theirs, their_scale)) = (&self.number, &other.number)
+        else {
+            return None;
+        };
+        // Both times both divisors, which are above 0.
+        let own = own.checked_mul(other.of.into())?;
+        let theirs = theirs.checked_mul(factor.0)?.checked_mul(self.of.into())?;
+        let (own_scale, their_scale) = (u32::from(*own_scale), u32::from(*their_scale) + u32::from(factor.1));
+        let scale = own_scale.max(their_scale);
+        let own = own.checked_mul(10_i128.checked_pow(scale - own_scale)?)?;
+        let theirs = theirs.checked_mul(10_i128.checked_pow(scale - their_scale)?)?;
+        Some(own.cmp(&theirs))
+    }
+}
+
 /// `compare` made ready.
 pub(crate) struct ComparePlan {
     pub(crate) left: AmountPlan,
     pub(crate) right: AmountPlan,
     pub(crate) operator: Operator,
-    pub(crate) factor: BigDecimal,
+    pub(crate) factor: Exactly,
     /// The keys of the property that names the groups.
     pub(crate) over: Option<Vec<String>>,
 }
@@ -97,7 +125,7 @@ impl AmountPlan {
     /// The figure of whom no event and no profile is known.
     fn of_nobody(&self) -> Option<Total> {
         match self {
-            Self::Number(number) => Some(Total { number: Exactly::Large(number.clone()), of: 1 }),
+            Self::Number(number) => Some(Total { number: Exactly::of(number), of: 1 }),
             Self::Profile(_) => None,
             Self::Events(did) => did.is_zero_without_events().then(|| Total::whole(0)),
         }
@@ -117,9 +145,15 @@ impl ComparePlan {
     /// Whether `left operator factor × right`.
     fn holds(&self, left: Option<&Total>, right: Option<&Total>) -> bool {
         let (Some(left), Some(right)) = (left, right) else { return false };
-        // Both sides times both divisors, which are above 0.
-        let order = (left.number.exact() * BigDecimal::from(right.of))
-            .cmp(&(&self.factor * right.number.exact() * BigDecimal::from(left.of)));
+        let small = match self.factor {
+            Exactly::Small(mantissa, scale) => left.compare_small(right, (mantissa, scale)),
+            Exactly::Large(_) => None,
+        };
+        let order = small.unwrap_or_else(|| {
+            // Both sides times both divisors, which are above 0.
+            (left.number.exact() * BigDecimal::from(right.of))
+                .cmp(&(self.factor.exact() * right.number.exact() * BigDecimal::from(left.of)))
+        });
         match self.operator {
             Operator::Eq => order == Ordering::Equal,
             Operator::Neq => order != Ordering::Equal,
@@ -441,5 +475,37 @@ impl Figures<'_> {
     /// Passes on the figures of a chunk: the ordinal and its total.
     fn totals(&mut self, each: &mut dyn FnMut(u32, Total)) {
         self.each(&mut |ordinal, number, of| each(ordinal, Total { number, of }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn total() -> impl Strategy<Value = Total> {
+        let mantissa =
+            prop_oneof![-9..=9_i128, -1_000_000..=1_000_000_i128, any::<i64>().prop_map(i128::from), any::<i128>()];
+        let of = prop_oneof![Just(1_u64), 1..=4_u64, any::<u64>().prop_map(|of| of.max(1))];
+        (mantissa, 0..=18_u8, of)
+            .prop_map(|(mantissa, scale, of)| Total { number: Exactly::Small(mantissa, scale), of })
+    }
+
+    proptest! {
+        #[test]
+        fn small_figures_compare_as_exact_ones(left in total(), right in total(), factor in (-1_000..=1_000_i128, 0..=18_u8)) {
+            let exact = |total: &Total, of: u64| total.number.exact() * BigDecimal::from(of);
+            if let Some(found) = left.compare_small(&right, factor) {
+                let factor = Exactly::Small(factor.0, factor.1).exact();
+                prop_assert_eq!(found, exact(&left, right.of).cmp(&(factor * exact(&right, left.of))));
+            }
+        }
+
+        #[test]
+        fn small_figures_are_compared_so(left in -1_000_000..=1_000_000_i128, right in -1_000_000..=1_000_000_i128, scale in 0..=6_u8) {
+            let of = |mantissa| Total { number: Exactly::Small(mantissa, scale), of: 3 };
+            prop_assert_eq!(of(left).compare_small(&of(right), (1, 0)), Some(left.cmp(&right)));
+        }
     }
 }

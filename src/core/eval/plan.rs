@@ -3,10 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bigdecimal::BigDecimal;
-
 use super::clock::{Calendar, Clock};
-use super::compare::{AmountPlan, ComparePlan};
+use super::compare::{AmountPlan, ComparePlan, Exactly};
 use super::group::GroupPlan;
 use super::limits::{Budget, Stop};
 use super::needs::Needs;
@@ -24,8 +22,9 @@ use crate::rule::{
 use crate::time::Interval;
 use crate::value::{Number, Scalar};
 
-/// How many cohorts may be reached one through another.
-const DEEPEST: usize = 32;
+/// How many cohorts may be reached one through another: those of the longest chain that can be saved, and the one that begins it,
+/// where a question names it (the syncs that suppress a cohort, an overlap).
+const DEEPEST: usize = 33;
 
 /// A rule at an instant.
 pub struct Plan<'a> {
@@ -649,12 +648,11 @@ impl Planner<'_, '_> {
     }
 
     fn compare(&self, compare: &Compare, zone: &Arc<str>) -> ComparePlan {
-        let one = || BigDecimal::from(1);
         ComparePlan {
             left: self.amount(&compare.left, zone),
             right: self.amount(&compare.right, zone),
             operator: compare.operator,
-            factor: compare.factor.as_ref().map_or_else(one, |factor| factor.value().clone()),
+            factor: compare.factor.as_ref().map_or(Exactly::Small(1, 0), |factor| Exactly::of(factor.value())),
             over: compare.over.as_ref().map(|property| split(&property.steps).0),
         }
     }
