@@ -8,7 +8,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 
 use super::{beside, difference};
 use crate::pg::databases::{current_user, write};
-use crate::pg::errors::{Fallible, SqlState, failure};
+use crate::pg::errors::{Fallible, SqlState, failure, invalid};
 use crate::pg::jsonb::Jsonb;
 use crate::pg::moment::Moment;
 use crate::pg::spi::{self, Snapshot};
@@ -117,18 +117,17 @@ fn set_cohorts(wanted: &[Cohort]) -> Fallible<Vec<Touched>> {
     }
     // Rules name one another, so that they are looked at when all are there.
     let rules = || {
-        wanted.iter().zip(&touched).filter_map(|(cohort, touched)| match &cohort.members {
-            Members::Rule(rule) if touched.redefined => Some((&**rule, touched)),
+        wanted.iter().zip(&touched).enumerate().filter_map(|(place, (cohort, touched))| match &cohort.members {
+            Members::Rule(rule) if touched.redefined => Some((place, &**rule, touched)),
             Members::Rule(_) | Members::Query(_) | Members::List(_) => None,
         })
     };
-    for (rule, cohort) in rules() {
+    for (_, rule, cohort) in rules() {
         save::keep_references(cohort.id, Some(rule))?;
     }
-    for (rule, cohort) in rules() {
+    for (place, rule, cohort) in rules() {
         let saved = store::get(Snapshot::Fresh, &cohort.name)?;
-        save::check_references(rule, Some(&saved))
-            .map_err(|error| error.set_detail(format!("This is in the rule of cohort \"{}\".", cohort.name)))?;
+        save::check_references(rule, Some(&saved)).map_err(|error| in_document(error, place))?;
         notices::tell(&Question::of_rule(Snapshot::Fresh, rule.clone(), time::as_of(None)?)?);
     }
     for cohort in touched.iter().filter(|cohort| cohort.redefined) {
@@ -137,6 +136,19 @@ fn set_cohorts(wanted: &[Cohort]) -> Fallible<Vec<Touched>> {
     let order = dependency_order(wanted);
     let mut touched: Vec<Option<Touched>> = touched.into_iter().map(Some).collect();
     Ok(order.into_iter().filter_map(|place| touched[place].take()).collect())
+}
+
+/// The error of a rule with the place in the document: `$` of the rule is where the rule stands.
+fn in_document(error: ErrorReport, place: usize) -> ErrorReport {
+    let Some(rest) = error.message().strip_prefix("invalid cohort rule at $") else { return error };
+    let mut found = invalid(format!("invalid definitions at $.cohorts[{place}].rule{rest}"));
+    if let Some(detail) = error.detail() {
+        found = found.set_detail(detail);
+    }
+    if let Some(hint) = error.hint() {
+        found = found.set_hint(hint);
+    }
+    found
 }
 
 fn dependency_order(wanted: &[Cohort]) -> Vec<usize> {

@@ -89,11 +89,11 @@ pub(crate) fn keep_version(id: i64) -> Fallible<()> {
 pub(crate) fn check_references(rule: &Rule, own: Option<&Cohort>) -> Fallible<()> {
     let question = Question::new(Snapshot::Fresh, rule.clone(), "now()".to_owned())?;
     question.ask(None, plain_sql::members)?;
-    let Some(own) = own else { return Ok(()) };
+    let own_id = own.map(|own| own.id);
     let mut named: HashMap<i64, Vec<i64>> = HashMap::new();
     let mut naming: HashMap<i64, Vec<i64>> = HashMap::new();
     for (from, to) in store::references(Snapshot::Fresh)? {
-        if from != own.id {
+        if Some(from) != own_id {
             named.entry(from).or_default().push(to);
             naming.entry(to).or_default().push(from);
         }
@@ -101,7 +101,9 @@ pub(crate) fn check_references(rule: &Rule, own: Option<&Cohort>) -> Fallible<()
     let mut below = 0;
     for name in store::named_by(rule) {
         let target = store::get(Snapshot::Fresh, &name)?;
-        if target.id == own.id || reaches(target.id, own.id, &named) {
+        if let Some(own) = own
+            && (target.id == own.id || reaches(target.id, own.id, &named))
+        {
             let places = rule.cohort_names();
             let place = places.iter().find(|(_, found)| *found == name).map_or("$", |(path, _)| path.as_str());
             return Err(invalid(format!(
@@ -112,7 +114,7 @@ pub(crate) fn check_references(rule: &Rule, own: Option<&Cohort>) -> Fallible<()
         }
         below = below.max(1 + longest(target.id, &named, &mut HashMap::new()));
     }
-    let above = longest(own.id, &naming, &mut HashMap::new());
+    let above = own_id.map_or(0, |own| longest(own, &naming, &mut HashMap::new()));
     if above + below > MAX_CHAIN {
         let place = rule.cohort_names().first().map_or_else(|| "$".to_owned(), |(path, _)| path.clone());
         return Err(invalid(format!(

@@ -519,8 +519,9 @@ impl Question {
             ))
             .set_hint("Refer only to cohorts that do not refer to this one, directly or through other cohorts."),
             Unresolved::TooDeep(name) => invalid(format!(
-                "invalid cohort rule at {}: the chain of references has more than {MAX_CHAIN} cohorts",
-                self.place_of(name)
+                "invalid cohort rule at {}: the chain of references has more than {} cohorts",
+                self.place_of(name),
+                MAX_CHAIN + 1
             ))
             .set_hint("Replace a reference by the conditions of the referenced cohort."),
         }

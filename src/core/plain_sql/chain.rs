@@ -12,8 +12,9 @@ use super::scan::Scan;
 use super::{Context, HELPERS, Source, Unresolved, compare, group, quote, rank, rows, sequence};
 use crate::rule::{Condition, Rule};
 
-/// How many cohorts may be reached one through another.
-const DEEPEST: usize = 32;
+/// How many cohorts may be reached one through another: those of the longest chain that can be saved, and the one that begins it,
+/// where a question names it (the syncs that suppress a cohort, an overlap).
+const DEEPEST: usize = 33;
 
 /// The result of a condition.
 #[derive(Clone)]

@@ -75,7 +75,7 @@ pub enum Unresolved {
     },
     /// The cohort of this name is reached through itself.
     Cycle(String),
-    /// The cohort of this name is reached through more than 32 others.
+    /// The cohort of this name is reached through more than 33 others.
     TooDeep(String),
 }
 
@@ -84,7 +84,7 @@ impl fmt::Display for Unresolved {
         match self {
             Self::Unknown { name, .. } => write!(formatter, "there is no cohort \"{name}\""),
             Self::Cycle(name) => write!(formatter, "cohort \"{name}\" is reached through itself"),
-            Self::TooDeep(name) => write!(formatter, "cohort \"{name}\" is reached through more than 32 cohorts"),
+            Self::TooDeep(name) => write!(formatter, "cohort \"{name}\" is reached through more than 33 cohorts"),
         }
     }
 }

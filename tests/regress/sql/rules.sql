@@ -70,6 +70,14 @@ SELECT cohort_grant('king', 'nobody');
 SELECT count(cohort_create('c' || n, CASE n WHEN 0 THEN '{"did": "x"}' ELSE format('{"cohort": "c%s"}', n - 1) END::jsonb))
 FROM generate_series(0, 32) n;
 SELECT cohort_create('c33', '{"cohort": "c32"}');
+-- what names the first of such a chain, only to ask, is answered
+SELECT cohort_count('c32'), cohort_contains('c32', 'ana');
+SELECT count(*) FROM cohort_overlap('{c31,c32}');
+SELECT count(*) FROM cohort_waterfall('{c32}');
+SELECT count(*) FROM cohort_evaluate('{"not": {"cohort": "c32"}}');
+SET kursaha_cohort.engine = 'sql';
+SELECT count(*) FROM cohort_overlap('{c31,c32}');
+RESET kursaha_cohort.engine;
 SELECT cohort_update('c0', '{"cohort": "friends"}');
 
 -- nothing is left for the next test
