@@ -278,7 +278,7 @@ async fn reload(mut hangups: Signal, config: RustlsConfig, certificate: PathBuf,
         match config.reload_from_pem_file(&certificate, &key).await {
             Ok(()) => tracing::info!("read the certificate again"),
             Err(error) => {
-                tracing::error!(%error, "could not read the certificate or its key; the previous one stays in use")
+                tracing::error!(%error, "could not read the certificate or its key; the previous one stays in use");
             }
         }
     }
