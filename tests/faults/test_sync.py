@@ -202,11 +202,11 @@ class Syncs(Case):
     def test_pixel(self):
         server = self.server
         self.destination("pixel", "meta_pixel", {"pixel_id": "77", "event_name": "Lead", "base_url": self.fake.url}, "file:meta")
-        server.app("SELECT cohort_import('leads', ARRAY['c30', 'c31'])")
-        self.create("leads", "pixel")
-        server.sync("leads", "pixel")
-        server.app("SELECT cohort_import('leads', ARRAY['c31', 'c32'])")
-        server.sync("leads", "pixel")
+        server.app("SELECT cohort_import('prospects', ARRAY['c30', 'c31'])")
+        self.create("prospects", "pixel")
+        server.sync("prospects", "pixel")
+        server.app("SELECT cohort_import('prospects', ARRAY['c31', 'c32'])")
+        server.sync("prospects", "pixel")
         seen = self.fake.call("events/77")
         self.assertEqual(sorted(event["user_data"]["em"][0] for event in seen["events"]),
                          sorted(sha(f"c{i}@example.com") for i in (30, 31, 32)))
