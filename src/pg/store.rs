@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use cohort_core::eval::{Calendar, Plan};
 use cohort_core::plain_sql::{self, Context, Source, Unresolved};
-use cohort_core::rule::{self, Rule, Use};
+use cohort_core::rule::{self, Rule};
 use cohort_core::text;
 use cohort_core::time::Micros;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -371,8 +371,7 @@ impl Question {
     /// Raises the error of a column that is no longer there.
     fn check_rows(&self) -> Fallible<()> {
         for rule in self.rules() {
-            for (path, rows) in rule.rows() {
-                let used = if path.ends_with(".customer_in") { Use::Ids } else { Use::Values };
+            for (rows, used) in rule.rows() {
                 rows::check(rows, used)?;
             }
         }

@@ -20,7 +20,7 @@ pub use parse::{
 };
 pub use pattern::{KEPT_PATTERN_BYTES, MOST_PATTERN_BYTES, Pattern, Refused, compile_pattern, keep_patterns_within};
 pub use rank::{Cut, Order, Rank};
-pub use rows::{Column, Rows, Table, TableName, Tables, Unreadable, Use, in_amount as each_rows_of_figure};
+pub use rows::{Column, Rows, Table, TableName, Tables, Unreadable, Use};
 pub use schema::json_schema;
 
 use std::cmp::Ordering;

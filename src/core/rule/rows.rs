@@ -176,13 +176,11 @@ pub trait Tables {
 }
 
 impl Rule {
-    /// The rows that the rule reads, each with its place (`$.and[0].where.rows`), in the order of the rule.
+    /// The rows that the rule reads, and what for, in the order of the rule.
     #[must_use]
-    pub fn rows(&self) -> Vec<(String, &Rows)> {
+    pub fn rows(&self) -> Vec<(&Rows, Use)> {
         let mut found = Vec::new();
-        for (path, condition) in self.walk() {
-            of_condition(condition, &path, &mut found);
-        }
+        of_condition(&self.condition, &mut found);
         found
     }
 
@@ -204,98 +202,71 @@ pub enum Use {
     Ids,
 }
 
-type Found<'a> = Vec<(String, &'a Rows)>;
+type Found<'a> = Vec<(&'a Rows, Use)>;
 
-fn of_condition<'a>(condition: &'a Condition, path: &str, found: &mut Found<'a>) {
+fn of_condition<'a>(condition: &'a Condition, found: &mut Found<'a>) {
     match condition {
         Condition::Did(did) | Condition::DidNot(did) => {
-            of_events(did.filter.as_ref(), did.time.as_ref(), did.among.as_ref(), path, found);
+            of_events(did.filter.as_ref(), did.time.as_ref(), did.among.as_ref(), found);
         }
-        Condition::Profile(test) => of_test(test, path, found),
-        Condition::ProfileElement(test) => of_where(&test.filter, &format!("{path}.where"), found),
+        Condition::Profile(test) => of_test(test, found),
+        Condition::ProfileElement(test) => of_where(Some(&test.filter), found),
         Condition::Sequence(sequence) => {
-            for (place, step) in sequence.steps.iter().enumerate() {
-                let path = format!("{path}.sequence[{place}]");
-                of_events(step.filter.as_ref(), step.time.as_ref(), step.among.as_ref(), &path, found);
+            for step in &sequence.steps {
+                of_events(step.filter.as_ref(), step.time.as_ref(), step.among.as_ref(), found);
             }
         }
-        Condition::CustomerIn(rows) => found.push((format!("{path}.customer_in"), rows)),
+        Condition::CustomerIn(rows) => found.push((rows, Use::Ids)),
         Condition::Compare(compare) => {
-            of_amount(&compare.left, &format!("{path}.compare"), found);
-            of_amount(&compare.right, &format!("{path}.to"), found);
+            of_amount(&compare.left, found);
+            of_amount(&compare.right, found);
         }
-        Condition::Rank(rank) => of_amount(&rank.figure, &format!("{path}.rank"), found),
-        // The conditions below are walked through by themselves.
-        Condition::And(_)
-        | Condition::Or(_)
-        | Condition::Not(_)
-        | Condition::Group(_)
-        | Condition::Cohort(_)
-        | Condition::Sample(_) => {}
+        Condition::Rank(rank) => {
+            of_amount(&rank.figure, found);
+            rank.of.iter().for_each(|of| of_condition(of, found));
+        }
+        Condition::And(list) | Condition::Or(list) => list.iter().for_each(|condition| of_condition(condition, found)),
+        Condition::Not(inner) => of_condition(inner, found),
+        Condition::Group(group) => of_condition(&group.condition, found),
+        Condition::Cohort(_) | Condition::Sample(_) => {}
     }
 }
 
-fn of_amount<'a>(amount: &'a Amount, path: &str, found: &mut Found<'a>) {
-    if let Amount::Events(events) = amount {
-        of_events(events.filter.as_ref(), events.time.as_ref(), None, path, found);
+fn of_amount<'a>(amount: &'a Amount, found: &mut Found<'a>) {
+    match amount {
+        Amount::Events(events) => of_events(events.filter.as_ref(), events.time.as_ref(), None, found),
+        Amount::Number(_) | Amount::Profile(_) => {}
     }
 }
 
-fn of_events<'a>(
-    filter: Option<&'a Where>,
-    time: Option<&'a Times>,
-    among: Option<&'a Where>,
-    path: &str,
-    found: &mut Found<'a>,
-) {
-    if let Some(filter) = filter {
-        of_where(filter, &format!("{path}.where"), found);
-    }
-    if let Some(times) = time {
-        for (place, form) in times.forms().iter().enumerate() {
-            let (word, anchor) = match form {
-                Window::From(anchor, _) => ("from", anchor),
-                Window::Until(anchor, _) => ("until", anchor),
-                _ => continue,
-            };
-            let (Anchor::First(event) | Anchor::Last(event)) = anchor else { continue };
-            if let Some(filter) = &event.filter {
-                let at = if matches!(times, Times::All(_)) { format!("[{place}]") } else { String::new() };
-                of_where(filter, &format!("{path}.time{at}.{word}.where"), found);
-            }
+fn of_events<'a>(filter: Option<&'a Where>, time: Option<&'a Times>, among: Option<&'a Where>, found: &mut Found<'a>) {
+    of_where(filter, found);
+    for form in time.map_or(&[][..], Times::forms) {
+        if let Window::From(anchor, _) | Window::Until(anchor, _) = form
+            && let Anchor::First(event) | Anchor::Last(event) = anchor
+        {
+            of_where(event.filter.as_ref(), found);
         }
     }
-    if let Some(among) = among {
-        of_where(among, &format!("{path}.among"), found);
-    }
+    of_where(among, found);
 }
 
-fn of_where<'a>(filter: &'a Where, path: &str, found: &mut Found<'a>) {
-    match filter {
-        Where::One(one) => of_predicate(one, path, found),
-        Where::All(all) => of_predicates(all, path, found),
-    }
+fn of_where<'a>(filter: Option<&'a Where>, found: &mut Found<'a>) {
+    filter.map_or(&[][..], Where::predicates).iter().for_each(|one| of_predicate(one, found));
 }
 
-fn of_predicates<'a>(all: &'a [Predicate], path: &str, found: &mut Found<'a>) {
-    for (place, one) in all.iter().enumerate() {
-        of_predicate(one, &format!("{path}[{place}]"), found);
-    }
-}
-
-fn of_predicate<'a>(predicate: &'a Predicate, path: &str, found: &mut Found<'a>) {
+fn of_predicate<'a>(predicate: &'a Predicate, found: &mut Found<'a>) {
     match predicate {
-        Predicate::And(all) => of_predicates(all, &format!("{path}.and"), found),
-        Predicate::Or(any) => of_predicates(any, &format!("{path}.or"), found),
-        Predicate::Not(inner) => of_predicate(inner, &format!("{path}.not"), found),
-        Predicate::Test(test) => of_test(test, path, found),
-        Predicate::Element(test) => of_where(&test.filter, &format!("{path}.where"), found),
+        Predicate::And(list) | Predicate::Or(list) => list.iter().for_each(|one| of_predicate(one, found)),
+        Predicate::Not(inner) => of_predicate(inner, found),
+        Predicate::Test(test) => of_test(test, found),
+        Predicate::Element(test) => of_where(Some(&test.filter), found),
     }
 }
 
-fn of_test<'a>(test: &'a PropertyTest, path: &str, found: &mut Found<'a>) {
+fn of_test<'a>(test: &'a PropertyTest, found: &mut Found<'a>) {
     if let Argument::Rows(rows) = &test.argument {
-        found.push((format!("{path}.rows"), rows));
+        found.push((rows, Use::Values));
     }
 }
 
@@ -330,11 +301,7 @@ fn in_condition<E>(condition: &mut Condition, each: Each<'_, E>) -> Result<(), E
     }
 }
 
-/// Passes on all rows that a figure reads.
-///
-/// # Errors
-/// The first error of `each`.
-pub fn in_amount<E>(amount: &mut Amount, each: Each<'_, E>) -> Result<(), E> {
+fn in_amount<E>(amount: &mut Amount, each: Each<'_, E>) -> Result<(), E> {
     match amount {
         Amount::Events(events) => in_events(events.filter.as_mut(), events.time.as_mut(), None, each),
         Amount::Number(_) | Amount::Profile(_) => Ok(()),
