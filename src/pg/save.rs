@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use cohort_core::plain_sql;
-use cohort_core::rule::Rule;
+use cohort_core::rule::{MAX_CHAIN, Rule};
 
 use super::databases::{current_user, with_owners_rights, write};
 use super::errors::{Fallible, SqlState, failure, invalid};
@@ -11,7 +11,7 @@ use super::jsonb::Jsonb;
 use super::query::Checked;
 use super::spi::{self, Snapshot};
 use super::stamp;
-use super::store::{self, Cohort, MAX_CHAIN, Question};
+use super::store::{self, Cohort, Question};
 use super::{index, lists};
 
 /// The most ids of a fixed list in one call.

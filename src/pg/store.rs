@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use cohort_core::eval::{Calendar, Plan};
 use cohort_core::plain_sql::{self, Context, Source, Unresolved};
-use cohort_core::rule::{self, Rule};
+use cohort_core::rule::{self, MAX_REACHED, Rule};
 use cohort_core::text;
 use cohort_core::time::Micros;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -21,9 +21,6 @@ use super::settings;
 use super::spi::{self, Row, Snapshot};
 use super::time;
 use super::zones::ServerZones;
-
-/// The most cohorts that may be reached one through another.
-pub(crate) const MAX_CHAIN: usize = 32;
 
 /// A saved cohort.
 #[derive(Debug, Clone)]
@@ -518,9 +515,8 @@ impl Question {
             ))
             .set_hint("Refer only to cohorts that do not refer to this one, directly or through other cohorts."),
             Unresolved::TooDeep(name) => invalid(format!(
-                "invalid cohort rule at {}: the chain of references has more than {} cohorts",
-                self.place_of(name),
-                MAX_CHAIN + 1
+                "invalid cohort rule at {}: the chain of references has more than {MAX_REACHED} cohorts",
+                self.place_of(name)
             ))
             .set_hint("Replace a reference by the conditions of the referenced cohort."),
         }

@@ -16,15 +16,11 @@ use super::test::{Patterns, Test, split};
 use super::time::TimePlan;
 use crate::plain_sql::{Source, Unresolved};
 use crate::rule::{
-    Amount, Argument, Compare, Comparison, Condition, Did, ElementTest, Figure, Function, Measure, Occurrence,
-    PathStep, Predicate, PropertyTest, Referred, Rule, Sequence, StepKind, Times, Where,
+    Amount, Argument, Compare, Comparison, Condition, Did, ElementTest, Figure, Function, MAX_REACHED, Measure,
+    Occurrence, PathStep, Predicate, PropertyTest, Referred, Rule, Sequence, StepKind, Times, Where,
 };
 use crate::time::Interval;
 use crate::value::{Number, Scalar};
-
-/// How many cohorts may be reached one through another: those of the longest chain that can be saved, and the one that begins it,
-/// where a question names it (the syncs that suppress a cohort, an overlap).
-const DEEPEST: usize = 33;
 
 /// A rule at an instant.
 pub struct Plan<'a> {
@@ -726,7 +722,7 @@ impl Planner<'_, '_> {
         if self.through.iter().any(|through| through == name) {
             return Err(Unresolved::Cycle(name.to_owned()));
         }
-        if self.through.len() >= DEEPEST {
+        if self.through.len() >= MAX_REACHED {
             return Err(Unresolved::TooDeep(name.to_owned()));
         }
         let cohort = match (self.cohort)(name) {

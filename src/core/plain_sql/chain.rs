@@ -10,11 +10,7 @@ use super::did::{Found, customers};
 use super::predicate::{element, positive};
 use super::scan::Scan;
 use super::{Context, HELPERS, Source, Unresolved, compare, group, quote, rank, rows, sequence};
-use crate::rule::{Condition, Rule};
-
-/// How many cohorts may be reached one through another: those of the longest chain that can be saved, and the one that begins it,
-/// where a question names it (the syncs that suppress a cohort, an overlap).
-const DEEPEST: usize = 33;
+use crate::rule::{Condition, MAX_REACHED, Rule};
 
 /// The result of a condition.
 #[derive(Clone)]
@@ -264,7 +260,7 @@ impl Chain<'_> {
         if self.through.iter().any(|through| through == name) {
             return Err(Unresolved::Cycle(name.to_owned()));
         }
-        if self.through.len() >= DEEPEST {
+        if self.through.len() >= MAX_REACHED {
             return Err(Unresolved::TooDeep(name.to_owned()));
         }
         let Some(source) = (self.cx.cohort)(name) else {

@@ -33,7 +33,7 @@ use std::fmt;
 pub use evidence::{Evidence, evidence};
 pub use rows::read as read_rows;
 
-use crate::rule::{Amount, Condition, Property, Rule};
+use crate::rule::{Amount, Condition, MAX_REACHED, Property, Rule};
 use chain::{Place, below};
 use clock::Clock;
 
@@ -75,7 +75,7 @@ pub enum Unresolved {
     },
     /// The cohort of this name is reached through itself.
     Cycle(String),
-    /// The cohort of this name is reached through more than 33 others.
+    /// The cohort of this name is reached through more than [`MAX_REACHED`](crate::rule::MAX_REACHED) others.
     TooDeep(String),
 }
 
@@ -84,7 +84,9 @@ impl fmt::Display for Unresolved {
         match self {
             Self::Unknown { name, .. } => write!(formatter, "there is no cohort \"{name}\""),
             Self::Cycle(name) => write!(formatter, "cohort \"{name}\" is reached through itself"),
-            Self::TooDeep(name) => write!(formatter, "cohort \"{name}\" is reached through more than 33 cohorts"),
+            Self::TooDeep(name) => {
+                write!(formatter, "cohort \"{name}\" is reached through more than {MAX_REACHED} cohorts")
+            }
         }
     }
 }

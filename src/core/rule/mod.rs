@@ -30,6 +30,13 @@ use chrono::Weekday;
 use crate::time::{DateValue, Interval};
 use crate::value::{Number, Scalar};
 
+/// The most cohorts that a saved rule may reach, one through another.
+pub const MAX_CHAIN: usize = 32;
+
+/// The most that an evaluation may reach: the longest chain that can be saved, and the cohort at its beginning, where an
+/// evaluation names it (a sync that leaves out suppressed cohorts, an overlap).
+pub const MAX_REACHED: usize = MAX_CHAIN + 1;
+
 /// One whole rule: a condition, and the zone in which its calendar is read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
