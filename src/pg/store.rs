@@ -13,6 +13,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use super::databases::with_owners_rights;
 use super::errors::{Fallible, SqlState, failure, invalid, invalid_rule};
 use super::extension;
+use super::here;
 use super::index::{self, Definition};
 use super::jsonb::Jsonb;
 use super::query::{self, Query};
@@ -205,7 +206,7 @@ pub(crate) fn references(snapshot: Snapshot) -> Fallible<Vec<(i64, i64)>> {
 
 /// Reads the text of a rule that was saved. The tables that it names are not looked up.
 pub(crate) fn parse(rule: &str) -> Fallible<Rule> {
-    rule::parse_text_checking(rule, &ServerZones, &interrupts).map_err(|problems| invalid_rule(&problems))
+    rule::parse_text_checking(rule, &ServerZones, &here::check).map_err(|problems| invalid_rule(&problems))
 }
 
 /// Reads and checks the text of a rule that the caller gave.
@@ -215,11 +216,7 @@ pub(crate) fn parse_given(rule: &str) -> Fallible<Rule> {
 
 /// What the rules that callers give are read within.
 pub(crate) const SURROUNDINGS: rule::Surroundings<'static> =
-    rule::Surroundings { zones: &ServerZones, tables: Some(&ServerTables), check: &interrupts };
-
-fn interrupts() {
-    pgrx::check_for_interrupts!();
-}
+    rule::Surroundings { zones: &ServerZones, tables: Some(&ServerTables), check: &here::check };
 
 /// A rule and the cohorts that it names, with the rows of tables that they read; or why plain SQL must answer.
 type Read = Result<(Rule, HashMap<String, Source>), String>;
