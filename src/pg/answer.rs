@@ -98,10 +98,10 @@ pub(crate) fn contains(question: &Question, customer: &str) -> Fallible<bool> {
                 return index::contains(plan, customer);
             }
             // It is known of all or of none.
-            let found = index::evaluate(plan, as_of, Ask { wish: MEMBERS, ..Ask::default() })?;
-            found
-                .map(|found| Ok(!found.members_among(&[customer])?.is_empty()))
-                .map_or_else(|why| Ok(Err(why)), |found| found.map(Ok))
+            match index::evaluate(plan, as_of, Ask { wish: MEMBERS, ..Ask::default() })? {
+                Ok(found) => Ok(Ok(!found.members_among(&[customer])?.is_empty())),
+                Err(why) => Ok(Err(why)),
+            }
         })?;
         if let Ok(found) = found {
             return Ok(found);
@@ -150,6 +150,15 @@ fn without_queries(names: &[String]) -> Fallible<Vec<String>> {
         }
     }
     Ok(others)
+}
+
+fn any_query(names: &[String]) -> Fallible<bool> {
+    for name in names {
+        if store::is_query(name)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether it depends on other customers whether one is a member.
@@ -268,7 +277,7 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
 
 /// For each combination of questions (bits of the index), how many customers are in exactly those.
 pub(crate) fn overlap(names: &[String], as_of: cohort_core::time::Micros) -> Fallible<Option<Vec<(usize, i64)>>> {
-    if index::refusal()?.is_some() || without_queries(names)?.len() < names.len() {
+    if index::refusal()?.is_some() || any_query(names)? {
         return Ok(None);
     }
     // One rule that names them all keeps the ordinals the same: each cohort is asked as a part of it.
@@ -293,7 +302,7 @@ pub(crate) fn overlap(names: &[String], as_of: cohort_core::time::Micros) -> Fal
 
 /// Each customer that is in any of some cohorts, with the place of the first of them. Plain SQL answers where that is none.
 pub(crate) fn waterfall(names: &[String], as_of: cohort_core::time::Micros) -> Fallible<Option<Vec<(String, usize)>>> {
-    if index::refusal()?.is_some() || without_queries(names)?.len() < names.len() {
+    if index::refusal()?.is_some() || any_query(names)? {
         return Ok(None);
     }
     let question = all_of(names, as_of)?;
