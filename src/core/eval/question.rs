@@ -15,6 +15,7 @@ use super::{Answer, Did, Run, Wish, chunks, universe_by_ordinals};
 /// A rule to be answered.
 pub struct Question<'a> {
     run: Run<'a>,
+    leaves: Leaves,
     wish: Wish,
     budget: &'a Budget<'a>,
     /// What was left of the budget when it was divided.
@@ -42,7 +43,8 @@ impl<'a> Question<'a> {
         limits: Limits<'a>,
         budget: &'a Budget<'a>,
     ) -> Result<Self, Stop> {
-        Ok(Self { run: Run::new(plan, source, wish.events, limits, budget)?, wish, budget, left: None })
+        let run = Run::new(plan, source, wish.events, limits, budget)?;
+        Ok(Self { run, leaves: Leaves::of(plan), wish, budget, left: None })
     }
 
     /// How many chunks there are.
@@ -54,8 +56,7 @@ impl<'a> Question<'a> {
     /// About how many rows are looked at, those of other kinds of conditions counted as rows that take as long.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        let run = &self.run;
-        let leaves = Leaves::of(run.plan);
+        let Self { run, leaves, .. } = self;
         let dids = leaves.dids.iter().map(|did| run.dids[*did].looked_at());
         let compares = leaves.compares.iter().map(|compare| run.compares[*compare].looked_at());
         let sequences = leaves.sequences.iter().map(|sequence| run.sequences[*sequence].looked_at());
@@ -81,9 +82,7 @@ impl<'a> Question<'a> {
     }
 
     fn prepare(&mut self, threads: usize) -> Result<bool, Stop> {
-        let run = &mut self.run;
-        let leaves = Leaves::of(run.plan);
-        let mut bytes = 0_u64;
+        let Self { run, leaves, .. } = self;
         let mut prepared = !leaves.samples;
         for did in &leaves.dids {
             let did = &mut run.dids[*did];
@@ -105,9 +104,10 @@ impl<'a> Question<'a> {
                 rows.prepare(bound)?;
             }
         }
-        bytes += run.dids.iter().map(Did::copy_bytes).sum::<u64>();
-        bytes += run.compares.iter().map(super::Compared::copy_bytes).sum::<u64>();
-        bytes += run.sequences.iter().map(super::Sequence::copy_bytes).sum::<u64>();
+        let dids = run.dids.iter().map(Did::copy_bytes);
+        let compares = run.compares.iter().map(super::Compared::copy_bytes);
+        let sequences = run.sequences.iter().map(super::Sequence::copy_bytes);
+        let bytes: u64 = dids.chain(compares).chain(sequences).sum();
         // The first copy is of no thread.
         self.budget.take(bytes.saturating_mul(threads as u64 + 1))?;
         Ok(prepared)
@@ -120,8 +120,7 @@ impl<'a> Question<'a> {
     }
 
     fn foresee_all(&mut self, chunk: u16) -> Result<(), Stop> {
-        let run = &mut self.run;
-        let leaves = Leaves::of(run.plan);
+        let Self { run, leaves, .. } = self;
         for did in &leaves.dids {
             run.dids[*did].foresee(chunk)?;
         }
