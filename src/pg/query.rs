@@ -184,7 +184,7 @@ impl Query {
 
     /// A statement that returns the members, in which the query does not stand.
     pub(crate) fn statement(&self, schema: &str, as_of: &str) -> String {
-        format!("SELECT m.customer_id\nFROM {schema}.cohort_run({}, {as_of}) m", spi::quoted(&self.cohort))
+        format!("SELECT m.customer_id\nFROM {schema}.cohort_run({}, {as_of}) m", pgrx::spi::quote_literal(&self.cohort))
     }
 
     /// Passes the members to a closure in slices, each once and in byte order. NULL and what cannot be the id of a customer

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 
 use pgrx::datum::DatumWithOid;
 use pgrx::{FromDatum, pg_sys};
@@ -177,37 +177,62 @@ impl Drop for Connection {
     }
 }
 
+fn command_of(sql: &str) -> Fallible<CString> {
+    CString::new(sql)
+        .map_err(|_| failure(SqlState::ERRCODE_INTERNAL_ERROR, "an internal statement contains a zero byte"))
+}
+
+/// Arguments as SPI takes them.
+struct Arguments {
+    types: Vec<pg_sys::Oid>,
+    values: Vec<pg_sys::Datum>,
+    nulls: Vec<core::ffi::c_char>,
+}
+
+impl Arguments {
+    fn of(args: &[DatumWithOid<'_>]) -> Self {
+        let value = |arg: &DatumWithOid<'_>| {
+            arg.datum().map_or(pg_sys::Datum::from(0_usize), pgrx::datum::Datum::sans_lifetime)
+        };
+        let null = |arg: &DatumWithOid<'_>| if arg.datum().is_some() { b' ' } else { b'n' }.cast_signed();
+        Self {
+            types: args.iter().map(DatumWithOid::oid).collect(),
+            values: args.iter().map(value).collect(),
+            nulls: args.iter().map(null).collect(),
+        }
+    }
+
+    fn count(&self) -> i32 {
+        i32::try_from(self.types.len()).unwrap_or(i32::MAX)
+    }
+}
+
 fn execute(
     snapshot: Snapshot,
     sql: &str,
     args: &[DatumWithOid<'_>],
     mut each: impl FnMut(&Row) -> Fallible<()>,
 ) -> Fallible<u64> {
-    let command = CString::new(sql)
-        .map_err(|_| failure(SqlState::ERRCODE_INTERNAL_ERROR, "an internal statement contains a zero byte"))?;
-    let mut types: Vec<pg_sys::Oid> = args.iter().map(DatumWithOid::oid).collect();
-    let mut values: Vec<pg_sys::Datum> = args
-        .iter()
-        .map(|arg| arg.datum().map_or(pg_sys::Datum::from(0_usize), pgrx::datum::Datum::sans_lifetime))
-        .collect();
-    let nulls: Vec<core::ffi::c_char> =
-        args.iter().map(|arg| if arg.datum().is_some() { b' ' } else { b'n' }.cast_signed()).collect();
-    let count = i32::try_from(args.len()).unwrap_or(i32::MAX);
+    let command = command_of(sql)?;
+    let mut arguments = Arguments::of(args);
 
     let mut remedy = std::pin::pin!(Remedy::new());
     remedy.as_mut().begin();
     let connection = Connection::open()?;
-    // SAFETY: the arrays outlive the call and are as long as `count` says; SPI is connected.
+    // SAFETY: the arrays outlive the call and are as long as their count says; SPI is connected.
     unsafe {
         let read_only = snapshot == Snapshot::Callers;
-        let status = match kept_plan(sql, &command, &mut types)? {
-            Some(plan) => pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), read_only, 0),
+        let status = match kept_plan(sql, &command, &mut arguments.types)? {
+            Some(plan) => {
+                let (values, nulls) = (arguments.values.as_mut_ptr(), arguments.nulls.as_ptr());
+                pg_sys::SPI_execute_plan(plan, values, nulls, read_only, 0)
+            }
             None => pg_sys::SPI_execute_with_args(
                 command.as_ptr(),
-                count,
-                types.as_mut_ptr(),
-                values.as_mut_ptr(),
-                nulls.as_ptr(),
+                arguments.count(),
+                arguments.types.as_mut_ptr(),
+                arguments.values.as_mut_ptr(),
+                arguments.nulls.as_ptr(),
                 read_only,
                 0,
             ),
@@ -263,16 +288,8 @@ pub(crate) fn in_pieces_of<T>(
     map: &mut dyn FnMut(&Row) -> Fallible<T>,
     each: &mut dyn FnMut(Vec<T>) -> Fallible<bool>,
 ) -> Fallible<()> {
-    let command = CString::new(sql)
-        .map_err(|_| failure(SqlState::ERRCODE_INTERNAL_ERROR, "an internal statement contains a zero byte"))?;
-    let mut types: Vec<pg_sys::Oid> = args.iter().map(DatumWithOid::oid).collect();
-    let mut values: Vec<pg_sys::Datum> = args
-        .iter()
-        .map(|arg| arg.datum().map_or(pg_sys::Datum::from(0_usize), pgrx::datum::Datum::sans_lifetime))
-        .collect();
-    let nulls: Vec<core::ffi::c_char> =
-        args.iter().map(|arg| if arg.datum().is_some() { b' ' } else { b'n' }.cast_signed()).collect();
-    let many = i32::try_from(args.len()).unwrap_or(i32::MAX);
+    let command = command_of(sql)?;
+    let mut arguments = Arguments::of(args);
     let count = core::ffi::c_long::try_from(most).unwrap_or(core::ffi::c_long::MAX);
     let connection = Connection::open()?;
     let mut portal = std::ptr::null_mut();
@@ -282,10 +299,10 @@ pub(crate) fn in_pieces_of<T>(
             pg_sys::SPI_cursor_open_with_args(
                 std::ptr::null(),
                 command.as_ptr(),
-                many,
-                types.as_mut_ptr(),
-                values.as_mut_ptr(),
-                nulls.as_ptr(),
+                arguments.count(),
+                arguments.types.as_mut_ptr(),
+                arguments.values.as_mut_ptr(),
+                arguments.nulls.as_ptr(),
                 true,
                 0,
             )
@@ -319,20 +336,13 @@ pub(crate) fn in_pieces_of<T>(
     connection.close()
 }
 
-/// A text as a literal of SQL.
-pub(crate) fn quoted(text: &str) -> String {
-    let text = CString::new(text).unwrap_or_default();
-    // SAFETY: gives a string in the current context.
-    unsafe { CStr::from_ptr(pg_sys::quote_literal_cstr(text.as_ptr())).to_string_lossy().into_owned() }
-}
-
 /// Prepares a text with parameters of some types, and looks at what the server made of it. Nothing runs.
 pub(crate) fn prepared<T>(
     sql: &str,
     types: &[pg_sys::Oid],
     look: impl FnOnce(*mut pg_sys::List) -> Option<T>,
 ) -> Fallible<Option<T>> {
-    let command = CString::new(sql).map_err(|_| failure(SqlState::ERRCODE_INTERNAL_ERROR, "a zero byte"))?;
+    let command = command_of(sql)?;
     let mut types = types.to_vec();
     let connection = Connection::open()?;
     // SAFETY: the plan and what it points to live until SPI's connection ends.
