@@ -98,6 +98,29 @@ pub(crate) fn is_stopped() -> bool {
     STOP.load(Ordering::Relaxed)
 }
 
+/// Does something while all signals are blocked: a thread that it starts has them blocked too, so that they come to the
+/// server's thread.
+pub(crate) fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
+    /// Puts the mask back, whatever happens.
+    struct Before(libc::sigset_t);
+
+    impl Drop for Before {
+        fn drop(&mut self) {
+            // SAFETY: the mask is one that was in force.
+            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut()) };
+        }
+    }
+
+    // SAFETY: the masks are initialised by the calls.
+    let _before = unsafe {
+        let (mut all, mut before) = (std::mem::zeroed::<libc::sigset_t>(), std::mem::zeroed::<libc::sigset_t>());
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+        Before(before)
+    };
+    work()
+}
+
 /// Whether something waits for [`pgrx::check_for_interrupts!`], which may raise an error.
 pub(crate) fn is_interrupted() -> bool {
     // SAFETY: a variable of the server that signals set.

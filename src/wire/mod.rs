@@ -23,6 +23,7 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Error};
 
 use crate::pg::errors::{Fallible, SqlState, failure};
+use crate::pg::here::with_signals_blocked;
 use crate::pg::settings;
 
 /// Maximum length of a response, in bytes.
@@ -150,16 +151,8 @@ impl Wire {
                 }
             }
         };
-        // SAFETY: the masks are initialised by the calls; the old one is put back whether there is a thread or not.
-        let started = unsafe {
-            let (mut all, mut before) = (std::mem::zeroed::<libc::sigset_t>(), std::mem::zeroed::<libc::sigset_t>());
-            libc::sigfillset(&raw mut all);
-            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
-            let started = std::thread::Builder::new().name("kursaha_cohort wire".to_owned()).spawn(work);
-            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
-            started
-        };
-        started.map_err(broken)?;
+        let thread = std::thread::Builder::new().name("kursaha_cohort wire".to_owned());
+        with_signals_blocked(|| thread.spawn(work)).map_err(broken)?;
         Ok(Self { line, requests, answers, bell })
     }
 

@@ -16,7 +16,7 @@ use super::fetch::Held;
 use super::pages::Pages;
 use super::pins::{AtWork, Job};
 use crate::pg::errors::{Fallible, SqlState, failure};
-use crate::pg::here::{self, Leading, Unwound};
+use crate::pg::here::{self, Leading, Unwound, with_signals_blocked};
 use crate::pg::seats::{self, Helper, Seats};
 use crate::pg::settings;
 
@@ -129,25 +129,16 @@ fn start<'scope, 'env: 'scope>(
 ) -> usize {
     /// As deep as the server's own may be by default, and more.
     const STACK: usize = 8 << 20;
-    // SAFETY: the masks are initialised by the calls; the old one is put back whether there are threads or not.
-    unsafe {
-        let (mut all, mut before) = (std::mem::zeroed::<libc::sigset_t>(), std::mem::zeroed::<libc::sigset_t>());
-        libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
-        let mut started = 0;
-        let panics = settings::debug_thread_panic();
-        for _ in 0..helpers {
-            let helper = Helper::new();
-            let work = move || {
-                let _helper = helper;
-                help(table, Evaluator::new(divided, panics));
-            };
-            let builder = Builder::new().name("kursaha_cohort".to_owned()).stack_size(STACK);
-            started += usize::from(builder.spawn_scoped(scope, work).is_ok());
-        }
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
-        started
-    }
+    let panics = settings::debug_thread_panic();
+    let start_one = |_: &usize| {
+        let helper = Helper::new();
+        let work = move || {
+            let _helper = helper;
+            help(table, Evaluator::new(divided, panics));
+        };
+        Builder::new().name("kursaha_cohort".to_owned()).stack_size(STACK).spawn_scoped(scope, work).is_ok()
+    };
+    with_signals_blocked(|| (0..helpers).filter(start_one).count())
 }
 
 /// What leader and helpers share.
