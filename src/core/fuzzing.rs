@@ -1,19 +1,21 @@
 //! What the fuzz targets of `fuzz/` do with their input, one function each: whatever the bytes are, it returns, and what
 //! it finds agrees with itself. `cargo test` calls each function with changed examples; cargo-fuzz looks for others.
 
+#[path = "tests/common/utc.rs"]
+mod utc;
+
 use std::collections::HashMap;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use serde_json::{Map, Value};
 
 use crate::destination::{self, Action, Batch, Context, Hidden, Response, Row, quote, redact};
-use crate::eval::{Calendar, Limits, Part, Plan, Source, Wish, evaluate};
+use crate::eval::{Limits, Part, Plan, Source, Wish, evaluate};
 use crate::rule::{self, Rule};
 use crate::schedule::Schedule;
 use crate::segment::column::{Column, Reader};
 use crate::segment::dictionary::Dictionary;
 use crate::segment::{Header, PACK, SegmentBuilder};
-use crate::time::{Interval, Micros, Zones};
+use utc::Utc;
 
 /// A target: its name, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -28,53 +30,6 @@ pub const TARGETS: &[Target] = &[
     ("schedule", schedule),
     ("redaction", redaction),
 ];
-
-/// The one zone that rules of these targets may name.
-struct Utc;
-
-impl Zones for Utc {
-    fn contains(&self, name: &str) -> bool {
-        name == "UTC"
-    }
-
-    fn nearest(&self, _: &str) -> Option<String> {
-        Some("UTC".to_owned())
-    }
-
-    fn day_start(&self, date: NaiveDate, _: &str) -> Micros {
-        Micros(date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_micros())
-    }
-
-    fn instant(&self, local: NaiveDateTime, _: &str) -> Micros {
-        Micros(local.and_utc().timestamp_micros())
-    }
-}
-
-impl Calendar for Utc {
-    fn day_start(&self, day: NaiveDate, zone: &str) -> Micros {
-        Zones::day_start(self, day, zone)
-    }
-
-    fn instant(&self, local: NaiveDateTime, zone: &str) -> Micros {
-        Zones::instant(self, local, zone)
-    }
-
-    fn day(&self, at: i64, _: &str) -> Option<NaiveDate> {
-        Some(DateTime::from_timestamp_micros(at)?.date_naive())
-    }
-
-    fn add(&self, at: i64, interval: &Interval, _: &str) -> i64 {
-        at.saturating_add(i64::try_from(interval.nominal()).unwrap_or(i64::MAX))
-    }
-
-    fn stretch(&self, _: i64, _: &str) -> (i64, i64) {
-        (0, i64::MAX)
-    }
-
-    fn subtract(&self, at: i64, interval: &Interval, _: &str) -> i64 {
-        at.saturating_sub(i64::try_from(interval.nominal()).unwrap_or(i64::MAX))
-    }
-}
 
 /// Memory of an evaluation: enough for the examples, little enough for a fuzzer.
 const LIMITS: Limits<'static> = Limits { memory: 16 << 20, check: &|| () };

@@ -4,6 +4,10 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+// Tests and benchmarks share files with this crate, in which it has its name.
+#[cfg(any(test, feature = "internals"))]
+extern crate self as cohort_core;
+
 pub mod address;
 pub mod definitions;
 pub mod destination;

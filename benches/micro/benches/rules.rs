@@ -1,71 +1,26 @@
 //! One condition of each kind over a segment of a million events of 50,000 customers.
 
+#[path = "../../../src/core/tests/common/utc.rs"]
+mod utc;
+
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
-use cohort_core::eval::{Calendar, Limits, Part, Plan, Source, Wish, evaluate};
+use cohort_core::eval::{Limits, Part, Plan, Source, Wish, evaluate};
 use cohort_core::rule;
 use cohort_core::segment::item::{Decimal, Item};
 use cohort_core::segment::{Header, RowKey, SegmentBuilder};
-use cohort_core::time::{Interval, Micros, Zones};
 use divan::{Bencher, black_box};
+use utc::Utc;
 
 const CUSTOMERS: u32 = 50_000;
 const EVENTS: i64 = 1_000_000;
 
-/// From 1970 to 2000, and a day, in microseconds.
-const EPOCH: i64 = 946_684_800_000_000;
+/// A day in microseconds.
 const DAY: i64 = 86_400_000_000;
 
 fn main() {
     divan::main();
-}
-
-struct Utc;
-
-impl Zones for Utc {
-    fn contains(&self, name: &str) -> bool {
-        name == "UTC"
-    }
-
-    fn nearest(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn day_start(&self, day: NaiveDate, _: &str) -> Micros {
-        Micros(day.and_time(NaiveTime::MIN).and_utc().timestamp_micros())
-    }
-
-    fn instant(&self, local: NaiveDateTime, _: &str) -> Micros {
-        Micros(local.and_utc().timestamp_micros())
-    }
-}
-
-impl Calendar for Utc {
-    fn day_start(&self, day: NaiveDate, zone: &str) -> Micros {
-        Zones::day_start(self, day, zone)
-    }
-
-    fn instant(&self, local: NaiveDateTime, zone: &str) -> Micros {
-        Zones::instant(self, local, zone)
-    }
-
-    fn day(&self, at: i64, _: &str) -> Option<NaiveDate> {
-        Some(chrono::DateTime::from_timestamp_micros(at + EPOCH)?.date_naive())
-    }
-
-    fn add(&self, at: i64, interval: &Interval, _: &str) -> i64 {
-        at.saturating_add(i64::try_from(interval.nominal()).unwrap_or(i64::MAX))
-    }
-
-    fn stretch(&self, _: i64, _: &str) -> (i64, i64) {
-        (0, i64::MAX)
-    }
-
-    fn subtract(&self, at: i64, interval: &Interval, _: &str) -> i64 {
-        at.saturating_sub(i64::try_from(interval.nominal()).unwrap_or(i64::MAX))
-    }
 }
 
 static SEGMENT: LazyLock<(Header, Vec<u8>)> = LazyLock::new(|| {

@@ -1,8 +1,11 @@
 //! A calendar of one zone, for segments in memory.
 
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 use cohort_core::eval::Calendar;
 use cohort_core::time::{Interval, Micros, Zones};
+
+/// From 1970 to 2000, in microseconds.
+const EPOCH: i64 = 946_684_800_000_000;
 
 /// UTC alone: what a zone makes of times is tested elsewhere.
 pub struct Utc;
@@ -13,11 +16,11 @@ impl Zones for Utc {
     }
 
     fn nearest(&self, _: &str) -> Option<String> {
-        None
+        Some("UTC".to_owned())
     }
 
     fn day_start(&self, date: NaiveDate, _: &str) -> Micros {
-        Micros(date.and_hms_opt(0, 0, 0).expect("what was built can be read").and_utc().timestamp_micros())
+        Micros(date.and_time(NaiveTime::MIN).and_utc().timestamp_micros())
     }
 
     fn instant(&self, local: NaiveDateTime, _: &str) -> Micros {
@@ -34,8 +37,8 @@ impl Calendar for Utc {
         Zones::instant(self, local, zone)
     }
 
-    fn day(&self, _: i64, _: &str) -> Option<NaiveDate> {
-        NaiveDate::from_ymd_opt(2026, 1, 1)
+    fn day(&self, at: i64, _: &str) -> Option<NaiveDate> {
+        Some(DateTime::from_timestamp_micros(at.checked_add(EPOCH)?)?.date_naive())
     }
 
     fn add(&self, at: i64, interval: &Interval, _: &str) -> i64 {
