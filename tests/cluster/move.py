@@ -10,7 +10,7 @@ from shop import Refused, Server, literal, pg, same
 class Writer(threading.Thread):
     """Tracks an event for one customer after the other until it is told to stop."""
 
-    def __init__(self, coordinator, first="m"):
+    def __init__(self, coordinator, first):
         super().__init__(daemon=True)
         self.coordinator = coordinator
         self.first, self.second = first, chr(ord(first) + 1)
@@ -36,6 +36,19 @@ def run(coordinator, *arguments):
     return subprocess.run(["cluster/move", *arguments], env=coordinator.env, capture_output=True, text=True)
 
 
+def run_while_written(coordinator, first, *arguments):
+    """A run that succeeds while somebody writes; the writer, who goes on for another second."""
+    writer = Writer(coordinator, first)
+    writer.start()
+    done = run(coordinator, *arguments)
+    assert done.returncode == 0, done
+    print(f"           {done.stdout.splitlines()[-1]}", flush=True)
+    writer.stopped.wait(1)
+    writer.stopped.set()
+    writer.join()
+    return writer
+
+
 def split(coordinator, nodes):
     """The upper half of a node's customers becomes a node's own, in another database, while somebody writes."""
     new = Server("cl-new")
@@ -47,14 +60,7 @@ def split(coordinator, nodes):
     dry = run(coordinator, "--dry-run", "--split", "0", address)
     assert dry.returncode == 0 and "halve node 0; nothing was changed" in dry.stdout, dry
     same("nodes after a dry run", coordinator.ask("SELECT count(*) FROM cohort_cluster_status;"), "3")
-    writer = Writer(coordinator, "p")
-    writer.start()
-    done = run(coordinator, "--split", "0", address)
-    assert done.returncode == 0, done
-    print(f"           {done.stdout.splitlines()[-1]}", flush=True)
-    writer.stopped.wait(1)
-    writer.stopped.set()
-    writer.join()
+    writer = run_while_written(coordinator, "p", "--split", "0", address)
     same("writes refused in a split", writer.refused, [])
     rows = "SELECT count(*), count(DISTINCT customer_id) FROM cohort_event WHERE event_type = 'moving' AND customer_id ~ '^[pq]';"
     same("events written in a split", coordinator.ask(rows), f"{2 * writer.tracked}|{2 * writer.tracked}")
@@ -87,14 +93,7 @@ def check(coordinator, nodes):
     # A definition, a membership and a key that go along.
     coordinator.ask("SELECT * FROM cohort_refresh('bought'); SELECT cohort_track('b1', 'once', event_key => 'moved');")
     members = coordinator.ask("SELECT count(*) FROM cohort_members('bought');")
-    writer = Writer(coordinator)
-    writer.start()
-    moved = run(coordinator, "2", address)
-    assert moved.returncode == 0, moved
-    print(f"           {moved.stdout.splitlines()[-1]}", flush=True)
-    writer.stopped.wait(1)
-    writer.stopped.set()
-    writer.join()
+    writer = run_while_written(coordinator, "m", "2", address)
     same("writes refused", writer.refused, [])
     assert writer.tracked > 40, "the writer hardly wrote"
     rows = "SELECT count(*), count(DISTINCT customer_id) FROM cohort_event WHERE event_type = 'moving';"
