@@ -26,7 +26,7 @@ SELECT k.label, k.role::text AS role, k.created_at, k.created_by::text AS create
         AND coalesce(k.expires_at > now(), true) AS usable
 FROM kursaha_cohort.api_key k
 WHERE kursaha_cohort.owns(k.role) OR kursaha_cohort.owns(k.created_by);
-COMMENT ON VIEW @extschema@.cohort_api_key IS 'The API keys of roles of which the reader is a member, and those that the reader created';
+COMMENT ON VIEW @extschema@.cohort_api_key IS 'The API keys of roles of which the reader is a member, and the keys that the reader created';
 COMMENT ON COLUMN @extschema@.cohort_api_key.label IS 'The purpose of the key';
 COMMENT ON COLUMN @extschema@.cohort_api_key.role IS 'The role that requests with the key run as';
 COMMENT ON COLUMN @extschema@.cohort_api_key.created_at IS 'When it was made';

@@ -19,7 +19,7 @@ pub(super) struct Frame<'a> {
     pub(super) destination: &'a dyn Destination,
     /// When the cohort was evaluated, microseconds since 1970.
     pub(super) snapshot_at: i64,
-    /// Whether a changed identity with keys is another row at the destination, so that the old one is to be removed;
+    /// Whether a changed identity with keys is another row at the destination, so that the old one must be removed;
     /// elsewhere it replaces what was sent.
     pub(super) replaces: bool,
 }

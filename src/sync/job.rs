@@ -27,7 +27,7 @@ pub(super) struct Job {
     pub(super) parts: Vec<Value>,
 }
 
-/// The run of a number, if it is to be worked on.
+/// The run of a number, if a worker must go on with it.
 pub(super) fn load(run: i64) -> Fallible<Option<Job>> {
     let found = with_owners_rights(|| {
         spi::first(

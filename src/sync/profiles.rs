@@ -48,7 +48,7 @@ fn object(text: &str) -> Option<Map<String, Value>> {
     }
 }
 
-/// The profiles of some members of a cohort, in their order: those that its query returns now, or those of customers.
+/// The profiles of some members of a cohort, in their order: from its query, evaluated now, or from `cohort_customer`.
 pub(super) fn profiles_in(cohort: &str, destination: &dyn Destination, ids: &[&str]) -> Fallible<Vec<Profile>> {
     let question = if destination.wants_profile() { query_with_profiles(cohort)? } else { None };
     let Some(query) = question.as_ref().and_then(Question::query) else {

@@ -172,7 +172,7 @@ fn make_ready(run: &mut Run<'_>) -> Result<(), Ending> {
     })
 }
 
-/// Marks who is to be removed.
+/// Marks the members to remove.
 fn mark_leaving(run: &Run<'_>, removals: &mut Spool) -> Result<(), Ending> {
     loop {
         let entries = step(|| removals.take(LEAVING_AT_ONCE))?;

@@ -265,7 +265,7 @@ fn state_of(name: &str) -> Fallible<SyncState> {
 pub(crate) const MOVED: &str =
     "state = coalesce((SELECT m.next FROM unnest($2, $3) m (before, next) WHERE m.before = s.state), s.state)";
 
-/// The states that a move leads from, and those that it leads to.
+/// The states before a move, and the states after it.
 pub(crate) fn moved<'a>(by: SyncMove) -> [pgrx::datum::DatumWithOid<'a>; 2] {
     let (from, to) = SyncState::paths(by);
     [from.into(), to.into()]

@@ -18,7 +18,7 @@ pub(crate) struct OfType {
     event_type: Option<String>,
 }
 
-/// The latest events and profiles whose values are looked at: so many of each, whatever the tables hold.
+/// The number of the latest events, and of profiles, whose values are read. It does not depend on the size of the tables.
 macro_rules! looked_at {
     () => {
         "2000"

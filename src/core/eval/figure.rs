@@ -89,7 +89,7 @@ impl<'a> Figures<'a> {
         }
     }
 
-    /// Bytes that a copy takes, besides those that are charged when a chunk is asked.
+    /// Bytes that a copy takes, besides the bytes that are charged when a chunk is evaluated.
     pub(crate) fn copy_bytes(&self) -> u64 {
         match self {
             Self::Small(_) | Self::Wide(_) => 0,

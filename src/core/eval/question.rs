@@ -234,7 +234,7 @@ impl Run<'_> {
     }
 }
 
-/// The conditions that chunks are asked, without those that found sets of customers before.
+/// The conditions that are evaluated chunk by chunk. Conditions that found sets of customers before are not among them.
 #[derive(Default)]
 struct Leaves {
     dids: Vec<usize>,

@@ -20,7 +20,7 @@ use crate::pg::here::{self, Leading, Unwound, with_signals_blocked};
 use crate::pg::seats::{self, Helper, Seats};
 use crate::pg::settings;
 
-/// What is known of each chunk; `None` of those that the server's thread has to ask.
+/// What is known of each chunk; `None` if the server's thread has to evaluate it.
 type Known = Vec<Option<Result<Found, Stop>>>;
 
 /// Answers a question; says how many threads took part.

@@ -73,7 +73,7 @@ impl Changes {
 }
 
 impl Journal {
-    /// Records a batch of so many rows and what it makes of its members; gives the number of the batch, 0 for one without
+    /// Records a batch with a number of rows and what it makes of its members; gives the number of the batch, 0 for one without
     /// rows. `snapshot_at`: when the new ones entered; `settle`: members that stay count as sent with it.
     pub(in crate::sync) fn intend(
         &self,

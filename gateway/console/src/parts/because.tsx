@@ -1,4 +1,4 @@
-// Why a run would remove so many: what changed in the cohort since the last run, or in the events that it goes by.
+// Why a run would remove many members: what changed in the cohort since the last run, or in the events that it goes by.
 import { cohortPath, get, post, type EventType, type List, type Preview, type Version } from "../api";
 import { changesOf } from "../builder/merge";
 import { Words } from "../builder/words";

@@ -43,7 +43,7 @@ pub(super) enum Hint<'a> {
         wrong: &'a str,
         valid: Vec<&'a str>,
     },
-    /// A wrong name of a column and those that there are.
+    /// A wrong name of a column, and the names of the columns.
     Column {
         wrong: String,
         names: Vec<String>,

@@ -104,7 +104,7 @@ fn most_frequent<'v>(values: &[&'v Value]) -> Option<&'v Value> {
             found.entry(identity).or_insert((0, value)).0 += 1;
         }
     }
-    // In the order of ties: the first of those that come most often.
+    // In the order of ties: the first of the most frequent values.
     let most = found.values().map(|(count, _)| *count).max()?;
     found.into_values().find(|(count, _)| *count == most).map(|(_, value)| value)
 }
