@@ -79,20 +79,23 @@ class Tally:
 
 
 def pair(rng):
-    """One statement that keeps every customer's number of events even."""
+    """One statement that keeps every customer's number of events even.
+
+    The rows are chosen once, as an array: the server evaluates a subquery again for a row that was changed meanwhile.
+    """
     who, other = (f"c{rng.randrange(CUSTOMERS)}" for _ in range(2))
     event = rng.choice(("view", "cart", "buy"))
-    two = f"(SELECT event_id FROM cohort_event WHERE customer_id = '{who}' ORDER BY {rng.choice(('event_id', 'event_id DESC', 'random()'))} LIMIT 2 FOR UPDATE)"
+    two = f"(ARRAY(SELECT event_id FROM cohort_event WHERE customer_id = '{who}' ORDER BY {rng.choice(('event_id', 'event_id DESC', 'random()'))} LIMIT 2 FOR UPDATE))"
     data = json.dumps({"price": rng.randrange(1, 100), "brand": f"b{rng.randrange(5)}"})
     kind = rng.random()
     if kind < 0.5:
         return f"INSERT INTO cohort_event (customer_id, event_type, data) SELECT '{who}', '{event}', '{data}' FROM generate_series(1, 2);"
     if kind < 0.65:
-        return f"DELETE FROM cohort_event WHERE event_id IN {two};"
+        return f"DELETE FROM cohort_event WHERE event_id = ANY {two};"
     if kind < 0.8:
-        return f"UPDATE cohort_event SET customer_id = '{other}' WHERE event_id IN {two};"
+        return f"UPDATE cohort_event SET customer_id = '{other}' WHERE event_id = ANY {two};"
     if kind < 0.95:
-        return f"UPDATE cohort_event SET event_type = '{event}', data = '{data}' WHERE event_id IN {two};"
+        return f"UPDATE cohort_event SET event_type = '{event}', data = '{data}' WHERE event_id = ANY {two};"
     return (
         f"INSERT INTO cohort_customer (customer_id, profile) VALUES ('{who}', '{{\"city\": \"pune\"}}') "
         "ON CONFLICT (customer_id) DO UPDATE SET profile = jsonb_build_object('city', md5(random()::text));"
