@@ -75,7 +75,7 @@ pub enum Unresolved {
     },
     /// The cohort of this name is reached through itself.
     Cycle(String),
-    /// The cohort of this name is reached through more than [`MAX_REACHED`](crate::rule::MAX_REACHED) others.
+    /// The cohort of this name is reached through more than [`MAX_REACHED`] others.
     TooDeep(String),
 }
 
