@@ -65,10 +65,10 @@ bench-cluster: build ## measure a coordinator with 3 and 9 nodes
 bench-micro: ## measure columns, masks and each kind of condition without a server (FILTER=name)
 	@cargo bench --manifest-path benches/micro/Cargo.toml --target-dir target/micro -- $(FILTER)
 
-demo: build ## demonstrate the extension on a private server, which keeps running
+demo: setup ## demonstrate the extension on a private server, which keeps running (a quick build)
 	@scripts/demo
 
-demo-cluster: build ## demonstrate a coordinator with three nodes on private servers, which keep running
+demo-cluster: setup ## demonstrate a coordinator with three nodes on private servers, which keep running (a quick build)
 	@scripts/demo-cluster
 
 demo-cluster-stop: ## stop and remove the servers of demo-cluster
