@@ -12,6 +12,7 @@ from harness import Case
 
 class Destinations(Case):
     name = "destinations"
+    settings = {"kursaha_cohort.request_timeout": "60s"}
 
     @classmethod
     def setUpClass(cls):
@@ -235,10 +236,10 @@ class Destinations(Case):
         server.ask(f"SELECT pg_cancel_backend({pid})")
         self.assertEqual(session.stdout.readline().strip(), "ready")
         # Long before the request's own end.
-        for _ in range(100):
+        for _ in range(200):
             if threads() == 1:
                 break
-            time.sleep(0.02)
+            time.sleep(0.1)
         self.assertEqual(threads(), 1)
         session.communicate("", timeout=10)
 

@@ -238,8 +238,15 @@ class Syncs(Case):
         server.app("SELECT cohort_sync_pause('heard', 'heard'); SELECT cohort_sync_resume('heard', 'heard')")
         server.app("SELECT cohort_import('heard', '{}')")
         server.sync("heard", "heard", "held")
-        # psql says what it heard after each command.
-        heard, _ = listener.communicate("SELECT 1;\n", timeout=30)
+        # psql prints what it heard after each command. A listener is signalled after the commit that others see already.
+        heard = ""
+        for _ in range(100):
+            listener.stdin.write("SELECT 'end' FROM pg_sleep(0.1);\n")
+            listener.stdin.flush()
+            heard += "".join(iter(listener.stdout.readline, "end\n"))
+            if '"held"' in heard:
+                break
+        listener.communicate("", timeout=30)
         sync = int(server.ask("SELECT sync_id FROM cohort_sync_status WHERE cohort = 'heard'"))
         told = [json.loads(line[line.index("{"):line.rindex("}") + 1]) for line in heard.splitlines() if "payload" in line]
         told = [one for one in told if one["sync_id"] == sync]
