@@ -27,6 +27,11 @@ CREATE FUNCTION @extschema@.cohort_groups(name text, property text, as_of timest
 AS $$
 #variable_conflict use_column
 BEGIN
+    IF ltrim(cohort_groups.name) LIKE '{%' THEN
+        -- An untyped literal is text; no name begins so.
+        RETURN QUERY SELECT g.* FROM @extschema@.cohort_groups(cohort_groups.name::jsonb, cohort_groups.property, cohort_groups.as_of) g;
+        RETURN;
+    END IF;
     IF kursaha_cohort_cluster.is_query(cohort_groups.name) THEN
         PERFORM FROM @extschema:kursaha_cohort@.cohort_groups(cohort_groups.name, cohort_groups.property); -- which refuses it
     END IF;

@@ -114,6 +114,9 @@ SELECT * FROM cohort_apply('{"cohorts": [{"name": "vip", "customer_ids": ["asha"
 -- cohort_waterfall
 SELECT * FROM cohort_waterfall(ARRAY['vip', 'abandoned carts']);
 
+-- cohort_property
+SELECT * FROM cohort_property('cart');
+
 -- cohort_figures
 SELECT * FROM cohort_figures('{"did": "cart", "aggregate": {"fn": "sum", "property": "price"}}', 'vip');
 

@@ -19,6 +19,7 @@ COMMENT ON FUNCTION @extschema@.cohort_rule_schema() IS 'Returns the JSON Schema
 COMMENT ON FUNCTION @extschema@.cohort_sample_place(text, text) IS 'Returns the exact position of a customer in the samples of a salt, from 0 to 100, computed with SHA-256 from salt and customer id';
 COMMENT ON FUNCTION @extschema@.cohort_groups(text, text, timestamptz) IS 'Returns the groups, which are the values of a property of profiles, with the number of their customers who are members of a saved cohort; groups without members are omitted';
 COMMENT ON FUNCTION @extschema@.cohort_groups(jsonb, text, timestamptz) IS 'Returns the groups, which are the values of a property of profiles, with the number of their customers whom a rule selects; groups without such customers are omitted';
+COMMENT ON FUNCTION @extschema@.cohort_property(text) IS 'Returns the properties that occur in events of a type, or in all events and in profiles, with the number of rows and of different values, and the most frequent values; no row for roles whose evaluations cannot use the index';
 COMMENT ON FUNCTION @extschema@.cohort_figures(jsonb, text, timestamptz) IS 'Returns a figure of every customer for whom it has a value, or of the members of a saved cohort';
 COMMENT ON FUNCTION @extschema@.cohort_figures(jsonb, jsonb, timestamptz) IS 'Returns a figure of every customer whom a rule selects and for whom it has a value';
 COMMENT ON FUNCTION @extschema@.cohort_create(text, jsonb, text) IS 'Saves a rule under a name and returns the id of the cohort';

@@ -332,6 +332,20 @@ VOLATILE PARALLEL UNSAFE
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'cohort_priority_update_wrapper';
 
+CREATE FUNCTION @extschema@."cohort_property"(
+    "of_type" TEXT DEFAULT NULL
+) RETURNS TABLE (
+    "event_type" TEXT,
+    "path" TEXT,
+    "types" TEXT[],
+    "events" bigint,
+    "distinct_values" bigint,
+    "examples" jsonb
+)
+STABLE PARALLEL RESTRICTED
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'cohort_property_wrapper';
+
 CREATE FUNCTION @extschema@."cohort_refresh"(
     "name" TEXT
 ) RETURNS TABLE (

@@ -71,6 +71,7 @@ const SETS: &[PrivilegeSet] = &[
             "cohort_groups",
             "cohort_export",
             "indexed_properties",
+            "cohort_property",
             "cohort_members",
             "cohort_history",
             "cohort_changes",

@@ -5,6 +5,7 @@ use cohort_core::rule::{Condition, Rule};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
+use super::inspect::rule_of_text;
 use crate::pg::errors::Fallible;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::spi::{self, Snapshot};
@@ -31,8 +32,7 @@ fn cohort_groups_name(
     as_of: default!(AsOf, "NULL"),
 ) -> Result<TableIterator<'static, (name!(customer_group, Jsonb), name!(members, i64))>, ErrorReport> {
     let (Some(name), Some(property)) = (name, property) else { return Ok(TableIterator::empty()) };
-    let rule = Question::rule_of(&store::get(Snapshot::Callers, name)?)?;
-    Ok(TableIterator::new(groups(rule, property, as_of)?))
+    Ok(TableIterator::new(groups(rule_of_text(name)?, property, as_of)?))
 }
 
 /// The same of an unsaved rule.

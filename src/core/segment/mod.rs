@@ -17,6 +17,7 @@ pub(crate) mod lists;
 pub mod page;
 mod removals;
 mod stream;
+mod tally;
 pub(crate) mod times;
 
 pub use build::{GroupBuilder, SegmentBuilder};
@@ -29,6 +30,7 @@ pub use layout::VERSION as FORMAT;
 pub use page::PAGE;
 pub use removals::{Removal, RemovalsBuilder, removals};
 pub use stream::{Corrupt, Span, Stream, Unwritable};
+pub use tally::Tally;
 
 pub(crate) use group::Property;
 

@@ -19,13 +19,13 @@ use crate::pg::here::Here;
 use crate::pg::settings;
 
 /// The tail as a segment in memory.
-struct Memory {
-    header: Header,
-    bytes: Interruptible,
+pub(super) struct Memory {
+    pub(super) header: Header,
+    pub(super) bytes: Interruptible,
 }
 
 impl Memory {
-    fn new(intake: Intake) -> Fallible<Self> {
+    pub(super) fn new(intake: Intake) -> Fallible<Self> {
         let (header, bytes) = intake.builder.in_memory_checking(&interrupts).map_err(unwritable)?;
         Ok(Self { header, bytes: Interruptible(bytes) })
     }
@@ -191,7 +191,7 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
         return Ok(Err(too_large("the tail")));
     };
     let tail_rows = events.len() + newest.len();
-    let mut strangers = Strangers { sealed: state.customers, ordinals: HashMap::default(), ids: Vec::new() };
+    let mut strangers = Strangers::new(state.customers);
     strangers.number(&mut events, &directory)?;
     strangers.number(&mut newest, &directory)?;
     let (events, newest) = (Memory::new(events)?, Memory::new(newest)?);
@@ -347,7 +347,7 @@ impl Ids for One<'_> {
 }
 
 /// Customers of the tail that no segment knows: they get ordinals above the last.
-struct Strangers {
+pub(super) struct Strangers {
     sealed: u32,
     ordinals: ByHash<u32>,
     ids: Vec<Box<str>>,
@@ -365,6 +365,11 @@ fn text_of(id: &Scalar) -> &str {
 }
 
 impl Strangers {
+    /// None yet; `sealed` is the number of ordinals of segments.
+    pub(super) fn new(sealed: u32) -> Self {
+        Self { sealed, ordinals: HashMap::default(), ids: Vec::new() }
+    }
+
     /// The customers of the tail and of segments that have some ids.
     fn ordinals_of(&self, ids: &[Scalar], key: Key, directory: &Directory) -> Fallible<RoaringBitmap> {
         let hashes: Vec<u128> = ids.iter().map(|id| customer_hash(&key, text_of(id))).collect();
@@ -374,7 +379,7 @@ impl Strangers {
     }
 
     /// Gives the customers of an intake their ordinals.
-    fn number(&mut self, intake: &mut Intake, directory: &Directory) -> Fallible<()> {
+    pub(super) fn number(&mut self, intake: &mut Intake, directory: &Directory) -> Fallible<()> {
         let found = directory.find_hashes(&intake.customers.hashes)?;
         let ordinals: Vec<u32> = intake
             .customers

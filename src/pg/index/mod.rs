@@ -23,6 +23,7 @@ mod sparse;
 mod store;
 mod sum;
 mod threads;
+mod values;
 mod walk;
 
 use std::cell::RefCell;
@@ -44,6 +45,7 @@ pub(crate) use scan::Scratch;
 pub(crate) use seal::{Sealed, clear, fold_removals, merge_next, pending, reindex, seal, seal_only, waits};
 pub(crate) use shape::Defect;
 pub(crate) use sum::current as current_sum;
+pub(crate) use values::values;
 
 use events::Tables;
 

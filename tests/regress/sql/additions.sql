@@ -47,6 +47,7 @@ SELECT cohort_evaluate('{"profile": "dob", "operator": "anniversary_this", "valu
 SELECT cohort_evaluate('{"group": "company", "all": {"did": "login"}}', :at) ORDER BY 1;
 SELECT cohort_evaluate('{"group": "company", "none": {"did": "login"}}', :at) ORDER BY 1;
 SELECT * FROM cohort_groups('{"did": "order"}'::jsonb, 'company', :at) ORDER BY 1;
+SELECT * FROM cohort_groups('{"did": "order"}', 'company', :at) ORDER BY 1;
 SELECT * FROM cohort_groups('{"did": "order"}'::jsonb, 'company[]', :at);
 
 -- one customer is asked as all are; cohort_why has what decides

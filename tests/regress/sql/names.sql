@@ -36,14 +36,25 @@ SELECT * FROM cohort_validate('{"did": "purchsae", "count": 3}');
 
 -- For pick lists
 SELECT * FROM cohort_property ORDER BY event_type, property;
+SELECT * FROM cohort_property();
+-- Changed and deleted rows, whether they are sealed or not; equal numbers; keys that a path with dots cannot name
+SELECT cohort_identify('ada', '{"city": "goa", "vip": true}');
+SELECT cohort_identify('cy', '{"city": "goa", "a.b": {"c": 1}}');
+DELETE FROM cohort_event WHERE customer_id = 'ada' AND data ? 'cart';
+INSERT INTO cohort_event (customer_id, event_type, data) VALUES ('cy', 'refund', '{"amount": 1.0}'), ('cy', 'refund', '{"amount": 1, "reason": "broken"}');
+SELECT * FROM cohort_property();
+SELECT FROM cohort_seal();
+SELECT * FROM cohort_property();
+SELECT path, events, distinct_values, examples FROM cohort_property('refund');
+SELECT count(*) FROM cohort_property('nothing');
 CREATE ROLE picker;
 SELECT cohort_grant('reader', 'picker');
 SET ROLE picker;
-SELECT count(*) FROM cohort_property;
+SELECT count(*), (SELECT count(*) FROM cohort_property()) FROM cohort_property;
 RESET ROLE;
 ALTER TABLE cohort_event ENABLE ROW LEVEL SECURITY;
 SET ROLE picker;
-SELECT count(*) FROM cohort_property;
+SELECT count(*), (SELECT count(*) FROM cohort_property()) FROM cohort_property;
 SELECT * FROM cohort_validate('{"did": "purchsae"}');
 RESET ROLE;
 ALTER TABLE cohort_event DISABLE ROW LEVEL SECURITY;
