@@ -45,8 +45,8 @@ pub(super) struct Pages {
     /// By the index of all pages, once it is needed: mostly, pages are where the first one makes expect them.
     any: RefCell<Option<IndexScan>>,
     fetcher: Fetcher,
-    /// The segment and page that the scan of all pages gives next, if it goes on.
-    next: Cell<(i64, i32)>,
+    /// The segment and page that the scan of all pages gives next, if it goes on, and the last page that it gives.
+    next: Cell<(i64, i32, i32)>,
     last: RefCell<LastPage>,
     /// Pages that were foreseen: of each stretch the segment, the first and the last.
     foreseen: RefCell<Vec<(i64, i32, i32)>>,
@@ -63,7 +63,7 @@ impl Pages {
         let table = find(internals, c"segment_page")?;
         let first = IndexScan::new(Relation::table(table), find(internals, c"segment_page_first")?, 1)?;
         let fetcher = Fetcher::new(first.table());
-        let (first, any, next) = (RefCell::new(first), RefCell::new(None), Cell::new((-1, -1)));
+        let (first, any, next) = (RefCell::new(first), RefCell::new(None), Cell::new((-1, -1, -1)));
         // SAFETY: reads two variables of the server.
         let (snapshot, context) = unsafe { (pg_sys::GetActiveSnapshot(), pg_sys::CurrentMemoryContext) };
         let last = RefCell::new(LastPage { of: (-1, -1), bytes: Vec::new() });
@@ -126,11 +126,13 @@ impl Pages {
             none => none.insert(self.all_pages().map_err(|_| Corrupt::new("segment_page has no primary key"))?),
         };
         // From one page to the next the scan goes on; elsewhere the index is searched from its root.
-        if self.next.get() != (segment, page) {
+        let (next_segment, next_page, mut end) = self.next.get();
+        if (next_segment, next_page) != (segment, page) {
             scan.seek(&[Sought::Int8Equals(segment), Sought::Int4From(page), Sought::Int4To(last)]);
+            end = last;
         }
         let result = found(scan.next());
-        self.next.set(if result.is_ok() && page < last { (segment, page + 1) } else { (-1, -1) });
+        self.next.set(if result.is_ok() && page < end { (segment, page + 1, end) } else { (-1, -1, -1) });
         result
     }
 
