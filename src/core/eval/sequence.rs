@@ -20,7 +20,7 @@ use super::plan::{Carried, Plan, Pred, SequencePlan, Slot, StepPlan};
 use super::refer::{How, References};
 use super::rows::{Bound, Rows, ones};
 use super::source::Source;
-use super::states::{Join, Open, Reached, Room, State, Way};
+use super::states::{Join, Open, Reached, Room, State, Way, Window};
 use super::time::Timed;
 use crate::rule::{Occurrence, Operator, StepKind};
 use crate::segment::column::Reader;
@@ -806,9 +806,7 @@ impl<'a> Sequence<'a> {
             if step == steps.len() {
                 return self.followed_by_none(history, &states, absent..step, &mut room);
             }
-            states = if steps[step].is_windowed() {
-                self.next_in_time(history, &states, absent..step, step, &mut room)?
-            } else if self.alone(absent..=step) {
+            states = if self.alone(absent..=step) && !steps[step].is_windowed() {
                 self.next_in_order(history, &states, absent..step, step, &mut room)?
             } else {
                 self.next(history, &states, absent..step, step, &mut room)?
@@ -821,7 +819,7 @@ impl<'a> Sequence<'a> {
     /// Whether, of the states behind a step that carry the same, one counts only if none before it has as late a deadline:
     /// what comes after the later one also comes after the earlier, and nothing must be absent between.
     fn only_new(&self, step: usize) -> bool {
-        self.plan.steps.get(step + 1).is_none_or(|next| next.kind != StepKind::DidNot && !next.is_windowed())
+        self.plan.steps.get(step + 1).is_none_or(|next| next.kind != StepKind::DidNot && next.within.is_none())
     }
 
     /// Whether none of the events that must not come before the first step's has come too close, given the latest of each.
@@ -830,55 +828,6 @@ impl<'a> Sequence<'a> {
             latest
                 .is_none_or(|latest| step.within.as_ref().is_some_and(|within| latest < self.clock.before(at, within)))
         })
-    }
-
-    /// The states after a step that asks the time since the event of the step before: each state has a window of its own.
-    fn next_in_time(
-        &mut self,
-        history: History<'_>,
-        states: &[State],
-        absent: Range<usize>,
-        step: usize,
-        room: &mut Room<'_>,
-    ) -> Result<Vec<State>, Stop> {
-        let mut next = Reached::new(self.only_new(step));
-        let carries = self.plan.bound.iter().any(|bound| bound.step < step && bound.until > step);
-        let plan = &self.plan.steps[step];
-        let mut states = states.iter().peekable();
-        // With the first and the last instant of what may follow.
-        let mut open: Vec<(&State, i64, i64)> = Vec::new();
-        let mut asked = 0;
-        for (place, event) in history.events.iter().enumerate() {
-            if history.step(event, step) {
-                open.retain(|(_, _, last)| *last >= event.at);
-                for (state, first, _) in &open {
-                    self.pause(&mut asked);
-                    if *first <= event.at && self.holds(step, history, event, &state.kept)? {
-                        next.add(place, self.keep(step, history, event, &state.kept), state.deadline, room)?;
-                        // All others lead to the same.
-                        if !carries && state.deadline == i64::MAX {
-                            break;
-                        }
-                    }
-                }
-            }
-            for absent_step in absent.clone().filter(|absent| history.step(event, *absent)) {
-                let mut left = Vec::with_capacity(open.len());
-                for entry in open.drain(..) {
-                    self.pause(&mut asked);
-                    if !self.holds(absent_step, history, event, &entry.0.kept)? {
-                        left.push(entry);
-                    }
-                }
-                open = left;
-            }
-            while let Some(state) = states.next_if(|state| state.place == place) {
-                let first = plan.after.as_ref().map_or(i64::MIN, |after| self.clock.after(event.at, after));
-                let last = plan.within.as_ref().map_or(i64::MAX, |within| self.clock.after(event.at, within));
-                open.push((state, first, last.min(state.deadline)));
-            }
-        }
-        Ok(next.states)
     }
 
     /// Whether steps can be decided without looking at bound events, which none behind them asks about either.
@@ -916,8 +865,9 @@ impl<'a> Sequence<'a> {
         Ok(next.states)
     }
 
-    /// The states after a step whose filter, or that of what must be absent, asks about bound events: in one pass over the
-    /// events, with the states that are open at each, found by the values that are compared.
+    /// The states after a step that asks the time since the event of the step before, or whose filter, or that of what must be
+    /// absent, asks about bound events: in one pass over the events, with the states that are open at each, found by the values
+    /// that are compared.
     fn next(
         &mut self,
         history: History<'_>,
@@ -928,6 +878,7 @@ impl<'a> Sequence<'a> {
     ) -> Result<Vec<State>, Stop> {
         let mut next = Reached::new(self.only_new(step));
         let ways = Arc::clone(&self.ways);
+        let plan = &self.plan.steps[step];
         // Where what a step leads to depends on no state but for the deadline, the latest that it holds of is enough.
         let carries = self.plan.bound.iter().any(|bound| bound.step < step && bound.until > step);
         let known = |sequence: &Self, step: usize| matches!(sequence.answers[step], StepFilter::Known);
@@ -944,25 +895,26 @@ impl<'a> Sequence<'a> {
                 (self.check)();
             }
             if history.step(event, step) {
+                open.begin(event.at);
                 if only_fresh {
                     open.take_fresh(&mut found);
                 } else if latest && ways[step].iter().any(|way| way.joins.is_empty() && way.is_open(history, event)) {
-                    for (kept, deadline) in open.by_deadline().take_while(|(_, deadline)| *deadline >= event.at) {
+                    let mut behind = None;
+                    while let Some((here, kept)) = open.latest(behind, event.at) {
                         self.pause(&mut asked);
-                        if self.holds(step, history, event, kept)? {
-                            next.add(place, self.keep(step, history, event, kept), deadline, room)?;
+                        if self.holds(step, history, event, &kept)? {
+                            next.add(place, self.keep(step, history, event, &kept), here.0.0, room)?;
                             break;
                         }
+                        behind = Some(here);
                     }
                 } else {
                     self.candidates(&mut open, &ways[step], step - absent.start, (history, event), &mut found)?;
                 }
                 for id in found.drain(..) {
                     self.pause(&mut asked);
-                    let Some((kept, deadline)) = open.get(id) else { continue };
-                    if deadline < event.at {
-                        open.remove(id);
-                    } else if self.holds(step, history, event, &kept)? {
+                    let Some((kept, deadline)) = open.get(id, event.at) else { continue };
+                    if self.holds(step, history, event, &kept)? {
                         next.add(place, self.keep(step, history, event, &kept), deadline, room)?;
                     }
                 }
@@ -976,14 +928,17 @@ impl<'a> Sequence<'a> {
                 self.candidates(&mut open, &ways[absent_step], number, (history, event), &mut found)?;
                 for id in found.drain(..) {
                     self.pause(&mut asked);
-                    let Some((kept, _)) = open.get(id) else { continue };
+                    let Some(kept) = open.kept(id) else { continue };
                     if self.holds(absent_step, history, event, &kept)? {
                         open.remove(id);
                     }
                 }
             }
             while let Some(state) = states.next_if(|state| state.place == place) {
-                open.add(state, &mut self.values, room)?;
+                let first = plan.after.as_ref().map_or(i64::MIN, |after| self.clock.after(event.at, after));
+                let last = plan.within.as_ref().map_or(i64::MAX, |within| self.clock.after(event.at, within));
+                let window = Window { first, last: last.min(state.deadline) };
+                open.add(state, (window, event.at), &mut self.values, room)?;
             }
         }
         Ok(next.states)

@@ -109,6 +109,15 @@ fn rule(random: &mut Random) -> Value {
             step["as"] = json!(name);
             names.push(name);
         }
+        if !absent && place > 0 {
+            let after = random.below(4);
+            if after > 0 && random.below(3) == 0 {
+                step["after"] = json!(format!("{after} seconds"));
+            }
+            if random.below(4) == 0 {
+                step["within"] = json!(format!("{} seconds", after.max(1) + random.below(5)));
+            }
+        }
         steps.push(step);
     }
     let mut rule = json!({"sequence": steps});
@@ -116,6 +125,11 @@ fn rule(random: &mut Random) -> Value {
         rule["within"] = json!(format!("{} seconds", 1 + random.below(9)));
     }
     rule
+}
+
+/// The seconds of an interval.
+fn seconds(interval: &Value) -> Option<i64> {
+    interval.as_str()?.split(' ').next()?.parse().ok()
 }
 
 /// The evaluator that tries everything.
@@ -179,6 +193,13 @@ impl Naive<'_> {
         bound
     }
 
+    /// Whether the time since the event of the step before is as a step asks.
+    fn in_time(&self, step: usize, before: usize, event: usize) -> bool {
+        let since = self.events[event].at - self.events[before].at;
+        seconds(&self.steps[step]["after"]).is_none_or(|after| since >= after)
+            && seconds(&self.steps[step]["within"]).is_none_or(|within| since <= within)
+    }
+
     /// Whether the steps from one on can be satisfied behind an event.
     fn rest(&self, step: usize, before: usize, deadline: i64, bound: &HashMap<&str, usize>) -> bool {
         let here = (step..self.steps.len()).find(|step| self.steps[*step]["did"].is_string());
@@ -195,7 +216,10 @@ impl Naive<'_> {
             if self.events[event].at > deadline {
                 return false;
             }
-            if self.step(here, event, bound) && self.rest(here + 1, event, deadline, &self.with(here, event, bound)) {
+            if self.in_time(here, before, event)
+                && self.step(here, event, bound)
+                && self.rest(here + 1, event, deadline, &self.with(here, event, bound))
+            {
                 return true;
             }
             if absent(event, here) {
@@ -255,7 +279,7 @@ fn sequences_are_what_trying_everything_finds() {
             let Ok(rule) = rule::parse_text(&text.to_string(), &Utc) else { panic!("{text} is no rule") };
             let plan = Plan::new(&rule, i64::MAX - 1, &Utc, &|_| None).expect("the rule names no cohort");
             let steps = text["sequence"].as_array().expect("steps");
-            let within = text["within"].as_str().and_then(|within| within.split(' ').next()?.parse().ok());
+            let within = seconds(&text["within"]);
             let expected: Vec<u32> = (0..)
                 .zip(&histories)
                 .filter(|(_, events)| Naive { steps, within, events }.satisfied())
@@ -297,6 +321,30 @@ fn many_events_of_one_customer_are_found_by_the_value_referred_to() {
         ),
         (
             r#"{"sequence": [{"did": "cart", "as": "c"}, {"did_not": "buy", "where": {"property": "sku", "operator": "eq", "ref": "c.sku"}}]}"#,
+            false,
+        ),
+        (
+            r#"{"sequence": [{"did": "cart"}, {"did": "view", "after": "19000 seconds"}, {"did": "buy", "after": "60000 seconds"}]}"#,
+            false,
+        ),
+        (
+            r#"{"sequence": [{"did": "cart"}, {"did": "view", "after": "1 second", "within": "15000 seconds"}, {"did_not": "cart"},
+                {"did": "buy", "after": "39000 seconds", "within": "39500 seconds"}], "within": "58000 seconds"}"#,
+            true,
+        ),
+        (
+            r#"{"sequence": [{"did": "cart", "as": "c"}, {"did": "view", "after": "1 second"}, {"did": "buy", "after": "1 second",
+                "where": {"property": "sku", "operator": "eq", "ref": "c.sku"}}]}"#,
+            true,
+        ),
+        (
+            r#"{"sequence": [{"did": "cart", "as": "c"}, {"did": "buy", "after": "50000 seconds",
+                "where": {"property": "sku", "operator": "eq", "ref": "c.sku"}}]}"#,
+            false,
+        ),
+        (
+            r#"{"sequence": [{"did": "cart", "as": "c"}, {"did_not": "buy", "where": {"property": "sku", "operator": "eq", "ref": "c.sku"}},
+                {"did": "buy", "after": "20000 seconds", "within": "59999 seconds"}, {"did": "view"}]}"#,
             false,
         ),
     ];
