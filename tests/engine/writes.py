@@ -30,6 +30,11 @@ class Change:
     expects: tuple = WAITS
     replicated: bool = False  # made as logical replication makes it: only triggers that are ENABLE ALWAYS fire
 
+    @property
+    def reads_on(self):
+        """Whether psql sends what follows the statement as its data."""
+        return self.tail.endswith("\\.")
+
     def text(self):
         return self.head + self.between.join(self.rows) + self.tail
 
