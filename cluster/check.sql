@@ -89,8 +89,8 @@ BEGIN
     FOREACH kind IN ARRAY ARRAY['cohort_event', 'cohort_customer'] LOOP
         IF NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = format('@extschema:kursaha_cohort@.%s', kind)::regclass
                        AND t.tgname = 'door' AND t.tgenabled = 'A') THEN
-            RETURN QUERY SELECT NULL::integer, format('the coordinator keeps rows of %s instead of handing them on', kind), NULL::text,
-                                'SELECT * FROM cohort_cluster_init(…) makes the triggers again.';
+            RETURN QUERY SELECT NULL::integer, format('the coordinator keeps rows of %s instead of sending them to the nodes', kind), NULL::text,
+                                'SELECT * FROM cohort_cluster_init(…) recreates the triggers.';
         END IF;
     END LOOP;
     IF EXISTS (SELECT FROM @extschema:kursaha_cohort@.cohort_event) OR EXISTS (SELECT FROM @extschema:kursaha_cohort@.cohort_customer) THEN

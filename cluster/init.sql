@@ -36,7 +36,7 @@ BEGIN
         EXECUTE format('CREATE OR REPLACE TRIGGER door BEFORE INSERT ON @extschema:kursaha_cohort@.cohort_%1$s
                         FOR EACH ROW EXECUTE FUNCTION kursaha_cohort_cluster.door_%1$s()', kind);
         EXECUTE format('ALTER TABLE @extschema:kursaha_cohort@.cohort_%s ENABLE ALWAYS TRIGGER door', kind);
-        EXECUTE format('COMMENT ON TRIGGER door ON @extschema:kursaha_cohort@.cohort_%s IS %L', kind, 'Hands rows to their nodes');
+        EXECUTE format('COMMENT ON TRIGGER door ON @extschema:kursaha_cohort@.cohort_%s IS %L', kind, 'Sends inserted rows to their nodes');
     END LOOP;
     PERFORM set_config('citus.enable_ddl_propagation', 'on', true);
 END

@@ -228,18 +228,18 @@ pub(crate) fn explain(question: &Question, condition: &Condition) -> Fallible<Re
         Err(reason) => return Ok(Err(reason)),
     };
     let what = match condition {
-        Condition::And(_) => "all of its conditions",
-        Condition::Or(_) => "any of its conditions",
-        Condition::Not(_) => "everyone but those of its condition",
+        Condition::And(_) => "intersection of its conditions",
+        Condition::Or(_) => "union of its conditions",
+        Condition::Not(_) => "complement of its condition",
         Condition::Did(did) | Condition::DidNot(did) => match (&did.aggregate, did.occurrence, &did.count, &did.filter)
         {
             _ if did.periods.is_some() => "periods counted",
-            (Some(_), ..) => "figures added up",
-            (_, Some(_), ..) => "one event a customer",
+            (Some(_), ..) => "aggregate computed",
+            (_, Some(_), ..) => "one event selected for each customer",
             (_, _, Some(_), _) => "events counted",
             (.., Some(_)) => "rows that match",
             _ if did.time.is_some() => "rows in the window",
-            _ => "everyone with such an event",
+            _ => "customers with such an event",
         },
         Condition::Profile(_) | Condition::ProfileElement(_) => "profiles that match",
         Condition::Cohort(_) => "the cohort's own rule",

@@ -98,7 +98,7 @@ pub(super) fn of_table(place: &Place, destination: &dyn Destination) -> Fallible
         Err(error) => return Ok(vec![Step::failed(what, error)]),
     };
     let mut steps = vec![Step::good(what)];
-    let what = "its other columns can be left out";
+    let what = "its other columns have a default or allow NULL";
     steps.push(if table.needed.is_empty() {
         Step::good(what)
     } else {

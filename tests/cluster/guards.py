@@ -74,7 +74,7 @@ def places(coordinator, nodes):
 
     # The doors.
     coordinator.ask("ALTER TABLE public.cohort_event DISABLE TRIGGER door;")
-    same("without the door", coordinator.ask("SELECT problem FROM cohort_cluster_check();"), "the coordinator keeps rows of cohort_event instead of handing them on")
+    same("without the door", coordinator.ask("SELECT problem FROM cohort_cluster_check();"), "the coordinator keeps rows of cohort_event instead of sending them to the nodes")
     coordinator.ask("INSERT INTO public.cohort_event (customer_id, event_type) VALUES ('kept', 'view');")
     same("with a row kept", coordinator.ask("SELECT count(*) FROM cohort_cluster_check();"), "2")
     coordinator.ask("DELETE FROM public.cohort_event; ALTER TABLE public.cohort_event ENABLE ALWAYS TRIGGER door;")

@@ -33,7 +33,7 @@ pub fn json_schema(zone_names: &[String]) -> Value {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$comment": BEYOND,
         "title": "Cohort rule",
-        "description": "Which customers belong to a cohort: one condition.",
+        "description": "A condition that selects the customers of a cohort.",
         "oneOf": conditions(&top),
         "$defs": {
             "condition": {"oneOf": conditions(&json!({}))},
