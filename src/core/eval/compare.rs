@@ -20,7 +20,7 @@ use super::refer::References;
 use super::rows::ones;
 use super::source::Source;
 use super::{Run, chunks};
-use crate::rule::Operator;
+use crate::rule::Relation;
 use crate::segment::item::{Decimal, Numeric};
 use crate::segment::{CHUNK, CHUNK_BITS, CHUNK_MASK, PACK};
 
@@ -108,7 +108,9 @@ impl Total {
 pub(crate) struct ComparePlan {
     pub(crate) left: AmountPlan,
     pub(crate) right: AmountPlan,
-    pub(crate) operator: Operator,
+    pub(crate) relation: Relation,
+    /// Whether the relation must not hold.
+    pub(crate) negated: bool,
     pub(crate) factor: Exactly,
     /// The keys of the property that names the groups.
     pub(crate) over: Option<Vec<String>>,
@@ -154,14 +156,7 @@ impl ComparePlan {
             (left.number.exact() * BigDecimal::from(right.of))
                 .cmp(&(self.factor.exact() * right.number.exact() * BigDecimal::from(left.of)))
         });
-        match self.operator {
-            Operator::Eq => order == Ordering::Equal,
-            Operator::Neq => order != Ordering::Equal,
-            Operator::Gt => order == Ordering::Greater,
-            Operator::Gte => order != Ordering::Less,
-            Operator::Lt => order == Ordering::Less,
-            _ => order != Ordering::Greater,
-        }
+        self.relation.holds(order) != self.negated
     }
 }
 

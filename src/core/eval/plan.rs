@@ -644,10 +644,12 @@ impl Planner<'_, '_> {
     }
 
     fn compare(&self, compare: &Compare, zone: &Arc<str>) -> ComparePlan {
+        let (relation, negated) = compare.relation();
         ComparePlan {
             left: self.amount(&compare.left, zone),
             right: self.amount(&compare.right, zone),
-            operator: compare.operator,
+            relation,
+            negated,
             factor: compare.factor.as_ref().map_or(Exactly::Small(1, 0), |factor| Exactly::of(factor.value())),
             over: compare.over.as_ref().map(|property| split(&property.steps).0),
         }
@@ -813,7 +815,7 @@ fn positive(test: &PropertyTest, clock: &Clock, document: Document, refer: Refer
 }
 
 fn how(test: &PropertyTest) -> How {
-    How { operator: test.operator.negates().unwrap_or(test.operator), ignore_case: test.ignore_case.unwrap_or(false) }
+    How { family: test.operator.family(), ignore_case: test.ignore_case.unwrap_or(false) }
 }
 
 /// The scalars that `most_frequent` is compared with.

@@ -16,42 +16,46 @@ use super::rows::ones;
 use super::sequence::{Interned, SlotColumn, Value, equal, slot_columns, slot_values};
 use super::source::Source;
 use super::test::{Kind, Test, pred_holds};
-use crate::rule::{Operator, PathStep};
+use crate::rule::{DateOrder, Family, PathStep, Relation};
 use crate::segment::column::Reader;
 use crate::segment::item::{Item, Numeric};
 use crate::segment::{CHUNK_BITS, Corrupt, Group, PACK, Stream};
 use crate::time::{Reading, read};
 
-/// How two properties are compared: a positive operator that takes a reference.
+/// How two properties are compared: the family of an operator that takes a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct How {
-    pub(crate) operator: Operator,
+    pub(crate) family: Family,
     pub(crate) ignore_case: bool,
 }
 
 impl How {
     /// Whether a value stands so to another one, whose type decides.
     pub(super) fn holds(self, own: &Value, other: &Value, clock: &Clock) -> bool {
-        let ordered = |order: Option<Ordering>| {
-            order.is_some_and(|order| match self.operator {
-                Operator::Gt => order.is_gt(),
-                Operator::Gte | Operator::Since => order.is_ge(),
-                Operator::Lt | Operator::Before => order.is_lt(),
-                Operator::Lte => order.is_le(),
-                _ => order.is_eq(),
-            })
-        };
-        match self.operator {
-            Operator::Gt | Operator::Gte | Operator::Lt | Operator::Lte => ordered(order(own, other)),
-            Operator::Before | Operator::Since | Operator::On => {
+        match self.family {
+            Family::Order(Relation::Eq) => equal(own, other, self.ignore_case),
+            Family::Order(relation @ (Relation::Gt | Relation::Gte | Relation::Lt | Relation::Lte)) => {
+                order(own, other).is_some_and(|order| relation.holds(order))
+            }
+            Family::Date(date) => {
                 let (Value::Text(own, _), Value::Text(other, _)) = (own, other) else { return false };
                 let (Some(own), Some(other)) = (read(own), read(other)) else { return false };
-                match (self.operator, other) {
-                    (Operator::On, Reading::Day(day)) => clock.day(clock.instant(own)) == Some(day),
-                    _ => ordered(Some(clock.instant(own).cmp(&clock.instant(other)))),
+                let order = || clock.instant(own).cmp(&clock.instant(other));
+                match (date, other) {
+                    (DateOrder::Before, _) => order().is_lt(),
+                    (DateOrder::Since, _) => order().is_ge(),
+                    (DateOrder::On, Reading::Day(day)) => clock.day(clock.instant(own)) == Some(day),
+                    (DateOrder::On, Reading::Local(_) | Reading::Instant(_)) => order().is_eq(),
                 }
             }
-            _ => equal(own, other, self.ignore_case),
+            // These take no reference.
+            Family::Exists
+            | Family::Between
+            | Family::In
+            | Family::Elements(_)
+            | Family::Text(_)
+            | Family::Interval(_)
+            | Family::Calendar(_) => false,
         }
     }
 

@@ -22,7 +22,7 @@ use super::rows::{Bound, Rows, ones};
 use super::source::Source;
 use super::states::{Join, Open, Reached, Room, State, Way, Window};
 use super::time::Timed;
-use crate::rule::{Occurrence, Operator, StepKind};
+use crate::rule::{Family, Occurrence, Relation, StepKind};
 use crate::segment::column::Reader;
 use crate::segment::dictionary::{Loaded, MISSING};
 use crate::segment::ids::IdReader;
@@ -382,7 +382,7 @@ impl<'a> Interned<'a> {
         }
         let (owns, others) = (&self.lists[own as usize], &self.lists[other as usize]);
         let pairs = owns.len().saturating_mul(others.len());
-        let same = if pairs <= FEW || how.operator != Operator::Eq {
+        let same = if pairs <= FEW || how.family != Family::Order(Relation::Eq) {
             self.budget.worked(pairs / 16);
             how.any(owns, others, clock)
         } else {
@@ -450,7 +450,7 @@ const MOST_JOINS: usize = 4;
 fn ways(answer: &StepFilter, slots: &[Slot], bound: &[Carried]) -> Vec<Way> {
     fn of_tree(tree: &Tree) -> Vec<Way> {
         match tree {
-            Tree::Same { own, other, how: How { operator: Operator::Eq, ignore_case } } => {
+            Tree::Same { own, other, how: How { family: Family::Order(Relation::Eq), ignore_case } } => {
                 let join = Join { own: *own, other: *other, ignore_case: *ignore_case };
                 vec![Way { joins: vec![join], ..Way::default() }]
             }

@@ -13,7 +13,8 @@ use super::limits::{Budget, Stop};
 use super::plan::Pred;
 use super::refer::{Outside, holds_of_element};
 use crate::rule::{
-    self, Argument, KEPT_PATTERN_BYTES, Operator, PathStep, Property, PropertyTest, Refused, Units, compile_pattern,
+    self, Argument, CalendarWindow, DateOrder, Elements, Family, IntervalWindow, KEPT_PATTERN_BYTES, PathStep,
+    Property, PropertyTest, Refused, Relation, TextMatch, Units, compile_pattern,
 };
 use crate::segment::item::{Decimal, Item, Numeric};
 use crate::text::simple_lower;
@@ -233,7 +234,8 @@ impl Equal {
         match item {
             Item::Bool(value) => return self.bools[usize::from(*value)],
             Item::Json(_) => return false,
-            Item::Text(text) if !self.texts.is_empty() => {
+            Item::Text(_) if self.texts.is_empty() => {}
+            Item::Text(text) => {
                 let found = if self.ignore_case {
                     self.texts.contains(&simple_lower(text))
                 } else {
@@ -243,7 +245,7 @@ impl Equal {
                     return true;
                 }
             }
-            _ => {}
+            Item::Number(_) | Item::Big(_) => {}
         }
         !self.numbers.is_empty() && item.numeric().is_some_and(|number| self.number(&number))
     }
@@ -270,9 +272,8 @@ pub(crate) fn split(path: &[PathStep]) -> (Vec<String>, Vec<PathStep>) {
 impl Test {
     /// Makes a test ready. One that refers to another event is not answered here and never holds.
     pub(crate) fn new(test: &PropertyTest, clock: &Clock) -> Self {
-        let operator = test.operator.negates().unwrap_or(test.operator);
         let (keys, inside) = split(&test.property.steps);
-        let kind = kind(operator, &test.argument, test.ignore_case.unwrap_or(false), clock);
+        let kind = kind(test.operator.family(), &test.argument, test.ignore_case.unwrap_or(false), clock);
         Self { keys, inside, kind }
     }
 
@@ -310,7 +311,7 @@ impl Test {
     fn holds_of(&self, item: Item, clock: &Clock, outside: Outside<'_>) -> bool {
         let text = match item {
             Item::Text(text) => Some(text),
-            _ => None,
+            Item::Bool(_) | Item::Number(_) | Item::Big(_) | Item::Json(_) => None,
         };
         match &self.kind {
             Kind::Exists => true,
@@ -323,11 +324,11 @@ impl Test {
                 Item::Json(array) => json::elements(array).any(|element| {
                     json::as_item(element, |element| match element {
                         Item::Text(text) => with_case(text, *ignore_case, |text| text == wanted),
-                        _ => false,
+                        Item::Bool(_) | Item::Number(_) | Item::Big(_) | Item::Json(_) => false,
                     })
                     .unwrap_or(false)
                 }),
-                _ => false,
+                Item::Bool(_) | Item::Number(_) | Item::Big(_) => false,
             },
             Kind::StartsWith(wanted, ignore_case) => {
                 text.is_some_and(|text| with_case(text, *ignore_case, |text| text.starts_with(wanted.as_str())))
@@ -418,94 +419,102 @@ pub fn anniversary_between(day: NaiveDate, first: NaiveDate, last: NaiveDate) ->
     in_year(first.year()) || in_year(first.year() + 1)
 }
 
-fn kind(operator: Operator, argument: &Argument, ignore_case: bool, clock: &Clock) -> Kind {
+/// What a family asks with an argument. An argument of another family's shape, which no parser gives, is never satisfied;
+/// neither is a reference, which is answered elsewhere.
+fn kind(family: Family, argument: &Argument, ignore_case: bool, clock: &Clock) -> Kind {
     let folded = |text: &str| if ignore_case { simple_lower(text) } else { text.to_owned() };
-    match argument {
-        Argument::None => Kind::Exists,
-        Argument::Ref(_) => Kind::Never,
-        Argument::Rows(rows) => match &rows.values {
+    match (family, argument) {
+        (Family::Exists, _) => Kind::Exists,
+        (Family::Order(relation), Argument::Scalar(scalar)) => match relation {
+            Relation::Eq => Kind::Equal(Equal::new(std::slice::from_ref(scalar), ignore_case)),
+            Relation::Gt => range(Some((scalar, false)), None),
+            Relation::Gte => range(Some((scalar, true)), None),
+            Relation::Lt => range(None, Some((scalar, false))),
+            Relation::Lte => range(None, Some((scalar, true))),
+        },
+        (Family::Between, Argument::Range(low, high)) => range(Some((low, true)), Some((high, true))),
+        (Family::In, Argument::List(list)) => Kind::Equal(Equal::new(list, ignore_case)),
+        (Family::In, Argument::Rows(rows)) => match &rows.values {
             Some(values) => Kind::Equal(Equal::new(values, ignore_case)),
             None => Kind::Never, // the plan is asked for its shape only
         },
-        Argument::Scalar(scalar) => {
-            let (low, high) = match operator {
-                Operator::Gt => (Some(false), None),
-                Operator::Gte => (Some(true), None),
-                Operator::Lt => (None, Some(false)),
-                Operator::Lte => (None, Some(true)),
-                _ => return Kind::Equal(Equal::new(std::slice::from_ref(scalar), ignore_case)),
-            };
-            range(low.map(|included| (scalar, included)), high.map(|included| (scalar, included)))
+        (Family::Elements(Elements::Any), Argument::List(list)) => Kind::ContainsAny(Equal::new(list, false)),
+        (Family::Elements(Elements::All), Argument::List(list)) => Kind::ContainsAll(Equal::new(list, false)),
+        (Family::Text(place), Argument::Text(text)) => match place {
+            TextMatch::Contains => Kind::Contains(folded(text), ignore_case),
+            TextMatch::StartsWith => Kind::StartsWith(folded(text), ignore_case),
+            TextMatch::EndsWith => Kind::EndsWith(folded(text), ignore_case),
+            TextMatch::Regex => Kind::Regex(Pattern { text: text.clone(), ignore_case, compiled: OnceLock::new() }),
+        },
+        (Family::Date(order), Argument::Date(date)) => {
+            let at = clock.instant(date.reading);
+            match (order, date.reading) {
+                (DateOrder::Before, _) => Kind::Instant(i64::MIN, at.saturating_sub(1)),
+                (DateOrder::Since, _) => Kind::Instant(at, i64::MAX),
+                (DateOrder::On, Reading::Day(day)) => Kind::Day(day),
+                (DateOrder::On, Reading::Local(_) | Reading::Instant(_)) => Kind::Instant(at, at),
+            }
         }
-        Argument::Range(low, high) => range(Some((low, true)), Some((high, true))),
-        Argument::List(list) => match operator {
-            Operator::ContainsAny => Kind::ContainsAny(Equal::new(list, false)),
-            Operator::ContainsAll => Kind::ContainsAll(Equal::new(list, false)),
-            _ => Kind::Equal(Equal::new(list, ignore_case)),
+        (Family::Interval(window), Argument::Interval(interval)) => match window {
+            IntervalWindow::InTheLast => Kind::Instant(clock.ago(interval).saturating_add(1), clock.as_of),
+            IntervalWindow::InTheNext => Kind::Instant(clock.as_of.saturating_add(1), clock.ahead(interval)),
+            IntervalWindow::MoreThanAgo => Kind::Instant(i64::MIN, clock.ago(interval)),
+            IntervalWindow::AnniversaryInTheNext => anniversary(clock, clock.as_of, clock.ahead(interval)),
+            IntervalWindow::AnniversaryInTheLast => anniversary(clock, clock.ago(interval), clock.as_of),
         },
-        Argument::Text(text) => match operator {
-            Operator::StartsWith => Kind::StartsWith(folded(text), ignore_case),
-            Operator::EndsWith => Kind::EndsWith(folded(text), ignore_case),
-            Operator::Regex => Kind::Regex(Pattern { text: text.clone(), ignore_case, compiled: OnceLock::new() }),
-            _ => Kind::Contains(folded(text), ignore_case),
-        },
-        Argument::Date(date) => match (operator, date.reading) {
-            (Operator::On, Reading::Day(day)) => Kind::Day(day),
-            (Operator::Before, reading) => Kind::Instant(i64::MIN, clock.instant(reading).saturating_sub(1)),
-            (Operator::Since, reading) => Kind::Instant(clock.instant(reading), i64::MAX),
-            (_, reading) => Kind::Instant(clock.instant(reading), clock.instant(reading)),
-        },
-        Argument::Units(units) => calendar(operator, units, clock),
-        Argument::Interval(interval) => match operator {
-            Operator::InTheLast => Kind::Instant(clock.ago(interval).saturating_add(1), clock.as_of),
-            Operator::InTheNext => Kind::Instant(clock.as_of.saturating_add(1), clock.ahead(interval)),
-            Operator::AnniversaryInTheNext => anniversary(clock, clock.as_of, clock.ahead(interval)),
-            Operator::AnniversaryInTheLast => anniversary(clock, clock.ago(interval), clock.as_of),
-            _ => Kind::Instant(i64::MIN, clock.ago(interval)),
-        },
+        (Family::Calendar(window), Argument::Units(units)) => calendar(window, units, clock),
+        (
+            Family::Order(_)
+            | Family::Between
+            | Family::In
+            | Family::Elements(_)
+            | Family::Text(_)
+            | Family::Date(_)
+            | Family::Interval(_)
+            | Family::Calendar(_),
+            _,
+        ) => Kind::Never,
     }
 }
 
-fn calendar(operator: Operator, units: &Units, clock: &Clock) -> Kind {
+fn calendar(window: CalendarWindow, units: &Units, clock: &Clock) -> Kind {
     let count = i32::from(units.count);
-    let (from, to) = match operator {
-        Operator::Previous => (-count, 0),
-        Operator::Next => (1, count + 1),
-        _ => (0, 1),
-    };
-    if operator == Operator::AnniversaryThis {
-        let days = clock.day(clock.as_of).and_then(|today| {
-            let first = unit_of(today, units.unit)?;
-            Some((first, moved_units(first, units.unit, 1)?.pred_opt()?))
-        });
-        return days.map_or(Kind::Never, |(first, last)| Kind::Anniversary(first, last));
+    let between =
+        |from, to| clock.units(units, from, to).map_or(Kind::Never, |(first, last)| Kind::Instant(first, last));
+    match window {
+        CalendarWindow::This => between(0, 1),
+        CalendarWindow::Previous => between(-count, 0),
+        CalendarWindow::Next => between(1, count + 1),
+        CalendarWindow::AnniversaryThis => {
+            let days = clock.day(clock.as_of).and_then(|today| {
+                let first = unit_of(today, units.unit)?;
+                Some((first, moved_units(first, units.unit, 1)?.pred_opt()?))
+            });
+            days.map_or(Kind::Never, |(first, last)| Kind::Anniversary(first, last))
+        }
     }
-    clock.units(units, from, to).map_or(Kind::Never, |(first, last)| Kind::Instant(first, last))
 }
 
 fn anniversary(clock: &Clock, first: i64, last: i64) -> Kind {
     match (clock.day(first), clock.day(last)) {
         (Some(first), Some(last)) => Kind::Anniversary(first, last),
-        _ => Kind::Never,
+        (None, _) | (_, None) => Kind::Never,
     }
 }
 
+/// A range whose bounds are two numbers or two strings, of which one may be missing.
 fn range(low: Option<(&Scalar, bool)>, high: Option<(&Scalar, bool)>) -> Kind {
+    let number = |bound: Option<(&Scalar, bool)>| match bound {
+        Some((Scalar::Number(number), included)) => Some((Exact::new(number), included)),
+        Some((Scalar::String(_) | Scalar::Bool(_), _)) | None => None,
+    };
+    let text = |bound: Option<(&Scalar, bool)>| match bound {
+        Some((Scalar::String(text), included)) => Some((text.clone(), included)),
+        Some((Scalar::Number(_) | Scalar::Bool(_), _)) | None => None,
+    };
     match low.or(high) {
-        Some((Scalar::Number(_), _)) => {
-            let bound = |bound: Option<(&Scalar, bool)>| match bound {
-                Some((Scalar::Number(number), included)) => Some((Exact::new(number), included)),
-                _ => None,
-            };
-            Kind::Numbers(Range { low: bound(low), high: bound(high) })
-        }
-        Some((Scalar::String(_), _)) => {
-            let bound = |bound: Option<(&Scalar, bool)>| match bound {
-                Some((Scalar::String(text), included)) => Some((text.clone(), included)),
-                _ => None,
-            };
-            Kind::Texts(Range { low: bound(low), high: bound(high) })
-        }
-        _ => Kind::Never,
+        Some((Scalar::Number(_), _)) => Kind::Numbers(Range { low: number(low), high: number(high) }),
+        Some((Scalar::String(_), _)) => Kind::Texts(Range { low: text(low), high: text(high) }),
+        Some((Scalar::Bool(_), _)) | None => Kind::Never,
     }
 }

@@ -90,7 +90,7 @@ impl Clock<'_> {
                     Reading::Day(_) => {
                         format!("< {}", self.day_start(&format!("date {} + 1", quote::text(&last.text))))
                     }
-                    _ => format!("<= {}", self.instant(last)),
+                    Reading::Local(_) | Reading::Instant(_) => format!("<= {}", self.instant(last)),
                 };
                 vec![format!("{time} >= {}", self.instant(first)), format!("{time} {until}")]
             }
@@ -128,7 +128,7 @@ impl Clock<'_> {
         match moved {
             0 => format!("{first}::date"),
             1.. => format!("({first} + {})::date", length(unit, moved)),
-            _ => format!("({first} - {})::date", length(unit, -moved)),
+            ..0 => format!("({first} - {})::date", length(unit, -moved)),
         }
     }
 }

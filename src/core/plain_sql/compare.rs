@@ -6,7 +6,7 @@ use super::group;
 use super::scan::{Scan, beside, existing, filter};
 use super::time::timing;
 use super::{Context, HELPERS, path, quote};
-use crate::rule::{Amount, Compare, EventAmount, Function, Operator};
+use crate::rule::{Amount, Compare, EventAmount, Function, Relation};
 
 /// A figure: where its rows come from, and what it comes to.
 pub(super) struct Written {
@@ -143,13 +143,13 @@ pub(super) fn customers(compare: &Compare, cx: &Context, clock: &Clock, everyone
     if right.average {
         sides[0].push_str(" * nullif(r.number, 0)");
     }
-    let sign = match compare.operator {
-        Operator::Eq => "=",
-        Operator::Neq => "<>",
-        Operator::Gt => ">",
-        Operator::Gte => ">=",
-        Operator::Lt => "<",
-        _ => "<=",
+    let sign = match compare.relation() {
+        (Relation::Eq, false) => "=",
+        (Relation::Eq, true) => "<>",
+        (Relation::Gt, false) | (Relation::Lte, true) => ">",
+        (Relation::Gte, false) | (Relation::Lt, true) => ">=",
+        (Relation::Lt, false) | (Relation::Gte, true) => "<",
+        (Relation::Lte, false) | (Relation::Gt, true) => "<=",
     };
     format!("SELECT u.customer_id\n{from}\nWHERE {} {sign} {}", sides[0], sides[1])
 }

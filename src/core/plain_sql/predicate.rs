@@ -9,10 +9,11 @@ use super::path;
 use super::quote::{self, group, not, one_of};
 use super::rows;
 use crate::rule::{
-    Argument, ElementTest, Operator, PathStep, Predicate, PropertyTest, Reference, Referred, Units, Where,
+    Argument, CalendarWindow, DateOrder, ElementTest, Elements, Family, IntervalWindow, Operator, PathStep, Predicate,
+    PropertyTest, Reference, Referred, Relation, TextMatch, Units, Where,
 };
 use crate::text::simple_lower;
-use crate::time::Reading;
+use crate::time::{DateValue, Interval, Reading};
 use crate::value::Scalar;
 
 /// Where what references name is found, elements aside: the `jsonb` expression from which the reference's path goes on; of
@@ -112,7 +113,7 @@ pub(super) fn hashable(predicate: &Predicate, root: &str, bound: Bound) -> Vec<S
             let number_or_itself = |side: &str| format!("coalesce(to_jsonb({HELPERS}.json_number({side})), {side})");
             vec![format!("{} = {}", number_or_itself(&value.value), number_or_itself(&other.value))]
         }
-        _ => Vec::new(),
+        Predicate::Test(_) | Predicate::Or(_) | Predicate::Not(_) | Predicate::Element(_) => Vec::new(),
     }
 }
 
@@ -123,7 +124,7 @@ pub(super) fn positive(test: &PropertyTest, root: &str, clock: &Clock, bound: Bo
 
 fn positive_within(test: &PropertyTest, place: Place) -> String {
     let Place { root, names, element, clock, bound } = place;
-    let operator = test.operator.negates().unwrap_or(test.operator);
+    let family = test.operator.family();
     let ignore_case = test.ignore_case.unwrap_or(false);
     let (start, steps) = root.follow(&test.property.steps);
     path::any(&start, steps, names, |value, names| {
@@ -132,113 +133,125 @@ fn positive_within(test: &PropertyTest, place: Place) -> String {
                 (Referred::Row, _) => Root::Row.follow(&reference.steps),
                 (Referred::Element, Some(element)) => (element.to_owned(), &reference.steps[..]),
                 (Referred::Step(_), _) => (bound(reference), reference.steps.get(1..).unwrap_or_default()),
-                _ => (bound(reference), &reference.steps[..]),
+                (Referred::Event | Referred::Profile, _) | (Referred::Element, None) => {
+                    (bound(reference), &reference.steps[..])
+                }
             };
-            return path::any(&other, steps, names, |other, _| related(value, other, operator, ignore_case, clock));
+            return path::any(&other, steps, names, |other, _| related(value, other, family, ignore_case, clock));
         }
-        compare(value, names, operator, &test.argument, ignore_case, clock)
+        compare(value, names, family, &test.argument, ignore_case, clock)
     })
 }
 
-/// One value (an expression, null when missing) against a written argument.
-fn compare(
-    value: &str,
-    names: usize,
-    operator: Operator,
-    argument: &Argument,
-    ignore_case: bool,
-    clock: &Clock,
-) -> String {
-    match argument {
-        Argument::None => format!("{value} <> 'null'"),
-        Argument::Scalar(scalar) => match operator {
-            Operator::Gt => ordered(value, ">", scalar),
-            Operator::Gte => ordered(value, ">=", scalar),
-            Operator::Lt => ordered(value, "<", scalar),
-            Operator::Lte => ordered(value, "<=", scalar),
-            _ => equals_any(value, std::slice::from_ref(scalar), ignore_case),
+/// One value (an expression, null when missing) against a written argument. One of another family's shape, which no parser
+/// gives, is never satisfied; a reference is answered before a value is compared with it.
+fn compare(value: &str, names: usize, family: Family, argument: &Argument, ignore_case: bool, clock: &Clock) -> String {
+    match (family, argument) {
+        (Family::Exists, _) => format!("{value} <> 'null'"),
+        (Family::Order(relation), Argument::Scalar(scalar)) => match relation {
+            Relation::Eq => equals_any(value, std::slice::from_ref(scalar), ignore_case),
+            Relation::Gt => ordered(value, ">", scalar),
+            Relation::Gte => ordered(value, ">=", scalar),
+            Relation::Lt => ordered(value, "<", scalar),
+            Relation::Lte => ordered(value, "<=", scalar),
         },
-        Argument::Range(low, high) => {
+        (Family::Between, Argument::Range(low, high)) => {
             let (side, low) = side(value, low);
             let (_, high) = self::side(value, high);
             format!("{side} BETWEEN {low} AND {high}")
         }
-        Argument::List(list) => match operator {
-            Operator::ContainsAny => {
-                let element = format!("v{}", names + 1);
-                path::exists(
-                    &[format!("{HELPERS}.json_elements({value}) AS {element}")],
-                    &equals_any(&element, list, false),
-                )
-            }
-            Operator::ContainsAll => contains_all(value, names, list),
-            _ => equals_any(value, list, ignore_case),
-        },
-        Argument::Text(text) => match operator {
-            Operator::Regex => {
-                format!("{HELPERS}.regex_match({HELPERS}.json_text({value}), {}, {ignore_case})", quote::text(text))
-            }
-            Operator::StartsWith => {
+        (Family::In, Argument::List(list)) => equals_any(value, list, ignore_case),
+        (Family::In, Argument::Rows(rows)) => rows::contain(rows, value, names, ignore_case, clock),
+        (Family::Elements(Elements::Any), Argument::List(list)) => {
+            let element = format!("v{}", names + 1);
+            path::exists(
+                &[format!("{HELPERS}.json_elements({value}) AS {element}")],
+                &equals_any(&element, list, false),
+            )
+        }
+        (Family::Elements(Elements::All), Argument::List(list)) => contains_all(value, names, list),
+        (Family::Text(place), Argument::Text(text)) => match place {
+            TextMatch::Contains => contains(value, names, text, ignore_case),
+            TextMatch::StartsWith => {
                 let (side, text) = folded(value, text, ignore_case);
                 format!("starts_with({side}, {})", quote::text(&text))
             }
-            Operator::EndsWith => {
+            TextMatch::EndsWith => {
                 let (side, text) = folded(value, text, ignore_case);
                 format!("right({side}, {}) COLLATE \"C\" = {}", text.chars().count(), quote::text(&text))
             }
-            _ => contains(value, names, text, ignore_case),
+            TextMatch::Regex => {
+                format!("{HELPERS}.regex_match({HELPERS}.json_text({value}), {}, {ignore_case})", quote::text(text))
+            }
         },
-        Argument::Date(date) => {
-            let zone = &clock.zone;
-            if operator == Operator::On && matches!(date.reading, Reading::Day(_)) {
-                return format!("{HELPERS}.json_day({value}, {zone}) = date {}", quote::text(&date.text));
-            }
-            let sign = match operator {
-                Operator::Before => "<",
-                Operator::Since => ">=",
-                _ => "=",
-            };
-            format!("{HELPERS}.json_instant({value}, {zone}) {sign} {}", clock.instant(date))
+        (Family::Date(order), Argument::Date(date)) => dated(value, order, date, clock),
+        (Family::Interval(window), Argument::Interval(interval)) => in_interval(value, window, interval, clock),
+        (Family::Calendar(window), Argument::Units(units)) => calendar(value, window, units, clock),
+        (
+            Family::Order(_)
+            | Family::Between
+            | Family::In
+            | Family::Elements(_)
+            | Family::Text(_)
+            | Family::Date(_)
+            | Family::Interval(_)
+            | Family::Calendar(_),
+            _,
+        ) => String::from("false"),
+    }
+}
+
+/// The property read as an instant is before, since or on a date.
+fn dated(value: &str, order: DateOrder, date: &DateValue, clock: &Clock) -> String {
+    let zone = &clock.zone;
+    let instant = |sign: &str| format!("{HELPERS}.json_instant({value}, {zone}) {sign} {}", clock.instant(date));
+    match (order, date.reading) {
+        (DateOrder::Before, _) => instant("<"),
+        (DateOrder::Since, _) => instant(">="),
+        (DateOrder::On, Reading::Day(_)) => {
+            format!("{HELPERS}.json_day({value}, {zone}) = date {}", quote::text(&date.text))
         }
-        Argument::Interval(interval) => {
-            let at = format!("{HELPERS}.json_instant({value}, {})", clock.zone);
-            let anniversary = |(first, last)| {
-                let day = format!("{HELPERS}.json_day({value}, {})", clock.zone);
-                quote::call(&format!("{HELPERS}.anniversary_between"), &[day, first, last])
-            };
-            match operator {
-                Operator::InTheLast => {
-                    group("AND", &[format!("{at} > {}", clock.ago(interval)), format!("{at} <= {}", clock.as_of)])
-                }
-                Operator::InTheNext => {
-                    group("AND", &[format!("{at} > {}", clock.as_of), format!("{at} <= {}", clock.ahead(interval))])
-                }
-                Operator::AnniversaryInTheNext => anniversary(clock.days_ahead(interval)),
-                Operator::AnniversaryInTheLast => anniversary(clock.days_ago(interval)),
-                _ => format!("{at} <= {}", clock.ago(interval)),
-            }
+        (DateOrder::On, Reading::Local(_) | Reading::Instant(_)) => instant("="),
+    }
+}
+
+/// The property read as a date, or its anniversary, lies between `as_of` and an interval before or after it.
+fn in_interval(value: &str, window: IntervalWindow, interval: &Interval, clock: &Clock) -> String {
+    let at = format!("{HELPERS}.json_instant({value}, {})", clock.zone);
+    let anniversary = |(first, last)| {
+        let day = format!("{HELPERS}.json_day({value}, {})", clock.zone);
+        quote::call(&format!("{HELPERS}.anniversary_between"), &[day, first, last])
+    };
+    match window {
+        IntervalWindow::InTheLast => {
+            group("AND", &[format!("{at} > {}", clock.ago(interval)), format!("{at} <= {}", clock.as_of)])
         }
-        Argument::Units(units) => calendar(value, operator, units, clock),
-        Argument::Rows(rows) => rows::contain(rows, value, names, ignore_case, clock),
-        Argument::Ref(_) => String::from("false"), // answered before a value is compared with
+        IntervalWindow::InTheNext => {
+            group("AND", &[format!("{at} > {}", clock.as_of), format!("{at} <= {}", clock.ahead(interval))])
+        }
+        IntervalWindow::MoreThanAgo => format!("{at} <= {}", clock.ago(interval)),
+        IntervalWindow::AnniversaryInTheNext => anniversary(clock.days_ahead(interval)),
+        IntervalWindow::AnniversaryInTheLast => anniversary(clock.days_ago(interval)),
     }
 }
 
 /// The property read as a date lies in a window of the calendar, or its anniversary does.
-fn calendar(value: &str, operator: Operator, units: &Units, clock: &Clock) -> String {
+fn calendar(value: &str, window: CalendarWindow, units: &Units, clock: &Clock) -> String {
     let count = i32::from(units.count);
-    let (from, to) = match operator {
-        Operator::Previous => (-count, 0),
-        Operator::Next => (1, count + 1),
-        _ => (0, 1),
+    let between = |from, to| {
+        let at = format!("{HELPERS}.json_instant({value}, {})", clock.zone);
+        group("AND", &clock.units(units, from, to, &at))
     };
-    if operator == Operator::AnniversaryThis {
-        let (first, last) = clock.days_of_unit(units.unit);
-        let day = format!("{HELPERS}.json_day({value}, {})", clock.zone);
-        return quote::call(&format!("{HELPERS}.anniversary_between"), &[day, first, last]);
+    match window {
+        CalendarWindow::This => between(0, 1),
+        CalendarWindow::Previous => between(-count, 0),
+        CalendarWindow::Next => between(1, count + 1),
+        CalendarWindow::AnniversaryThis => {
+            let (first, last) = clock.days_of_unit(units.unit);
+            let day = format!("{HELPERS}.json_day({value}, {})", clock.zone);
+            quote::call(&format!("{HELPERS}.anniversary_between"), &[day, first, last])
+        }
     }
-    let at = format!("{HELPERS}.json_instant({value}, {})", clock.zone);
-    group("AND", &clock.units(units, from, to, &at))
 }
 
 /// The side and the literal of a comparison by size.
@@ -334,18 +347,19 @@ fn contains_all(value: &str, names: usize, scalars: &[Scalar]) -> String {
 }
 
 /// Two properties compare as the operator and the second one's value would say.
-fn related(value: &str, other: &str, operator: Operator, ignore_case: bool, clock: &Clock) -> String {
+fn related(value: &str, other: &str, family: Family, ignore_case: bool, clock: &Clock) -> String {
     let zone = &clock.zone;
     let instants =
         |sign: &str| format!("{HELPERS}.json_instant({value}, {zone}) {sign} {HELPERS}.json_instant({other}, {zone})");
-    match operator {
-        Operator::Gt => larger(value, ">", other),
-        Operator::Gte => larger(value, ">=", other),
-        Operator::Lt => larger(value, "<", other),
-        Operator::Lte => larger(value, "<=", other),
-        Operator::Before => instants("<"),
-        Operator::Since => instants(">="),
-        Operator::On => {
+    match family {
+        Family::Order(Relation::Eq) => same(value, other, ignore_case),
+        Family::Order(Relation::Gt) => larger(value, ">", other),
+        Family::Order(Relation::Gte) => larger(value, ">=", other),
+        Family::Order(Relation::Lt) => larger(value, "<", other),
+        Family::Order(Relation::Lte) => larger(value, "<=", other),
+        Family::Date(DateOrder::Before) => instants("<"),
+        Family::Date(DateOrder::Since) => instants(">="),
+        Family::Date(DateOrder::On) => {
             // A date without a time has ten characters.
             let day = |side: &str| format!("{HELPERS}.json_day({side}, {zone})");
             format!(
@@ -355,7 +369,14 @@ fn related(value: &str, other: &str, operator: Operator, ignore_case: bool, cloc
                 instants("=")
             )
         }
-        _ => same(value, other, ignore_case),
+        // These take no reference.
+        Family::Exists
+        | Family::Between
+        | Family::In
+        | Family::Elements(_)
+        | Family::Text(_)
+        | Family::Interval(_)
+        | Family::Calendar(_) => String::from("false"),
     }
 }
 

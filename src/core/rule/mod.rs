@@ -14,7 +14,7 @@ mod schema;
 mod to_json;
 mod walk;
 
-pub use operator::{Operator, Takes};
+pub use operator::{CalendarWindow, DateOrder, Elements, Family, IntervalWindow, Operator, Relation, Takes, TextMatch};
 pub use parse::{
     MAX_TEXT, Problem, Surroundings, parse, parse_figure, parse_text, parse_text_checking, parse_text_within, read_json,
 };
@@ -102,6 +102,17 @@ pub struct Compare {
     pub factor: Option<Number>,
     /// The property whose scalar value names the groups over which figures are taken; without `[]`.
     pub over: Option<Property>,
+}
+
+impl Compare {
+    /// The relation of the figures, and whether it must not hold.
+    ///
+    /// # Panics
+    /// If the operator has no relation, which the parser does not let stand here.
+    #[must_use]
+    pub fn relation(&self) -> (Relation, bool) {
+        self.operator.relation().expect("an operator that compares figures has a relation")
+    }
 }
 
 /// A figure.

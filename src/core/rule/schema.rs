@@ -336,9 +336,8 @@ fn aggregates() -> Vec<Value> {
 
 /// The comparisons of two figures, of which at most one is a number.
 fn compares(also: &Value) -> Vec<Value> {
-    let six = [Operator::Eq, Operator::Neq, Operator::Gt, Operator::Gte, Operator::Lt, Operator::Lte];
-    let names: Vec<&str> = six
-        .iter()
+    let names: Vec<&str> = Operator::all()
+        .filter(|operator| operator.relation().is_some())
         .flat_map(|operator| std::iter::once(operator.name()).chain(operator.aliases().iter().copied()))
         .collect();
     let number = json!({"type": "number"});

@@ -7,10 +7,6 @@ use super::{Object, Reader, Segment};
 use crate::rule::operator::Operator;
 use crate::rule::{Amount, Compare, EventAmount, Function, Measure};
 
-/// The operators that compare figures.
-const OPERATORS: [Operator; 6] =
-    [Operator::Eq, Operator::Neq, Operator::Gt, Operator::Gte, Operator::Lt, Operator::Lte];
-
 const EXPECTED: &str = "a figure: an object such as {\"did\": \"purchase\"} or {\"profile\": \"age\"}, or a number";
 
 impl<'a> Reader<'a> {
@@ -44,9 +40,9 @@ impl<'a> Reader<'a> {
 
     fn comparing(&mut self, value: &'a Value) -> Option<Operator> {
         let name = self.string(value, "the name of an operator")?;
-        let found = Operator::from_name(name).filter(|operator| OPERATORS.contains(operator));
+        let found = Operator::from_name(name).filter(|operator| operator.relation().is_some());
         if found.is_none() {
-            let valid = OPERATORS.iter().map(|operator| operator.name()).collect();
+            let valid = Operator::all().filter(|one| one.relation().is_some()).map(Operator::name).collect();
             self.problem(format!("{} cannot compare figures", quote(name)), Hint::Name { wrong: name, valid });
         }
         found
