@@ -363,10 +363,13 @@ impl<'a, T: Width> Numbers<'a, T> {
                 counts[slot(ordinal)] += 1;
                 touched.insert(ordinal);
             }),
-            _ => each_value(columns, pack, ordinals, rows, |ordinal, value| {
+            Figure::Sum(_) => each_value(columns, pack, ordinals, rows, |ordinal, value| {
                 accumulators[slot(ordinal)] += value;
                 touched.insert(ordinal);
             }),
+            Figure::CountDistinct(_) | Figure::MostFrequentIs(_) | Figure::MostFrequentIn(_) => {
+                unreachable!("these have their values counted as scalars")
+            }
         }
     }
 
@@ -639,7 +642,10 @@ impl ExactNumbers<'_> {
                         Figure::Min(_) if value < *so_far => *so_far = value,
                         Figure::Max(_) if value > *so_far => *so_far = value,
                         Figure::Min(_) | Figure::Max(_) => {}
-                        _ => *so_far += value,
+                        Figure::Sum(_) | Figure::Avg(_) => *so_far += value,
+                        Figure::CountDistinct(_) | Figure::MostFrequentIs(_) | Figure::MostFrequentIn(_) => {
+                            unreachable!("these have their values counted as scalars")
+                        }
                     }
                     (before, exact_bytes(so_far))
                 }
@@ -676,7 +682,10 @@ impl ExactNumbers<'_> {
             self.budget.worked(5 + exact_bytes(value) / 64);
             let holds = match self.figure {
                 Figure::Avg(_) => compare_average(&limits.exact, value, *count),
-                _ => satisfies(&limits.exact, |number| value.cmp(number)),
+                Figure::Sum(_) | Figure::Min(_) | Figure::Max(_) | Figure::CountDistinct(_) => {
+                    satisfies(&limits.exact, |number| value.cmp(number))
+                }
+                Figure::MostFrequentIs(_) | Figure::MostFrequentIn(_) => false,
             };
             if holds {
                 bits.insert(*ordinal);

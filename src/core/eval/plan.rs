@@ -823,6 +823,6 @@ pub(crate) fn wanted(figure: &Figure) -> Option<&[Scalar]> {
     match figure {
         Figure::MostFrequentIs(scalar) => Some(std::slice::from_ref(scalar)),
         Figure::MostFrequentIn(scalars) => Some(scalars),
-        _ => None,
+        Figure::Sum(_) | Figure::Avg(_) | Figure::Min(_) | Figure::Max(_) | Figure::CountDistinct(_) => None,
     }
 }

@@ -82,21 +82,31 @@ pub(super) fn members(place: &Place, clock: &Clock, cx: &Context) -> Result<Stri
 /// Whether it depends on other customers whether a condition holds of one.
 pub(super) fn looks_at_others(condition: &Condition, cx: &Context, through: &mut Vec<String>) -> bool {
     match condition {
-        Condition::Group(_) | Condition::Rank(_) => return true,
-        Condition::Compare(compare) => return compare.over.is_some(),
-        _ => {}
-    }
-    if let Condition::Cohort(name) = condition {
-        if through.contains(name) {
-            return false;
+        Condition::Group(_) | Condition::Rank(_) => true,
+        Condition::Compare(compare) => compare.over.is_some(),
+        Condition::Cohort(name) => {
+            if through.contains(name) {
+                return false;
+            }
+            through.push(name.clone());
+            match (cx.cohort)(name) {
+                Some(Source::Rule(rule)) => looks_at_others(&rule.condition, cx, through),
+                Some(Source::List(_)) | None => false,
+            }
         }
-        through.push(name.clone());
-        return match (cx.cohort)(name) {
-            Some(Source::Rule(rule)) => looks_at_others(&rule.condition, cx, through),
-            Some(Source::List(_)) | None => false,
-        };
+        Condition::And(_)
+        | Condition::Or(_)
+        | Condition::Not(_)
+        | Condition::Did(_)
+        | Condition::DidNot(_)
+        | Condition::Sequence(_)
+        | Condition::Profile(_)
+        | Condition::ProfileElement(_)
+        | Condition::CustomerIn(_)
+        | Condition::Sample(_) => {
+            condition.children().into_iter().any(|(_, child)| looks_at_others(child, cx, through))
+        }
     }
-    condition.children().into_iter().any(|(_, child)| looks_at_others(child, cx, through))
 }
 
 const FROM: &str = "SELECT customer_id FROM ";

@@ -94,7 +94,16 @@ fn of_did(did: &Did, clock: &Clock, cx: &Context) -> String {
         .filter_map(|form| match form {
             Window::From(anchor, _) => Some((anchor, false)),
             Window::Until(anchor, _) => Some((anchor, true)),
-            _ => None,
+            Window::InTheLast(_)
+            | Window::MoreThanAgo(_)
+            | Window::BetweenAgo(..)
+            | Window::Since(_)
+            | Window::Before(_)
+            | Window::Between(..)
+            | Window::This(_)
+            | Window::Previous(_)
+            | Window::Weekday(_)
+            | Window::Hours(_) => None,
         })
         .map(|(anchor, until)| {
             let instants = quote::indent(&super::time::instants(anchor, until, cx, clock));

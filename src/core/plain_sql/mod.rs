@@ -162,7 +162,18 @@ pub fn parts(rule: &Rule, cx: &Context) -> Result<Vec<Part>, Unresolved> {
                 Condition::Did(did) | Condition::DidNot(did) => {
                     Some(scan::matching(did, cx, &clock).select("count(*)"))
                 }
-                _ => None,
+                Condition::And(_)
+                | Condition::Or(_)
+                | Condition::Not(_)
+                | Condition::Sequence(_)
+                | Condition::Profile(_)
+                | Condition::ProfileElement(_)
+                | Condition::Cohort(_)
+                | Condition::CustomerIn(_)
+                | Condition::Sample(_)
+                | Condition::Group(_)
+                | Condition::Compare(_)
+                | Condition::Rank(_) => None,
             };
             let members = chain::members(&place, &clock, cx)?;
             Ok(Part { condition: place.condition.describe(), path: place.path, members, events })

@@ -449,7 +449,7 @@ impl Line {
                 self.push("in");
                 self.list(values);
             }
-            _ => {
+            Figure::Sum(_) | Figure::Avg(_) | Figure::Min(_) | Figure::Max(_) | Figure::CountDistinct(_) => {
                 if let Some(compared) = compared {
                     self.comparison(compared, |line, number| line.push(number.text()), "");
                 }

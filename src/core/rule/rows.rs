@@ -348,7 +348,15 @@ fn in_predicate<E>(predicate: &mut Predicate, each: Each<'_, E>) -> Result<(), E
 fn in_test<E>(test: &mut PropertyTest, each: Each<'_, E>) -> Result<(), E> {
     match &mut test.argument {
         Argument::Rows(rows) => each(rows, Use::Values),
-        _ => Ok(()),
+        Argument::None
+        | Argument::Scalar(_)
+        | Argument::Ref(_)
+        | Argument::Range(..)
+        | Argument::List(_)
+        | Argument::Text(_)
+        | Argument::Date(_)
+        | Argument::Interval(_)
+        | Argument::Units(_) => Ok(()),
     }
 }
 
