@@ -4,6 +4,7 @@ use super::bits::Bits;
 use super::clock::Clock;
 use super::figure::Figures;
 use super::limits::{Budget, Stop};
+use super::matching::Matching;
 use super::plan::{DidPlan, Plan};
 use super::refer::References;
 use super::rows::{Bound, Rows, ones};
@@ -31,16 +32,6 @@ pub(crate) struct Did<'a> {
     /// Matching events seen.
     pub(crate) events: u64,
     pub(crate) skipped: usize,
-}
-
-/// The matching rows of one group.
-#[derive(Clone)]
-pub(crate) struct Matching<'a> {
-    pub(crate) rows: Rows<'a>,
-    pub(super) filter: Bound<'a>,
-    pub(super) times: Times<'a>,
-    /// Of `occurrence`: the rows' ids, and which of them are candidates.
-    pub(super) one: Option<(IdReader<'a>, Bound<'a>)>,
 }
 
 /// The groups of some event types in a part.

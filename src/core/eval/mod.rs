@@ -13,6 +13,7 @@ mod figure;
 mod group;
 mod json;
 mod limits;
+mod matching;
 mod naming;
 mod needs;
 mod occurrence;

@@ -1,8 +1,9 @@
 //! `did` with `occurrence`: one event of each customer is taken, then asked.
 
 use super::bits::Bits;
-use super::did::{Did, Matching};
+use super::did::Did;
 use super::limits::{Budget, Stop};
+use super::matching::Matching;
 use super::rows::ones;
 use crate::rule::Occurrence;
 use crate::segment::{CHUNK, PACK};
