@@ -27,9 +27,9 @@ mod rows;
 mod sample;
 mod sequence;
 mod source;
-mod states;
 mod test;
 mod time;
+mod values;
 
 use std::sync::Arc;
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::ops::Bound;
 use std::rc::Rc;
 
-use super::limits::{Budget, Stop};
-use super::sequence::{ENTRY, Interned, Side};
+use super::super::limits::{Budget, Stop};
+use super::super::values::{ENTRY, Interned, Join, Side};
 
 /// What is reached by the event that the last `did` step took.
 pub(super) struct State {
@@ -78,16 +78,6 @@ impl Reached {
         self.states.push(State { place, kept, deadline });
         Ok(())
     }
-}
-
-/// An equality with a property of a bound event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Join {
-    /// The slot of the event's own property.
-    pub(super) own: usize,
-    /// The place among what states carry.
-    pub(super) other: usize,
-    pub(super) ignore_case: bool,
 }
 
 /// One of the ways in which a step's filter may hold of an event and the events bound: it holds in no other.
