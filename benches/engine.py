@@ -143,7 +143,7 @@ def main():
     times = sorted(psql.clocked(f"SELECT count(*) FROM cohort_of('{customer}', '{AS_OF}')")[1] for customer in ids[:300])
     out["cohort_of_p50_ms"], out["cohort_of_p99_ms"] = times[150], times[297]
 
-    say("Handing out ids")
+    say("Returning ids")
     took, _, _ = psql.measure(f"SELECT count(*) FROM cohort_run('Q8', '{AS_OF}')", RUNS)
     out["run_ms"], out["run_ids"] = took, out["queries"]["Q8"]["answer"]
 

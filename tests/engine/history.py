@@ -348,7 +348,7 @@ class History:
             self.check(rng.choice(SESSIONS))
 
     def run(self, triples):
-        self.server.anew()
+        self.server.fresh()
         until = self.tally["triples"] + triples
         self.start()
         while self.tally["triples"] < until:

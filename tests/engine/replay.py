@@ -10,7 +10,7 @@ from shrink import smaller_values
 from writes import Change
 
 SESSIONS = ("a", "b", "c")
-ANEW = f"""
+FRESH = f"""
 SELECT format('ROLLBACK PREPARED %L', gid) FROM pg_prepared_xacts WHERE database = current_database() \\gexec
 DROP EXTENSION IF EXISTS kursaha_cohort CASCADE;
 CREATE EXTENSION kursaha_cohort;
@@ -38,17 +38,17 @@ class Wrong(Exception):
 
 
 class Server:
-    """Three sessions on a database that is made anew for each history."""
+    """Three sessions on a database that is recreated for each history."""
 
     def __init__(self):
         self.sessions = {name: Psql() for name in SESSIONS}
 
-    def anew(self):
+    def fresh(self):
         for psql in self.sessions.values():
             psql.ask("", [("end", "ROLLBACK;")])
-        answer = self.sessions["a"].ask("", [("anew", ANEW)])["anew"]
+        answer = self.sessions["a"].ask("", [("fresh", FRESH)])["fresh"]
         if isinstance(answer, Failure):
-            raise SystemExit(f"the extension cannot be made anew: {answer}")
+            raise SystemExit(f"the extension cannot be recreated: {answer}")
 
     def run(self, step):
         """Takes a step; gives the answers by label, (whether both answered, plain SQL's answer) of a question."""
@@ -80,7 +80,7 @@ def goes_wrong(steps, last):
     """What is wrong when these steps are taken on a new database and `last` after them, or None."""
     server = Server()
     try:
-        server.anew()
+        server.fresh()
         for step in steps:
             with suppress(Wrong):  # another failure, or a step that misses those before it
                 server.run(step)
@@ -185,7 +185,7 @@ def replay(path):
     with open(path, encoding="utf-8") as file:
         parts = file.read().split("-- @ ")[1:]
     server = Server()
-    server.anew()
+    server.fresh()
     for part in parts:
         name, _, text = part.partition("\n")
         print(f"-- @ {name}\n{text.rstrip()}")

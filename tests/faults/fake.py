@@ -369,7 +369,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send(*answer, do, done)
 
     def _gone(self, seconds):
-        """Waits so long (None: for ever), but not longer than the client does: true if it has gone away."""
+        """Waits for a time (None: without limit), but not longer than the client does: true if it has gone away."""
         end = None if seconds is None else time.monotonic() + seconds
         while end is None or end > time.monotonic():
             # poll, because select() knows only the first 1,024 descriptors.

@@ -27,7 +27,7 @@ def sha(text):
 
 
 class Fake:
-    """The fake destination, started anew in a directory."""
+    """The fake destination, started in a directory."""
 
     def __init__(self, directory: Path):
         self.directory = directory
@@ -163,7 +163,7 @@ class Server:
             "FROM cohort_sync_run ORDER BY run_id DESC LIMIT 8")
 
     def sync(self, cohort, destination, state="success", force=False, seconds=60, every=0.1):
-        """Asks for a run and waits for its end, looking every so many seconds."""
+        """Requests a run and waits for its end, polling at an interval in seconds."""
         before = self.last_run()
         self.app(f"SELECT cohort_sync_now('{cohort}', '{destination}', {force})")
         self.ended(cohort, destination, state, before, seconds, every)

@@ -49,7 +49,7 @@ class Crashes(Case):
         self.before = self.under_way(self.audience)
 
     def reached(self, count):
-        """Waits until so many requests with rows have come to the fake."""
+        """Waits until a number of requests with rows have reached the fake."""
         for _ in range(300):
             if self.requests() >= count:
                 return

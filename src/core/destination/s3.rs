@@ -210,7 +210,7 @@ impl S3 {
     }
 }
 
-/// Whether a field is to be escaped: a spreadsheet would take it for a formula, or it begins as an escaped one does. A
+/// Whether a field must be escaped: a spreadsheet would read it as a formula, or it begins as an escaped field does. A
 /// number with a sign, such as a telephone number, is harmless.
 fn runs(text: &str) -> bool {
     match text.trim_start_matches(' ').as_bytes().split_first() {

@@ -136,7 +136,7 @@ pub(crate) fn rest_pairs(text: &str) -> impl Iterator<Item = (Vec<Cow<'_, str>>,
     })
 }
 
-/// Hands out the values of the rest with their paths.
+/// Passes the values of the rest, with their paths, to a function.
 pub fn rest_values(text: &str, each: &mut dyn FnMut(&[String], Item<'_>)) {
     for (keys, value) in rest_pairs(text) {
         let path: Vec<String> = keys.into_iter().map(Cow::into_owned).collect();

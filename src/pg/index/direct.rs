@@ -155,7 +155,7 @@ pub(crate) fn has_query(cohort: i64) -> Fallible<bool> {
     Ok(scan.next().is_some())
 }
 
-/// Hands out the rows of a table of the schema `kursaha_cohort` that the active snapshot sees. The current user need not
+/// Passes to a function the rows of a table of the schema `kursaha_cohort` that the active snapshot sees. The current user need not
 /// be able to read it: EXECUTE on the functions says who may ask, and what they may see is theirs to check.
 fn each(internals: pg_sys::Oid, table: &CStr, mut take: impl FnMut(&Tuple<'_>) -> Fallible<()>) -> Fallible<()> {
     let oid = find(internals, table)?;

@@ -133,7 +133,7 @@ impl Directory {
         Ok(found)
     }
 
-    /// Hands out the ids of some ordinals, ascending.
+    /// Passes the ids of some ordinals to a function, in ascending order of ordinals.
     pub(super) fn ids(&self, wanted: &RoaringBitmap, each: &mut dyn FnMut(&str)) -> Fallible<()> {
         self.ordinals_and_ids(wanted, &mut |_, id| each(id))
     }

@@ -57,7 +57,7 @@ pub(crate) struct Evaluated {
 }
 
 impl Evaluated {
-    /// Hands out the ids of some ordinals.
+    /// Passes the ids of some ordinals to a function.
     pub(crate) fn ids_of(&self, members: &RoaringBitmap, each: &mut dyn FnMut(&str)) -> Fallible<()> {
         self.directory.ids(members, each)?;
         strangers_of(&self.strangers, self.sealed, members, each);
@@ -99,7 +99,7 @@ pub(crate) struct Named {
 }
 
 impl Named {
-    /// Hands out the ids of some ordinals.
+    /// Passes the ids of some ordinals to a function.
     pub(crate) fn ids_of(&self, members: &RoaringBitmap, each: &mut dyn FnMut(&str)) -> Fallible<()> {
         if members.min().is_some_and(|least| least < self.sealed) {
             let tables = tables()?;

@@ -18,7 +18,7 @@ impl Relation {
         Self(unsafe { pg_sys::table_open(oid, pg_sys::AccessShareLock.cast_signed()) })
     }
 
-    /// Opens an index. Its table is to be open already: whoever locks both takes the table first.
+    /// Opens an index. Its table must be open: the table is locked before its index.
     pub(super) fn index(oid: pg_sys::Oid) -> Fallible<Self> {
         // SAFETY: as above.
         let index = Self(unsafe { pg_sys::index_open(oid, pg_sys::AccessShareLock.cast_signed()) });
@@ -282,7 +282,7 @@ impl TableScan {
                 | pg_sys::ScanOptions::SO_ALLOW_PAGEMODE;
             let slot = pg_sys::table_slot_create(table.0, std::ptr::null_mut());
             let snapshot = pg_sys::GetActiveSnapshot();
-            // pgrx guards functions, not pointers to them: an error must not jump over what is to be freed here.
+            // pgrx guards functions, not pointers to them: an error must not skip the code that frees memory here.
             let scan = pg_guard_ffi_boundary(|| {
                 begin(table.0, snapshot, 0, std::ptr::null_mut(), std::ptr::null_mut(), flags)
             });
@@ -507,7 +507,7 @@ impl FromDatum for Xid {
     }
 }
 
-/// A datum that SPI hands out as 64 bits: `xid8`.
+/// A datum that SPI returns as 64 bits: `xid8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Xid8(pub(super) u64);
 

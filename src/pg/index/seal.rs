@@ -267,7 +267,7 @@ fn bury_all(
     Ok((entries, removed))
 }
 
-/// Customers that are to be taken out of all segments.
+/// Customers that must be removed from all segments.
 struct Forgotten {
     /// Where their entries lie.
     entries: Vec<String>,

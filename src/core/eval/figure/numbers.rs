@@ -159,7 +159,7 @@ impl<T: Width> Numbers<'_, T> {
     }
 }
 
-/// Hands out the values of some rows of a pack.
+/// Passes the values of some rows of a pack to a function.
 fn each_value<T: Width>(
     columns: &mut [Scaled<'_, T>],
     pack: usize,

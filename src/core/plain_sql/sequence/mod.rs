@@ -33,7 +33,7 @@ struct Writer<'a> {
     trace: bool,
 }
 
-/// The statements; the states are to be called `prefix_1`, `prefix_2`, ….
+/// The statements; the states are called `prefix_1`, `prefix_2`, ….
 pub(super) fn statements(sequence: &Sequence, cx: &Context, clock: &Clock, prefix: &str, trace: bool) -> Statements {
     let sequence = &sequence.expanded();
     let writer = Writer { cx, clock, sequence, carried: carried(sequence), trace };
