@@ -255,7 +255,7 @@ COMMENT ON COLUMN kursaha_cohort.kept_row.place IS 'The position of the row in t
 COMMENT ON COLUMN kursaha_cohort.kept_row.writer IS 'The transaction that wrote that version of the row';
 COMMENT ON COLUMN kursaha_cohort.kept_row.customer_id IS 'The event''s customer';
 COMMENT ON COLUMN kursaha_cohort.kept_row.occurred_at IS 'The event''s time; NULL: the time of the backfill';
-COMMENT ON COLUMN kursaha_cohort.kept_row.data IS 'The event''s data';
+COMMENT ON COLUMN kursaha_cohort.kept_row.data IS 'The event''s data; below the empty key, a checksum of each captured column, by column number';
 COMMENT ON COLUMN kursaha_cohort.kept_row.mark IS 'A checksum of a row that a batch recorded, to recognise it after VACUUM FULL moved it; NULL: the row is not recorded yet';
 COMMENT ON INDEX kursaha_cohort.kept_row_place IS 'Kept rows in the order of a backfill';
 COMMENT ON INDEX kursaha_cohort.kept_row_customer IS 'Kept rows by customer, for cohort_forget';

@@ -4,7 +4,7 @@
 //! the snapshot sees that it was changed: then it sees what was kept of it. What is kept of a place that a batch has
 //! passed was recorded before it changed. `docs/ARCHITECTURE.md` says why each row is recorded once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use pgrx::{IntoDatum, pg_sys};
 
@@ -16,6 +16,7 @@ use super::condition::{self, Condition};
 use super::event::Event;
 use super::kept::{self, Kept};
 use super::leaf::{AsOwner, Leaf, Newest, may_read};
+use super::marks::{Marks, Sums};
 use super::old_rows::updated_in_gap;
 use super::plan::{self, Plan};
 use super::read::{self, Row};
@@ -83,24 +84,15 @@ struct Batch<'a> {
 struct Against {
     kept: std::iter::Peekable<std::vec::IntoIter<Kept>>,
     /// Rows that batches recorded before their places changed.
-    marks: HashMap<(u64, i64), i64>,
+    marks: Option<Marks>,
     not_old: HashSet<u64>,
     mark: bool,
 }
 
 impl Against {
     /// Whether a batch recorded a row before, where places do not tell.
-    fn recorded(&mut self, writer: u64, event: &Event) -> bool {
-        if self.marks.is_empty() {
-            return false;
-        }
-        match self.marks.get_mut(&(writer, kept::checksum(event))) {
-            Some(times) if *times > 0 => {
-                *times -= 1;
-                true
-            }
-            _ => false,
-        }
+    fn recorded(&mut self, writer: u64, sums: &Sums, event: &Event) -> bool {
+        self.marks.as_mut().is_some_and(|marks| marks.take(writer, sums, event))
     }
 }
 
@@ -157,12 +149,13 @@ impl Batch<'_> {
         let from = if by_mark { 0 } else { place.from };
         let snapshot = Newest::take();
         let (rows, marks) = kept::rows(self.id, place.table, from, snapshot.0)?;
-        let mut against = Against {
-            kept: rows.into_iter().peekable(),
-            marks: if by_mark { marks } else { HashMap::new() },
-            not_old: kept::writers(self.id, snapshot.0)?,
-            mark: self.limited && !by_mark,
+        let not_old = kept::writers(self.id, snapshot.0)?;
+        let mut marks = by_mark.then_some(marks);
+        let kept = match &mut marks {
+            Some(marks) => self.unmarked(rows, marks, &not_old)?,
+            None => rows,
         };
+        let mut against = Against { kept: kept.into_iter().peekable(), marks, not_old, mark: self.limited && !by_mark };
         let limit = self.left;
         if by_mark {
             self.left = i64::MAX;
@@ -234,16 +227,32 @@ impl Batch<'_> {
         // SAFETY: the table is open.
         let (table, descriptor) = unsafe { ((*leaf.0).rd_id, (*leaf.0).rd_att) };
         let Some(event) = read::safely(plan, Row { tuple, descriptor }, true)? else { return Ok(()) };
-        if against.recorded(writer, &event) {
+        let compared = against.mark || against.marks.is_some();
+        let sums = if compared { Sums::of(plan, Row { tuple, descriptor }) } else { Sums::default() };
+        if against.recorded(writer, &sums, &event) {
             return Ok(());
         }
         if trigger::write(self.id, &event, Outcome::Backfilled)? {
             self.counted();
         }
         if against.mark {
-            kept::mark(self.id, table, place, writer, kept::checksum(&event))?;
+            kept::mark(self.id, table, place, writer, &event, &sums)?;
         }
         Ok(())
+    }
+
+    /// The kept rows that no batch recorded. They are compared before the rows of the table, because they may have values
+    /// of columns that the table has lost; those with the most columns first.
+    fn unmarked(&self, mut rows: Vec<Kept>, marks: &mut Marks, not_old: &HashSet<u64>) -> Fallible<Vec<Kept>> {
+        rows.sort_by_key(|row| std::cmp::Reverse(row.sums.len()));
+        let mut left = Vec::new();
+        for row in rows {
+            if !not_old.contains(&row.writer) && !marks.take(row.writer, &row.sums, &self.kept_event(&row, None)?) {
+                left.push(row);
+            }
+        }
+        left.sort_by_key(|row| row.place);
+        Ok(left)
     }
 
     /// Records what was kept of rows before a place; gives the place of the first that is left over, if any.
@@ -256,7 +265,7 @@ impl Batch<'_> {
                 continue;
             }
             let event = self.kept_event(&row, plan)?;
-            if !against.recorded(row.writer, &event) && trigger::write(self.id, &event, Outcome::Backfilled)? {
+            if trigger::write(self.id, &event, Outcome::Backfilled)? {
                 self.counted();
             }
         }

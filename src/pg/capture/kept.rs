@@ -1,13 +1,14 @@
 //! The data that a capture keeps until its backfill: previous versions of changed rows, and transactions with an old id
 //! that wrote later.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use pgrx::{FromDatum, IntoDatum, pg_sys};
 
 use super::super::errors::{Fallible, SqlState, failure};
 use super::super::extension;
 use super::event::Event;
+use super::marks::{Marks, Sums, checksum};
 
 /// A row that was kept.
 pub(super) struct Kept {
@@ -16,10 +17,8 @@ pub(super) struct Kept {
     pub(super) customer: String,
     pub(super) occurred_at: Option<i64>,
     pub(super) data: pg_sys::Datum,
+    pub(super) sums: Sums,
 }
-
-/// How often each mark stands among the rows that are kept.
-pub(super) type Marks = HashMap<(u64, i64), i64>;
 
 /// Where a row version is in its table, as a number that has the order of a scan.
 pub(super) fn place(tid: pg_sys::ItemPointerData) -> i64 {
@@ -66,7 +65,14 @@ impl Drop for Table {
 }
 
 /// Keeps a row as the event that it is to become.
-pub(super) fn keep(capture: i64, table: pg_sys::Oid, place: i64, writer: u64, event: &Event) -> Fallible<()> {
+pub(super) fn keep(
+    capture: i64,
+    table: pg_sys::Oid,
+    place: i64,
+    writer: u64,
+    event: &Event,
+    sums: &Sums,
+) -> Fallible<()> {
     Table::open(c"kept_row")?.insert(
         &mut [
             pg_sys::Datum::from(capture),
@@ -75,7 +81,7 @@ pub(super) fn keep(capture: i64, table: pg_sys::Oid, place: i64, writer: u64, ev
             pg_sys::Datum::from(writer),
             event.customer,
             pg_sys::Datum::from(event.occurred_at),
-            event.data,
+            sums.added_to(event.data),
             pg_sys::Datum::from(0),
         ],
         &mut [false, false, false, false, false, !event.dated, false, true],
@@ -84,7 +90,14 @@ pub(super) fn keep(capture: i64, table: pg_sys::Oid, place: i64, writer: u64, ev
 }
 
 /// Marks a row as recorded by a batch.
-pub(super) fn mark(capture: i64, table: pg_sys::Oid, place: i64, writer: u64, mark: i64) -> Fallible<()> {
+pub(super) fn mark(
+    capture: i64,
+    table: pg_sys::Oid,
+    place: i64,
+    writer: u64,
+    event: &Event,
+    sums: &Sums,
+) -> Fallible<()> {
     let none = pg_sys::Datum::from(0);
     Table::open(c"kept_row")?.insert(
         &mut [
@@ -94,10 +107,10 @@ pub(super) fn mark(capture: i64, table: pg_sys::Oid, place: i64, writer: u64, ma
             pg_sys::Datum::from(writer),
             none,
             none,
-            none,
-            pg_sys::Datum::from(mark),
+            sums.object(),
+            pg_sys::Datum::from(checksum(event)),
         ],
-        &mut [false, false, false, false, true, true, true, false],
+        &mut [false, false, false, false, true, true, false, false],
     );
     Ok(())
 }
@@ -121,7 +134,7 @@ pub(super) fn writers(capture: i64, snapshot: pg_sys::Snapshot) -> Fallible<Hash
     Ok(found)
 }
 
-/// The rows of a table that are kept, from a place on in the order of places; and how often each mark stands there.
+/// The rows of a table that are kept, from a place on in the order of places; and the marks of recorded rows.
 pub(super) fn rows(
     capture: i64,
     table: pg_sys::Oid,
@@ -130,22 +143,22 @@ pub(super) fn rows(
 ) -> Fallible<(Vec<Kept>, Marks)> {
     let kept = Table::open(c"kept_row")?;
     let mut rows = Vec::new();
-    let mut marks = Marks::new();
+    let mut marks = Marks::default();
     scan(&kept, snapshot, Some((capture, table)), |values, nulls| {
         let (place, writer) = (values[2].value() as i64, values[3].value() as u64);
+        let (sums, data) = if nulls[6] {
+            (Sums::default(), values[6])
+        } else {
+            // SAFETY: the column is a jsonb, which is copied into the current context.
+            Sums::taken_from(unsafe { pg_sys::Datum::from(pg_sys::pg_detoast_datum_copy(values[6].cast_mut_ptr())) })
+        };
         if !nulls[7] {
-            *marks.entry((writer, values[7].value() as i64)).or_default() += 1;
+            marks.add(writer, values[7].value() as i64, sums);
         } else if place >= from {
-            // SAFETY: the columns are a text and a jsonb, which is copied into the current context.
-            unsafe {
-                rows.push(Kept {
-                    place,
-                    writer,
-                    customer: String::from_datum(values[4], nulls[4]).unwrap_or_default(),
-                    occurred_at: (!nulls[5]).then(|| values[5].value() as i64),
-                    data: pg_sys::Datum::from(pg_sys::pg_detoast_datum_copy(values[6].cast_mut_ptr())),
-                });
-            }
+            // SAFETY: the column is a text.
+            let customer = unsafe { String::from_datum(values[4], nulls[4]) }.unwrap_or_default();
+            let occurred_at = (!nulls[5]).then(|| values[5].value() as i64);
+            rows.push(Kept { place, writer, customer, occurred_at, data, sums });
         }
     });
     rows.sort_by_key(|row| row.place);
@@ -220,23 +233,4 @@ pub(super) fn all_kept(capture: i64, of: pg_sys::Oid) -> Fallible<()> {
         pg_sys::systable_endscan(scan);
     }
     super::plan::changed()
-}
-
-/// A checksum of an event, without its time.
-pub(super) fn checksum(event: &Event) -> i64 {
-    let mut sum: u64 = 0xcbf2_9ce4_8422_2325;
-    for datum in [event.customer, event.data] {
-        // SAFETY: both are values of variable length.
-        let bytes = unsafe {
-            let value = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());
-            std::slice::from_raw_parts(
-                pgrx::varlena::vardata_any(value).cast::<u8>(),
-                pgrx::varlena::varsize_any_exhdr(value),
-            )
-        };
-        for byte in bytes {
-            sum = (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-    sum.cast_signed()
 }

@@ -25,6 +25,7 @@ mod event;
 mod ids;
 mod kept;
 mod leaf;
+mod marks;
 mod moved;
 mod old_rows;
 mod plan;

@@ -5,6 +5,7 @@ use pgrx::pg_sys;
 use super::super::errors::Fallible;
 use super::condition::{self, Condition};
 use super::leaf::{AsOwner, Leaf, Newest};
+use super::marks::Sums;
 use super::plan::{self, Plan};
 use super::read::{self, Row};
 use super::subtransaction::attempt;
@@ -44,7 +45,10 @@ unsafe fn keep_any(plan: &Plan, relation: pg_sys::Relation, tuple: pg_sys::HeapT
             }
         }
         match read::safely(plan, row, true)? {
-            Some(event) => kept::keep(id, (*relation).rd_id, kept::place((*tuple).t_self), writer, &event),
+            Some(event) => {
+                let (place, sums) = (kept::place((*tuple).t_self), Sums::of(plan, row));
+                kept::keep(id, (*relation).rd_id, place, writer, &event, &sums)
+            }
             None => Ok(()),
         }
     }
