@@ -22,8 +22,6 @@ pub enum Stop {
     Damaged(Corrupt),
     /// The evaluation would need more memory than [`Limits::memory`].
     TooLarge,
-    /// A predicate of elements compares with the event of another step, which plain SQL does.
-    Elsewhere,
 }
 
 impl From<Corrupt> for Stop {

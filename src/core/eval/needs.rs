@@ -2,6 +2,7 @@
 
 use super::plan::Pred;
 use super::refer::Other;
+use super::test::Kind;
 
 /// Event types: some, or all.
 #[derive(Default)]
@@ -103,7 +104,16 @@ impl<'p> Needs<'p> {
                 self.other(&refer.other);
             }
             // The sequence's slots say what the former compares.
-            Pred::Same { .. } | Pred::Elsewhere => {}
+            Pred::Same { .. } => {}
+            Pred::Elements(elements) => {
+                if let Kind::Element(pred) = &elements.test.kind {
+                    let mut outside = Vec::new();
+                    pred.outside(true, &mut outside);
+                    for other in outside {
+                        self.other(other);
+                    }
+                }
+            }
         }
     }
 
@@ -112,7 +122,7 @@ impl<'p> Needs<'p> {
         match other {
             Other::Row(slot) => self.event_keys.extend(slot.keys.first().map(String::as_str)),
             Other::Profile(slot) => self.profile(slot.keys.first()),
-            Other::Element(_) => {}
+            Other::Element(_) | Other::Step(_) => {}
         }
     }
 

@@ -94,9 +94,19 @@ pub(crate) enum Other {
     Profile(Slot),
     /// Of the innermost element.
     Element(Vec<PathStep>),
+    /// Of an event bound before: its place among what the states of a sequence carry.
+    Step(usize),
 }
 
 impl Pred {
+    /// The comparison, if it is one by `eq`.
+    pub(crate) fn as_equality(&self) -> Option<&Refer> {
+        match self {
+            Self::Refer(refer) if refer.how.family == Family::Order(Relation::Eq) => Some(refer),
+            _ => None,
+        }
+    }
+
     /// What the predicates of elements, in it, refer to outside of these.
     pub(crate) fn outside<'p>(&'p self, in_element: bool, found: &mut Vec<&'p Other>) {
         match self {
@@ -112,7 +122,12 @@ impl Pred {
                     pred.outside(true, found);
                 }
             }
-            Self::Same { .. } | Self::Elsewhere => {}
+            Self::Elements(elements) => {
+                if let Kind::Element(pred) = &elements.test.kind {
+                    pred.outside(true, found);
+                }
+            }
+            Self::Same { .. } => {}
         }
     }
 
@@ -131,7 +146,12 @@ impl Pred {
                     pred.of_profiles(found);
                 }
             }
-            Self::Same { .. } | Self::Elsewhere => {}
+            Self::Elements(elements) => {
+                if let Kind::Element(pred) = &elements.test.kind {
+                    pred.of_profiles(found);
+                }
+            }
+            Self::Same { .. } => {}
         }
     }
 }
@@ -193,14 +213,19 @@ impl<'a> References<'a> {
         self.0.values.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn bind(&self, other: &Other, group: &'a Group, stream: &'a dyn Stream) -> Result<Theirs<'a>, Corrupt> {
+    /// A list of values by its number.
+    pub(super) fn list(&self, number: u32) -> Vec<Value> {
+        self.values().get(number).to_vec()
+    }
+
+    pub(super) fn bind(&self, other: &Other, group: &'a Group, stream: &'a dyn Stream) -> Result<Theirs<'a>, Corrupt> {
         Ok(match other {
             Other::Row(slot) => Theirs::Columns(slot.clone(), columns(slot, group, stream, self.0.budget)?),
             Other::Profile(slot) => {
                 let place = self.0.profiles.iter().position(|(known, _)| *known == slot);
                 Theirs::Profile(place, Reader::new(stream, &group.ordinals))
             }
-            Other::Element(_) => Theirs::Profile(None, Reader::new(stream, &group.ordinals)),
+            Other::Element(_) | Other::Step(_) => Theirs::Profile(None, Reader::new(stream, &group.ordinals)),
         })
     }
 }
@@ -217,21 +242,21 @@ fn columns<'a>(
 /// Within a group, that memory is lacking is told as the segment tells it.
 fn too_many(stop: Stop) -> Corrupt {
     match stop {
-        Stop::TooLarge | Stop::Elsewhere => Corrupt::TooMany("values that are referred to".into()),
+        Stop::TooLarge => Corrupt::TooMany("values that are referred to".into()),
         Stop::Damaged(corrupt) => corrupt,
     }
 }
 
 /// The other property bound to a group.
 #[derive(Clone)]
-enum Theirs<'a> {
+pub(super) enum Theirs<'a> {
     Columns(Slot, Vec<SlotColumn<'a>>),
     /// Its place among the properties of profiles, and whose rows they are.
     Profile(Option<usize>, Reader<'a>),
 }
 
 impl<'a> Theirs<'a> {
-    fn foresee(&mut self, packs: &Range<usize>) {
+    pub(super) fn foresee(&mut self, packs: &Range<usize>) {
         match self {
             Self::Columns(_, columns) => columns.iter_mut().for_each(|column| column.reader.foresee(packs)),
             Self::Profile(_, ordinals) => ordinals.foresee(packs),
@@ -239,7 +264,7 @@ impl<'a> Theirs<'a> {
     }
 
     /// The lists of values of some rows of a pack.
-    fn of_rows(
+    pub(super) fn of_rows(
         &mut self,
         pack: usize,
         rows: u128,
@@ -249,7 +274,7 @@ impl<'a> Theirs<'a> {
         match self {
             Self::Columns(slot, columns) => {
                 let mut values = references.values_mut();
-                slot_values(columns, slot, pack, rows, &mut values, numbers).map_err(too_many)
+                slot_values(columns, slot, Value::of, (pack, rows), &mut values, numbers).map_err(too_many)
             }
             Self::Profile(place, reader) => {
                 *numbers = [0; PACK];
@@ -390,17 +415,21 @@ impl<'a> Elements<'a> {
                 let mut holds = false;
                 each_item(item, column.path, &test.keys, &test.inside, &mut |item| {
                     let Item::Json(array) = item else { return };
-                    holds = holds
-                        || json::elements(array).any(|element| {
-                            budget.worked(5);
-                            element.trim_ascii() != "null" && pred_holds(pred, element, clock, &lists)
-                        });
+                    holds = holds || any_element(pred, array, clock, budget, &lists);
                 });
                 found |= u128::from(holds) << place;
             }
         }
         Ok(found)
     }
+}
+
+/// Whether a predicate holds of any element of an array.
+pub(super) fn any_element(pred: &Pred, array: &str, clock: &Clock, budget: &Budget<'_>, outside: Outside<'_>) -> bool {
+    json::elements(array).any(|element| {
+        budget.worked(5);
+        element.trim_ascii() != "null" && pred_holds(pred, element, clock, outside)
+    })
 }
 
 /// What predicates of elements refer to outside of these.

@@ -103,7 +103,7 @@ impl<'a> Bound<'a> {
                 }
             }
             Pred::Refer(refer) => Self::Compared(Box::new(Compared::new(refer, group, stream, *clock, references)?)),
-            Pred::Same { .. } | Pred::Elsewhere => Self::Nothing,
+            Pred::Same { .. } | Pred::Elements(_) => Self::Nothing, // a sequence answers them
         })
     }
 

@@ -82,8 +82,8 @@ impl<'p> Patterns<'p> {
             Pred::And(list) | Pred::Or(list) => list.iter().try_for_each(|pred| self.prepare_all(pred, budget, check)),
             Pred::Not(inner) => self.prepare_all(inner, budget, check),
             Pred::Test(test) => self.prepare(test, budget, check),
+            Pred::Elements(elements) => self.prepare(&elements.test, budget, check),
             Pred::Same { .. } | Pred::Refer(_) => Ok(()),
-            Pred::Elsewhere => Err(Stop::Elsewhere),
         }
     }
 
@@ -368,7 +368,7 @@ pub(super) fn pred_holds(pred: &Pred, element: &str, clock: &Clock, outside: Out
         Pred::Not(inner) => !pred_holds(inner, element, clock, outside),
         Pred::Test(test) => test.holds_in(element, clock, outside),
         Pred::Refer(refer) => holds_of_element(refer, element, clock, outside),
-        Pred::Same { .. } | Pred::Elsewhere => false, // of other steps, which no predicate of an element here refers to
+        Pred::Same { .. } | Pred::Elements(_) => false, // of whole events, which no predicate of an element is
     }
 }
 

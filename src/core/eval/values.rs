@@ -8,9 +8,10 @@ use std::sync::Arc;
 use super::clock::Clock;
 use super::codes::each_item;
 use super::limits::{Budget, Stop};
-use super::plan::Slot;
-use super::refer::How;
+use super::plan::{ElementsPlan, Slot};
+use super::refer::{How, Other, any_element};
 use super::rows::ones;
+use super::test::Kind;
 use crate::rule::{Family, Relation};
 use crate::segment::column::Reader;
 use crate::segment::dictionary::{Loaded, MISSING};
@@ -18,16 +19,26 @@ use crate::segment::item::{Item, Numeric};
 use crate::segment::{Corrupt, Group, PACK};
 use crate::text::simple_lower;
 
-/// A scalar that references compare.
+/// A scalar that references compare, or an array whose elements are tested.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Bool(bool),
     Number(Option<Numeric>),
     /// The characters, and the number that they are.
     Text(String, Option<Numeric>),
+    /// The JSON text.
+    Array(String),
 }
 
 impl Value {
+    /// The array.
+    pub(super) fn array(item: Item<'_>) -> Option<Self> {
+        match item {
+            Item::Json(text) => Some(Self::Array(text.to_owned())),
+            Item::Bool(_) | Item::Number(_) | Item::Big(_) | Item::Text(_) => None,
+        }
+    }
+
     /// The value of a scalar.
     pub(super) fn of(item: Item<'_>) -> Option<Self> {
         match item {
@@ -65,6 +76,8 @@ pub(super) struct Interned<'a> {
     numbers: HashMap<String, u32>,
     /// What was compared before.
     same: HashMap<(u32, u32, How), bool>,
+    /// Of a test of elements, with the numbers of all lists that it looks at: what it said.
+    elements: HashMap<(usize, Vec<u32>), bool>,
     /// Numbers of values that compare as equal, and by list those of its values.
     equal: HashMap<String, u32>,
     tokens: HashMap<(u32, Side, bool), Arc<[u32]>>,
@@ -90,6 +103,7 @@ impl<'a> Interned<'a> {
             lists: vec![Vec::new()],
             numbers,
             same: HashMap::new(),
+            elements: HashMap::new(),
             equal: HashMap::new(),
             tokens: HashMap::new(),
             pairs: HashMap::new(),
@@ -140,6 +154,7 @@ impl<'a> Interned<'a> {
                     // A string that is a number equals that number, but not the other way round.
                     keys.extend(value.as_ref().filter(|_| side == Side::Own).map(number));
                 }
+                Value::Array(_) => {}
             }
         }
         let mut tokens = Vec::new();
@@ -212,12 +227,36 @@ impl<'a> Interned<'a> {
         self.same.insert(key, same);
         Ok(same)
     }
+
+    /// Whether any element satisfies a test, given the numbers of the list of arrays and of those that the test refers to.
+    pub(super) fn any_element(&mut self, elements: &Arc<ElementsPlan>, lists: Vec<u32>, clock: &Clock) -> bool {
+        let key = (Arc::as_ptr(elements).addr(), lists);
+        if let Some(known) = self.elements.get(&key) {
+            return *known;
+        }
+        let Kind::Element(pred) = &elements.test.kind else { return false };
+        let (arrays, outside) = (self.get(key.1[0]), &key.1[1..]);
+        let values_of = |other: &Other| -> &[Value] {
+            let place = elements.outside.iter().position(|(known, _)| known == other);
+            place.map_or(&[], |place| self.get(outside[place]))
+        };
+        let holds = arrays.iter().any(|array| match array {
+            Value::Array(array) => any_element(pred, array, clock, self.budget, &values_of),
+            Value::Bool(_) | Value::Number(_) | Value::Text(..) => false,
+        });
+        let room = usize::try_from(self.budget.left()).unwrap_or(usize::MAX) / ENTRY;
+        if self.elements.len() >= Self::COMPARED.min(room) {
+            self.elements.clear();
+        }
+        self.elements.insert(key, holds);
+        holds
+    }
 }
 
 pub(super) fn equal(own: &Value, other: &Value, ignore_case: bool) -> bool {
     match other {
         Value::Bool(other) => matches!(own, Value::Bool(own) if own == other),
-        Value::Number(None) => false,
+        Value::Array(_) | Value::Number(None) => false,
         Value::Number(Some(other)) => match own {
             Value::Number(Some(own)) | Value::Text(_, Some(own)) => match (own, other) {
                 (Numeric::Small(own), Numeric::Small(other)) => own.cmp(other).is_eq(),
@@ -282,12 +321,12 @@ pub(super) fn slot_columns<'a>(
     Ok(columns)
 }
 
-/// The lists of values of a slot in some rows of a pack.
+/// The lists of values of a slot in some rows of a pack; `of` says what of an item is a value.
 pub(super) fn slot_values(
     columns: &mut [SlotColumn<'_>],
     slot: &Slot,
-    pack: usize,
-    rows: u128,
+    of: fn(Item<'_>) -> Option<Value>,
+    (pack, rows): (usize, u128),
     values: &mut Interned<'_>,
     numbers: &mut [u32; PACK],
 ) -> Result<(), Stop> {
@@ -308,7 +347,7 @@ pub(super) fn slot_values(
                 let mut list = Vec::new();
                 let item =
                     column.loaded.item(code).ok_or_else(|| Corrupt::new("a code has no value in its dictionary"))?;
-                each_item(item, column.path, &slot.keys, &slot.inside, &mut |item| list.extend(Value::of(item)));
+                each_item(item, column.path, &slot.keys, &slot.inside, &mut |item| list.extend(of(item)));
                 *known = values.list(list)?;
             }
             if *known != 0 {

@@ -280,7 +280,6 @@ fn answered<T>(what: &str, found: Result<T, Stop>) -> Fallible<Result<T, String>
     match found {
         Ok(found) => Ok(Ok(found)),
         Err(Stop::TooLarge) => Ok(Err(too_large(what))),
-        Err(Stop::Elsewhere) => Ok(Err("a predicate of elements refers to a step of the sequence".to_owned())),
         Err(Stop::Damaged(Corrupt::Foreign(what))) => Ok(Err(told(&what))),
         Err(Stop::Damaged(corrupt)) => Err(damaged(corrupt)),
     }

@@ -1,6 +1,8 @@
 //! A rule made ready: every window is two instants, every test its operator's, every cohort's name its rule.
 
+mod bound;
 mod did;
+mod elements;
 mod planner;
 mod predicate;
 mod sequence;
@@ -21,8 +23,9 @@ use crate::value::Scalar;
 use planner::Planner;
 
 pub(crate) use did::{AggregatePlan, DidPlan, holds, wanted};
+pub(crate) use elements::{ElementsPlan, Held};
 pub(crate) use predicate::Pred;
-pub(crate) use sequence::{Carried, SequencePlan, Slot, StepPlan};
+pub(crate) use sequence::{Carried, SequencePlan, Slot, SlotPlan, StepPlan};
 
 /// A rule at an instant.
 pub struct Plan<'a> {

@@ -11,15 +11,14 @@ use super::super::rank::RankPlan;
 use super::super::sample::SamplePlan;
 use super::super::test::split;
 use super::super::time::TimePlan;
+use super::bound::{BoundEvents, NoSteps};
 use super::did::{AggregatePlan, DidPlan, measure};
-use super::predicate::{Document, Pred, element, filter, how, positive};
-use super::sequence::{Carried, SequencePlan, Slot, StepPlan};
+use super::elements::elements;
+use super::predicate::{Document, Pred, filter, positive};
+use super::sequence::{SequencePlan, StepPlan};
 use super::{CohortPlan, Node, Plan, ProfilePlan, SetPlan};
 use crate::plain_sql::{Source, Unresolved};
-use crate::rule::{
-    Amount, Argument, Compare, Condition, Did, MAX_REACHED, PathStep, PropertyTest, Referred, Rule, Sequence, Times,
-    Where,
-};
+use crate::rule::{Amount, Compare, Condition, Did, MAX_REACHED, Rule, Sequence, Times, Where};
 
 /// Makes a rule ready, condition by condition.
 pub(super) struct Planner<'a, 'c> {
@@ -50,13 +49,13 @@ impl<'a, 'c> Planner<'a, 'c> {
             Condition::Did(did) => self.did(did, zone),
             Condition::DidNot(did) => Node::Not(Box::new(self.did(did, zone))),
             Condition::Profile(test) => {
-                let pred = positive(test, &self.plan.clock(zone), Document::Profile, &mut |_| Pred::Elsewhere);
+                let pred = positive(test, &self.plan.clock(zone), Document::Profile, &mut NoSteps);
                 let negated = test.operator.negates().is_some();
                 self.plan.profiles.push(ProfilePlan { pred, negated, zone: Arc::clone(zone) });
                 Node::Profile(self.plan.profiles.len() - 1)
             }
             Condition::ProfileElement(test) => {
-                let pred = Pred::Test(Arc::new(element(test, &self.plan.clock(zone), Document::Profile)));
+                let pred = elements(test, &self.plan.clock(zone), Document::Profile, &mut NoSteps);
                 self.plan.profiles.push(ProfilePlan { pred, negated: false, zone: Arc::clone(zone) });
                 Node::Profile(self.plan.profiles.len() - 1)
             }
@@ -119,7 +118,7 @@ impl<'a, 'c> Planner<'a, 'c> {
         let plan = DidPlan {
             types: did.events.named().map(<[String]>::to_vec),
             time: time(did.time.as_ref(), &clock, zone),
-            filter: filter(did.filter.as_ref(), &clock, &mut |_| Pred::Elsewhere),
+            filter: filter(did.filter.as_ref(), &clock, &mut NoSteps),
             count: did.count(),
             aggregate: did.aggregate.as_ref().map(|aggregate| {
                 let (keys, inside) = split(&aggregate.property.steps);
@@ -127,7 +126,7 @@ impl<'a, 'c> Planner<'a, 'c> {
             }),
             occurrence: did.occurrence,
             periods: did.periods.as_ref().map(|periods| PeriodsPlan::new(periods, &clock)),
-            among: filter(did.among.as_ref(), &clock, &mut |_| Pred::Elsewhere),
+            among: filter(did.among.as_ref(), &clock, &mut NoSteps),
             zone: Arc::clone(zone),
         };
         self.plan.dids.push(plan);
@@ -154,7 +153,7 @@ impl<'a, 'c> Planner<'a, 'c> {
             Amount::Events(amount) => AmountPlan::Events(Box::new(DidPlan {
                 types: amount.events.named().map(<[String]>::to_vec),
                 time: time(amount.time.as_ref(), &clock, zone),
-                filter: filter(amount.filter.as_ref(), &clock, &mut |_| Pred::Elsewhere),
+                filter: filter(amount.filter.as_ref(), &clock, &mut NoSteps),
                 count: None,
                 aggregate: amount.measure.as_ref().map(measure),
                 occurrence: None,
@@ -168,44 +167,24 @@ impl<'a, 'c> Planner<'a, 'c> {
     fn sequence(&self, sequence: &Sequence, zone: &Arc<str>) -> SequencePlan {
         let clock = self.plan.clock(zone);
         let sequence = &sequence.expanded();
-        let (mut slots, mut bound): (Vec<Slot>, Vec<Carried>) = (Vec::new(), Vec::new());
-        let mut slot = |path: &[PathStep]| {
-            let slot = Slot::new(path);
-            slots.iter().position(|known| *known == slot).unwrap_or_else(|| {
-                slots.push(slot);
-                slots.len() - 1
-            })
-        };
+        let mut bound = BoundEvents { steps: &sequence.steps, place: 0, slots: Vec::new(), carried: Vec::new() };
         let mut steps = Vec::new();
         for (place, step) in sequence.steps.iter().enumerate() {
-            let mut refer = |test: &PropertyTest| {
-                let Argument::Ref(reference) = &test.argument else { return Pred::Elsewhere };
-                let Referred::Step(name) = &reference.of else { return Pred::Elsewhere };
-                let from = sequence.steps.iter().position(|step| step.name.as_ref() == Some(name));
-                let Some(from) = from else { return Pred::Elsewhere };
-                let own = slot(&test.property.steps);
-                let theirs = slot(&reference.steps);
-                let known = bound.iter().position(|known| known.step == from && known.slot == theirs);
-                let other = known.unwrap_or_else(|| {
-                    bound.push(Carried { step: from, slot: theirs, until: place });
-                    bound.len() - 1
-                });
-                bound[other].until = place;
-                Pred::Same { own, other, how: how(test) }
-            };
+            bound.place = place;
             steps.push(StepPlan {
                 kind: step.kind,
                 types: step.events.named().map(<[String]>::to_vec),
-                filter: filter(step.filter.as_ref(), &clock, &mut refer),
+                filter: filter(step.filter.as_ref(), &clock, &mut bound),
                 time: time(step.time.as_ref(), &clock, zone),
                 occurrence: step
                     .occurrence
-                    .map(|occurrence| (occurrence, filter(step.among.as_ref(), &clock, &mut |_| Pred::Elsewhere))),
+                    .map(|occurrence| (occurrence, filter(step.among.as_ref(), &clock, &mut NoSteps))),
                 within: step.within.clone(),
                 after: step.after.clone(),
             });
         }
-        SequencePlan { steps, within: sequence.within.clone(), slots, bound, zone: Arc::clone(zone) }
+        let BoundEvents { slots, carried, .. } = bound;
+        SequencePlan { steps, within: sequence.within.clone(), slots, bound: carried, zone: Arc::clone(zone) }
     }
 
     fn cohort(&mut self, path: &str, name: &str) -> Result<usize, Unresolved> {
@@ -238,6 +217,6 @@ impl<'a, 'c> Planner<'a, 'c> {
 }
 
 fn time(times: Option<&Times>, clock: &Clock, zone: &Arc<str>) -> TimePlan {
-    let mut of_anchor = |where_: Option<&Where>| filter(where_, clock, &mut |_| Pred::Elsewhere);
+    let mut of_anchor = |where_: Option<&Where>| filter(where_, clock, &mut NoSteps);
     TimePlan::new(times.map_or(&[], Times::forms), clock, zone, &mut of_anchor)
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::super::clock::Clock;
 use super::super::refer::{How, Other, Refer};
 use super::super::test::Test;
-use super::sequence::Slot;
-use crate::rule::{Argument, ElementTest, Predicate, PropertyTest, Referred, Where};
+use super::bound::OtherSteps;
+use super::elements::{ElementsPlan, elements};
+use super::sequence::{Slot, SlotPlan};
+use crate::rule::{Argument, Predicate, PropertyTest, Referred, Where};
 
 /// Predicates on one event.
 #[derive(Clone)]
@@ -24,8 +26,8 @@ pub(crate) enum Pred {
         other: usize,
         how: How,
     },
-    /// What compares elements with an event bound before: not answered here.
-    Elsewhere,
+    /// A test of elements that refers to events bound before.
+    Elements(Arc<ElementsPlan>),
 }
 
 impl Pred {
@@ -39,9 +41,14 @@ impl Pred {
         match self {
             Self::And(list) | Self::Or(list) => list.iter().any(Self::refers),
             Self::Not(inner) => inner.refers(),
-            Self::Test(_) | Self::Refer(_) | Self::Elsewhere => false,
-            Self::Same { .. } => true,
+            Self::Test(_) | Self::Refer(_) => false,
+            Self::Same { .. } | Self::Elements(_) => true,
         }
+    }
+
+    /// What no event satisfies.
+    pub(super) fn never() -> Self {
+        Self::Or(Vec::new())
     }
 }
 
@@ -50,51 +57,69 @@ impl Pred {
 pub(super) enum Document {
     Event,
     Profile,
+    /// An element in one of the former.
+    ElementOfEvent,
+    ElementOfProfile,
 }
 
-/// Makes a comparison with an event of another step ready.
-pub(super) type ReferToStep<'r> = &'r mut dyn FnMut(&PropertyTest) -> Pred;
+impl Document {
+    pub(super) fn element(self) -> Self {
+        match self {
+            Self::Event | Self::ElementOfEvent => Self::ElementOfEvent,
+            Self::Profile | Self::ElementOfProfile => Self::ElementOfProfile,
+        }
+    }
 
-pub(super) fn element(test: &ElementTest, clock: &Clock, document: Document) -> Test {
-    let predicates = test.filter.predicates().iter();
-    let all = predicates.map(|one| predicate(one, clock, document, &mut |_| Pred::Elsewhere)).collect();
-    Test::element(&test.property, Pred::And(all))
+    pub(super) fn is_element(self) -> bool {
+        matches!(self, Self::ElementOfEvent | Self::ElementOfProfile)
+    }
+
+    pub(super) fn is_of_event(self) -> bool {
+        matches!(self, Self::Event | Self::ElementOfEvent)
+    }
 }
 
 /// The predicates on an event.
-pub(super) fn filter(filter: Option<&Where>, clock: &Clock, refer: ReferToStep<'_>) -> Pred {
+pub(super) fn filter(filter: Option<&Where>, clock: &Clock, steps: &mut dyn OtherSteps) -> Pred {
     let predicates = filter.map_or(&[][..], Where::predicates);
-    Pred::And(predicates.iter().map(|one| predicate(one, clock, Document::Event, refer)).collect())
+    Pred::And(predicates.iter().map(|one| predicate(one, clock, Document::Event, steps)).collect())
 }
 
-fn predicate(one: &Predicate, clock: &Clock, document: Document, refer: ReferToStep<'_>) -> Pred {
+pub(super) fn predicate(one: &Predicate, clock: &Clock, document: Document, steps: &mut dyn OtherSteps) -> Pred {
     match one {
-        Predicate::And(list) => Pred::And(list.iter().map(|one| predicate(one, clock, document, refer)).collect()),
-        Predicate::Or(list) => Pred::Or(list.iter().map(|one| predicate(one, clock, document, refer)).collect()),
-        Predicate::Not(inner) => Pred::Not(Box::new(predicate(inner, clock, document, refer))),
-        Predicate::Element(test) => Pred::Test(Arc::new(element(test, clock, document))),
+        Predicate::And(list) => Pred::And(list.iter().map(|one| predicate(one, clock, document, steps)).collect()),
+        Predicate::Or(list) => Pred::Or(list.iter().map(|one| predicate(one, clock, document, steps)).collect()),
+        Predicate::Not(inner) => Pred::Not(Box::new(predicate(inner, clock, document, steps))),
+        Predicate::Element(test) => elements(test, clock, document, steps),
         Predicate::Test(test) => {
-            let pred = positive(test, clock, document, refer);
+            let pred = positive(test, clock, document, steps);
             if test.operator.negates().is_some() { Pred::Not(Box::new(pred)) } else { pred }
         }
     }
 }
 
 /// The test, or the one that it negates.
-pub(super) fn positive(test: &PropertyTest, clock: &Clock, document: Document, refer: ReferToStep<'_>) -> Pred {
+pub(super) fn positive(test: &PropertyTest, clock: &Clock, document: Document, steps: &mut dyn OtherSteps) -> Pred {
     let Argument::Ref(reference) = &test.argument else {
         return Pred::Test(Arc::new(Test::new(test, clock)));
     };
-    let other = match (&reference.of, document) {
-        (Referred::Step(_), _) => return refer(test),
-        (Referred::Element, _) => Other::Element(reference.steps.clone()),
-        (Referred::Row, _) => return Pred::Elsewhere, // only the predicates of rows refer to one, which SQL answers
-        (Referred::Profile, Document::Event) => Other::Profile(Slot::new(&reference.steps)),
-        (Referred::Event, _) | (Referred::Profile, Document::Profile) => Other::Row(Slot::new(&reference.steps)),
+    let other = match &reference.of {
+        Referred::Step(_) => {
+            let Some(bound) = steps.carried(reference) else { return Pred::never() };
+            if !document.is_element() {
+                let own = steps.slot(SlotPlan::Values(Slot::new(&test.property.steps)));
+                return Pred::Same { own, other: bound, how: how(test) };
+            }
+            Other::Step(bound)
+        }
+        Referred::Element => Other::Element(reference.steps.clone()),
+        Referred::Row => return Pred::never(), // only the predicates of rows refer to one, which SQL answers
+        Referred::Profile if document.is_of_event() => Other::Profile(Slot::new(&reference.steps)),
+        Referred::Event | Referred::Profile => Other::Row(Slot::new(&reference.steps)),
     };
     Pred::Refer(Arc::new(Refer { own: Slot::new(&test.property.steps), other, how: how(test) }))
 }
 
-pub(super) fn how(test: &PropertyTest) -> How {
+fn how(test: &PropertyTest) -> How {
     How { family: test.operator.family(), ignore_case: test.ignore_case.unwrap_or(false) }
 }

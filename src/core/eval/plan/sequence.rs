@@ -14,7 +14,7 @@ pub(crate) struct SequencePlan {
     pub(crate) steps: Vec<StepPlan>,
     pub(crate) within: Option<Interval>,
     /// The properties that references compare: of the tested event, or of the events bound by earlier steps.
-    pub(crate) slots: Vec<Slot>,
+    pub(crate) slots: Vec<SlotPlan>,
     /// Properties of bound events that states carry.
     pub(crate) bound: Vec<Carried>,
     pub(crate) zone: Arc<str>,
@@ -30,8 +30,11 @@ impl SequencePlan {
             if let Some((_, among)) = &step.occurrence {
                 needs.filter(types, among);
             }
-            if !self.slots.is_empty() {
-                needs.data(types, self.slots.iter().filter_map(|slot| slot.keys.first()));
+            for slot in &self.slots {
+                match slot {
+                    SlotPlan::Values(slot) | SlotPlan::Arrays(slot) => needs.data(types, slot.keys.first()),
+                    SlotPlan::Profile(slot) => needs.profile(slot.keys.first()),
+                }
             }
         }
     }
@@ -53,6 +56,24 @@ impl Slot {
     /// The whole path.
     pub(crate) fn way(&self) -> Vec<PathStep> {
         self.keys.iter().cloned().map(PathStep::Key).chain(self.inside.iter().cloned()).collect()
+    }
+}
+
+/// What is kept of each event of a sequence.
+#[derive(PartialEq)]
+pub(crate) enum SlotPlan {
+    /// The scalars at a property.
+    Values(Slot),
+    /// The arrays at a property.
+    Arrays(Slot),
+    /// The scalars at a property of the customer's profile.
+    Profile(Slot),
+}
+
+impl SlotPlan {
+    /// Whether an event has one value of it at most.
+    pub(crate) fn is_single(&self) -> bool {
+        matches!(self, Self::Values(slot) if slot.inside.is_empty())
     }
 }
 

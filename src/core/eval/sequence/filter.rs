@@ -1,8 +1,10 @@
 //! The predicates of a step: what the event answers alone, and what it answers with the events bound before.
 
+use std::sync::Arc;
+
 use super::super::clock::Clock;
 use super::super::limits::Stop;
-use super::super::plan::{Carried, Pred, Slot};
+use super::super::plan::{Carried, ElementsPlan, Held, Pred, SlotPlan};
 use super::super::refer::How;
 use super::super::values::{Interned, Join};
 use super::history::{Event, History};
@@ -24,6 +26,7 @@ pub(super) enum Tree {
     Not(Box<Tree>),
     Condition(usize),
     Same { own: usize, other: usize, how: How },
+    Elements(Arc<ElementsPlan>),
 }
 
 pub(super) fn tree(pred: &Pred, leaves: &mut Vec<Pred>) -> Tree {
@@ -36,8 +39,9 @@ pub(super) fn tree(pred: &Pred, leaves: &mut Vec<Pred>) -> Tree {
         Pred::Or(list) => Tree::Or(list.iter().map(|pred| tree(pred, leaves)).collect()),
         Pred::Not(inner) => Tree::Not(Box::new(tree(inner, leaves))),
         Pred::Same { own, other, how } => Tree::Same { own: *own, other: *other, how: *how },
+        Pred::Elements(elements) => Tree::Elements(Arc::clone(elements)),
         // They refer to no other event, so they were leaves.
-        Pred::Test(_) | Pred::Refer(_) | Pred::Elsewhere => Tree::Or(Vec::new()),
+        Pred::Test(_) | Pred::Refer(_) => Tree::Or(Vec::new()),
     }
 }
 
@@ -54,7 +58,7 @@ const MOST_WAYS: usize = 8;
 const MOST_JOINS: usize = 4;
 
 /// The ways in which a step's filter may hold.
-pub(super) fn ways(answer: &StepFilter, slots: &[Slot], bound: &[Carried]) -> Vec<Way> {
+pub(super) fn ways(answer: &StepFilter, slots: &[SlotPlan], bound: &[Carried]) -> Vec<Way> {
     fn of_tree(tree: &Tree) -> Vec<Way> {
         match tree {
             Tree::Same { own, other, how: How { family: Family::Order(Relation::Eq), ignore_case } } => {
@@ -62,6 +66,14 @@ pub(super) fn ways(answer: &StepFilter, slots: &[Slot], bound: &[Carried]) -> Ve
                 vec![Way { joins: vec![join], ..Way::default() }]
             }
             Tree::Condition(place) => vec![Way { conditions: vec![*place], ..Way::default() }],
+            Tree::Elements(elements) => {
+                let join = |(own, other, ignore_case): &(usize, usize, bool)| Join {
+                    own: *own,
+                    other: *other,
+                    ignore_case: *ignore_case,
+                };
+                vec![Way { joins: elements.equal.iter().map(join).collect(), ..Way::default() }]
+            }
             Tree::Same { .. } | Tree::Not(_) => vec![Way::default()],
             Tree::And(list) => list.iter().map(of_tree).fold(vec![Way::default()], |all, more| {
                 if all.len() * more.len() > MOST_WAYS {
@@ -83,7 +95,7 @@ pub(super) fn ways(answer: &StepFilter, slots: &[Slot], bound: &[Carried]) -> Ve
     let mut ways = of_tree(tree);
     for way in &mut ways {
         // Of properties that have one value each, several are found together; of lists there would be too many pairs.
-        let single = |join: &Join| slots[join.own].inside.is_empty() && slots[bound[join.other].slot].inside.is_empty();
+        let single = |join: &Join| slots[join.own].is_single() && slots[bound[join.other].slot].is_single();
         let singles: Vec<Join> = way.joins.iter().copied().filter(single).take(MOST_JOINS).collect();
         if singles.is_empty() { way.joins.truncate(1) } else { way.joins = singles }
     }
@@ -118,5 +130,14 @@ pub(super) fn decide(
         Tree::Not(inner) => Ok(!decide(inner, history, event, kept, values, clock)?),
         Tree::Condition(place) => Ok(history.condition(event, *place)),
         Tree::Same { own, other, how } => values.same(history.slot(event, *own), kept[*other], *how, clock),
+        Tree::Elements(elements) => {
+            let list = |held: &Held| match *held {
+                Held::Slot(slot) => history.slot(event, slot),
+                Held::Bound(place) => kept[place],
+            };
+            let lists = std::iter::once(history.slot(event, elements.arrays));
+            let lists = lists.chain(elements.outside.iter().map(|(_, held)| list(held))).collect();
+            Ok(values.any_element(elements, lists, clock))
+        }
     }
 }

@@ -7,6 +7,7 @@
 mod filter;
 mod history;
 mod search;
+mod slots;
 mod states;
 
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use super::refer::References;
 use super::rows::{Bound, Rows, ones};
 use super::source::Source;
 use super::time::Timed;
-use super::values::{Interned, SlotColumn, slot_columns, slot_values};
+use super::values::{Interned, SlotColumn};
 use crate::rule::Occurrence;
 use crate::segment::ids::IdReader;
 use crate::segment::times::Times;
@@ -28,6 +29,7 @@ use crate::segment::{CHUNK, CHUNK_MASK, Corrupt, PACK};
 use crate::time::Interval;
 use filter::{StepFilter, tree, ways};
 use history::{Collected, Event, History};
+use slots::SlotReader;
 use states::{Room, Way};
 
 /// Events in memory at a time: more of them gain nothing, fewer cost more passes.
@@ -74,7 +76,7 @@ struct BoundGroup<'a> {
     among: Vec<Option<Bound<'a>>>,
     /// The predicates that trees name.
     conditions: Vec<Bound<'a>>,
-    slots: Vec<Vec<SlotColumn<'a>>>,
+    slots: Vec<SlotReader<'a>>,
 }
 
 impl<'a> Sequence<'a> {
@@ -129,7 +131,8 @@ impl<'a> Sequence<'a> {
                 };
                 let among = sequence.steps.iter().filter_map(candidates).collect::<Result<_, _>>()?;
                 let conditions = leaves.iter().map(|leaf| Bound::new(leaf, group, part.stream, &clock, references));
-                let slots = sequence.slots.iter().map(|slot| slot_columns(slot, group, part.stream, budget));
+                let slots =
+                    sequence.slots.iter().map(|slot| SlotReader::new(slot, group, part.stream, references, budget));
                 bound_groups.push(BoundGroup {
                     times: Times::new(group, part.stream),
                     ids: IdReader::new(part.stream, &group.ids),
@@ -195,7 +198,7 @@ impl<'a> Sequence<'a> {
             group.ids.foresee(&packs);
             let steps = group.steps.iter_mut().chain(&mut group.among).flatten();
             steps.chain(&mut group.conditions).for_each(|bound| bound.foresee(&packs));
-            group.slots.iter_mut().flatten().for_each(|column| column.reader.foresee(&packs));
+            group.slots.iter_mut().for_each(|slot| slot.foresee(&packs));
         }
         Ok(())
     }
@@ -209,7 +212,7 @@ impl<'a> Sequence<'a> {
 
     /// Bytes that a copy takes.
     pub(super) fn copy_bytes(&self) -> u64 {
-        let slots = self.groups.iter().flat_map(|group| group.slots.iter().flatten());
+        let slots = self.groups.iter().flat_map(|group| group.slots.iter().flat_map(SlotReader::columns));
         slots.map(SlotColumn::copy_bytes).chain(self.timed.iter().map(Timed::copy_bytes)).sum()
     }
 
@@ -282,7 +285,7 @@ impl<'a> Sequence<'a> {
         for group in &mut self.groups {
             (self.check)();
             let BoundGroup { rows, times, ids, steps: filters, among, conditions: leaves, slots } = group;
-            let (values, sequence, timed) = (&mut self.values, self.plan, &mut self.timed);
+            let (values, timed) = (&mut self.values, &mut self.timed);
             let result = rows.scan(chunk, some, None, |pack, ordinals, mut rows| {
                 for place in ones(rows) {
                     if !wanted.contains(ordinals[place]) {
@@ -325,8 +328,8 @@ impl<'a> Sequence<'a> {
                 let at = at.map_or_else(|| times.pack(pack), Ok)?;
                 let mut id = [0_i64; PACK];
                 ids.pack(pack, &at, &mut id)?;
-                for (numbers, (columns, slot)) in found.iter_mut().zip(slots.iter_mut().zip(&sequence.slots)) {
-                    slot_values(columns, slot, pack, any, values, numbers).map_err(End::Stop)?;
+                for (numbers, slot) in found.iter_mut().zip(slots.iter_mut()) {
+                    slot.of_rows(pack, any, values, numbers).map_err(End::Stop)?;
                 }
                 for place in ones(any) {
                     let of_event = masks.iter().map(|mask| mask >> place & 1 == 1);
