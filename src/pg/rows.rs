@@ -174,8 +174,8 @@ impl Reading {
 
     /// The values that a statement gives.
     pub(crate) fn read(&mut self, sql: &str, used: Use) -> Fallible<Result<Arc<Vec<Scalar>>, TooMany>> {
-        /// Rows that are fetched at a time.
-        const PIECE: usize = 10_000;
+        /// Rows that are fetched at a time. They are in memory before their values are counted, however long these are.
+        const PIECE: usize = 100;
         /// Of a value in a set and in a list, with what allocating it costs.
         const ENTRY: usize = 120;
         if let Some(known) = self.known.borrow().get(sql) {
