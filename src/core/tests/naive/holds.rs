@@ -6,9 +6,11 @@ use chrono::NaiveDate;
 use cohort_core::rule::{
     CalendarUnit, Condition, Did, EventTypes, Group, Occurrence, Periods, Quantifier, Streak, Where,
 };
+use serde_json::Value;
 
 use super::figures::{aggregates, counts};
 use super::predicate::{Names, all_hold, has_element, tests};
+use super::rows::{text_of, values_of};
 use super::when::{period_away, period_of};
 use super::world::{Cohort, Event, World, is_of};
 use crate::common::calendar::{day, day_start};
@@ -19,15 +21,22 @@ impl World {
         Names { event: Some(&event.data), ..self.names_of(event.customer, zone) }
     }
 
-    fn names_of<'w>(&'w self, customer: usize, zone: &'w str) -> Names<'w> {
+    /// What the predicates of rows may name.
+    pub fn names_of_rows<'w>(&'w self, zone: &'w str) -> Names<'w> {
         Names {
             event: None,
-            profile: self.profile(customer),
+            profile: &Value::Null,
             element: None,
+            row: None,
+            table: &self.table,
             steps: HashMap::new(),
             as_of: self.as_of,
             zone,
         }
+    }
+
+    fn names_of<'w>(&'w self, customer: usize, zone: &'w str) -> Names<'w> {
+        Names { profile: self.profile(customer), ..self.names_of_rows(zone) }
     }
 
     pub fn holds(&self, condition: &Condition, customer: usize, zone: &str) -> bool {
@@ -50,7 +59,10 @@ impl World {
             Condition::Group(group) => self.group_holds(group, customer, zone),
             Condition::Compare(compare) => self.compares(compare, customer, zone),
             Condition::Rank(rank) => self.is_ranked(rank, customer, zone),
-            Condition::CustomerIn(rows) => panic!("no rule of these tests reads tables: {rows:?}"),
+            Condition::CustomerIn(rows) => {
+                let ids = values_of(rows, &self.names_of(customer, zone));
+                ids.iter().any(|id| text_of(id) == self.ids[customer])
+            }
         }
     }
 

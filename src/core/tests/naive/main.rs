@@ -7,6 +7,7 @@ mod common;
 mod figures;
 mod holds;
 mod predicate;
+mod rows;
 mod rules;
 mod sequence;
 mod stored;
@@ -136,14 +137,15 @@ fn world(random: &mut Random) -> (World, Stored) {
         (0..customers).map(|_| (random.below(4) > 0).then(|| data(random, as_of))).collect();
     let stale: BTreeSet<usize> = (0..random.below(3)).map(|_| random.below(customers)).collect();
     let stale: Vec<(usize, Value)> = stale.into_iter().map(|customer| (customer, data(random, as_of))).collect();
-    let mut world = World { as_of, ids, events, profiles, cohorts: HashMap::new() };
+    let table = rows::table(random, &ids, as_of);
+    let mut world = World { as_of, ids, events, profiles, cohorts: HashMap::new(), table };
     let members = (0..customers).filter(|_| random.chance(2)).collect();
     world.cohorts.insert(COHORTS[1].to_owned(), Cohort::List(members));
     let saved = loop {
         let mut saved = Rules { random, as_of }.condition(1, false);
         saved["timezone"] = json!(random.pick(&ZONES));
         if let Ok(saved) = rule::parse(&saved, &IanaZones) {
-            break saved;
+            break world.with_values(saved);
         }
     };
     world.cohorts.insert(COHORTS[0].to_owned(), Cohort::Rule(Box::new(saved)));
@@ -166,7 +168,7 @@ struct Tally {
 fn compare(seed: u64, tally: &mut Tally) {
     let mut random = Random(seed);
     let (world, stored) = world(&mut random);
-    let source = stored.source();
+    let mut source = stored.source();
     let cohort = |name: &str| {
         Some(match &world.cohorts[name] {
             Cohort::Rule(rule) => Saved::Rule((**rule).clone()),
@@ -180,7 +182,9 @@ fn compare(seed: u64, tally: &mut Tally) {
             continue;
         };
         tally.asked += 1;
+        let rule = world.with_values(rule);
         let plan = Plan::new(&rule, world.as_of - EPOCH, &IanaZones, &cohort).expect("known cohorts");
+        source.ids_of_rows = plan.ids().iter().map(|ids| stored.ordinals_of(&world, ids)).collect();
         let wish = Wish { members: true, events: random.chance(4) };
         let found = match evaluate(&plan, &source, wish, LIMITS) {
             Ok(answer) => answer,
@@ -246,6 +250,7 @@ const WORDS: &[&str] = &[
     "cohort",
     "compare",
     "count",
+    "customer_in",
     "did",
     "did_not",
     "element",
@@ -281,7 +286,9 @@ const WORDS: &[&str] = &[
     "ref element",
     "ref event",
     "ref profile",
+    "ref row",
     "ref s0",
+    "rows",
     "sample",
     "sequence",
     "since",

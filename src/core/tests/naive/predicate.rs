@@ -9,6 +9,7 @@ use cohort_core::time::{Reading, read};
 use cohort_core::value::Scalar;
 use serde_json::Value;
 
+use super::rows::values_of;
 use super::values::{equals, lower, order, reach, scalar};
 use super::when::{period_away, period_of};
 use crate::common::calendar::{day, day_start, instant, shift};
@@ -20,6 +21,10 @@ pub struct Names<'w> {
     pub profile: &'w Value,
     /// The innermost element.
     pub element: Option<&'w Value>,
+    /// The row of a table.
+    pub row: Option<&'w Value>,
+    /// The rows of the table beside the events.
+    pub table: &'w [Value],
     /// The events that steps of a sequence took.
     pub steps: HashMap<&'w str, &'w Value>,
     pub as_of: i64,
@@ -70,7 +75,7 @@ fn is(own: &Value, operator: Operator, test: &PropertyTest, names: &Names<'_>) -
                 Referred::Profile => names.profile,
                 Referred::Element => names.element.expect("an element"),
                 Referred::Step(name) => names.steps[name.as_str()],
-                Referred::Row => panic!("no rule of these tests reads tables"),
+                Referred::Row => names.row.expect("a row"),
             };
             reach(of, &reference.steps).into_iter().any(|other| match operator {
                 Operator::Before | Operator::Since | Operator::On => {
@@ -120,7 +125,7 @@ fn is(own: &Value, operator: Operator, test: &PropertyTest, names: &Names<'_>) -
                 other => panic!("{other:?} takes no units"),
             }
         }
-        Argument::Rows(rows) => panic!("no rule of these tests reads tables: {rows:?}"),
+        Argument::Rows(rows) => values_of(rows, names).iter().any(|other| equals(own, other, ignore_case)),
     }
 }
 

@@ -82,11 +82,14 @@ pub struct Rules<'r> {
 struct Around<'n> {
     event: bool,
     element: bool,
+    /// In the predicates of rows, which refer to nothing else.
+    row: bool,
     steps: &'n [String],
 }
 
-const EVENT: Around<'static> = Around { event: true, element: false, steps: &[] };
-const PROFILE: Around<'static> = Around { event: false, element: false, steps: &[] };
+const EVENT: Around<'static> = Around { event: true, element: false, row: false, steps: &[] };
+const PROFILE: Around<'static> = Around { event: false, element: false, row: false, steps: &[] };
+const ROW: Around<'static> = Around { event: false, element: false, row: true, steps: &[] };
 
 fn with(mut object: Value, key: &str, value: Value) -> Value {
     object[key] = value;
@@ -111,6 +114,7 @@ impl Rules<'_> {
             7 if named => json!({"cohort": self.random.pick(&COHORTS)}),
             7..=9 => self.sequence(),
             10 | 11 => self.compare(),
+            12 if self.random.chance(2) => json!({"customer_in": self.rows("id")}),
             12 => json!({"sample": {"percent": self.percent(), "salt": self.random.pick(&["s", "π"])}}),
             13 => self.rank(depth, named),
             14 => {
@@ -164,15 +168,22 @@ impl Rules<'_> {
     fn predicate(&mut self, depth: usize, around: Around<'_>) -> Value {
         match self.random.below(if depth == 0 { 5 } else { 9 }) {
             0..=4 => {
-                let path = if around.element { self.random.pick(&[".", "k", "l[]", "k"]) } else { self.path() };
+                let path = match around {
+                    Around { element: true, .. } => self.random.pick(&[".", "k", "l[]", "k"]),
+                    Around { row: true, .. } => self.random.pick(&["v", "v[]", "w", "d", "id"]),
+                    _ => self.path(),
+                };
                 self.test("property", path, around)
             }
             5 => json!({"not": self.predicate(depth - 1, around)}),
             6 => json!({"and": [self.predicate(depth - 1, around), self.predicate(depth - 1, around)]}),
             7 => json!({"or": [self.predicate(depth - 1, around), self.predicate(depth - 1, around)]}),
             _ => {
-                let path =
-                    if around.element { self.random.pick(&[".", "l"]) } else { self.random.pick(&["o", "l", "o[].l"]) };
+                let path = match around {
+                    Around { element: true, .. } => self.random.pick(&[".", "l"]),
+                    Around { row: true, .. } => "v",
+                    _ => self.random.pick(&["o", "l", "o[].l"]),
+                };
                 json!({"element": path, "where": self.predicate(depth - 1, Around { element: true, ..around })})
             }
         }
@@ -197,6 +208,9 @@ impl Rules<'_> {
         let mut test = json!({key: path, "operator": operator.name()});
         if operator.takes_ref() && self.random.chance(if around.steps.is_empty() { 4 } else { 2 }) {
             test["ref"] = json!(self.reference(around));
+        } else if matches!(operator, Operator::In | Operator::NotIn) && !around.row && self.random.chance(2) {
+            let column = self.random.pick(&["v", "w", "id"]);
+            test["rows"] = self.rows(column);
         } else if let Some(value) = self.argument(operator.takes()) {
             test["value"] = value;
         }
@@ -206,9 +220,19 @@ impl Rules<'_> {
         test
     }
 
+    /// Values of the table beside the events.
+    fn rows(&mut self, column: &str) -> Value {
+        let rows = json!({"table": "shop.beside", "column": column});
+        if self.random.chance(3) { rows } else { with(rows, "where", self.filter(ROW)) }
+    }
+
     fn reference(&mut self, around: Around<'_>) -> String {
+        if around.row && !(around.element && self.random.chance(2)) {
+            return self.random.pick(&["row.v", "row.w", "row.d", "row.v[]"]).to_owned();
+        }
         let path = self.random.pick(&["x", "y", "n.k", "l[]", "d", "d"]);
         match self.random.below(4) {
+            _ if around.row => self.random.pick(&["element", "element.k"]).to_owned(),
             0 if around.element => self.random.pick(&["element", "element.k"]).to_owned(),
             1 if around.event => format!("event.{path}"),
             1..=3 if !around.steps.is_empty() => {

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use cohort_core::eval::{Ids, Part, Source};
 use cohort_core::segment::item::{Decimal, Item};
 use cohort_core::segment::{GroupBuilder, Header, RowKey, SegmentBuilder};
-use cohort_core::value::{decimal, plain};
+use cohort_core::value::{Scalar, decimal, plain};
 use roaring::RoaringBitmap;
 use serde_json::Value;
 
+use super::rows::text_of;
 use super::world::{Cohort, Event, World};
 use crate::common::calendar::EPOCH;
 use crate::common::random::Random;
@@ -122,6 +123,12 @@ impl Stored {
             let (header, bytes) = builder.in_memory().expect("it fits");
             self.profiles.push(Segment { header, bytes, dead: HashMap::new() });
         }
+    }
+
+    /// The ordinals of the customers with some ids.
+    pub fn ordinals_of(&self, world: &World, ids: &[Scalar]) -> RoaringBitmap {
+        let known = |id: &Scalar| world.ids.iter().position(|known| text_of(id) == known);
+        ids.iter().filter_map(|id| known(id).map(|customer| self.ordinals[customer])).collect()
     }
 
     pub fn source(&self) -> Source<'_> {

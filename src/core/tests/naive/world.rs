@@ -34,6 +34,8 @@ pub struct World {
     /// By customer; `None`: no row.
     pub profiles: Vec<Option<Value>>,
     pub cohorts: HashMap<String, Cohort>,
+    /// The rows of the table beside the events.
+    pub table: Vec<Value>,
 }
 
 impl World {
