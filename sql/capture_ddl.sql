@@ -141,34 +141,41 @@ AS $$
 DECLARE
     lost record;
 BEGIN
-    -- A capture of a table that is no more could not be restored from a dump.
-    DELETE FROM kursaha_cohort.capture c USING pg_event_trigger_dropped_objects() o
-    WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND o.objid = c.source;
-    WITH gone AS (
-        DELETE FROM kursaha_cohort.released_capture r USING pg_event_trigger_dropped_objects() o
-        WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND o.objid = r.source RETURNING r.capture_id
-    ), leaves AS (
-        DELETE FROM kursaha_cohort.capture_leaf l USING gone WHERE l.capture_id = gone.capture_id
-    ), counts AS (
-        DELETE FROM kursaha_cohort.capture_count c USING gone WHERE c.capture_id = gone.capture_id
-    )
-    DELETE FROM kursaha_cohort.kept_row k USING gone WHERE k.capture_id = gone.capture_id;
-    FOR lost IN
-        SELECT c.source, c.event_type, a.name, a.needed FROM pg_event_trigger_dropped_objects() o
-        JOIN kursaha_cohort.capture c ON c.source = o.objid
-        JOIN LATERAL (VALUES (c.customer_column, true), (c.occurred_at_column, true)) AS a (name, needed)
-            ON a.name = o.address_names[3]
-        WHERE o.classid = 'pg_class'::regclass AND o.objsubid > 0
-    LOOP
-        RAISE WARNING USING
-            MESSAGE = format('%s has lost the column "%s", which its capture as %s needs: its rows are no longer recorded',
-                             lost.source, lost.name, coalesce('"' || lost.event_type || '"', 'profiles')),
-            HINT = 'Add a column of that name, or call cohort_release, then cohort_capture with the columns it has now.';
-    END LOOP;
-EXCEPTION WHEN OTHERS THEN
-    RAISE WARNING USING ERRCODE = SQLSTATE,
-        MESSAGE = 'could not remove the captures of dropped objects: ' || SQLERRM,
-        HINT = 'DELETE the rows of kursaha_cohort.capture whose source does not exist.';
+    -- Outside the block below, which begins a subtransaction: after commands like ALTER DOMAIN … DROP CONSTRAINT the server
+    -- refuses to begin one.
+    IF NOT EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o WHERE o.classid = 'pg_class'::regclass) THEN
+        RETURN;
+    END IF;
+    BEGIN
+        -- A capture of a table that is no more could not be restored from a dump.
+        DELETE FROM kursaha_cohort.capture c USING pg_event_trigger_dropped_objects() o
+        WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND o.objid = c.source;
+        WITH gone AS (
+            DELETE FROM kursaha_cohort.released_capture r USING pg_event_trigger_dropped_objects() o
+            WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND o.objid = r.source RETURNING r.capture_id
+        ), leaves AS (
+            DELETE FROM kursaha_cohort.capture_leaf l USING gone WHERE l.capture_id = gone.capture_id
+        ), counts AS (
+            DELETE FROM kursaha_cohort.capture_count c USING gone WHERE c.capture_id = gone.capture_id
+        )
+        DELETE FROM kursaha_cohort.kept_row k USING gone WHERE k.capture_id = gone.capture_id;
+        FOR lost IN
+            SELECT c.source, c.event_type, a.name, a.needed FROM pg_event_trigger_dropped_objects() o
+            JOIN kursaha_cohort.capture c ON c.source = o.objid
+            JOIN LATERAL (VALUES (c.customer_column, true), (c.occurred_at_column, true)) AS a (name, needed)
+                ON a.name = o.address_names[3]
+            WHERE o.classid = 'pg_class'::regclass AND o.objsubid > 0
+        LOOP
+            RAISE WARNING USING
+                MESSAGE = format('%s has lost the column "%s", which its capture as %s needs: its rows are no longer recorded',
+                                 lost.source, lost.name, coalesce('"' || lost.event_type || '"', 'profiles')),
+                HINT = 'Add a column of that name, or call cohort_release, then cohort_capture with the columns it has now.';
+        END LOOP;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING USING ERRCODE = SQLSTATE,
+            MESSAGE = 'could not remove the captures of dropped objects: ' || SQLERRM,
+            HINT = 'DELETE the rows of kursaha_cohort.capture whose source does not exist.';
+    END;
 END
 $$;
 COMMENT ON FUNCTION kursaha_cohort.forget_dropped_sources() IS 'Ends the captures of dropped tables, and warns about dropped columns of captures';

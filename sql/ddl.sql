@@ -179,6 +179,16 @@ BEGIN
             MESSAGE = 'cohort_event_event_id_seq of the extension kursaha_cohort cannot be renamed',
             HINT = 'To set its next number: ALTER TABLE … ALTER event_id RESTART WITH ….';
     END IF;
+    -- The command that attaches a partition names its parent.
+    SELECT o.* INTO own FROM kursaha_cohort.own_relation o JOIN pg_inherits i ON i.inhrelid = o.relation
+    JOIN pg_event_trigger_ddl_commands() d ON d.classid = 'pg_class'::regclass AND d.objid IN (i.inhrelid, i.inhparent)
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+            MESSAGE = format('%s of the extension kursaha_cohort cannot be a partition, or inherit from another table', own.name),
+            DETAIL = 'Rows that are deleted through a parent table do not fire the triggers of this table, and the index would keep them.',
+            HINT = format('Create a view of both: CREATE VIEW … AS SELECT … UNION ALL SELECT … FROM %s;', own.relation::regclass);
+    END IF;
     FOR own IN
         SELECT o.* FROM kursaha_cohort.own_relation o
         WHERE o.relation IN (

@@ -112,6 +112,18 @@ pub(super) fn has_subclass(table: pg_sys::Oid) -> bool {
     }
 }
 
+mod raw {
+    unsafe extern "C-unwind" {
+        pub(super) fn has_superclass(table: pgrx::pg_sys::Oid) -> bool;
+    }
+}
+
+/// Whether a table is a partition of another one, or inherits from it.
+pub(super) fn has_superclass(table: pg_sys::Oid) -> bool {
+    // SAFETY: a catalog look-up inside a transaction; an error leaves by the guard.
+    unsafe { pg_guard_ffi_boundary(|| raw::has_superclass(table)) }
+}
+
 /// What an index column is compared with.
 pub(super) enum Sought<'a> {
     TextEquals(&'a str),

@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use pgrx::pg_sys;
 
 use super::events::Tables;
-use super::scan::{Relation, find};
+use super::scan::{Relation, find, has_superclass};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::extension;
 
@@ -125,6 +125,15 @@ fn of_table(table: &Relation, shape: &Shape, tables: &Tables) -> Fallible<Option
         return Ok(Some(Defect::new(
             format!("{} is unlogged: a crash empties it", shape.name),
             format!("ALTER TABLE {name} SET LOGGED;"),
+        )));
+    }
+    // SAFETY: as above.
+    if has_superclass(unsafe { (*table.0).rd_id }) {
+        return Ok(Some(Defect::new(
+            format!("{} has a parent table, and rows deleted through that do not fire its triggers", shape.name),
+            format!(
+                "ALTER TABLE parent DETACH PARTITION {name}; or: ALTER TABLE {name} NO INHERIT parent; SELECT cohort_reindex();"
+            ),
         )));
     }
     if let Some(column) = shape.columns.iter().find(|column| !has(table, column)) {
