@@ -6,6 +6,16 @@
 -- Only the extension's owner and superusers can create objects in this schema, so a restore runs no DDL of other roles.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
+CREATE FUNCTION kursaha_cohort.restoring() RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT current_setting('check_function_bodies') = 'off'
+        AND (current_setting('row_security') = 'off'
+             OR current_setting('client_min_messages') = 'warning' AND current_setting('statement_timeout') = '0'
+                AND current_setting('lock_timeout') = '0')
+$$;
+COMMENT ON FUNCTION kursaha_cohort.restoring() IS 'Whether a script of pg_dump, or pg_restore, set up the session; also with --enable-row-security';
+
 CREATE FUNCTION kursaha_cohort.goes_with_extension(class oid, object oid) RETURNS void
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'goes_with_extension_wrapper';
 COMMENT ON FUNCTION kursaha_cohort.goes_with_extension(oid, oid) IS 'Makes DROP EXTENSION drop an object that is not a member of the extension';
@@ -65,7 +75,7 @@ BEGIN
         EXECUTE format('ALTER TABLE %s SET (%s)', target::regclass, options);
     END IF;
     -- While a dump is restored: sequences of columns are not part of it.
-    IF target = own.relation AND current_setting('check_function_bodies') = 'off' AND current_setting('row_security') = 'off' THEN
+    IF target = own.relation AND kursaha_cohort.restoring() THEN
         FOR part IN
             SELECT a.attname, pg_get_serial_sequence(target::regclass::text, a.attname) AS numbers FROM pg_attribute a
             WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity <> ''
@@ -216,7 +226,7 @@ DECLARE
     columns text;
     added boolean;
 BEGIN
-    IF current_setting('check_function_bodies') = 'off' AND current_setting('row_security') = 'off' THEN
+    IF kursaha_cohort.restoring() THEN
         RETURN;
     END IF;
     SELECT string_agg(format('%I %s %s', a.attname, format_type(a.atttypid, a.atttypmod),
@@ -289,7 +299,7 @@ BEGIN
         JOIN pg_class c ON c.oid = touched.relation AND c.relnamespace = 'kursaha_cohort'::regnamespace
         JOIN kursaha_cohort.own_relation o ON o.name IN ('cohort_event', 'cohort_customer')
             AND c.relname IN (substr(o.name, 8) || '_additions', substr(o.name, 8) || '_columns')
-        WHERE current_setting('check_function_bodies') = 'off' AND current_setting('row_security') = 'off'
+        WHERE kursaha_cohort.restoring()
     LOOP
         PERFORM CASE made.relkind WHEN 'c' THEN kursaha_cohort.goes_with_extension('pg_type'::regclass, made.reltype)
                                   ELSE kursaha_cohort.goes_with_extension('pg_class'::regclass, made.kept) END;
@@ -323,7 +333,7 @@ AS $$
 DECLARE
     part record;
 BEGIN
-    IF NOT (current_setting('check_function_bodies') = 'off' AND current_setting('row_security') = 'off')
+    IF NOT kursaha_cohort.restoring()
         OR NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'kursaha_cohort') THEN
         RETURN;
     END IF;

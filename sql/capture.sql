@@ -142,7 +142,7 @@ CREATE FUNCTION kursaha_cohort.capture_restored() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF current_setting('check_function_bodies') = 'off' AND current_setting('row_security') = 'off' THEN
+    IF kursaha_cohort.restoring() THEN
         PERFORM kursaha_cohort.restored_leaves();
     END IF;
     RETURN NULL;

@@ -243,12 +243,27 @@ fn note_writer(plan: &Plan, row: pg_sys::HeapTuple) -> Fallible<()> {
     Ok(())
 }
 
-/// Why a row that was loaded in another way than by an application is not recorded.
-fn loaded() -> Fallible<Option<Outcome>> {
-    // Every script of pg_dump and every pg_restore sets both; the events come with the dump.
+/// Whether a script of pg_dump, or pg_restore, set up the session: the events come with the dump. `kursaha_cohort.restoring()`
+/// asks the same. With --enable-row-security, policies stay on.
+///
+/// # Safety
+/// Called in a backend.
+unsafe fn restoring() -> bool {
     // SAFETY: reads variables of the server.
     unsafe {
-        if !pg_sys::check_function_bodies && !pg_sys::row_security {
+        !pg_sys::check_function_bodies
+            && (!pg_sys::row_security
+                || (pg_sys::client_min_messages == pg_sys::WARNING.cast_signed()
+                    && pg_sys::StatementTimeout == 0
+                    && pg_sys::LockTimeout == 0))
+    }
+}
+
+/// Why a row that was loaded in another way than by an application is not recorded.
+fn loaded() -> Fallible<Option<Outcome>> {
+    // SAFETY: reads variables of the server.
+    unsafe {
+        if restoring() {
             return Ok(Some(Outcome::Dump));
         }
         if pg_sys::SessionReplicationRole == pg_sys::SESSION_REPLICATION_ROLE_REPLICA.cast_signed() && subscribed()? {
