@@ -243,7 +243,7 @@ fn note_writer(plan: &Plan, row: pg_sys::HeapTuple) -> Fallible<()> {
     Ok(())
 }
 
-/// Whether a script of pg_dump, or pg_restore, set up the session: the events come with the dump. `kursaha_cohort.restoring()`
+/// Whether `pg_dump` or `pg_restore` set up the session: the events come with the dump. `kursaha_cohort.restoring()`
 /// asks the same. With --enable-row-security, policies stay on.
 ///
 /// # Safety
