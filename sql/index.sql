@@ -11,7 +11,8 @@ CREATE TABLE kursaha_cohort.index_state (
     erasures bigint NOT NULL DEFAULT 0,
     changes bigint NOT NULL DEFAULT 0,
     sealed_at timestamptz,
-    sum integer NOT NULL DEFAULT 0
+    sum integer NOT NULL DEFAULT 0,
+    profile_removals bigint NOT NULL DEFAULT 0
 );
 INSERT INTO kursaha_cohort.index_state DEFAULT VALUES;
 COMMENT ON TABLE kursaha_cohort.index_state IS 'The state of the index: one row. Sealing, merging and clearing update it and are thereby serialized';
@@ -24,6 +25,7 @@ COMMENT ON COLUMN kursaha_cohort.index_state.erasures IS 'Number of erasures of 
 COMMENT ON COLUMN kursaha_cohort.index_state.changes IS 'Number of changes of the index';
 COMMENT ON COLUMN kursaha_cohort.index_state.sealed_at IS 'Time of the last sealing';
 COMMENT ON COLUMN kursaha_cohort.index_state.sum IS 'CRC-32 of the state and of the table segment, as kursaha_cohort.index_sum() computes it; if it differs, the index is damaged';
+COMMENT ON COLUMN kursaha_cohort.index_state.profile_removals IS 'How often entries were deleted from customer_removed';
 
 CREATE SEQUENCE kursaha_cohort.segment_id AS bigint;
 COMMENT ON SEQUENCE kursaha_cohort.segment_id IS 'Ids of segments; never reused, even after a rollback, because backends cache headers by id';

@@ -51,6 +51,7 @@ CREATE TABLE kursaha_cohort.sync (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     priority_id bigint,
+    forgets bigint NOT NULL DEFAULT 0,
     UNIQUE (cohort_id, destination_id)
 );
 CREATE INDEX sync_due ON kursaha_cohort.sync (due_at) WHERE state = 'active' AND run_id IS NULL;
@@ -81,6 +82,7 @@ COMMENT ON COLUMN kursaha_cohort.sync.home IS 'The server and database that may 
 COMMENT ON COLUMN kursaha_cohort.sync.created_at IS 'Creation time';
 COMMENT ON COLUMN kursaha_cohort.sync.updated_at IS 'Time of the last change';
 COMMENT ON COLUMN kursaha_cohort.sync.priority_id IS 'The priority list that it follows; null: none';
+COMMENT ON COLUMN kursaha_cohort.sync.forgets IS 'Number of erased customers whose erasure changed the ledger; a change invalidates sync_told';
 COMMENT ON INDEX kursaha_cohort.sync_due IS 'Syncs by due time';
 COMMENT ON INDEX kursaha_cohort.sync_requested IS 'Syncs with a requested run';
 COMMENT ON INDEX kursaha_cohort.sync_destination IS 'Syncs of a destination';
@@ -109,7 +111,8 @@ CREATE TABLE kursaha_cohort.sync_run (
     invalid jsonb NOT NULL DEFAULT '{}',
     parts jsonb NOT NULL DEFAULT '[]',
     error text,
-    hint text
+    hint text,
+    compared text
 );
 CREATE INDEX sync_run_sync ON kursaha_cohort.sync_run (sync_id, run_id);
 CREATE INDEX sync_run_open ON kursaha_cohort.sync_run (resume_at) WHERE ended_at IS NULL;
@@ -138,6 +141,7 @@ COMMENT ON COLUMN kursaha_cohort.sync_run.invalid IS 'Number of rows that the de
 COMMENT ON COLUMN kursaha_cohort.sync_run.parts IS 'Number of written objects, for the manifest';
 COMMENT ON COLUMN kursaha_cohort.sync_run.error IS 'The last error, without personal data and secrets';
 COMMENT ON COLUMN kursaha_cohort.sync_run.hint IS 'The remedy';
+COMMENT ON COLUMN kursaha_cohort.sync_run.compared IS 'The members that the run compared with the ledger: changes, or all members and the reason';
 COMMENT ON INDEX kursaha_cohort.sync_run_sync IS 'Runs of a sync';
 COMMENT ON INDEX kursaha_cohort.sync_run_open IS 'Unfinished runs';
 
@@ -208,6 +212,42 @@ COMMENT ON COLUMN kursaha_cohort.sync_rejected.reason IS 'The reason given by th
 COMMENT ON COLUMN kursaha_cohort.sync_rejected.batch_id IS 'The batch';
 COMMENT ON COLUMN kursaha_cohort.sync_rejected.run_id IS 'The run';
 COMMENT ON COLUMN kursaha_cohort.sync_rejected.rejected_at IS 'When';
+
+-- Derived from the ledger and the index: dumps do not contain it, and the next run builds it again.
+CREATE TABLE kursaha_cohort.sync_told (
+    sync_id bigint PRIMARY KEY,
+    run_id bigint NOT NULL,
+    snapshot_at timestamptz NOT NULL,
+    since xid8 NOT NULL,
+    home text NOT NULL,
+    again_below bigint NOT NULL,
+    mapping bigint NOT NULL,
+    forgets bigint NOT NULL,
+    hash_key bytea NOT NULL,
+    erasures bigint NOT NULL,
+    profile_removals bigint NOT NULL,
+    settled bytea NOT NULL,
+    unsettled bytea NOT NULL,
+    others text[] NOT NULL,
+    checksum bigint NOT NULL
+);
+ALTER TABLE kursaha_cohort.sync_told ALTER settled SET STORAGE EXTERNAL, ALTER unsettled SET STORAGE EXTERNAL;
+COMMENT ON TABLE kursaha_cohort.sync_told IS 'The result of the last comparison of each sync with the ledger, as ordinals of the index, and the state from which it was built; if that state has changed, the next run compares all members';
+COMMENT ON COLUMN kursaha_cohort.sync_told.sync_id IS 'The sync';
+COMMENT ON COLUMN kursaha_cohort.sync_told.run_id IS 'The run that compared';
+COMMENT ON COLUMN kursaha_cohort.sync_told.snapshot_at IS 'Its snapshot_at';
+COMMENT ON COLUMN kursaha_cohort.sync_told.since IS 'Profiles with this stamp or a later one may have changed after the comparison: xmin of its snapshot';
+COMMENT ON COLUMN kursaha_cohort.sync_told.home IS 'The server and database of the run, as in sync.home';
+COMMENT ON COLUMN kursaha_cohort.sync_told.again_below IS 'sync.again_below during the comparison';
+COMMENT ON COLUMN kursaha_cohort.sync_told.mapping IS 'Fingerprint of the mapping of profiles during the comparison';
+COMMENT ON COLUMN kursaha_cohort.sync_told.forgets IS 'sync.forgets in the snapshot';
+COMMENT ON COLUMN kursaha_cohort.sync_told.hash_key IS 'index_state.hash_key in the snapshot';
+COMMENT ON COLUMN kursaha_cohort.sync_told.erasures IS 'index_state.erasures in the snapshot';
+COMMENT ON COLUMN kursaha_cohort.sync_told.profile_removals IS 'index_state.profile_removals in the snapshot';
+COMMENT ON COLUMN kursaha_cohort.sync_told.settled IS 'Members with one acknowledged row in the ledger, made from their current profile: a roaring bitmap of ordinals in portable format';
+COMMENT ON COLUMN kursaha_cohort.sync_told.unsettled IS 'Other customers with a row in the ledger, or for whom the run may have written one: a roaring bitmap of ordinals';
+COMMENT ON COLUMN kursaha_cohort.sync_told.others IS 'The same as unsettled, for customers without an ordinal';
+COMMENT ON COLUMN kursaha_cohort.sync_told.checksum IS 'The CRC-32 of the other columns';
 
 CREATE TABLE kursaha_cohort.secret_binding (
     secret text PRIMARY KEY,
@@ -290,6 +330,7 @@ BEGIN
     DELETE FROM kursaha_cohort.sync_member m USING gone WHERE m.sync_id = gone.sync_id;
     DELETE FROM kursaha_cohort.sync_batch b USING gone WHERE b.sync_id = gone.sync_id;
     DELETE FROM kursaha_cohort.sync_rejected r USING gone WHERE r.sync_id = gone.sync_id;
+    DELETE FROM kursaha_cohort.sync_told t USING gone WHERE t.sync_id = gone.sync_id;
     RETURN NULL;
 END
 $$;
@@ -368,8 +409,10 @@ BEGIN
     )
     SELECT array_agg(DISTINCT gone.sync_id) INTO told FROM gone;
     -- A run under way may be about to tell of them.
-    UPDATE kursaha_cohort.sync s SET requested = coalesce(s.requested, 'forget')
+    UPDATE kursaha_cohort.sync s SET requested = coalesce(s.requested, 'forget'), forgets = s.forgets + 1
     WHERE s.sync_id = ANY (told) OR s.run_id IS NOT NULL;
+    -- Ids are personal data, and the rows that could be found by them are leaving.
+    DELETE FROM kursaha_cohort.sync_told t WHERE cohort_forget_member.customer_id = ANY (t.others);
     RETURN coalesce(cardinality(told), 0);
 END
 $$;
@@ -421,7 +464,7 @@ COMMENT ON COLUMN @extschema@.cohort_priority.syncs IS 'How many syncs follow it
 CREATE VIEW @extschema@.cohort_sync_run AS
 SELECT r.run_id, c.name AS cohort, d.name AS destination, r.state, r.cause, r.queued_at, r.started_at, r.first_sent_at,
     r.ended_at, CASE WHEN r.ended_at IS NULL THEN r.resume_at END AS resume_at, r.attempts, r.snapshot_at, r.size, r.adds,
-    r.removes, r.added, r.removed, r.batches, r.skipped, r.rejected, r.invalid, r.error, r.hint
+    r.removes, r.added, r.removed, r.batches, r.skipped, r.rejected, r.invalid, r.error, r.hint, r.compared
 FROM kursaha_cohort.sync_run r JOIN kursaha_cohort.sync s USING (sync_id)
 JOIN kursaha_cohort.cohort c USING (cohort_id) JOIN kursaha_cohort.destination d USING (destination_id);
 COMMENT ON VIEW @extschema@.cohort_sync_run IS 'Runs of syncs with their results and errors';
@@ -448,6 +491,7 @@ COMMENT ON COLUMN @extschema@.cohort_sync_run.rejected IS 'Members that the dest
 COMMENT ON COLUMN @extschema@.cohort_sync_run.invalid IS 'Number of rows that the destination accepted but could not use, by reason';
 COMMENT ON COLUMN @extschema@.cohort_sync_run.error IS 'The last error';
 COMMENT ON COLUMN @extschema@.cohort_sync_run.hint IS 'The remedy';
+COMMENT ON COLUMN @extschema@.cohort_sync_run.compared IS 'The members that the run compared with the ledger: changes (those that changed since the last run), or all members and the reason';
 
 -- A barrier: a function in the reader's WHERE must not see the rows of others before they are left out.
 CREATE VIEW @extschema@.cohort_sync_rejected WITH (security_barrier) AS

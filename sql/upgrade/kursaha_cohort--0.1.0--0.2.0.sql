@@ -37,4 +37,9 @@ ALTER TABLE kursaha_cohort.sync ADD priority_id bigint;
 DROP FUNCTION @extschema@.cohort_sync_create(text, text, text, text, text);
 DROP FUNCTION @extschema@.cohort_sync_update(text, text, text, text, text);
 
+-- Runs of syncs compare what changed.
+ALTER TABLE kursaha_cohort.sync ADD forgets bigint NOT NULL DEFAULT 0;
+ALTER TABLE kursaha_cohort.sync_run ADD compared text;
+ALTER TABLE kursaha_cohort.index_state ADD profile_removals bigint NOT NULL DEFAULT 0;
+
 -- @changes@

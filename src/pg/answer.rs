@@ -37,6 +37,11 @@ pub(crate) fn members(question: &Question) -> Fallible<Members> {
     Members::of_statement(&sql, &[])
 }
 
+/// The members as ordinals, where the index answers.
+pub(crate) fn ordinals(question: &Question) -> Fallible<Option<Evaluated>> {
+    if question.query().is_some() { Ok(None) } else { evaluate(question, Ask { wish: MEMBERS, ..Ask::default() }) }
+}
+
 /// The ids of the members that are among some ids, or of any, up to a number; what is `None` does not restrict.
 pub(crate) fn some_members(
     question: &Question,

@@ -9,6 +9,7 @@ use cohort_core::rule::{Condition, Rule};
 use super::{priority, suppression};
 use crate::pg::answer;
 use crate::pg::errors::Fallible;
+use crate::pg::index::Evaluated;
 use crate::pg::query::{Given, Query, Wish};
 use crate::pg::spi::{self, Snapshot};
 use crate::pg::store::{self, Question};
@@ -62,6 +63,14 @@ impl Audience {
         }
         let unsuppressed = question(&rule)?;
         Ok(Self::Selected { question: question(&without(rule, &suppressed))?, unsuppressed: Some(unsuppressed) })
+    }
+
+    /// They as ordinals, where one question selects them and the index answers it.
+    pub(super) fn ordinals(&self) -> Fallible<Option<Evaluated>> {
+        match self {
+            Self::Selected { question, .. } => answer::ordinals(question),
+            Self::Filtered { .. } => Ok(None),
+        }
     }
 
     /// Passes them to a closure in slices of at most `most`; returns their number. `profiles`: with what a query returns.

@@ -46,4 +46,6 @@ pub(super) struct Counts {
     pub(super) mapping: Option<i64>,
     /// Members that were not sent, by reason.
     pub(super) skipped: BTreeMap<String, u64>,
+    /// How many members the destination has, where that is known without counting them.
+    pub(super) delivered: Option<i64>,
 }

@@ -171,11 +171,12 @@ impl Ended {
             &format!(
                 "UPDATE kursaha_cohort.sync s SET run_id = NULL, crashes = 0, failures = $4, why = $5, hint = $6, {MOVED}, \
                      delivered = CASE WHEN (SELECT r.batches = 0 FROM kursaha_cohort.sync_run r WHERE r.run_id = $7) THEN s.delivered \
+                         WHEN $8 IS NOT NULL THEN $8 \
                          ELSE (SELECT count(*) FROM kursaha_cohort.sync_member m WHERE m.sync_id = s.sync_id AND NOT m.leaving \
                              AND m.batch_id <> ALL (ARRAY(SELECT b.batch_id FROM kursaha_cohort.sync_batch b WHERE b.sync_id = s.sync_id))) END \
                  WHERE s.sync_id = $1"
             ),
-            &[sync.into(), from, to, failures.into(), why.into(), hint.into(), run.into()],
+            &[sync.into(), from, to, failures.into(), why.into(), hint.into(), run.into(), counts.delivered.into()],
         )?;
         if failures >= rules::MOST_FAILURES {
             let why = format!("{failures} runs failed in a row; the last: {}", why.unwrap_or_default());

@@ -18,6 +18,7 @@ mod profiles;
 pub(crate) mod queue;
 pub(crate) mod run;
 mod session;
+mod settled;
 pub(crate) mod setup;
 mod spool;
 pub(crate) mod store;

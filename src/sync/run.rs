@@ -8,11 +8,12 @@ use super::batch::Counts;
 use super::binding;
 use super::context::RunContext;
 use super::deliver::{self, Run, Strategy};
-use super::diff::{self, Facts};
+use super::diff::{self, Facts, Kept};
 use super::ending::{Ending, step};
 use super::finish;
 use super::job::{self, Job};
 use super::session::Session;
+use super::settled;
 use super::spool::Spool;
 use crate::pg::databases::as_owner;
 use crate::pg::settings;
@@ -60,7 +61,7 @@ fn go(job: &Job, counts: &mut Counts) -> Result<Ending, Ending> {
     let destination = step(|| job.place.open())?;
     let destination = &*destination;
     let strategy = deliver::strategy(destination);
-    let Work { mut adds, mut removals, figures, at } = find_work(job, destination, strategy, counts)?;
+    let Work { mut adds, mut removals, figures, at, kept } = find_work(job, destination, strategy, counts)?;
     if !job.forced
         && let Some(why) = guard(figures)
     {
@@ -95,7 +96,12 @@ fn go(job: &Job, counts: &mut Counts) -> Result<Ending, Ending> {
     strategy.complete(&mut run)?;
     Ok(match deferred {
         Some(why) => Ending::Partial { why },
-        None => Ending::Success { remark: destination.remark(figures.size) },
+        None => {
+            if let Some(kept) = kept {
+                run.counts.delivered = settle(&run, kept)?;
+            }
+            Ending::Success { remark: destination.remark(figures.size) }
+        }
     })
 }
 
@@ -106,6 +112,8 @@ struct Work {
     figures: Figures,
     /// When the cohort was evaluated, microseconds since 1970.
     at: i64,
+    /// What is kept for the next run.
+    kept: Option<Kept>,
 }
 
 /// Evaluates the cohort, compares it with what the destination was told, and records what there is to do.
@@ -149,8 +157,39 @@ fn find_work(
         counts.skipped.insert(diff::SUPPRESSED.to_owned(), found.suppressed);
     }
     let figures = found.figures;
-    step(|| job.journal.found(at, figures, adds.len(), diff::SUPPRESSED, &counts.skipped))?;
-    Ok(Work { adds, removals, figures, at })
+    step(|| {
+        job.journal.found(at, figures, adds.len(), diff::SUPPRESSED, &counts.skipped)?;
+        if !settled::is_known()? {
+            return Ok(());
+        }
+        job.journal.compared(&found.compared)?;
+        // Either way before the ledger changes: what an earlier run kept does not know of these changes.
+        match &found.kept {
+            Some(kept) => kept.settled.keep(kept.given, &kept.basis, job.journal.run, at),
+            None => settled::drop_of(job.journal.sync),
+        }
+    })?;
+    Ok(Work { adds, removals, figures, at, kept: found.kept })
+}
+
+/// After a run that sent and removed everything: the next one need not look at its members. Returns how many the destination
+/// has, where that is known. Where some were skipped or refused, the next run looks at all that this one looked at.
+fn settle(run: &Run<'_>, mut kept: Kept) -> Result<Option<i64>, Ending> {
+    if run.counts.skipped.keys().any(|reason| reason != diff::SUPPRESSED) || step(|| run.journal.has_rejected())? {
+        return Ok(None);
+    }
+    let settles = !kept.settled.unsettled.is_empty();
+    kept.settled.settled |= kept.arriving;
+    kept.settled.unsettled.clear();
+    run.journal
+        .guarded(|| {
+            if settles {
+                kept.settled.keep(kept.given, &kept.basis, run.journal.run, run.snapshot_at)?;
+            }
+            let others = run.journal.present_among(&kept.settled.others)?;
+            Ok(i64::try_from(kept.settled.settled.len()).unwrap_or(i64::MAX).saturating_add(others))
+        })
+        .map(Some)
 }
 
 /// Makes the destination ready, and keeps what was learned.

@@ -64,6 +64,41 @@ impl Evaluated {
         Ok(())
     }
 
+    /// How many ordinals segments assigned. Those from there on belong to the tail, and name a customer in this evaluation only.
+    pub(crate) fn sealed(&self) -> u32 {
+        self.sealed
+    }
+
+    /// Passes on the ids of some ordinals, with the ordinals.
+    pub(crate) fn named(&self, wanted: &RoaringBitmap, each: &mut dyn FnMut(u32, &str)) -> Fallible<()> {
+        self.directory.ordinals_and_ids(wanted, each)?;
+        for ordinal in wanted.range(self.sealed..) {
+            if let Some(id) = self.strangers.get((ordinal - self.sealed) as usize) {
+                each(ordinal, id);
+            }
+        }
+        Ok(())
+    }
+
+    /// The ordinals that segments assigned to some ids.
+    pub(crate) fn ordinals_of(&self, ids: &[String]) -> Fallible<Vec<Option<u32>>> {
+        self.directory.find(ids)
+    }
+
+    /// The ordinals that segments assigned to the customers whose profiles a transaction from `since` on wrote, or whose
+    /// removal is not sealed.
+    pub(crate) fn changed_profiles(&self, since: u64) -> Fallible<RoaringBitmap> {
+        let tables = tables()?;
+        let mut found = RoaringBitmap::new();
+        let mut look = |ids: &[String]| {
+            found.extend(self.directory.find(ids)?.into_iter().flatten());
+            Ok(())
+        };
+        events::written_profiles(&tables, since, &mut look)?;
+        look(&direct::removed_profiles(tables.internals)?)?;
+        Ok(found)
+    }
+
     /// The members, and what names them, which holds nothing open.
     pub(crate) fn into_named(self) -> (RoaringBitmap, Named) {
         (self.answer.members, Named { sealed: self.sealed, strangers: self.strangers })

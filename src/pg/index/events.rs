@@ -388,6 +388,27 @@ pub(super) fn read_profiles(
     each_row(&mut scan, intake, take, more)
 }
 
+/// Passes on the ids of the profiles that transactions from `since` on wrote, in slices.
+pub(super) fn written_profiles(
+    tables: &Tables,
+    since: u64,
+    each: &mut dyn FnMut(&[String]) -> Fallible<()>,
+) -> Fallible<()> {
+    const TOGETHER: usize = 16_384;
+    let mut scan = tables.customers_by(c"cohort_customer_stamp")?;
+    scan.seek(&[Sought::Xid8From(since)]);
+    let mut ids = Vec::new();
+    while let Some(row) = scan.next() {
+        ids.push(row.bytes(customer::CUSTOMER_ID).as_str().to_owned());
+        if ids.len() == TOGETHER {
+            pgrx::check_for_interrupts!();
+            each(&ids)?;
+            ids.clear();
+        }
+    }
+    each(&ids)
+}
+
 /// Takes in the profile of one customer.
 pub(super) fn read_profile_of(tables: &Tables, id: &str, keys: Option<&[&str]>, intake: &mut Intake) -> Fallible<()> {
     let mut scan = tables.customers_by(c"cohort_customer_pkey")?;

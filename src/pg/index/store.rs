@@ -189,7 +189,18 @@ pub(super) fn clear(kind: Kind, all: bool) -> Fallible<()> {
     let ids: Vec<i64> = spi::run(Snapshot::Fresh, of_kind, &[kind.name().into()], |row| row.need(1))?;
     remove_segments(&ids)?;
     let log = if kind == Kind::Profiles { "customer_removed" } else { "event_removed" };
-    spi::touch(&format!("DELETE FROM kursaha_cohort.{log}"), &[]).map(drop)
+    spi::touch(&format!("DELETE FROM kursaha_cohort.{log}"), &[])?;
+    if kind == Kind::Profiles { count_removed_profiles() } else { Ok(()) }
+}
+
+/// Notes that entries of the log of removed profiles are gone: who knows the profiles as of an earlier snapshot cannot find
+/// in the log which of them were removed since. The objects of 0.1.0 have nobody who does.
+fn count_removed_profiles() -> Fallible<()> {
+    let is_known = "SELECT pg_catalog.to_regclass('kursaha_cohort.sync_told') IS NOT NULL";
+    if spi::one(Snapshot::Fresh, is_known, &[], |row| row.need(1))? {
+        spi::touch("UPDATE kursaha_cohort.index_state SET profile_removals = profile_removals + 1", &[])?;
+    }
+    Ok(())
 }
 
 /// The rows that are gone from sealed segments: segment, event type and rows.
@@ -250,6 +261,7 @@ pub(super) fn forget_removed(events: Vec<i64>, profiles: Vec<String>) -> Fallibl
     }
     if !profiles.is_empty() {
         spi::touch("DELETE FROM kursaha_cohort.customer_removed WHERE ctid = ANY ($1::tid[])", &[profiles.into()])?;
+        count_removed_profiles()?;
     }
     Ok(())
 }

@@ -95,6 +95,24 @@ impl Journal {
         Ok(())
     }
 
+    /// Records which members the run compared.
+    pub(super) fn compared(&self, what: &str) -> Fallible<()> {
+        write("UPDATE kursaha_cohort.sync_run SET compared = $2 WHERE run_id = $1", &[self.run.into(), what.into()])?;
+        Ok(())
+    }
+
+    /// Whether the destination refused members in this run.
+    pub(super) fn has_rejected(&self) -> Fallible<bool> {
+        with_owners_rights(|| {
+            spi::one(
+                Snapshot::Fresh,
+                "SELECT EXISTS (SELECT FROM kursaha_cohort.sync_run WHERE run_id = $1 AND rejected > 0)",
+                &[self.run.into()],
+                |row| row.need(1),
+            )
+        })
+    }
+
     /// Records that a first batch is about to be sent.
     pub(super) fn first_sent(&self) -> Fallible<()> {
         write(

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use roaring::RoaringTreemap;
 
+use super::Journal;
 use crate::pg::databases::with_owners_rights;
 use crate::pg::errors::Fallible;
 use crate::pg::index::Scratch;
@@ -127,6 +128,22 @@ impl Told {
             }
             last = end;
         }
+    }
+}
+
+impl Journal {
+    /// How many rows of the ledger that stay are of some customers.
+    pub(in crate::sync) fn present_among(&self, ids: &[String]) -> Fallible<i64> {
+        with_owners_rights(|| {
+            spi::one(
+                Snapshot::Fresh,
+                "SELECT count(*) FROM unnest($1) u (customer_id) \
+                 CROSS JOIN LATERAL (SELECT FROM kursaha_cohort.sync_member s \
+                     WHERE s.sync_id = $2 AND s.customer_id = u.customer_id AND NOT s.leaving OFFSET 0) m",
+                &[ids.to_vec().into(), self.sync.into()],
+                |row| row.need(1),
+            )
+        })
     }
 }
 
