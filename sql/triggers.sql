@@ -47,12 +47,12 @@ ALTER TABLE @extschema@.cohort_event ENABLE ALWAYS TRIGGER log_removed;
 COMMENT ON TRIGGER log_removed ON @extschema@.cohort_event IS 'Writes each row that logical replication removes to the removal log';
 
 -- Definer's rights: who may delete a profile need not be able to write the log.
--- A row that this very transaction wrote was never visible to a sealer, so it needs no entry.
+-- A row that this very transaction wrote gets an entry, too: it may have taken the place of one that is sealed.
 CREATE FUNCTION kursaha_cohort.log_removed_customer() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF OLD.stamp <> pg_current_xact_id() AND (TG_OP = 'DELETE' OR OLD.customer_id <> NEW.customer_id) THEN
+    IF TG_OP = 'DELETE' OR OLD.customer_id <> NEW.customer_id THEN
         INSERT INTO kursaha_cohort.customer_removed (customer_id) VALUES (OLD.customer_id);
     END IF;
     RETURN NULL;

@@ -9,7 +9,7 @@ use roaring::{RoaringBitmap, RoaringTreemap};
 use super::audience::Audience;
 use super::journal::Told;
 use super::profiles::stamps;
-use super::settled::{self, Basis, Settled};
+use super::settled::{self, Basis, Compared};
 use super::store::Place;
 use crate::pg::errors::Fallible;
 use crate::pg::index::{Evaluated, Scratch};
@@ -79,7 +79,7 @@ pub(super) struct Found {
 /// What is kept of a comparison.
 #[derive(Debug)]
 pub(super) struct Kept {
-    pub(super) settled: Settled,
+    pub(super) settled: Compared,
     /// The members that are settled once everyone to be sent was sent, and everyone to be removed was removed.
     pub(super) arriving: RoaringBitmap,
     pub(super) given: settled::Given,
@@ -114,17 +114,16 @@ pub(super) fn compare(
     let looks = destination.wants_profile() && facts.sends_changes;
     let mut comparison =
         Comparison { told, facts, looks, found: Found::default(), seen: RoaringTreemap::new(), add, remove };
-    let size = match audience.ordinals()? {
-        Some(members) => comparison.by_ordinals(&members, destination.fingerprint())?,
-        None => {
-            comparison.found.compared = all("plain SQL evaluated the cohort");
-            let size = audience.in_slices(SLICE, destination.wants_profile(), &mut |ids, given| {
-                comparison.slice(ids, given)?;
-                Ok(())
-            })?;
-            comparison.removals(&mut |_| Ok(()))?;
-            size
-        }
+    let size = if let Some(members) = audience.ordinals()? {
+        comparison.by_ordinals(&members, destination.fingerprint())?
+    } else {
+        comparison.found.compared = all("plain SQL evaluated the cohort");
+        let size = audience.in_slices(SLICE, destination.wants_profile(), &mut |ids, given| {
+            comparison.slice(ids, given)?;
+            Ok(())
+        })?;
+        comparison.removals(&mut |_| Ok(()))?;
+        size
     };
     let mut found = comparison.found;
     found.unchanged = size.saturating_sub(found.figures.adds + found.rejected);
@@ -254,13 +253,13 @@ impl Comparison<'_, '_> {
         };
         let (last, basis) = match given {
             Some(given) => {
-                let (last, basis) = Settled::find(given)?;
+                let (last, basis) = Compared::find(given)?;
                 (last, Some(basis))
             }
             None => (Err("the sync is new".to_owned()), None),
         };
         let last = if self.facts.look { Err("the mapping of profiles changed".to_owned()) } else { last };
-        let mut now = Now { members, kept: Settled::default() };
+        let mut now = Now { members, kept: Compared::default() };
         match last {
             Err(why) => {
                 self.found.compared = all(&why);
@@ -306,7 +305,7 @@ impl Comparison<'_, '_> {
     }
 
     /// Finds who is to be removed among the customers of the last comparison who are no members now.
-    fn left(&mut self, last: &Settled, now: &mut Now<'_>) -> Fallible<()> {
+    fn left(&mut self, last: &Compared, now: &mut Now<'_>) -> Fallible<()> {
         let members = now.members;
         let wanted = (&last.settled | &last.unsettled) - &members.answer.members;
         now.in_slices(&wanted, &mut |now, ids, ordinals| self.take_away(ids, ordinals, now))?;
@@ -338,7 +337,7 @@ impl Comparison<'_, '_> {
 /// What of a comparison is kept.
 struct Now<'a> {
     members: &'a Evaluated,
-    kept: Settled,
+    kept: Compared,
 }
 
 /// What takes slices of ids with their ordinals, where they have lasting ones.

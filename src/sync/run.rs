@@ -94,15 +94,13 @@ fn go(job: &Job, counts: &mut Counts) -> Result<Ending, Ending> {
     strategy.add(&mut run, &mut adds)?;
     let deferred = strategy.remove(&mut run)?;
     strategy.complete(&mut run)?;
-    Ok(match deferred {
-        Some(why) => Ending::Partial { why },
-        None => {
-            if let Some(kept) = kept {
-                run.counts.delivered = settle(&run, kept)?;
-            }
-            Ending::Success { remark: destination.remark(figures.size) }
-        }
-    })
+    if let Some(why) = deferred {
+        return Ok(Ending::Partial { why });
+    }
+    if let Some(kept) = kept {
+        run.counts.delivered = settle(&run, kept)?;
+    }
+    Ok(Ending::Success { remark: destination.remark(figures.size) })
 }
 
 /// What a run has to do.

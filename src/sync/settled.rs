@@ -1,7 +1,7 @@
 //! The result of a comparison, kept for the next one: which members need no look as long as nothing of theirs changes.
 //!
 //! `sync_member` is authoritative. `sync_told` is derived from it, as ordinals of the index, and is valid under the
-//! conditions that [`Settled::find`] checks. All conditions are read under the snapshot of the comparison, so whatever
+//! conditions that [`Compared::find`] checks. All conditions are read under the snapshot of the comparison, so whatever
 //! commits between two comparisons is seen by the second one. Changes of the ledger need no entry: a run changes the rows
 //! of the members that it found to send or remove, and of no others, and these are not settled.
 
@@ -17,7 +17,7 @@ const MOST_OTHERS: usize = 20_000;
 
 /// What a comparison found.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Settled {
+pub(super) struct Compared {
     /// Members with one acknowledged row in the ledger, which is made of their current profile.
     pub(super) settled: RoaringBitmap,
     /// Other customers with a row in the ledger, or of whom the run may write one.
@@ -46,7 +46,7 @@ pub(super) struct Given {
 }
 
 /// The last comparison and its oldest running transaction, or why there is none to build on.
-pub(super) type Last = Result<(Settled, u64), String>;
+pub(super) type Last = Result<(Compared, u64), String>;
 
 /// Whether the extension's objects know this table: those of 0.1.0 do not.
 pub(super) fn is_known() -> Fallible<bool> {
@@ -54,7 +54,7 @@ pub(super) fn is_known() -> Fallible<bool> {
     spi::one(Snapshot::Callers, sql, &[], |row| row.need(1))
 }
 
-impl Settled {
+impl Compared {
     /// The last comparison of a sync, if it is valid under the active snapshot, and the basis of the next.
     pub(super) fn find(given: Given) -> Fallible<(Last, Basis)> {
         let Given { sync, again_below, mapping } = given;

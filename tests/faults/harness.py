@@ -134,6 +134,20 @@ class Server:
             raise AssertionError(f"{sql}\n{done.stderr}")
         return done.stdout.strip()
 
+    def begin(self, sql):
+        """Begins a transaction and runs statements in it; returns a function that runs the last one, which ends it."""
+        session = subprocess.Popen(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.database], env=self.env, text=True,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        session.stdin.write(f"BEGIN; {sql}; SELECT 'begun';\n")
+        session.stdin.flush()
+        answer = session.stdout.readline().strip()
+        assert answer == "begun", answer
+
+        def end(last):
+            answer, _ = session.communicate(f"{last};\n", timeout=60)
+            assert session.returncode == 0, answer
+        return end
+
     def set(self, key, value):
         """A setting of the extension, for the whole server."""
         self.ask(f"ALTER SYSTEM SET kursaha_cohort.{key} = '{value}'", database="postgres")

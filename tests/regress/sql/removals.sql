@@ -100,5 +100,21 @@ SELECT removals, tail FROM cohort_index_status;
 SELECT pg_temp.differ();
 REVOKE ALL ON cohort_event FROM cleaner;
 DROP ROLE cleaner;
+
+-- A profile that its transaction changed before it deleted it, or gave another id
+INSERT INTO cohort_customer (customer_id, profile) SELECT 'p' || n, '{"plan": "gold"}' FROM generate_series(1, 6) n;
+SELECT profiles FROM cohort_seal();
+BEGIN;
+UPDATE cohort_customer SET profile = '{"plan": "lead"}' WHERE customer_id IN ('p1', 'p2', 'p3');
+DELETE FROM cohort_customer WHERE customer_id = 'p1';
+UPDATE cohort_customer SET customer_id = 'q2' WHERE customer_id = 'p2';
+DELETE FROM cohort_customer WHERE customer_id = 'p3';
+INSERT INTO cohort_customer (customer_id, profile) VALUES ('p3', '{"plan": "gold"}');
+COMMIT;
+SELECT cohort_evaluate('{"profile": "plan", "operator": "eq", "value": "gold"}') AS gold ORDER BY gold;
+SELECT FROM cohort_seal();
+SELECT cohort_evaluate('{"profile": "plan", "operator": "eq", "value": "gold"}') AS gold ORDER BY gold;
+SELECT place, problem FROM cohort_check();
+DELETE FROM cohort_customer;
 TRUNCATE cohort_event;
 SELECT FROM cohort_seal();
