@@ -10,7 +10,9 @@ CREATE TABLE kursaha_cohort_cluster.call (
     sets text NOT NULL,
     arguments text[] NOT NULL,
     columns text NOT NULL,
-    call text NOT NULL
+    call text NOT NULL,
+    instant integer,
+    rule integer
 );
 COMMENT ON TABLE kursaha_cohort_cluster.call IS 'The calls to nodes';
 COMMENT ON COLUMN kursaha_cohort_cluster.call.name IS 'The name, without node_ or send_';
@@ -20,6 +22,9 @@ COMMENT ON COLUMN kursaha_cohort_cluster.call.sets IS 'role: every role with a p
 COMMENT ON COLUMN kursaha_cohort_cluster.call.arguments IS 'The types of its arguments';
 COMMENT ON COLUMN kursaha_cohort_cluster.call.columns IS 'Names and types of its result';
 COMMENT ON COLUMN kursaha_cohort_cluster.call.call IS 'The call on a node, or a query in parentheses, with $1 and so on; {s} is the schema of kursaha_cohort';
+
+COMMENT ON COLUMN kursaha_cohort_cluster.call.instant IS 'The place of the argument as of which it evaluates cohorts or a rule; NULL if it evaluates none';
+COMMENT ON COLUMN kursaha_cohort_cluster.call.rule IS 'The place of the argument that is a rule';
 
 INSERT INTO kursaha_cohort_cluster.call VALUES
     -- data in
@@ -67,7 +72,18 @@ INSERT INTO kursaha_cohort_cluster.call VALUES
     ('reindex', 'all', true, 'role', '{}', 'events bigint, profiles bigint, removed bigint, segments bigint, took interval', '{s}.cohort_reindex()'),
     ('check', 'all', false, 'role', '{}', 'lo integer, place text, problem text', '(SELECT kursaha_cohort.owned_from(), c.place, c.problem FROM {s}.cohort_check() c)'),
     ('property', 'all', false, 'role', '{}', 'event_type text, property text, types text[], events bigint', '(SELECT p.event_type, p.property, p.types, p.events FROM {s}.cohort_property p)'),
-    ('event_type', 'all', false, 'role', '{}', 'event_type text', '(SELECT t.event_type FROM {s}.cohort_event_type t)');
+    ('event_type', 'all', false, 'role', '{}', 'event_type text', '(SELECT t.event_type FROM {s}.cohort_event_type t)'),
+    -- the first round of rank and group
+    ('entrants', 'all', false, 'role', '{jsonb, timestamptz}', 'lo integer, customer_id text, total numeric, number numeric, value jsonb',
+     '(SELECT kursaha_cohort.owned_from(), e.customer_id, e.total, e.number, e.value FROM kursaha_cohort.entrants($1, $2) e)'),
+    ('group_numbers', 'all', false, 'role', '{jsonb, timestamptz}', 'lo integer, value jsonb, customers bigint, satisfied bigint, one text',
+     '(SELECT kursaha_cohort.owned_from(), g.value, g.customers, g.satisfied, g.one FROM kursaha_cohort.group_numbers($1, $2) g)');
+
+UPDATE kursaha_cohort_cluster.call c
+SET instant = array_position(c.arguments, 'timestamptz'),
+    rule = CASE WHEN c.name IN ('evaluate', 'preview', 'explain_rule', 'groups_rule', 'entrants', 'group_numbers') THEN 1 WHEN c.name = 'figures_rule' THEN 2 END
+WHERE c.name IN ('count', 'run', 'evaluate', 'preview', 'overlap', 'explain', 'explain_rule', 'waterfall', 'groups', 'groups_rule', 'figures',
+                 'figures_rule', 'contains', 'of', 'why', 'refresh', 'entrants', 'group_numbers');
 
 -- The two functions of a call. Internal arguments follow those of the call: what is expected of the node, and which nodes.
 CREATE FUNCTION kursaha_cohort_cluster.make_call(engine text, call kursaha_cohort_cluster.call) RETURNS void
@@ -75,8 +91,13 @@ CREATE FUNCTION kursaha_cohort_cluster.make_call(engine text, call kursaha_cohor
 AS $$
 DECLARE
     place CONSTANT integer := cardinality(call.arguments);
+    -- What it evaluates may look at customers of other nodes: their sets go along.
+    sets CONSTANT text := CASE WHEN call.instant IS NULL THEN ''
+        ELSE format(', kursaha_cohort_cluster.%s(sets, nodes.%s)', CASE call.route WHEN 'one' THEN 'share' ELSE 'shares' END,
+                    CASE call.route WHEN 'one' THEN 'lo' ELSE 'los' END) END;
     given CONSTANT text := (SELECT string_agg(format('a_%s %s', n, t), ', ' ORDER BY n) FROM unnest(call.arguments) WITH ORDINALITY a (t, n));
-    passed CONSTANT text := (SELECT string_agg('$' || n, ', ' ORDER BY n) FROM generate_series(1, place) n);
+    passed CONSTANT text := (SELECT string_agg(CASE n WHEN call.rule THEN format('(kursaha_cohort.crossing_rule($%s)).rule', n) ELSE '$' || n END,
+                                               ', ' ORDER BY n) FROM generate_series(1, place) n);
     separate CONSTANT text := CASE WHEN place > 0 THEN ', ' ELSE '' END;
     volatility CONSTANT text := CASE WHEN call.writes THEN 'VOLATILE' ELSE 'STABLE' END;
     settings CONSTANT text := $set$@settings@$set$;
@@ -86,7 +107,7 @@ BEGIN
     ELSE
         PERFORM kursaha_cohort_cluster.make_citus(call, given, separate, volatility);
     END IF;
-    IF call.route IN ('split', 'bare') THEN
+    IF call.route IN ('split', 'bare') OR call.name IN ('entrants', 'group_numbers') THEN
         RETURN;
     END IF;
     EXECUTE format($make$
@@ -98,11 +119,13 @@ BEGIN
             nodes record;
             wanted text := kursaha_cohort_cluster.fingerprint(named);
             again boolean := false;
+            sets jsonb;
         BEGIN
             SELECT * INTO nodes FROM %8$s;
             LOOP
                 BEGIN
-                    RETURN QUERY SELECT s.* FROM kursaha_cohort_cluster.send_%1$s(%9$s%3$s named, wanted, %10$s) s;
+                    %12$s
+                    RETURN QUERY SELECT s.* FROM kursaha_cohort_cluster.send_%1$s(%9$s%3$s named, wanted, %10$s%13$s) s;
                     RETURN;
                 EXCEPTION WHEN serialization_failure OR undefined_object OR invalid_parameter_value THEN
                     -- Of a node with another definition, or without one. What else it may be, a second answer says again.
@@ -119,7 +142,10 @@ BEGIN
         volatility, settings,
         CASE WHEN call.route = 'one' THEN 'kursaha_cohort_cluster.home(customer)' ELSE 'kursaha_cohort_cluster.everywhere()' END,
         passed, CASE WHEN call.route = 'one' THEN 'nodes.shard, nodes.lo, nodes.hi' ELSE 'nodes.shards, nodes.los, nodes.his' END,
-        engine);
+        engine,
+        CASE WHEN call.instant IS NOT NULL THEN format('sets := kursaha_cohort_cluster.first_round(named, %s, $%s);',
+            CASE WHEN call.rule IS NULL THEN 'NULL' ELSE format('ARRAY[$%s]', call.rule) END, call.instant) ELSE '' END,
+        sets);
     EXECUTE format('COMMENT ON FUNCTION kursaha_cohort_cluster.node_%s IS %L', call.name,
                    format('Asks %s for %s', CASE call.route WHEN 'one' THEN 'a customer''s node' ELSE 'every node' END, call.name));
 END

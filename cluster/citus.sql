@@ -45,13 +45,17 @@ BEGIN
         END
         $body$
         $make$, call.name, given, separate,
-        CASE WHEN many THEN 'p_shards integer[], p_los integer[], p_his integer[]' ELSE 'p_shards integer, p_los integer, p_his integer' END,
+        CASE WHEN many THEN 'p_shards integer[], p_los integer[], p_his integer[]' ELSE 'p_shards integer, p_los integer, p_his integer' END
+            || CASE WHEN call.instant IS NULL THEN '' WHEN many THEN ', p_sets text[]' ELSE ', p_sets text' END,
         call.columns, volatility,
         CASE WHEN call.writes AND many THEN 'UPDATE kursaha_cohort_cluster.anchor SET revision = revision + 1;' ELSE '' END,
         picked, target, names,
         CASE WHEN many THEN format('a.shard = ANY ($%s)', n + 3)
              ELSE format('a.customer_id = (SELECT s.anchor FROM kursaha_cohort_cluster.shard s WHERE s.shard = $%s)', n + 3) END,
-        CASE call.route WHEN 'bare' THEN '' ELSE format(' AND kursaha_cohort.expect(ARRAY[a.lo], ARRAY[a.hi], $%s, $%s)', n + 1, n + 2) END);
+        CASE call.route WHEN 'bare' THEN '' ELSE format(' AND kursaha_cohort.expect(ARRAY[a.lo], ARRAY[a.hi], $%s, $%s)', n + 1, n + 2) END
+            || CASE WHEN call.instant IS NULL THEN ''
+                    WHEN many THEN format(' AND kursaha_cohort.bind(ARRAY[($%s)[array_position($%s, a.shard)]])', n + 6, n + 3)
+                    ELSE format(' AND kursaha_cohort.bind(ARRAY[$%s])', n + 6) END);
     EXECUTE format('COMMENT ON FUNCTION kursaha_cohort_cluster.send_%s IS %L', call.name, 'As node_' || call.name || ', by Citus');
 END
 $$;

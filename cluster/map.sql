@@ -94,20 +94,16 @@ COMMENT ON FUNCTION kursaha_cohort_cluster.names_in(jsonb) IS 'The cohorts to wh
 CREATE FUNCTION kursaha_cohort_cluster.check_rule(rule jsonb) RETURNS void
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    word text;
 BEGIN
-    FOREACH word IN ARRAY ARRAY['group', 'over', 'rank'] LOOP
-        IF jsonb_path_exists(rule, format('strict $.**.%s', word)::jsonpath, silent => true) THEN
-            RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
-                MESSAGE = format('a rule with "%s" cannot be evaluated on a cluster', word),
-                DETAIL = 'It compares a customer with others, who may be on other nodes.',
-                HINT = 'Evaluate it on a server that has all customers of the comparison.';
-        END IF;
-    END LOOP;
+    IF jsonb_path_exists(rule, 'strict $.**.over', silent => true) THEN
+        RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+            MESSAGE = 'a rule with "over" cannot be evaluated on a cluster',
+            DETAIL = 'A figure of a group is computed from the events of customers who may be on several nodes.',
+            HINT = 'Evaluate it on a server that has all customers of the group.';
+    END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.check_rule(jsonb) IS 'Refuses rules that a node cannot evaluate for its own customers';
+COMMENT ON FUNCTION kursaha_cohort_cluster.check_rule(jsonb) IS 'Refuses rules that the nodes cannot evaluate together';
 
 -- Upgrades repeat this.
 DO $$

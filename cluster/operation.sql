@@ -55,7 +55,8 @@ BEGIN
         UNION ALL
         SELECT l.oid FROM pg_proc l
         WHERE l.pronamespace = 'kursaha_cohort_cluster'::regnamespace
-          AND (l.proname IN ('home', 'everywhere', 'fingerprint', 'names_in', 'check_rule', 'known', 'is_query', 'named', 'must_be_local', 'bring', 'load')
+          AND (l.proname IN ('home', 'everywhere', 'fingerprint', 'names_in', 'check_rule', 'known', 'is_query', 'named', 'must_be_local', 'bring', 'load',
+                              'share', 'shares', 'first_round', 'combine_rank', 'combine_group', 'described', 'rule_of')
                OR l.proname IN ('publish', 'rename', 'withdraw') AND has_function_privilege(role, '@extschema:kursaha_cohort@.cohort_create(text, jsonb, text)', 'EXECUTE')
                OR EXISTS (SELECT FROM kursaha_cohort_cluster.call c WHERE c.sets = 'role' AND l.proname IN ('node_' || c.name, 'send_' || c.name)))
     LOOP

@@ -23,13 +23,17 @@ BEGIN
             SELECT %8$s FROM %9$s AS r (%10$s)%11$s;
         $body$
         $make$, call.name, given, separate,
-        CASE WHEN many THEN 'p_shards integer[], p_los integer[], p_his integer[]' ELSE 'p_shards integer, p_los integer, p_his integer' END,
+        CASE WHEN many THEN 'p_shards integer[], p_los integer[], p_his integer[]' ELSE 'p_shards integer, p_los integer, p_his integer' END
+            || CASE WHEN call.instant IS NULL THEN '' WHEN many THEN ', p_sets text[]' ELSE ', p_sets text' END,
         call.columns,
-        CASE call.route WHEN 'one' THEN '' WHEN 'split' THEN 'SPLIT a_1, p_shards, p_los, p_his;' ELSE 'SPLIT p_shards, p_los, p_his;' END,
+        CASE call.route WHEN 'one' THEN '' WHEN 'split' THEN 'SPLIT a_1, p_shards, p_los, p_his;'
+            ELSE format('SPLIT p_shards, p_los, p_his%s;', CASE WHEN call.instant IS NULL THEN '' ELSE ', p_sets' END) END,
         'p_shards', picked, replace(call.call, '{s}', '@extschema:kursaha_cohort@'), names,
         CASE call.route WHEN 'bare' THEN ''
              WHEN 'one' THEN format(' WHERE kursaha_cohort.expect(ARRAY[$%s], ARRAY[$%s], $%s, $%s)', n + 4, n + 5, n + 1, n + 2)
-             ELSE format(' WHERE kursaha_cohort.expect($%s, $%s, $%s, $%s)', n + 4, n + 5, n + 1, n + 2) END);
+             ELSE format(' WHERE kursaha_cohort.expect($%s, $%s, $%s, $%s)', n + 4, n + 5, n + 1, n + 2) END
+            || CASE WHEN call.instant IS NULL THEN ''
+                    ELSE format(CASE WHEN many THEN ' AND kursaha_cohort.bind($%s)' ELSE ' AND kursaha_cohort.bind(ARRAY[$%s])' END, n + 6) END);
     EXECUTE format('COMMENT ON FUNCTION kursaha_cohort_cluster.send_%s IS %L', call.name, 'As node_' || call.name || ', by PL/Proxy');
 END
 $$;

@@ -17,7 +17,7 @@ BEGIN
         SELECT l.content INTO content FROM kursaha_cohort.list_chunk l WHERE l.cohort_id = cohort AND l.from_id = '';
     END IF;
     SELECT * INTO nodes FROM kursaha_cohort_cluster.everywhere();
-    PERFORM kursaha_cohort_cluster.send_define(c.name, c.rule, CASE WHEN c.rule IS NULL THEN coalesce(ids, '{}') END, content, c.description,
+    PERFORM kursaha_cohort_cluster.send_define(c.name, (kursaha_cohort.crossing_rule(c.rule)).rule, CASE WHEN c.rule IS NULL THEN coalesce(ids, '{}') END, content, c.description,
                                                c.owner::text, NULL, NULL, nodes.shards, nodes.los, nodes.his);
 END
 $$;

@@ -44,6 +44,34 @@ END
 $$;
 COMMENT ON FUNCTION kursaha_cohort_cluster.named(jsonb) IS 'The cohorts to which a rule refers, as an argument of node_ functions; an error if a node cannot evaluate the rule';
 
+-- A node has a set in place of rank and group. The coordinator describes the rule as it is, without the conditions inside of these,
+-- which were evaluated in the first round.
+CREATE FUNCTION kursaha_cohort_cluster.described(rule jsonb) RETURNS TABLE (path text, condition text, crosses boolean)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        WITH part AS MATERIALIZED (
+            SELECT e.path, e.condition, jsonb_path_exists(rule, format('%s ? (exists (@.rank) || exists (@.group))', e.path)::jsonpath) AS crosses
+            FROM @extschema:kursaha_cohort@.cohort_explain(rule) e
+        )
+        SELECT p.path, p.condition, p.crosses FROM part p
+        WHERE NOT EXISTS (SELECT FROM part q WHERE q.crosses AND q.path <> p.path AND starts_with(p.path, q.path));
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort_cluster.described(jsonb) IS 'The conditions of a rule that are not inside of rank or group';
+
+CREATE FUNCTION kursaha_cohort_cluster.rule_of(name text) RETURNS jsonb
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT d.rule FROM @extschema:kursaha_cohort@.cohort_definition d
+            WHERE d.name = rule_of.name AND d.rule::text ~ '"(rank|group)"');
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort_cluster.rule_of(text) IS 'The rule of a saved cohort with rank or group; NULL of others';
+
 CREATE FUNCTION @extschema@.cohort_count(name text, as_of timestamptz DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
 AS $$
@@ -135,16 +163,20 @@ CREATE FUNCTION @extschema@.cohort_explain(name text, as_of timestamptz DEFAULT 
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
 AS $$
 #variable_conflict use_column
+DECLARE
+    own CONSTANT jsonb := kursaha_cohort_cluster.rule_of(cohort_explain.name);
 BEGIN
     IF kursaha_cohort_cluster.is_query(cohort_explain.name) THEN
         RETURN QUERY SELECT e.* FROM @extschema:kursaha_cohort@.cohort_explain(cohort_explain.name, cohort_explain.as_of) e;
         RETURN;
     END IF;
     RETURN QUERY
-        SELECT min(e.condition), e.path, sum(e.customers)::bigint, sum(e.events)::bigint, max(e.took), string_agg(DISTINCT e.how, '; ')
+        SELECT coalesce(min(d.condition), min(e.condition)), e.path, sum(e.customers)::bigint, sum(e.events)::bigint, max(e.took), string_agg(DISTINCT e.how, '; ')
         FROM ROWS FROM (kursaha_cohort_cluster.node_explain(cohort_explain.name, coalesce(cohort_explain.as_of, now()),
                                                             kursaha_cohort_cluster.known(cohort_explain.name))) WITH ORDINALITY
              e (condition, path, customers, events, took, how, place)
+        LEFT JOIN kursaha_cohort_cluster.described(own) d USING (path)
+        WHERE own IS NULL OR d.path IS NOT NULL
         GROUP BY e.path ORDER BY min(e.place);
 END
 $$;
@@ -155,11 +187,15 @@ CREATE FUNCTION @extschema@.cohort_explain(rule jsonb, as_of timestamptz DEFAULT
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
 AS $$
 #variable_conflict use_column
+DECLARE
+    own CONSTANT jsonb := CASE WHEN rule::text ~ '"(rank|group)"' THEN rule END;
 BEGIN
     RETURN QUERY
-        SELECT min(e.condition), e.path, sum(e.customers)::bigint, sum(e.events)::bigint, max(e.took), string_agg(DISTINCT e.how, '; ')
+        SELECT coalesce(min(d.condition), min(e.condition)), e.path, sum(e.customers)::bigint, sum(e.events)::bigint, max(e.took), string_agg(DISTINCT e.how, '; ')
         FROM ROWS FROM (kursaha_cohort_cluster.node_explain_rule(rule, coalesce(as_of, now()), kursaha_cohort_cluster.named(rule))) WITH ORDINALITY
              e (condition, path, customers, events, took, how, place)
+        LEFT JOIN kursaha_cohort_cluster.described(own) d USING (path)
+        WHERE own IS NULL OR d.path IS NOT NULL
         GROUP BY e.path ORDER BY min(e.place);
 END
 $$;
@@ -183,14 +219,19 @@ CREATE FUNCTION @extschema@.cohort_why(name text, customer_id text, as_of timest
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@
 AS $$
 #variable_conflict use_column
+DECLARE
+    own CONSTANT jsonb := kursaha_cohort_cluster.rule_of(cohort_why.name);
 BEGIN
     IF kursaha_cohort_cluster.is_query(cohort_why.name) THEN
         RETURN QUERY SELECT w.* FROM @extschema:kursaha_cohort@.cohort_why(cohort_why.name, cohort_why.customer_id, cohort_why.as_of) w;
         RETURN;
     END IF;
-    RETURN QUERY SELECT w.* FROM kursaha_cohort_cluster.node_why(
-        cohort_why.name, cohort_why.customer_id, coalesce(cohort_why.as_of, now()), kursaha_cohort_cluster.known(cohort_why.name),
-        cohort_why.customer_id) w;
+    RETURN QUERY SELECT w.path, coalesce(d.condition, w.condition), w.holds, CASE WHEN d.crosses THEN NULL ELSE w.evidence END
+        FROM ROWS FROM (kursaha_cohort_cluster.node_why(
+            cohort_why.name, cohort_why.customer_id, coalesce(cohort_why.as_of, now()), kursaha_cohort_cluster.known(cohort_why.name),
+            cohort_why.customer_id)) WITH ORDINALITY w (path, condition, holds, evidence, place)
+        LEFT JOIN kursaha_cohort_cluster.described(own) d USING (path)
+        WHERE own IS NULL OR d.path IS NOT NULL ORDER BY w.place;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.cohort_why(text, text, timestamptz) IS 'For each condition of a cohort, whether one customer satisfies it, and the events or values that decide it; calls only the node of that customer';

@@ -54,6 +54,171 @@ AS $$
 $$;
 COMMENT ON FUNCTION kursaha_cohort.cohort_not_owned() IS 'How many customers have rows here that another database holds';
 
+-- Conditions on customers of several nodes ----------------------------------------------------------------------------------
+
+-- A rule as a node has it. Whether a customer satisfies rank or group depends on customers of other nodes, so that a node
+-- has a condition on a set in place of it, which the coordinator sends with each question. The set is named by its content.
+CREATE FUNCTION kursaha_cohort.crossing_place(condition jsonb, zone text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT 'crossing ' || encode(sha256(convert_to(zone || ' ' || condition::text, 'UTF8')), 'hex');
+$$;
+COMMENT ON FUNCTION kursaha_cohort.crossing_place(jsonb, text) IS 'The name of the set of a condition on customers of several nodes';
+
+CREATE FUNCTION kursaha_cohort.crossing_set(place text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_build_object('customer_in', jsonb_build_object('table', 'kursaha_cohort.crossing', 'column', 'customer_id',
+        'where', jsonb_build_object('property', 'place', 'operator', 'eq', 'value', place)));
+$$;
+COMMENT ON FUNCTION kursaha_cohort.crossing_set(text) IS 'The condition on a set that the coordinator sends';
+
+-- The conditions of a part of a rule that look at several customers, inner before outer, and the part as a node has it.
+CREATE FUNCTION kursaha_cohort.crossing_of(part jsonb, zone text, INOUT crossings jsonb, OUT rule jsonb)
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    inner_part record;
+    done record;
+    place text;
+BEGIN
+    IF jsonb_typeof(part) = 'array' THEN
+        rule := '[]';
+        FOR inner_part IN SELECT e.value FROM jsonb_array_elements(part) WITH ORDINALITY e (value, n) ORDER BY e.n LOOP
+            done := kursaha_cohort.crossing_of(inner_part.value, zone, crossings);
+            crossings := done.crossings;
+            rule := rule || jsonb_build_array(done.rule);
+        END LOOP;
+        RETURN;
+    ELSIF jsonb_typeof(part) IS DISTINCT FROM 'object' THEN
+        rule := part;
+        RETURN;
+    ELSIF part #>> '{any,customer_in,table}' = 'kursaha_cohort.crossing' THEN
+        rule := part; -- as a node has it
+        RETURN;
+    END IF;
+    rule := '{}';
+    FOR inner_part IN SELECT e.key, e.value FROM jsonb_each(part) e ORDER BY e.key COLLATE "C" LOOP
+        done := kursaha_cohort.crossing_of(inner_part.value, zone, crossings);
+        crossings := done.crossings;
+        rule := rule || jsonb_build_object(inner_part.key, done.rule);
+    END LOOP;
+    IF NOT rule ?| ARRAY['rank', 'group'] THEN
+        RETURN;
+    END IF;
+    place := kursaha_cohort.crossing_place(rule - ARRAY['timezone', 'version'], zone);
+    crossings := crossings || jsonb_build_array(jsonb_build_object('place', place, 'rule', rule - 'version' || jsonb_build_object('timezone', zone)));
+    IF rule ? 'rank' THEN
+        -- What else the outermost object of a rule has.
+        rule := kursaha_cohort.crossing_set(place)
+            || (SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}') FROM jsonb_each(rule) e WHERE e.key IN ('timezone', 'version'));
+    ELSE
+        -- Of each group that holds, the set has one customer.
+        rule := rule - ARRAY['any', 'all', 'none'] || jsonb_build_object('any', kursaha_cohort.crossing_set(place));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.crossing_of(jsonb, text, jsonb) IS 'A part of a rule as a node has it, and its conditions on customers of several nodes, inner before outer';
+
+CREATE FUNCTION kursaha_cohort.crossing_rule(INOUT rule jsonb, OUT crossings jsonb)
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    crossings := '[]';
+    IF rule::text ~ '"(rank|group)"' THEN
+        SELECT c.rule, c.crossings INTO rule, crossings FROM kursaha_cohort.crossing_of(rule, coalesce(rule ->> 'timezone', 'UTC'), '[]') c;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.crossing_rule(jsonb) IS 'A rule as a node has it, and its conditions on customers of several nodes, inner before outer';
+
+-- Definer's rights: who asks for a cohort need not read its rule.
+CREATE FUNCTION kursaha_cohort.crossings(names text[], rules jsonb[]) RETURNS TABLE (place text, rule jsonb)
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED CALLED ON NULL INPUT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        WITH RECURSIVE reached (cohort_id, depth) AS (
+            SELECT c.cohort_id, 0 FROM kursaha_cohort.cohort c WHERE c.name = ANY (names)
+            UNION
+            SELECT r.referenced_id, reached.depth + 1 FROM reached JOIN kursaha_cohort.reference r USING (cohort_id)
+        ), asked (rule, depth) AS (
+            SELECT c.rule, max(d.depth) FROM reached d JOIN kursaha_cohort.cohort c USING (cohort_id)
+            WHERE c.rule::text ~ '"(rank|group)"' GROUP BY c.cohort_id, c.rule
+            UNION ALL
+            SELECT u.rule, -1 FROM unnest(rules) u (rule)
+        ), found AS (
+            SELECT f.one ->> 'place' AS place, f.one -> 'rule' AS rule, a.depth, f.n
+            FROM asked a, kursaha_cohort.crossing_rule(a.rule) c, jsonb_array_elements(c.crossings) WITH ORDINALITY f (one, n)
+        )
+        -- What a cohort refers to before itself, and inner before outer.
+        SELECT f.place, (array_agg(f.rule))[1] FROM found f GROUP BY f.place ORDER BY max(f.depth) DESC, min(f.n);
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.crossings(text[], jsonb[]) IS 'The conditions on customers of several nodes of the given cohorts and rules, and of all cohorts to which they refer, in the order in which they can be evaluated';
+
+CREATE FUNCTION kursaha_cohort.reached_names(names text[]) RETURNS text[]
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (WITH RECURSIVE reached AS (
+        SELECT c.cohort_id FROM kursaha_cohort.cohort c WHERE c.name = ANY (names)
+        UNION
+        SELECT r.referenced_id FROM reached JOIN kursaha_cohort.reference r USING (cohort_id)
+    )
+    SELECT array_agg(c.name ORDER BY c.name COLLATE "C") FROM reached JOIN kursaha_cohort.cohort c USING (cohort_id));
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.reached_names(text[]) IS 'Some cohorts and all to which they refer, directly and through others';
+
+CREATE FUNCTION kursaha_cohort.crossing_sets() RETURNS jsonb
+    LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF coalesce(current_setting('kursaha_cohort_cluster.crossing', true), '') = '' THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = 'a rule with "rank" or "group" cannot be evaluated on one node',
+            DETAIL = 'It compares a customer with others, who may be on other nodes.',
+            HINT = 'Call the function on the coordinator.';
+    END IF;
+    RETURN current_setting('kursaha_cohort_cluster.crossing')::jsonb;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.crossing_sets() IS 'The sets that the coordinator sent with the current call';
+
+CREATE VIEW kursaha_cohort.crossing AS
+SELECT s.place, i.customer_id
+FROM jsonb_each(kursaha_cohort.crossing_sets()) s (place, ids), LATERAL jsonb_array_elements_text(s.ids) i (customer_id);
+COMMENT ON VIEW kursaha_cohort.crossing IS 'The sets that the coordinator sent with the current call, to which rules of a node refer in place of rank and group';
+COMMENT ON COLUMN kursaha_cohort.crossing.place IS 'The name of the set';
+COMMENT ON COLUMN kursaha_cohort.crossing.customer_id IS 'A customer of this node';
+
+-- STABLE, so that it runs before the call to which it belongs. It sets what ends with the transaction.
+CREATE FUNCTION kursaha_cohort.bind(sets text[]) RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM set_config('kursaha_cohort_cluster.crossing',
+                       (SELECT coalesce(jsonb_object_agg(e.place, e.ids), '{}')::text FROM (
+                            SELECT p.key AS place, coalesce(jsonb_agg(i.id) FILTER (WHERE i.id IS NOT NULL), '[]') AS ids
+                            FROM unnest(sets) s (one) CROSS JOIN LATERAL jsonb_each(s.one::jsonb) p
+                            LEFT JOIN LATERAL jsonb_array_elements(p.value) i (id) ON true GROUP BY p.key) e), true);
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION kursaha_cohort.bind(text[]) IS 'Sets the sets of the current call';
+
+CREATE FUNCTION kursaha_cohort.entrants(rule jsonb, as_of timestamptz)
+    RETURNS TABLE (customer_id text, total numeric, number numeric, value jsonb)
+    LANGUAGE c STABLE PARALLEL RESTRICTED CALLED ON NULL INPUT AS 'MODULE_PATHNAME', 'entrants_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.entrants(jsonb, timestamptz) IS 'The customers of this database who can be in a ranking, with their figures';
+
+CREATE FUNCTION kursaha_cohort.group_numbers(rule jsonb, as_of timestamptz)
+    RETURNS TABLE (value jsonb, customers bigint, satisfied bigint, one text)
+    LANGUAGE c STABLE PARALLEL RESTRICTED CALLED ON NULL INPUT AS 'MODULE_PATHNAME', 'group_numbers_wrapper';
+COMMENT ON FUNCTION kursaha_cohort.group_numbers(jsonb, timestamptz) IS 'The groups of this database, with the number of customers, the number of those who satisfy the condition, and one customer';
+
 -- Definitions ------------------------------------------------------------------------------------------------------------
 
 -- Definer's rights: the fingerprint says nothing but whether two databases have the same.
@@ -65,9 +230,14 @@ BEGIN
     RETURN (WITH RECURSIVE reached AS (
         SELECT c.cohort_id FROM kursaha_cohort.cohort c WHERE c.name = ANY (names)
         UNION
+        -- What only rank and group refer to, a node's rule does not.
         SELECT r.referenced_id FROM reached JOIN kursaha_cohort.reference r USING (cohort_id)
+        JOIN kursaha_cohort.cohort c USING (cohort_id) JOIN kursaha_cohort.cohort o ON o.cohort_id = r.referenced_id
+        WHERE c.rule::text !~ '"(rank|group)"'
+           OR jsonb_path_exists((kursaha_cohort.crossing_rule(c.rule)).rule, 'strict $.**.cohort ? (@ == $name)',
+                                jsonb_build_object('name', o.name), true)
     )
-    SELECT encode(sha256(convert_to(coalesce(string_agg(format('%L %L', c.name, coalesce(c.rule::text, l.content::text)),
+    SELECT encode(sha256(convert_to(coalesce(string_agg(format('%L %L', c.name, coalesce(CASE WHEN c.rule IS NOT NULL THEN (kursaha_cohort.crossing_rule(c.rule)).rule::text END, l.content::text)),
                                                         E'\n' ORDER BY c.name COLLATE "C"), ''), 'UTF8')), 'hex')
     FROM reached JOIN kursaha_cohort.cohort c USING (cohort_id)
     LEFT JOIN kursaha_cohort.list_chunk l ON l.cohort_id = c.cohort_id AND l.from_id = '' AND c.rule IS NULL);

@@ -48,6 +48,7 @@ const SETS: &[PrivilegeSet] = &[
             ),
             ("SELECT", "{s}.cohort_destination, {s}.cohort_sync_rejected, {s}.cohort_suppression, {s}.cohort_priority"),
             ("SELECT", "kursaha_cohort.suppression, kursaha_cohort.priority, kursaha_cohort.priority_cohort"),
+            ("SELECT", "kursaha_cohort.crossing"),
             ("SELECT", "kursaha_cohort.destination, kursaha_cohort.sync, kursaha_cohort.sync_run"),
         ],
         functions: &[

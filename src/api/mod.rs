@@ -3,6 +3,7 @@
 
 mod admin;
 mod cohorts;
+mod crossing;
 mod definitions;
 mod destinations;
 mod evaluate;

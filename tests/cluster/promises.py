@@ -124,8 +124,9 @@ def names(coordinator):
         SELECT f.oid::regprocedure FROM pg_proc f WHERE f.pronamespace IN ('shop'::regnamespace, 'kursaha_cohort_cluster'::regnamespace)
         AND obj_description(f.oid, 'pg_proc') IS NULL AND f.proname ~ '^(cohort|send|node)_';""")
     same("functions without a comment", silent, "")
-    coordinator.refused("0A000", "SELECT cohort_groups('{\"rank\": {\"did\": \"view\"}, \"top\": 3}'::jsonb, 'city');")
-    coordinator.refused("0A000", "SELECT cohort_create('g', '{\"group\": \"city\", \"any\": {\"did\": \"view\"}}');")
+    over = '{"compare": {"did": "view"}, "operator": "gt", "to": 5, "over": "city"}'
+    coordinator.refused("0A000", f"SELECT cohort_groups('{over}'::jsonb, 'city');")
+    coordinator.refused("0A000", f"SELECT cohort_create('g', '{over}');")
     coordinator.refused("0A000", "SELECT cohort_sync_create('bought', 'nowhere');")
 
 

@@ -76,6 +76,11 @@ impl Written {
         })
     }
 
+    /// By what the total is divided.
+    pub(super) fn divisor(&self, alias: &str) -> String {
+        if self.average { format!("{alias}.number") } else { "1".to_owned() }
+    }
+
     /// What a person is shown: an average is rounded.
     pub(super) fn shown(&self, alias: &str) -> String {
         let total = self.total(alias);

@@ -24,3 +24,11 @@ pub(super) fn customers(group: &Group, satisfied: &str, cx: &Context) -> String 
     );
     format!("SELECT g.customer_id\nFROM (\n{}\n) g\nWHERE g.holds", quote::indent(&groups))
 }
+
+/// The groups with the number of their customers, of those among `$1`, and one customer.
+pub(super) fn numbers(property: &Property, cx: &Context) -> String {
+    format!(
+        "SELECT s.value, count(*), count(*) FILTER (WHERE s.customer_id = ANY ($1)), min(s.customer_id)\nFROM {}\nGROUP BY s.value",
+        subquery(&values(property, cx), "s")
+    )
+}

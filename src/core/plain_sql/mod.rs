@@ -33,7 +33,7 @@ use std::fmt;
 pub use evidence::{Evidence, evidence};
 pub use rows::read as read_rows;
 
-use crate::rule::{Amount, Condition, MAX_REACHED, Property, Rule};
+use crate::rule::{Amount, Condition, MAX_REACHED, Property, Rank, Rule};
 use chain::{Place, below};
 use clock::Clock;
 
@@ -134,6 +134,20 @@ pub fn figures(figure: &Amount, zone: &str, cx: &Context) -> String {
     let written = compare::Written::new(figure, None, cx, &clock);
     let (from, _) = written.with_value("f");
     format!("SELECT f.key AS customer_id, ({})::numeric AS value\nFROM {from}", written.shown("f"))
+}
+
+/// The statement that gives the ranked customers among `$1`, with the total, the number by which it is divided, and the value
+/// of `by`.
+#[must_use]
+pub fn entrants(rank: &Rank, zone: &str, cx: &Context) -> String {
+    rank::entrants(rank, cx, &Clock { as_of: cx.as_of, zone: quote::text(zone) })
+}
+
+/// The statement that gives the groups by a property with the number of their customers, the number of those among `$1`, and
+/// one customer.
+#[must_use]
+pub fn numbers_of_groups(property: &Property, cx: &Context) -> String {
+    group::numbers(property, cx)
 }
 
 /// The statement that gives the `customer_id` of everyone in the universe, each once.

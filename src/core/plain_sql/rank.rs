@@ -43,6 +43,19 @@ pub(super) fn customers(rank: &Rank, satisfied: Option<&str>, cx: &Context, cloc
     format!("SELECT r.customer_id\nFROM {}\nWHERE {within}", subquery(&ranked(rank, satisfied, cx, clock), "r"))
 }
 
+/// The customers among `$1` with a figure: the total, the number by which it is divided, and the value of `by`.
+pub(super) fn entrants(rank: &Rank, cx: &Context, clock: &Clock) -> String {
+    let figure = Written::new(&rank.figure, None, cx, clock);
+    let (from, _) = figure.with_value("f");
+    let (groups, value) = rank.by.as_ref().map_or((String::new(), "NULL::jsonb"), |by| {
+        (format!("\nJOIN {} ON g.customer_id = f.key", subquery(&group::values(by, cx), "g")), "g.value")
+    });
+    format!(
+        "SELECT f.key, f.total::numeric, {}::numeric, {value}\nFROM {from}{groups}\nWHERE f.key = ANY ($1)",
+        figure.divisor("f")
+    )
+}
+
 /// An object with one customer's figure, place and the number of customers ranked; null for one who is not ranked.
 pub(super) fn evidence(rank: &Rank, satisfied: Option<&str>, customer: &str, cx: &Context, clock: &Clock) -> String {
     let group = if rank.by.is_some() { ", 'group', r.value" } else { "" };
