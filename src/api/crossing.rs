@@ -37,9 +37,7 @@ fn rank_entrants(rule: Rule, as_of: AsOf) -> Fallible<Vec<Entrant>> {
         let Condition::Rank(rank) = &rule.condition else { return Ok(String::new()) };
         Ok(plain_sql::entrants(rank, &zone, context))
     })?;
-    spi::run(Snapshot::Callers, &sql, &[ids.into()], |row| {
-        Ok((row.need(1)?, row.need(2)?, row.need(3)?, row.get(4)))
-    })
+    spi::run(Snapshot::Callers, &sql, &[ids.into()], |row| Ok((row.need(1)?, row.need(2)?, row.need(3)?, row.get(4))))
 }
 
 fn numbers_of_groups(rule: Rule, as_of: AsOf) -> Fallible<Vec<Group>> {
@@ -48,9 +46,7 @@ fn numbers_of_groups(rule: Rule, as_of: AsOf) -> Fallible<Vec<Group>> {
     let question = question(of, as_of)?;
     let ids: Vec<String> = answer::members(&question)?.collect();
     let sql = question.ask(None, |_, context| Ok(plain_sql::numbers_of_groups(&group.property, context)))?;
-    spi::run(Snapshot::Callers, &sql, &[ids.into()], |row| {
-        Ok((row.need(1)?, row.need(2)?, row.need(3)?, row.need(4)?))
-    })
+    spi::run(Snapshot::Callers, &sql, &[ids.into()], |row| Ok((row.need(1)?, row.need(2)?, row.need(3)?, row.need(4)?)))
 }
 
 /// The customers who can be in a ranking of this and other databases, with the total and the number by which it is divided,
@@ -63,12 +59,7 @@ fn entrants(
 ) -> Result<
     TableIterator<
         'static,
-        (
-            name!(customer_id, String),
-            name!(total, AnyNumeric),
-            name!(number, AnyNumeric),
-            name!(value, Option<Jsonb>),
-        ),
+        (name!(customer_id, String), name!(total, AnyNumeric), name!(number, AnyNumeric), name!(value, Option<Jsonb>)),
     >,
     ErrorReport,
 > {
@@ -78,15 +69,11 @@ fn entrants(
 
 /// Each group with the number of its customers, of those who satisfy the condition, and one of them all.
 #[pg_extern(sql = false)]
-#[expect(clippy::type_complexity, reason = "pgrx reads the row type from the signature")]
 fn group_numbers(
     rule: Option<Jsonb>,
     as_of: AsOf,
 ) -> Result<
-    TableIterator<
-        'static,
-        (name!(value, Jsonb), name!(customers, i64), name!(satisfied, i64), name!(one, String)),
-    >,
+    TableIterator<'static, (name!(value, Jsonb), name!(customers, i64), name!(satisfied, i64), name!(one, String))>,
     ErrorReport,
 > {
     let Some(rule) = rule else { return Ok(TableIterator::empty()) };

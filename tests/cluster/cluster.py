@@ -99,7 +99,7 @@ def compare(coordinator, alone):
                 asked[f"{what} of {name}, unsaved"] = sql.format(rule=literal(rule), at=AT)
     for name, rule in CROSSING.items():
         for what in ("run", "count", "contains", "sizes", "members", "changes"):
-            asked[f"{what} of {name}"] = QUESTIONS[what].format(name=literal(name), at=AT)
+            asked[f"{what} of {name}"] = QUESTIONS[what].format(name=literal(name), at=AT).replace("(0, 40)", "(0, 9)")
         for what in ("evaluate", "preview"):
             asked[f"{what} of {name}, unsaved"] = OF_RULES[what].format(rule=literal(rule), at=AT)
         asked[f"whole of {name}, explained"] = f"SELECT condition, customers FROM cohort_explain({literal(name)}, {AT}) WHERE path = '$'"
