@@ -147,7 +147,7 @@ BEGIN
             CASE WHEN call.rule IS NULL THEN 'NULL' ELSE format('ARRAY[$%s]', call.rule) END, call.instant) ELSE '' END,
         sets);
     EXECUTE format('COMMENT ON FUNCTION kursaha_cohort_cluster.node_%s IS %L', call.name,
-                   format('Asks %s for %s', CASE call.route WHEN 'one' THEN 'a customer''s node' ELSE 'every node' END, call.name));
+                   format('Calls %s on %s', call.name, CASE call.route WHEN 'one' THEN 'a customer''s node' ELSE 'every node' END));
 END
 $$;
 COMMENT ON FUNCTION kursaha_cohort_cluster.make_call(text, kursaha_cohort_cluster.call) IS 'Creates the functions of a call for an engine';

@@ -62,26 +62,26 @@ DECLARE
     kind text;
 BEGIN
     IF engine IS NULL THEN
-        RETURN QUERY SELECT NULL::integer, 'this database is no coordinator', NULL::text, 'SELECT * FROM cohort_cluster_init(…);';
+        RETURN QUERY SELECT NULL::integer, 'this database is not a coordinator', NULL::text, 'SELECT * FROM cohort_cluster_init(…);';
         RETURN;
     END IF;
     RETURN QUERY
         SELECT h.shard, 'the ranges of the nodes do not cover each customer once',
-               format('it begins at %s, the one before ends at %s', h.lo, h.ends), 'Restore kursaha_cohort_cluster.shard as it was.'
+               format('it begins at %s, the previous range ends at %s', h.lo, h.ends), 'Restore the table kursaha_cohort_cluster.shard from a backup.'
         FROM (SELECT s.shard, s.lo, s.hi, lag(s.hi) OVER (ORDER BY s.lo) AS ends FROM kursaha_cohort_cluster.shard s
               UNION ALL SELECT NULL, 2147483648, NULL, max(s.hi) FROM kursaha_cohort_cluster.shard s) h (shard, lo, hi, ends)
         WHERE h.lo <> coalesce(h.ends::bigint, -2147483649) + 1;
     IF engine = 'plproxy' THEN
         RETURN QUERY
-            SELECT h.shard, 'PL/Proxy does not ask the node that the map says', NULL::text,
-                   'SELECT * FROM cohort_cluster_init(''plproxy''); makes the foreign servers what the map says.'
+            SELECT h.shard, 'PL/Proxy does not use the address of the node in the map', NULL::text,
+                   'SELECT * FROM cohort_cluster_init(''plproxy''); recreates the foreign servers from the map.'
             FROM kursaha_cohort_cluster.shard h
             LEFT JOIN pg_foreign_server f ON f.srvname = 'kursaha_cohort'
                 AND format('p%s=%s', h.shard, kursaha_cohort_cluster.connection(h.address)) = ANY (f.srvoptions)
             WHERE f.oid IS NULL;
         RETURN QUERY
-            SELECT h.shard, 'INSERT and COPY do not reach the node that the map says', NULL::text,
-                   'SELECT * FROM cohort_cluster_init(''plproxy''); makes the foreign servers what the map says.'
+            SELECT h.shard, 'INSERT and COPY do not use the address of the node in the map', NULL::text,
+                   'SELECT * FROM cohort_cluster_init(''plproxy''); recreates the foreign servers from the map.'
             FROM kursaha_cohort_cluster.shard h
             LEFT JOIN pg_foreign_server f ON f.srvname = format('kursaha_cohort_%s', h.shard)
             WHERE f.oid IS NULL OR EXISTS (SELECT FROM jsonb_each_text(h.address) a WHERE format('%s=%s', a.key, a.value) <> ALL (f.srvoptions));
@@ -94,7 +94,7 @@ BEGIN
         END IF;
     END LOOP;
     IF EXISTS (SELECT FROM @extschema:kursaha_cohort@.cohort_event) OR EXISTS (SELECT FROM @extschema:kursaha_cohort@.cohort_customer) THEN
-        RETURN QUERY SELECT NULL::integer, 'the coordinator has events or customers of its own, which no question counts', NULL::text,
+        RETURN QUERY SELECT NULL::integer, 'the coordinator stores events or customers itself, which no cohort counts', NULL::text,
                             'Insert them again through the layer, and delete them from the coordinator''s own tables.';
     END IF;
 END
@@ -118,47 +118,47 @@ BEGIN
     BEGIN
         SELECT t.* INTO there FROM kursaha_cohort_cluster.send_state(NULL, NULL, ARRAY[s.shard], ARRAY[s.lo], ARRAY[s.hi]) t;
     EXCEPTION WHEN OTHERS THEN
-        RETURN QUERY SELECT 'the node does not answer', SQLERRM,
-                            'Start it, or make another server its place: cohort_cluster_move.';
+        RETURN QUERY SELECT 'the node does not respond', SQLERRM,
+                            'Start it, or assign it the address of another server with cohort_cluster_move.';
         RETURN;
     END;
     ended := clock_timestamp();
     IF there.version <> here.version THEN
         RETURN QUERY SELECT 'the node has another version of kursaha_cohort', format('%s there, %s here', there.version, here.version),
-                            'ALTER EXTENSION kursaha_cohort UPDATE; on the one that is older.';
+                            'Run ALTER EXTENSION kursaha_cohort UPDATE on the older one.';
     END IF;
     IF there.schema <> here.schema THEN
         RETURN QUERY SELECT 'the node has kursaha_cohort in another schema', format('%s there, %s here', there.schema, here.schema),
-                            'ALTER SCHEMA … RENAME TO, so that all have it in a schema of one name.';
+                            'Use ALTER SCHEMA … RENAME TO: the schema must have the same name everywhere.';
     END IF;
     IF (there.lo, there.hi) IS DISTINCT FROM (s.lo, s.hi) THEN
-        RETURN QUERY SELECT 'the node does not hold the customers that the map says',
-                            CASE WHEN there.lo IS NULL THEN 'it refuses no customer'
-                                 ELSE format('it holds %s to %s, the map says %s to %s', there.lo, there.hi, s.lo, s.hi) END,
+        RETURN QUERY SELECT 'the range of the node differs from its range in the map',
+                            CASE WHEN there.lo IS NULL THEN 'the node has no range and accepts every customer'
+                                 ELSE format('%s to %s on the node, %s to %s in the map', there.lo, there.hi, s.lo, s.hi) END,
                             CASE WHEN there.lo IS NULL THEN format('On the node: SELECT kursaha_cohort.cohort_own(%s, %s);', s.lo, s.hi)
-                                 ELSE 'Two addresses are exchanged, or a backup of before a split is in use: correct the map.' END;
+                                 ELSE 'Two addresses are interchanged, or the node was restored from a backup made before a split: correct the map.' END;
     END IF;
     IF there.clock < began - interval '1 second' OR there.clock > ended + interval '1 second' THEN
         RETURN QUERY SELECT 'the clock of the node differs from the coordinator''s by more than a second',
-                            (there.clock - ended)::text, 'Keep the clocks of all servers by NTP.';
+                            (there.clock - ended)::text, 'Synchronize the clocks of all servers with NTP.';
     END IF;
     IF there.settings !~ '^ISO, MDY, UTC, postgres, UTF8$' THEN
-        RETURN QUERY SELECT 'sessions of the coordinator on the node write times in another way', there.settings,
-                            'Let a pooler between them pass on the startup parameter "options".';
+        RETURN QUERY SELECT 'sessions of the coordinator on the node have other settings for the output of times', there.settings,
+                            'A connection pooler between them must pass the startup parameter "options".';
     END IF;
     IF there.hash <> here.hash THEN
-        RETURN QUERY SELECT 'the node''s hash of a text is another one', format('%s there, %s here', there.hash, here.hash),
-                            'Servers of one cluster have the same byte order.';
+        RETURN QUERY SELECT 'hashtext has another result on the node', format('%s there, %s here', there.hash, here.hash),
+                            'All servers of a cluster must have the same byte order.';
     END IF;
     RETURN QUERY
         SELECT 'the node has another definition of a cohort',
                coalesce(c.key, n.key) || CASE WHEN n.key IS NULL THEN ': not there' WHEN c.key IS NULL THEN ': not on the coordinator' ELSE '' END,
-               CASE WHEN c.key IS NULL THEN 'It is never asked: SELECT cohort_drop(…) on the node, or save it on the coordinator.'
-                    ELSE 'The next question brings the coordinator''s.' END
+               CASE WHEN c.key IS NULL THEN 'It is not used. Drop it on the node with cohort_drop, or save it on the coordinator.'
+                    ELSE 'The next evaluation copies the definition of the coordinator to the node.' END
         FROM jsonb_each_text(here.definitions) c FULL JOIN jsonb_each_text(there.definitions) n USING (key)
         WHERE c.value IS DISTINCT FROM n.value;
     RETURN QUERY
-        SELECT 'the node lacks a role that uses the coordinator', r.role, format('CREATE ROLE %I LOGIN; there, then cohort_grant on the coordinator again.', r.role)
+        SELECT 'the node lacks a role that uses the coordinator', r.role, format('Run CREATE ROLE %I LOGIN; on the node, then repeat cohort_grant on the coordinator.', r.role)
         FROM (SELECT a.grantee::regrole::text AS role FROM pg_namespace n, aclexplode(n.nspacl) a
               WHERE n.nspname = '@extschema@' AND a.grantee <> 0) r
         WHERE r.role <> ALL (there.roles);
@@ -224,7 +224,7 @@ BEGIN
     END IF;
     IF at < s.lo OR at >= s.hi THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('node %s holds %s to %s, which %s does not divide', node, s.lo, s.hi, at),
-            HINT = 'The node keeps the customers up to this hash; those above it are those of the new node.';
+            HINT = 'The node keeps the customers up to this hash value; the new node gets the customers above it.';
     END IF;
     SELECT max(h.shard) + 1 INTO made FROM kursaha_cohort_cluster.shard h;
     UPDATE kursaha_cohort_cluster.shard h SET hi = at WHERE h.shard = node;

@@ -108,7 +108,7 @@ BEGIN
             END
             $body$ $make$, p.proname, p.arguments, p.result);
         EXECUTE format('COMMENT ON FUNCTION @extschema@.%I(%s) IS %L', p.proname, p.signature,
-                       'Refuses what would ask the coordinator''s own tables, which are empty');
+                       'Raises an error: the function would read the coordinator''s own tables, which are empty');
     END LOOP;
 END
 $$;

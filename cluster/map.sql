@@ -103,7 +103,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.check_rule(jsonb) IS 'Refuses rules that the nodes cannot evaluate together';
+COMMENT ON FUNCTION kursaha_cohort_cluster.check_rule(jsonb) IS 'Raises an error for rules that the nodes cannot evaluate together';
 
 -- Upgrades repeat this.
 DO $$

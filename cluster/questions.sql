@@ -24,7 +24,7 @@ BEGIN
     RETURN EXISTS (SELECT FROM @extschema:kursaha_cohort@.cohort_definition d WHERE d.name = is_query.name AND d.kind = 'query');
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.is_query(text) IS 'Whether a cohort is a query, which is the coordinator''s alone: its query asks the nodes';
+COMMENT ON FUNCTION kursaha_cohort_cluster.is_query(text) IS 'Whether a cohort is a query cohort. These exist only on the coordinator, where their query reads the nodes';
 
 CREATE FUNCTION kursaha_cohort_cluster.named(rule jsonb) RETURNS text[]
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -156,7 +156,7 @@ BEGIN
         GROUP BY o.cohorts ORDER BY min(o.place);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_overlap(text[], timestamptz) IS 'For every combination of the given cohorts, the number of customers of all nodes who are in all of them, and of those who are in none of the others';
+COMMENT ON FUNCTION @extschema@.cohort_overlap(text[], timestamptz) IS 'For each combination of the given cohorts, the number of customers of all nodes who are in all of them, and how many of these are in none of the other given cohorts';
 
 CREATE FUNCTION @extschema@.cohort_explain(name text, as_of timestamptz DEFAULT NULL)
     RETURNS TABLE (condition text, path text, customers bigint, events bigint, took interval, how text)

@@ -19,7 +19,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort_cluster.must_be_local(text[], text[]) IS 'Refuses cohorts that the coordinator cannot evaluate by itself';
+COMMENT ON FUNCTION kursaha_cohort_cluster.must_be_local(text[], text[]) IS 'Raises an error for cohorts that the coordinator cannot evaluate alone';
 
 CREATE FUNCTION @extschema@.cohort_sync_create(cohort text, destination text, frequency text DEFAULT 'daily', at text DEFAULT NULL,
                                                timezone text DEFAULT 'UTC', priority text DEFAULT NULL) RETURNS bigint
@@ -40,7 +40,7 @@ BEGIN
     PERFORM @extschema:kursaha_cohort@.cohort_suppress(name, destination);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_suppress(text, text) IS 'Excludes the members of a query cohort or the ids of a fixed list from all syncs, or from those to one destination';
+COMMENT ON FUNCTION @extschema@.cohort_suppress(text, text) IS 'Excludes the members of a query cohort or the ids of a fixed list from all syncs, or from the syncs to one destination';
 
 CREATE FUNCTION @extschema@.cohort_priority_create(list_name text, cohorts text[]) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT @settings@

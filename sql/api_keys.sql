@@ -15,9 +15,9 @@ COMMENT ON COLUMN kursaha_cohort.api_key.label IS 'The purpose of the key';
 COMMENT ON COLUMN kursaha_cohort.api_key.digest IS 'SHA-256 of the key; the key itself is not stored';
 COMMENT ON COLUMN kursaha_cohort.api_key.role IS 'The role that requests with the key run as';
 COMMENT ON COLUMN kursaha_cohort.api_key.created_by IS 'The role that created it';
-COMMENT ON COLUMN kursaha_cohort.api_key.created_at IS 'When it was made';
-COMMENT ON COLUMN kursaha_cohort.api_key.expires_at IS 'When it expires; NULL: it does not expire';
-COMMENT ON COLUMN kursaha_cohort.api_key.last_used_at IS 'When it was last used, within the hour';
+COMMENT ON COLUMN kursaha_cohort.api_key.created_at IS 'Time of its creation';
+COMMENT ON COLUMN kursaha_cohort.api_key.expires_at IS 'Expiry time; NULL: it does not expire';
+COMMENT ON COLUMN kursaha_cohort.api_key.last_used_at IS 'Time of its last use, accurate to an hour';
 
 -- The key of a dropped role has no role. The role that created it and the extension's owner can still revoke it.
 CREATE VIEW @extschema@.cohort_api_key WITH (security_barrier) AS
@@ -29,10 +29,10 @@ WHERE kursaha_cohort.owns(k.role) OR kursaha_cohort.owns(k.created_by);
 COMMENT ON VIEW @extschema@.cohort_api_key IS 'The API keys of roles of which the reader is a member, and the keys that the reader created';
 COMMENT ON COLUMN @extschema@.cohort_api_key.label IS 'The purpose of the key';
 COMMENT ON COLUMN @extschema@.cohort_api_key.role IS 'The role that requests with the key run as';
-COMMENT ON COLUMN @extschema@.cohort_api_key.created_at IS 'When it was made';
+COMMENT ON COLUMN @extschema@.cohort_api_key.created_at IS 'Time of its creation';
 COMMENT ON COLUMN @extschema@.cohort_api_key.created_by IS 'The role that created it';
-COMMENT ON COLUMN @extschema@.cohort_api_key.last_used_at IS 'When it was last used, within the hour';
-COMMENT ON COLUMN @extschema@.cohort_api_key.expires_at IS 'When it expires; NULL: it does not expire';
+COMMENT ON COLUMN @extschema@.cohort_api_key.last_used_at IS 'Time of its last use, accurate to an hour';
+COMMENT ON COLUMN @extschema@.cohort_api_key.expires_at IS 'Expiry time; NULL: it does not expire';
 COMMENT ON COLUMN @extschema@.cohort_api_key.usable IS 'Whether it has not expired, and its role exists and is not a superuser';
 
 -- Runs with the owner's privileges: the role of the gateway, which alone may call it, cannot read the table. The gateway calls

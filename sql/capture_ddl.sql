@@ -167,7 +167,7 @@ BEGIN
             WHERE o.classid = 'pg_class'::regclass AND o.objsubid > 0
         LOOP
             RAISE WARNING USING
-                MESSAGE = format('%s has lost the column "%s", which its capture as %s needs: its rows are no longer recorded',
+                MESSAGE = format('%s no longer has the column "%s", which its capture as %s needs: its rows are no longer recorded',
                                  lost.source, lost.name, coalesce('"' || lost.event_type || '"', 'profiles')),
                 HINT = 'Add a column of that name, or call cohort_release, then cohort_capture with the columns it has now.';
         END LOOP;

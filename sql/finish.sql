@@ -7,12 +7,12 @@ COMMENT ON FUNCTION @extschema@.cohort_contains(text, text, timestamptz) IS 'Ret
 COMMENT ON FUNCTION @extschema@.cohort_of(text, timestamptz) IS 'Returns the names of the saved cohorts of which a customer is a member at an instant, in byte order; reads the rows of that customer once for all cohorts';
 COMMENT ON FUNCTION @extschema@.cohort_evaluate(jsonb, timestamptz) IS 'Returns the customer ids that a rule selects at an instant, without saving the rule';
 COMMENT ON FUNCTION @extschema@.cohort_preview(jsonb, integer, timestamptz) IS 'Evaluates a rule without saving it: the number of members, the number of all customers, and the first ids in byte order';
-COMMENT ON FUNCTION @extschema@.cohort_overlap(text[], timestamptz) IS 'Counts, for each combination of the given cohorts, the customers in all of them, and those who are in none of the other given cohorts';
+COMMENT ON FUNCTION @extschema@.cohort_overlap(text[], timestamptz) IS 'Counts, for each combination of the given cohorts, the customers who are in all of them, and how many of these are in none of the other given cohorts';
 COMMENT ON FUNCTION @extschema@.cohort_waterfall(text[], timestamptz) IS 'Returns each customer who is a member of any of the given cohorts, with the first of these cohorts, at one snapshot';
 COMMENT ON FUNCTION @extschema@.cohort_explain(text, timestamptz) IS 'Returns a row for each condition of a saved cohort: exact counts, the time, and how it was evaluated';
 COMMENT ON FUNCTION @extschema@.cohort_explain(jsonb, timestamptz) IS 'Returns a row for each condition of a rule: exact counts, the time, and how it was evaluated';
 COMMENT ON FUNCTION @extschema@.cohort_why(text, text, timestamptz) IS 'Returns for each condition of a cohort whether a customer satisfies it, and the events or values that decide it';
-COMMENT ON FUNCTION @extschema@.cohort_sql(text, timestamptz) IS 'Plain SQL that gives the members of a saved cohort, to be run with search_path = pg_catalog, pg_temp where others may create in your path';
+COMMENT ON FUNCTION @extschema@.cohort_sql(text, timestamptz) IS 'Returns plain SQL that selects the members of a saved cohort. Run it with search_path = pg_catalog, pg_temp if other roles can create objects in your search path';
 COMMENT ON FUNCTION @extschema@.cohort_sql(jsonb, timestamptz) IS 'Returns plain SQL that selects the members of a rule. If other roles may create objects in a schema of your search_path, run it with search_path = pg_catalog, pg_temp';
 COMMENT ON FUNCTION @extschema@.cohort_validate(jsonb) IS 'Returns each problem of a rule with path and hint; no row if the rule is valid';
 COMMENT ON FUNCTION @extschema@.cohort_rule_schema() IS 'Returns the JSON Schema (draft 2020-12) of rules, with the time zones of this server';
@@ -47,7 +47,7 @@ COMMENT ON FUNCTION @extschema@.cohort_destination_drop(text) IS 'Drops a destin
 COMMENT ON FUNCTION @extschema@.cohort_destination_test(text) IS 'Tests a destination: its secret, its address, and its response to a request without side effects';
 COMMENT ON FUNCTION @extschema@.cohort_secret_allow(text, text[], text[], text[]) IS 'Binds a secret to roles, kinds and hosts: only their destinations may use it. Replaces the previous binding. hosts NULL: the API hosts of the kinds, and any host to which only a signature is sent';
 COMMENT ON FUNCTION @extschema@.cohort_secret_revoke(text) IS 'Withdraws a secret from all destinations until cohort_secret_allow binds it';
-COMMENT ON FUNCTION @extschema@.cohort_suppress(text, text) IS 'Excludes the members of a cohort from all syncs, or from those to one destination, and removes them there';
+COMMENT ON FUNCTION @extschema@.cohort_suppress(text, text) IS 'Excludes the members of a cohort from all syncs, or from the syncs to one destination, and removes them there';
 COMMENT ON FUNCTION @extschema@.cohort_unsuppress(text, text) IS 'Ends cohort_suppress: syncs send the members of the cohort again from their next runs on';
 COMMENT ON FUNCTION @extschema@.cohort_priority_create(text, text[]) IS 'Creates a priority list of cohorts, the first with the highest priority, and returns its id';
 COMMENT ON FUNCTION @extschema@.cohort_priority_update(text, text[]) IS 'Replaces the cohorts of a priority list';

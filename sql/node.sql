@@ -7,21 +7,21 @@ CREATE TABLE kursaha_cohort.owned (
     hi integer NOT NULL,
     CHECK (lo <= hi)
 );
-COMMENT ON TABLE kursaha_cohort.owned IS 'Which customers this database holds: those whose hashtext(customer_id) is in a range. No row: all. Rows of others are refused (src/pg/owned.rs)';
+COMMENT ON TABLE kursaha_cohort.owned IS 'Ranges of hashtext(customer_id): this database stores only the customers in these ranges and refuses rows of others (src/pg/owned.rs). No row: it stores all customers';
 COMMENT ON COLUMN kursaha_cohort.owned.lo IS 'The first hash of the range';
 COMMENT ON COLUMN kursaha_cohort.owned.hi IS 'The last one';
 
 CREATE FUNCTION kursaha_cohort.owned_changed() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'kursaha_owned_changed';
-COMMENT ON FUNCTION kursaha_cohort.owned_changed() IS 'Tells every session that the ranges have changed';
+COMMENT ON FUNCTION kursaha_cohort.owned_changed() IS 'Notifies every session that the ranges have changed';
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON kursaha_cohort.owned
     FOR EACH ROW EXECUTE FUNCTION kursaha_cohort.owned_changed();
 ALTER TABLE kursaha_cohort.owned ENABLE ALWAYS TRIGGER changed;
-COMMENT ON TRIGGER changed ON kursaha_cohort.owned IS 'Tells every session';
+COMMENT ON TRIGGER changed ON kursaha_cohort.owned IS 'Notifies every session';
 CREATE TRIGGER truncated AFTER TRUNCATE ON kursaha_cohort.owned
     FOR EACH STATEMENT EXECUTE FUNCTION kursaha_cohort.owned_changed();
 ALTER TABLE kursaha_cohort.owned ENABLE ALWAYS TRIGGER truncated;
-COMMENT ON TRIGGER truncated ON kursaha_cohort.owned IS 'Tells every session';
+COMMENT ON TRIGGER truncated ON kursaha_cohort.owned IS 'Notifies every session';
 
 -- The names of internal functions that no privilege set gives begin with cohort_.
 CREATE FUNCTION kursaha_cohort.cohort_own(lo integer, hi integer) RETURNS void
@@ -41,7 +41,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.cohort_own(integer, integer) IS 'Says which customers this database holds: a range of hashtext(customer_id), or all of them';
+COMMENT ON FUNCTION kursaha_cohort.cohort_own(integer, integer) IS 'Sets the customers that this database stores: a range of hashtext(customer_id), or all customers';
 
 CREATE FUNCTION kursaha_cohort.cohort_not_owned() RETURNS bigint
     LANGUAGE sql STABLE PARALLEL RESTRICTED SET search_path = pg_catalog, pg_temp
@@ -52,7 +52,7 @@ AS $$
          WHERE NOT EXISTS (SELECT FROM kursaha_cohort.owned o WHERE hashtext(held.customer_id) BETWEEN o.lo AND o.hi))
         ELSE 0 END;
 $$;
-COMMENT ON FUNCTION kursaha_cohort.cohort_not_owned() IS 'How many customers have rows here that another database holds';
+COMMENT ON FUNCTION kursaha_cohort.cohort_not_owned() IS 'Number of customers with rows in this database that belong to another database';
 
 -- Conditions on customers of several nodes ----------------------------------------------------------------------------------
 

@@ -85,7 +85,7 @@ COMMENT ON COLUMN kursaha_cohort.problem_of_version.remedy IS 'The remedy';
 
 CREATE VIEW kursaha_cohort.problem_of_index AS
 SELECT pg_catalog.format('the index is not used, plain SQL is used instead: %s', p.problem) AS what, NULL::timestamptz AS since,
-    'Nothing is sealed meanwhile. Results are exact; evaluations are slower.' AS detail, p.remedy
+    'Until then nothing is sealed. Results stay exact; evaluations are slower.' AS detail, p.remedy
 FROM kursaha_cohort.index_problem() p;
 COMMENT ON VIEW kursaha_cohort.problem_of_index IS 'DDL on cohort_event or cohort_customer because of which the index cannot be used';
 COMMENT ON COLUMN kursaha_cohort.problem_of_index.what IS 'The problem';

@@ -25,7 +25,7 @@ AS $$
                     'state', 'country', 'countryCode', 'zip', 'zipcode')
       AND jsonb_typeof(d.value) IN ('string', 'number') AND d.value <> '""'
 $$;
-COMMENT ON FUNCTION kursaha_cohort.profile_of_data(jsonb) IS 'Those of the known properties of customers that the data of an event has';
+COMMENT ON FUNCTION kursaha_cohort.profile_of_data(jsonb) IS 'Returns the customer properties, such as email and city, that the data of an event contains';
 
 -- Of several events the last that names a property counts. Profiles are written in the order of their ids, so that two
 -- batches wait for each other instead of deadlocking; one that stays as it is is not written.
@@ -41,7 +41,7 @@ AS $$
         SET profile = CASE jsonb_typeof(c.profile) WHEN 'object' THEN c.profile ELSE '{}' END || EXCLUDED.profile
         WHERE jsonb_typeof(c.profile) <> 'object' OR c.profile <> c.profile || EXCLUDED.profile
 $$;
-COMMENT ON FUNCTION kursaha_cohort.merge_profiles(bigint[]) IS 'Merges what events say of their customers into the profiles';
+COMMENT ON FUNCTION kursaha_cohort.merge_profiles(bigint[]) IS 'Merges the customer properties of events into the profiles of their customers';
 
 CREATE FUNCTION @extschema@.cohort_track(
     customer_id text, event_type text, data jsonb DEFAULT '{}', occurred_at timestamptz DEFAULT now(),
@@ -170,7 +170,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.prune_requests() IS 'Removes two requests that are older than 7 days';
+COMMENT ON FUNCTION kursaha_cohort.prune_requests() IS 'Deletes up to two stored request identifiers that are older than 7 days';
 
 CREATE FUNCTION @extschema@.cohort_track_batch(payload jsonb, OUT stored bigint, OUT duplicates bigint)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
@@ -299,13 +299,13 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION kursaha_cohort.customer_problem(jsonb) IS 'What is wrong with an entry of a customers request, and where; NULL when nothing is';
+COMMENT ON FUNCTION kursaha_cohort.customer_problem(jsonb) IS 'The problem of an entry of a customers request, with its path; NULL if it is valid';
 
 CREATE FUNCTION @extschema@.cohort_identify(payload jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    shape CONSTANT text := 'The payload is {"customerId": …, "customerData": {…}}, or a list of such.';
+    shape CONSTANT text := 'The payload is {"customerId": …, "customerData": {…}}, or a list of these objects.';
     is_list CONSTANT boolean := coalesce(jsonb_typeof(payload) = 'array', false);
     entries CONSTANT jsonb := CASE WHEN jsonb_typeof(payload) = 'array' THEN payload ELSE jsonb_build_array(payload) END;
     problems text[];
@@ -339,7 +339,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cohort_identify(jsonb) IS 'Creates or merges the profiles of a Kursaha customers request, {"customerId", "customerData"} or a list of such, all or nothing; "" means not given';
+COMMENT ON FUNCTION @extschema@.cohort_identify(jsonb) IS 'Creates or merges the profiles of a Kursaha customers request, {"customerId", "customerData"} or a list of these objects: all or none. An empty string counts as not given';
 
 CREATE FUNCTION @extschema@.cohort_forget(customer_id text, OUT events bigint, OUT profiles bigint, OUT syncs bigint)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT SET search_path = pg_catalog, pg_temp

@@ -53,7 +53,7 @@ async fn run(settings: Settings) -> Result<(), String> {
         None => {
             // Each connection is an open file, and the usual soft limit is 1024.
             if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-                tracing::warn!(%error, "the limit of open files stays as it is");
+                tracing::warn!(%error, "the limit of open files is unchanged");
             }
             let metrics = PrometheusBuilder::new()
                 .set_buckets(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0])

@@ -218,7 +218,7 @@ pub(crate) async fn word(request: Request, next: Next) -> Response {
             StatusCode::PAYLOAD_TOO_LARGE => "the request is too large",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "the request's encoding is not supported",
             StatusCode::GATEWAY_TIMEOUT => "the request took longer than allowed",
-            StatusCode::REQUEST_TIMEOUT => "the request did not arrive in time",
+            StatusCode::REQUEST_TIMEOUT => "the request was not received within the time limit",
             StatusCode::INTERNAL_SERVER_ERROR => "an error in the gateway",
             _ => "the request is malformed",
         };

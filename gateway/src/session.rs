@@ -120,7 +120,7 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 fn no_session() -> Failure {
-    Failure::new(StatusCode::UNAUTHORIZED, "neither a key nor a session")
+    Failure::new(StatusCode::UNAUTHORIZED, "the request has neither an API key nor a session")
         .hint("Send Authorization: Bearer with a key, or sign in with POST /v1/session.")
 }
 
@@ -274,7 +274,7 @@ async fn try_password(gateway: &Gateway, given: &Credentials) -> Fallible<u32> {
             return Err(Failure::unavailable(
                 "the database server does not require a password for this role, so it cannot be used to sign in",
             )
-            .hint("Give the role a line with scram-sha-256 in pg_hba.conf."));
+            .hint("Add a line with scram-sha-256 for the role to pg_hba.conf."));
         }
         if let Ok(mut asks) = gateway.sessions.asks.lock() {
             asks.retain(|_, at| at.elapsed() < BELIEVED);

@@ -190,7 +190,7 @@ fn with_file(path: &Path, given: Vec<OsString>, secrets: &mut Secrets) -> Result
             toml::Value::Array(list) if list.iter().all(toml::Value::is_str) => {
                 list.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(",")
             }
-            _ => return Err(format!("{shown}: {name} is neither a text, a number, true, false nor a list of texts")),
+            _ => return Err(format!("{shown}: {name} must be a string, a number, true, false or a list of strings")),
         };
         match name.as_str() {
             "database_password" => secrets.database_password = secrets.database_password.take().or(Some(text)),

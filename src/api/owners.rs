@@ -65,7 +65,7 @@ fn cohort_set_owner(name: Option<&str>, role: Option<&str>) -> Result<(), ErrorR
     let role = Role::find(role)?;
     role.must_be_fit(&format!("cohort \"{name}\""), cohort.owned, &cohort.owner)?;
     if cohort.is_query {
-        role.must_be_mine("The query of a cohort runs with the rights of the owner of the cohort, whoever asks.")?;
+        role.must_be_mine("The query of a cohort runs with the rights of the owner of the cohort, for every caller.")?;
         query::may_own(role.oid)?;
     }
     write(

@@ -84,7 +84,7 @@ impl Interval {
         let (mut months, mut days, mut micros) = (0_i128, 0_i128, 0_i128);
         let mut seen: Vec<Unit> = Vec::new();
         if text.starts_with(' ') || text.ends_with(' ') {
-            return bad("blanks are only allowed between the items".into());
+            return bad("spaces are only allowed between the items".into());
         }
         let mut rest = text;
         while !rest.is_empty() {
@@ -124,14 +124,14 @@ impl Interval {
             let after = &rest[letters..];
             rest = after.trim_start_matches(' ');
             if !rest.is_empty() && rest.len() == after.len() {
-                return bad(format!("expected a blank at \"{}\"", clip(rest)));
+                return bad(format!("expected a space at \"{}\"", clip(rest)));
             }
         }
         if seen.is_empty() {
             return bad("an interval consists of whole numbers with units".into());
         }
         if months == 0 && days == 0 && micros == 0 {
-            return bad("an interval must be above zero".into());
+            return bad("an interval must be greater than zero".into());
         }
         let day = i128::from(DAY);
         if months * 30 * day + days * day + micros > MAX_YEARS * 12 * 30 * day {

@@ -86,7 +86,7 @@ pub(crate) fn text_of(snapshot: Snapshot, cohort: i64) -> Fallible<Option<String
 }
 
 /// Why a superuser's rights are refused.
-const WHOSE_RIGHTS: &str = "The query of a cohort runs with the rights of the owner of the cohort, whoever asks.";
+const WHOSE_RIGHTS: &str = "The query of a cohort runs with the rights of the owner of the cohort, for every caller.";
 
 fn is_superuser(role: pg_sys::Oid) -> bool {
     // SAFETY: a catalog look-up inside a transaction.
@@ -113,7 +113,7 @@ fn may_run(owner: pg_sys::Oid, cohort: &str) -> Fallible<()> {
         format!("the query of cohort \"{cohort}\" cannot run: its owner is a superuser"),
     )
     .set_detail(WHOSE_RIGHTS)
-    .set_hint("cohort_set_owner gives the cohort to an ordinary role."))
+    .set_hint("Use cohort_set_owner to transfer the cohort to an ordinary role."))
 }
 
 /// The role that owns a query cohort, if its query may run with the rights of that role.
@@ -137,7 +137,7 @@ fn no_owner(cohort: &str, role: &str) -> ErrorReport {
         SqlState::ERRCODE_UNDEFINED_OBJECT,
         format!("the query of cohort \"{cohort}\" cannot run: its owner \"{role}\" does not exist"),
     )
-    .set_hint("cohort_set_owner gives the cohort to another role.")
+    .set_hint("Use cohort_set_owner to transfer the cohort to another role.")
 }
 
 impl Query {
@@ -170,9 +170,9 @@ impl Query {
         if !takes_instant && as_of != time::as_of(None)? {
             return Err(failure(
                 SqlState::ERRCODE_FEATURE_NOT_SUPPORTED,
-                format!("the query of cohort \"{cohort}\" cannot answer as of another time than now"),
+                format!("the query of cohort \"{cohort}\" can only be evaluated as of now"),
             )
-            .set_hint("Leave as_of out, or use the instant in the query as $1."));
+            .set_hint("Omit as_of, or refer to the instant as $1 in the query."));
         }
         Ok(Some(Self { cohort: cohort.to_owned(), text, owner, has_profile, as_of }))
     }
@@ -311,7 +311,7 @@ pub(crate) fn check(text: &str, owner: pg_sys::Oid) -> Fallible<Checked> {
 
 fn check_as_owner(text: &str) -> Fallible<Checked> {
     let Some(described) = describe(text, &[pg_sys::TIMESTAMPTZOID])? else {
-        return Err(invalid("invalid query: it is not one SELECT").set_hint(FORM));
+        return Err(invalid("invalid query: it is not a single SELECT").set_hint(FORM));
     };
     if !described.reads_only {
         return Err(invalid("invalid query: it writes or locks rows").set_hint(FORM));
@@ -320,9 +320,8 @@ fn check_as_owner(text: &str) -> Fallible<Checked> {
     let temporary =
         described.temporary.or_else(|| text.to_lowercase().contains("pg_temp").then(|| "pg_temp".to_owned()));
     if let Some(name) = temporary {
-        return Err(
-            invalid(format!("invalid query: \"{name}\" is temporary")).set_hint("Use objects that every session sees.")
-        );
+        return Err(invalid(format!("invalid query: \"{name}\" is temporary"))
+            .set_hint("Use objects that are visible in every session."));
     }
     let mut has_profile = false;
     for (place, (name, kind)) in described.columns.iter().enumerate() {

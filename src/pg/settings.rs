@@ -124,7 +124,7 @@ fn register_index() {
     GucRegistry::define_int_guc(
         c"kursaha_cohort.max_threads",
         c"Maximum number of threads that evaluations of all sessions start in addition to the threads of the sessions.",
-        c"If kursaha_cohort is not in shared_preload_libraries, the limit applies to each session by itself.",
+        c"If kursaha_cohort is not in shared_preload_libraries, the limit applies to each session separately.",
         &MAX_THREADS,
         0,
         1024,

@@ -191,7 +191,7 @@ fn stamp_event(fcinfo: pg_sys::FunctionCallInfo) -> Fallible<pg_sys::HeapTuple> 
         let micros = at.value().cast_signed() as i64;
         if micros == i64::MIN || micros == i64::MAX {
             return Err(invalid("occurred_at must be a finite timestamp")
-                .set_hint("Leave occurred_at to its default, the transaction's now()."));
+                .set_hint("Omit occurred_at to use the default, the transaction's now()."));
         }
     }
     board::note_rows(1);

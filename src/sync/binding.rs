@@ -96,10 +96,13 @@ impl Use<'_> {
         let list = |names: &[String], none: &str| if names.is_empty() { none.to_owned() } else { names.join(", ") };
         Err(self.refused(
             &format!(
-                "It is for the roles: {}; the kinds: {}; the hosts: {}.",
+                "It is bound to the roles: {}; kinds: {}; hosts: {}.",
                 list(&binding.roles, "none"),
                 list(&binding.kinds, "none"),
-                list(&binding.hosts, "the API's own, and any allowed one that gets no more than a signature")
+                list(
+                    &binding.hosts,
+                    "the API hosts of the kinds, and any allowed host to which only a signature is sent"
+                )
             ),
             binding,
         ))
@@ -139,7 +142,7 @@ impl Use<'_> {
         )
         .set_detail(detail.to_owned())
         .set_hint(format!(
-            "If it should be, a superuser says so: SELECT cohort_secret_allow('{}', {}, {}{hosts});",
+            "To allow it, run as a superuser: SELECT cohort_secret_allow('{}', {}, {}{hosts});",
             self.secret,
             with(&binding.roles, self.owner),
             with(&binding.kinds, self.kind),

@@ -252,6 +252,6 @@ pub(crate) fn crashed(run: i64) -> Fallible<()> {
             "See the server's log, then call cohort_sync_resume.".into(),
         ],
     )?;
-    ended.log("was left alone", why, Some("Find out what ended its workers, then call cohort_sync_resume."))?;
+    ended.log("was left alone", why, Some("Find out why its workers ended, then call cohort_sync_resume."))?;
     store::tell(ended.sync, Some(run))
 }

@@ -81,7 +81,7 @@ pub(super) fn by_requests(place: &Place, destination: &dyn Destination) -> Falli
                 Step::bad(probe.what, clean(&why))
             }
             Outcome::Wait { why, seconds } => {
-                let wait = seconds.map_or_else(String::new, |seconds| format!("; it asks to wait {seconds} s"));
+                let wait = seconds.map_or_else(String::new, |seconds| format!("; it requests a delay of {seconds} s"));
                 Step::bad(probe.what, format!("{}{wait}", clean(&why)))
             }
         });
@@ -105,7 +105,7 @@ pub(super) fn of_table(place: &Place, destination: &dyn Destination) -> Fallible
         Step::bad(
             what,
             format!(
-                "A row has {} only. Give a default to, or allow NULL in: {}.",
+                "A sync writes only {}. Set a default or allow NULL for: {}.",
                 table.column,
                 table.needed.join(", ")
             ),

@@ -81,7 +81,7 @@ impl Waiting {
     fn refusal(&self) -> Option<(String, &'static str)> {
         let owner = &self.owner;
         if self.start.role == 0 {
-            let hint = "Hand it over: SELECT cohort_sync_set_owner(cohort, destination, role).";
+            let hint = "Change its owner: SELECT cohort_sync_set_owner(cohort, destination, role).";
             return Some((format!("its owner, the role \"{owner}\", does not exist"), hint));
         }
         if !self.may_connect {
@@ -89,7 +89,7 @@ impl Waiting {
             return Some((format!("its owner, the role \"{owner}\", may not connect to this database"), hint));
         }
         if self.superuser && !settings::allow_superuser_syncs() {
-            let hint = "Hand it over to an ordinary role: SELECT cohort_sync_set_owner(cohort, destination, role).";
+            let hint = "Transfer it to an ordinary role: SELECT cohort_sync_set_owner(cohort, destination, role).";
             return Some((format!("its owner, the role \"{owner}\", is a superuser"), hint));
         }
         None

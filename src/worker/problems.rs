@@ -46,7 +46,7 @@ pub(super) fn tell() {
             }
             warning.report(PgLogLevel::WARNING);
         } else {
-            pgrx::log!("kursaha_cohort: no longer: {}", told.what);
+            pgrx::log!("kursaha_cohort: resolved: {}", told.what);
         }
     }
 }

@@ -62,7 +62,7 @@ def a_node_down(coordinator, nodes):
     coordinator.refused("XX000", f"SELECT cohort_track('{customers[1]}', 'up');")
     same("other customers", coordinator.ask(f"SELECT cohort_contains('up', '{customers[0]}'), cohort_track('{customers[2]}', 'up') > 0;"), "t|t")
     same("the status", coordinator.ask("SELECT string_agg(reachable::text, ',' ORDER BY node) FROM cohort_cluster_status;"), "true,false,true")
-    same("the check", coordinator.ask("SELECT node, problem FROM cohort_cluster_check();"), "1|the node does not answer")
+    same("the check", coordinator.ask("SELECT node, problem FROM cohort_cluster_check();"), "1|the node does not respond")
     coordinator.refused("XX000", "SELECT cohort_create('halfway', '{\"did\": \"up\"}');")
     nodes[1].come_back()
     # A definition that one node refuses is not there, and what it left on others is found.

@@ -69,7 +69,7 @@ export async function ask<T>(method: string, path: string, options: Options = {}
     response = await fetch(path, { method, headers, body: options.body === undefined ? undefined : print(options.body as Json), signal: options.signal, credentials: "same-origin" });
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    throw new Refusal(0, "The server does not answer.");
+    throw new Refusal(0, "The server does not respond.");
   }
   const text = await response.text();
   if (!response.ok) throw refusal(response, text, path);
@@ -83,7 +83,7 @@ function refusal(response: Response, text: string, path: string): Refusal {
     const body = JSON.parse(text) as { message: string; hint: string | null; detail: string | null; problems?: Problem[]; sqlstate: string | null };
     return new Refusal(response.status, body.message, body.hint, body.detail, body.problems ?? [], body.sqlstate, retry);
   } catch {
-    return new Refusal(response.status, `The server answers ${response.status} ${response.statusText}.`, null, null, [], null, retry);
+    return new Refusal(response.status, `The server responded with ${response.status} ${response.statusText}.`, null, null, [], null, retry);
   }
 }
 

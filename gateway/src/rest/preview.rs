@@ -71,7 +71,7 @@ pub(crate) async fn preview(
 ) -> Fallible<Answer<Preview>> {
     let begun = std::time::Instant::now();
     if given.as_of.is_some() && at.as_of.is_some() {
-        return Err(Failure::bad_request("as_of stands in the address or in the body, not in both"));
+        return Err(Failure::bad_request("as_of can be in the query string or in the body, not in both"));
     }
     given.as_of = given.as_of.or(at.as_of);
     let sample = given.sample.unwrap_or(10);

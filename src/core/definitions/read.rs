@@ -123,12 +123,13 @@ impl Reader<'_> {
             Some(Value::String(text)) if !text.is_empty() || need == Text::Optional => Some(text.clone()),
             None | Some(Value::Null) if need == Text::Optional => None,
             None => {
-                self.problem(&path, "is missing", "Write a text.");
+                self.problem(&path, "is missing", "Write a string.");
                 None
             }
             Some(_) => {
-                let what = if need == Text::Required { "must be a text that is not empty" } else { "must be a text" };
-                self.problem(&path, what, "Write a text.");
+                let what =
+                    if need == Text::Required { "must be a string that is not empty" } else { "must be a string" };
+                self.problem(&path, what, "Write a string.");
                 None
             }
         }
@@ -144,7 +145,7 @@ impl Reader<'_> {
             (None, None, Some(_)) => self.text(path, object, "query", Text::Required).map(Members::Query),
             (None, None, None) => {
                 let hint = "Write \"rule\", \"customer_ids\" for a fixed list, or \"query\".";
-                self.problem(path, "has neither \"rule\" nor \"customer_ids\" nor \"query\"", hint);
+                self.problem(path, "has none of \"rule\", \"customer_ids\" and \"query\"", hint);
                 None
             }
             (rule, ids, query) => {
@@ -185,7 +186,7 @@ impl Reader<'_> {
         let mut ids = Vec::with_capacity(values.len());
         for (place, value) in values.iter().enumerate() {
             let Value::String(id) = value else {
-                self.problem(&format!("{path}[{place}]"), "must be a text", HINT);
+                self.problem(&format!("{path}[{place}]"), "must be a string", HINT);
                 continue;
             };
             ids.push(id.clone());
@@ -212,7 +213,7 @@ impl Reader<'_> {
                     self.problem(&path, "is already in the list", "Remove one of the two.");
                 }
                 Value::String(name) => cohorts.push(name.clone()),
-                _ => self.problem(&path, "must be a text", "Write the name of a cohort."),
+                _ => self.problem(&path, "must be a string", "Write the name of a cohort."),
             }
         }
         Some(Priority { name: name?, cohorts })

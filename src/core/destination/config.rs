@@ -51,7 +51,7 @@ impl<'a> Config<'a> {
             }
             // Ids are often written as numbers.
             Some(Value::Number(number)) => Ok(Some(number.to_string())),
-            Some(_) => Err(bad(key, "must be a text", format!("At most {LONGEST_TEXT} bytes, and not empty."))),
+            Some(_) => Err(bad(key, "must be a string", format!("Write a string of 1 to {LONGEST_TEXT} bytes."))),
         }
     }
 
@@ -75,7 +75,9 @@ impl<'a> Config<'a> {
             .as_u64()
             .and_then(|number| usize::try_from(number).ok())
             .filter(|number| (range.0..=range.1).contains(number))
-            .ok_or_else(|| bad(key, "is out of range", format!("A whole number from {} to {}.", range.0, range.1)))
+            .ok_or_else(|| {
+                bad(key, "is out of range", format!("Write a whole number from {} to {}.", range.0, range.1))
+            })
     }
 
     pub(super) fn texts(&mut self, key: &'static str) -> Result<Vec<String>, BadConfig> {
@@ -83,7 +85,9 @@ impl<'a> Config<'a> {
         let list: Option<Vec<String>> = value.as_array().filter(|list| list.len() <= LONGEST_LIST).and_then(|list| {
             list.iter().map(|item| item.as_str().filter(|text| !text.is_empty()).map(str::to_owned)).collect()
         });
-        list.ok_or_else(|| bad(key, "must be a list of texts", format!("At most {LONGEST_LIST} property names.")))
+        list.ok_or_else(|| {
+            bad(key, "must be a list of strings", format!("Write at most {LONGEST_LIST} property names."))
+        })
     }
 
     /// The keys that were asked for.

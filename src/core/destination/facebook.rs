@@ -222,7 +222,7 @@ impl Destination for Facebook {
     fn probes(&self, state: &Map<String, Value>, _context: &Context, secret: &str) -> Vec<Probe> {
         let get = |what, url| Probe { what, request: authorised(Request::get(url), secret) };
         let mut probes = vec![get(
-            "the token may see the ad account",
+            "the token has access to the ad account",
             format!("{}/act_{}?fields=id,name,account_status", self.root, self.account),
         )];
         if let Some(audience) = self.audience(state) {

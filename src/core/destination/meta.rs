@@ -385,7 +385,7 @@ fn of_error(answer: &Response, error: &Value, removal: bool, now: i64, terms: &s
         ),
         (100, 33) | (10 | 200..=299, _) => Outcome::attention(
             why,
-            "Give the token's user access to this ad account and audience in Meta's Business settings, and check the ids, then cohort_sync_resume.",
+            "Give the user of the token access to this ad account and audience in Meta's Business settings, check the ids, and call cohort_sync_resume.",
         ),
         _ if too_much || answer.status == 413 => Outcome::Again { why, smaller: true },
         (1 | 2, _) => Outcome::again(why),

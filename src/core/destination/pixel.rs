@@ -142,7 +142,7 @@ impl Destination for Pixel {
 
     fn probes(&self, _state: &Map<String, Value>, _context: &Context, secret: &str) -> Vec<Probe> {
         vec![Probe {
-            what: "the token may see the pixel",
+            what: "the token has access to the pixel",
             request: authorised(Request::get(format!("{}/{}?fields=id,name", self.root, self.id)), secret),
         }]
     }

@@ -23,7 +23,7 @@ pub(super) fn open(config: &mut Config<'_>) -> Result<Box<dyn Destination>, BadC
     }
     let column = config.text("customer_column")?.unwrap_or_else(|| "customer_id".to_owned());
     if column.len() > 63 {
-        return Err(bad("customer_column", "is too long for a column's name", "At most 63 bytes."));
+        return Err(bad("customer_column", "is too long for a column's name", "A column name has at most 63 bytes."));
     }
     Ok(Box::new(Table { name, column, rows: config.number("batch_rows", (1, 100_000), 10_000)? }))
 }

@@ -74,7 +74,7 @@ fn headers(config: &mut Config<'_>, key: &'static str) -> Result<Vec<(String, St
     let given = match config.take(key) {
         None => return Ok(Vec::new()),
         Some(Value::Object(given)) if given.len() <= 20 => given,
-        Some(_) => return Err(bad(key, "must be an object of at most 20 texts", EXAMPLE)),
+        Some(_) => return Err(bad(key, "must be an object with at most 20 strings", EXAMPLE)),
     };
     let mut found = Vec::new();
     for (name, value) in given {
@@ -82,16 +82,20 @@ fn headers(config: &mut Config<'_>, key: &'static str) -> Result<Vec<(String, St
         let token = (1..=100).contains(&name.len())
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if !token {
-            return Err(bad(&path, "is not a valid header name", "A name has letters, digits, - and _."));
+            return Err(bad(
+                &path,
+                "is not a valid header name",
+                "A header name consists of letters, digits, - and _.",
+            ));
         }
         if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
-            return Err(bad(&path, "cannot be set", "The connection and this extension set this header."));
+            return Err(bad(&path, "cannot be set", "This header is set by the connection or by this extension."));
         }
         let Some(value) = value
             .as_str()
             .filter(|value| value.len() <= 1000 && value.chars().all(|c| c == ' ' || c.is_ascii_graphic()))
         else {
-            return Err(bad(&path, "must be a text of printable ASCII characters", EXAMPLE));
+            return Err(bad(&path, "must be a string of printable ASCII characters", EXAMPLE));
         };
         found.push((name.clone(), value.to_owned()));
     }
@@ -122,7 +126,9 @@ fn secret_headers(config: &mut Config<'_>) -> Result<Vec<(String, String, String
             return Err(bad(
                 &format!("secret_headers.{name}"),
                 format!("must contain {SECRET} once"),
-                format!("It stands for the destination's secret: {{\"Authorization\": \"Bearer {SECRET}\"}}."),
+                format!(
+                    "Write {SECRET} in place of the destination's secret: {{\"Authorization\": \"Bearer {SECRET}\"}}."
+                ),
             ));
         };
         found.push((name, before.to_owned(), behind.to_owned()));
@@ -271,8 +277,10 @@ impl Destination for Webhook {
             429 => Outcome::Wait { why, seconds: answer.retry_after(now) },
             503 if answer.header("retry-after").is_some() => Outcome::Wait { why, seconds: answer.retry_after(now) },
             400 | 422 => Outcome::BadRows { why },
-            300..=399 => Outcome::attention(why, "Redirects are not followed: set url to where it leads."),
-            401 | 403 => Outcome::attention(why, "Give the receiver the same secret, then cohort_sync_resume."),
+            300..=399 => Outcome::attention(why, "Redirects are not followed: set url to the target of the redirect."),
+            401 | 403 => {
+                Outcome::attention(why, "Configure the same secret at the receiver, then call cohort_sync_resume.")
+            }
             404 | 405 | 410 => {
                 Outcome::attention(why, "Check url with cohort_destination_test, then cohort_sync_resume.")
             }
@@ -284,7 +292,7 @@ impl Destination for Webhook {
         let body = json!({"cohort": null, "action": "add", "members": []}).to_string().into_bytes();
         let key = format!("test-{}", context.random);
         vec![Probe {
-            what: "the receiver takes a signed request without members",
+            what: "the receiver accepts a signed request without members",
             request: self.signed(body, &key, context.now, secret),
         }]
     }

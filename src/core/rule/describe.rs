@@ -390,7 +390,7 @@ impl Line {
             }
         }
         if of.is_some() {
-            self.push(" of those of its condition");
+            self.push(" of the customers of its condition");
         }
         self.push(match order {
             Order::Most => " by the largest ",

@@ -417,7 +417,7 @@ fn bits(bytes: &[u8], start: usize, place: usize, width: u32) -> u64 {
 }
 
 fn too_short() -> Corrupt {
-    Corrupt::new("a column is shorter than its header says")
+    Corrupt::new("a column is shorter than its header specifies")
 }
 
 /// The low half of a base. In columns whose values fit into 32 bits the high half is 0.

@@ -169,7 +169,7 @@ impl CustomersHeader {
     fn read(stream: &dyn Stream) -> Result<(Self, Layout), Corrupt> {
         let (mut header, layout) = layout::open::<Self>(stream)?;
         if header.ends.rows != header.count || header.first.checked_add(header.count).is_none() || header.bits > 32 {
-            return Err(Corrupt::new("the customers are not as many as their header says"));
+            return Err(Corrupt::new("the number of customers differs from their header"));
         }
         header.ends.move_by(layout.data);
         header.ids.move_by(layout.data);
@@ -211,7 +211,7 @@ impl CustomersHeader {
             if let Ok(entry) = entries.binary_search_by(|entry| entry[..HASH].cmp(&wanted[..HASH])) {
                 let ordinal = u32::from_le_bytes(entries[entry][HASH..].try_into().unwrap_or_default());
                 if ordinal.checked_sub(self.first).is_none_or(|place| place >= self.count) {
-                    return Err(Corrupt::new("an ordinal lies outside its customers"));
+                    return Err(Corrupt::new("an ordinal is outside the range of its customers"));
                 }
                 found(place, ordinal);
             }

@@ -284,7 +284,7 @@ impl Dictionary {
 }
 
 fn damaged() -> Corrupt {
-    Corrupt::new("a dictionary is not as its header says")
+    Corrupt::new("a dictionary does not match its header")
 }
 
 /// Numbers by their place among the codes of numbers.
@@ -419,7 +419,7 @@ impl Builder {
             for (mantissa, code) in &numbers {
                 // The run has at most as many codes as 32 bits hold.
                 let place = u32::try_from(mantissa.wrapping_sub(smallest));
-                let place = place.map_err(|_| Unwritable::new("a number lies outside its run"))?;
+                let place = place.map_err(|_| Unwritable::new("a number is outside its run"))?;
                 codes.by_provisional[*code as usize] = codes.next + 1 + place;
             }
             codes.next += count;

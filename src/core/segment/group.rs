@@ -73,7 +73,7 @@ impl Group {
         let columns = [&self.ordinals, &self.seconds, &self.micros, &self.ids.rests];
         let codes = self.properties.iter().map(|property| &property.codes);
         if columns.into_iter().chain(codes).any(|column| column.rows != self.rows || !column.is_plausible()) {
-            return Err(Corrupt::new("a column has not as many values as its group has rows"));
+            return Err(Corrupt::new("the number of values of a column differs from the number of rows of its group"));
         }
         if self.properties.iter().any(|property| !property.dictionary.is_plausible(self.rows)) {
             return Err(Corrupt::new("a dictionary has more codes than its rows can need"));
@@ -83,7 +83,7 @@ impl Group {
             lists.is_none_or(|lists| lists.is_plausible(self.rows, property.dictionary.len()))
         };
         if !self.ids.is_plausible() || !self.properties.iter().all(fitting) {
-            return Err(Corrupt::new("the parts of a group do not fit together"));
+            return Err(Corrupt::new("the parts of a group contradict each other"));
         }
         let ascending = self.chunks.windows(2).all(|two| two[0].number < two[1].number && two[0].start < two[1].start);
         let inside = self.chunks.first().is_none_or(|first| first.start == 0)

@@ -37,7 +37,7 @@ impl Lists {
         }
         let code = |code: i64| {
             let code = usize::try_from(code).ok().filter(|code| *code <= last as usize);
-            code.ok_or_else(|| Unwritable::new("a code lies outside its dictionary"))
+            code.ok_or_else(|| Unwritable::new("a code is outside its dictionary"))
         };
         let mut counts = vec![0_usize; last as usize + 1];
         for one in codes {
@@ -168,10 +168,10 @@ impl<'a> ListsReader<'a> {
         }
         let place = |at: i64| usize::try_from(at).ok().filter(|at| *at <= self.gaps.rows as usize);
         let (Some(start), Some(end)) = (place(start), place(end)) else {
-            return Err(Corrupt::new("a list of rows is not where it should be"));
+            return Err(Corrupt::new("a row list has an unexpected offset"));
         };
         if start > end {
-            return Err(Corrupt::new("a list of rows ends before it begins"));
+            return Err(Corrupt::new("a row list ends before its start"));
         }
         let first = self.firsts.get(code)?;
         let gaps = Reader::new(self.stream, self.gaps);

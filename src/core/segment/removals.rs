@@ -72,7 +72,7 @@ pub fn removals(bytes: &[u8]) -> impl Iterator<Item = Result<Removal<'_>, Corrup
         if next.is_none() {
             reader.bytes = &[];
         }
-        Some(next.ok_or_else(|| Corrupt::new("an entry of the log of removals makes no sense")))
+        Some(next.ok_or_else(|| Corrupt::new("an entry of the removal log is invalid")))
     })
 }
 

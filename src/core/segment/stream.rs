@@ -60,12 +60,12 @@ impl std::error::Error for Unwritable {}
 
 /// Converts a number of rows or bytes to the type in segments.
 pub(super) fn narrow(number: usize, what: &str) -> Result<u32, Unwritable> {
-    u32::try_from(number).map_err(|_| Unwritable::new(format!("{what}: {number} are more than a segment holds")))
+    u32::try_from(number).map_err(|_| Unwritable::new(format!("{what}: {number} exceeds the limit of a segment")))
 }
 
 /// Converts an offset to a value of a column.
 pub(super) fn place(number: usize) -> Result<i64, Unwritable> {
-    i64::try_from(number).map_err(|_| Unwritable::new(format!("no column holds the place {number}")))
+    i64::try_from(number).map_err(|_| Unwritable::new(format!("the offset {number} is too large for a column")))
 }
 
 /// The bytes of one segment, read by position.
@@ -84,7 +84,7 @@ impl Stream for Vec<u8> {
     fn read(&self, at: u64, length: usize, into: &mut Vec<u8>) -> Result<(), Corrupt> {
         let start = usize::try_from(at).unwrap_or(usize::MAX);
         let bytes = start.checked_add(length).and_then(|end| self.get(start..end));
-        into.extend_from_slice(bytes.ok_or_else(|| Corrupt::new("the segment is shorter than its header says"))?);
+        into.extend_from_slice(bytes.ok_or_else(|| Corrupt::new("the segment is shorter than its header specifies"))?);
         Ok(())
     }
 }

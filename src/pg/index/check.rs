@@ -174,9 +174,9 @@ pub(crate) fn check() -> Fallible<Vec<Problem>> {
 
 fn compare(name: &str, index: Sum, table: Sum, problems: &mut Vec<Problem>) {
     let problem = if index.rows != table.rows {
-        format!("the index has {} rows, the table {}", index.rows, table.rows)
+        format!("the index has {} rows, the table has {}", index.rows, table.rows)
     } else if index.hashes != table.hashes {
-        format!("of {} rows some differ between index and table", index.rows)
+        format!("some of {} rows differ between index and table", index.rows)
     } else {
         return;
     };
@@ -222,7 +222,7 @@ fn add(
         })
         .map_err(damaged)?;
     if !known {
-        return Err(damaged(Corrupt::new("an ordinal belongs to no customer")));
+        return Err(damaged(Corrupt::new("an ordinal has no customer")));
     }
     group
         .values(stream, |row, path, item| {

@@ -179,7 +179,7 @@ pub(super) fn state(internals: pg_sys::Oid) -> Fallible<State> {
         found = Some(State {
             watermark: row.word(state::WATERMARK),
             customers: ordinals(row.word(state::CUSTOMERS).cast_signed())?,
-            key: key.map_err(|_| damaged(Corrupt::new("its key has not 16 bytes")))?,
+            key: key.map_err(|_| damaged(Corrupt::new("its key is not 16 bytes long")))?,
             removed: row.bool(state::REMOVED),
             erasures: row.word(state::ERASURES).cast_signed(),
             sum: row.int4(state::SUM),

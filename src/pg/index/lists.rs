@@ -286,7 +286,7 @@ pub(super) fn check(
         let Some(kept) = Kept::find(internals, list, state)? else { continue };
         match kept.is_right(internals, list, state, directory) {
             Ok(true) => {}
-            Ok(false) => wrong(list, "its bitmap is not that of its customers".to_owned()),
+            Ok(false) => wrong(list, "its bitmap does not match its customers".to_owned()),
             Err(error) => wrong(list, error.message().to_owned()),
         }
     }

@@ -102,7 +102,7 @@ pub(crate) fn refusal() -> Fallible<Option<String>> {
     let tables = tables()?;
     for (oid, name) in tables.public() {
         if !scan::may_read(oid) {
-            return Ok(Some(format!("no SELECT on all of {name}")));
+            return Ok(Some(format!("no SELECT privilege on all columns of {name}")));
         }
         if scan::has_policies(oid) {
             return Ok(Some(format!("row-level security of {name}")));
@@ -133,7 +133,7 @@ fn warn(defect: Option<&Defect>) {
     {
         failure(
             SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("the cohort index is not used, plain SQL answers: {problem}"),
+            format!("the cohort index cannot be used; rules are evaluated with plain SQL: {problem}"),
         )
         .set_hint(remedy.clone())
         .report(PgLogLevel::WARNING);

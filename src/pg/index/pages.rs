@@ -284,7 +284,7 @@ impl Stream for PageStream {
         const LARGE: usize = 1_024;
         /// Memory for more is taken as bytes arrive.
         const STEP: usize = 1 << 20;
-        let short = || Corrupt::new(format!("segment {} is shorter than its header says", self.segment));
+        let short = || Corrupt::new(format!("segment {} is shorter than its header specifies", self.segment));
         super::interrupts();
         if length > self.most {
             return Err(Corrupt::TooMany(format!("{length} bytes of segment {}", self.segment)));

@@ -31,7 +31,7 @@ pub(super) fn dead_by_segment(segments: &[store::Segment]) -> Fallible<Dead> {
         for segment in segments {
             let rows = dead.get(&segment.id).map_or(0, |groups| groups.values().map(RoaringBitmap::len).sum());
             if i64::try_from(rows) != Ok(segment.dead) {
-                let what = format!("of segment {} {} rows are gone, segment_dead has {rows}", segment.id, segment.dead);
+                let what = format!("segment {} has {} dead rows, segment_dead lists {rows}", segment.id, segment.dead);
                 return Err(damaged(Corrupt::new(what)));
             }
         }

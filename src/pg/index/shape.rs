@@ -149,7 +149,9 @@ fn of_table(table: &Relation, shape: &Shape, tables: &Tables) -> Fallible<Option
         if !is_usable(table, shape, index, tables) {
             let index_name = index.0.to_string_lossy();
             return Ok(Some(Defect::new(
-                format!("the index {index_name} is missing, not valid, or not as the extension made it"),
+                format!(
+                    "the index {index_name} is missing, invalid or differs from the index that the extension created"
+                ),
                 format!(
                     "REINDEX INDEX {schema}.{index_name}; or, if it is not there: {create}",
                     schema = extension::schema()?,

@@ -34,7 +34,7 @@ impl State {
         Ok(Self {
             watermark: row.need::<Xid8>(1)?.0,
             customers: ordinals(row.need(2)?)?,
-            key: key.try_into().map_err(|_| damaged(Corrupt::new("its key has not 16 bytes")))?,
+            key: key.try_into().map_err(|_| damaged(Corrupt::new("its key is not 16 bytes long")))?,
             removed: row.need(4)?,
             erasures: row.need(6)?,
             sum: row.need(7)?,

@@ -49,7 +49,7 @@ pub(super) fn compare(state: &State, segments: &[Segment]) -> Fallible<()> {
     // SAFETY: reads a variable of the server under its lock.
     if state.watermark > unsafe { pg_sys::ReadNextFullTransactionId() }.value {
         return Err(damaged(Corrupt::new(
-            "its watermark is a future transaction id: the server's transaction ids went back",
+            "its watermark is a future transaction id: the server's transaction counter was reset to a lower value",
         )));
     }
     Ok(())

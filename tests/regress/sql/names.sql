@@ -24,7 +24,7 @@ SELECT * FROM cohort_validate('{"did": "*", "where": [{"property": "weather", "o
 SELECT * FROM cohort_validate('{"did": "xylophone"}');
 SELECT * FROM cohort_validate('{"sequence": [{"did": "purchase", "as": "p"}, {"did": "refund", "where": [{"property": "reson", "operator": "eq", "ref": "p.brand"}]}]}');
 
--- Nothing to say: what is there, in the tail only, below another key, of a type that Kursaha sends; where plain SQL answers
+-- Nothing to say: what is there, in the tail only, below another key, of a type that Kursaha sends; where plain SQL is used instead
 SELECT * FROM cohort_validate('{"and": [{"did": "purchase", "where": [{"property": "cart.id", "operator": "eq", "value": "x"}]}, {"did": ["refund", "signup"]}, {"profile": "city", "operator": "exists"}]}');
 INSERT INTO cohort_event (customer_id, event_type, data) VALUES ('ada', 'purchase', '{"fresh": 1}');
 SELECT * FROM cohort_validate('{"did": "purchase", "where": [{"property": "fresh", "operator": "exists"}]}');

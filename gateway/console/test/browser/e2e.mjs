@@ -197,7 +197,7 @@ scenario("wrong input", async as => {
   await page.locator(".problem").waitFor({ state: "detached" });
   assert.equal(await box.inputValue(), "3 weeks");
   await setJson(page, '{"and": [');
-  await page.getByText("This does not parse yet").waitFor();
+  await page.getByText("This is not a valid rule yet").waitFor();
   await form(page);
   assert.equal(await box.inputValue(), "3 weeks", "the form shows the last rule that parsed");
   await page.getByLabel("Name of the cohort").fill("");
@@ -217,10 +217,10 @@ scenario("drafts and a server that is away", async as => {
   await page.getByText("Draft kept in this browser").waitFor();
   await page.route("**/v1/preview", route => route.abort());
   await page.getByRole("button", { name: "+ how often" }).click();
-  await page.getByText("Your draft is safe in this browser").waitFor();
+  await page.getByText("Your draft is kept in this browser").waitFor();
   await page.unroute("**/v1/preview");
   await page.getByRole("button", { name: "Try now" }).click();
-  await page.getByText("Your draft is safe in this browser").waitFor({ state: "detached" });
+  await page.getByText("Your draft is kept in this browser").waitFor({ state: "detached" });
   await page.reload();
   await page.getByText("is open.").waitFor();
   assert.equal(await page.getByLabel("Name of the cohort").inputValue(), "A draft");
@@ -354,7 +354,7 @@ scenario("a held run", async as => {
   await page.getByRole("heading", { name: /^Held: remove/ }).waitFor();
   await page.getByText("Version 2, crm_team").waitFor();
   await page.locator("ins").getByText("Nowhere").waitFor();
-  await page.getByText(`That alone takes out ${lost.toLocaleString("en-GB")}.`).waitFor();
+  await page.getByText(`This change alone removes ${lost.toLocaleString("en-GB")}.`).waitFor();
   const buttons = await page.locator(".held footer button").allTextContents();
   assert.equal(buttons[0], "Keep them, pause the sync");
   assert.match(buttons[1], /^Remove [\d,]+ and go on$/);

@@ -6,7 +6,7 @@ c1 AS (
   WHERE e.event_type = 'refund'
     AND e.occurred_at <= timestamptz '2026-11-01 00:00:00+00'
 ),
--- $.or[0]: the first 1000 of those of its condition by the smallest avg of price of purchase, among all with the same city
+-- $.or[0]: the first 1000 of the customers of its condition by the smallest avg of price of purchase, among all with the same city
 c2 AS (
   SELECT r.customer_id
   FROM (

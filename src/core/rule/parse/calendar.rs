@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
         if from == to {
             self.problem(
                 format!("the two times of day are the same: {}", quote(&Hours::text(from))),
-                "Write two different times; the whole day is [\"00:00\", \"24:00\"].",
+                "Write two different times. The whole day is [\"00:00\", \"24:00\"].",
             );
             return None;
         }

@@ -105,7 +105,7 @@ impl Hint<'_> {
                 .find_map(|key| Some((key, nearest(key, keys.iter().copied())?)))
                 .map_or_else(
                     || otherwise.to_owned(),
-                    |(key, meant)| format!("Did you mean \"{meant}\" where {} stands?", quote(key)),
+                    |(key, meant)| format!("Did you mean \"{meant}\" instead of {}?", quote(key)),
                 ),
         }
     }

@@ -82,7 +82,7 @@ fn anchors_have_one_instant() {
     refused(&with(r#"{"from": {"profile": "a[].b"}}"#), &[("$.time.from.profile", "must lead to one value")]);
     refused(
         &with(r#"{"from": {"profile": "a", "where": {}}, "within": "0 days"}"#),
-        &[("$.time.from.where", "unknown key"), ("$.time.within", "above zero")],
+        &[("$.time.from.where", "unknown key"), ("$.time.within", "greater than zero")],
     );
     refused(&with(r#"{"since": "2026-01-01", "within": "1 day"}"#), &[("$.time.within", "unknown key")]);
     refused(&with(r#"{"from": {"fisrt": "a"}}"#), &[("$.time.from", "missing"), ("$.time.from.fisrt", "unknown key")]);
