@@ -17,7 +17,7 @@ use crate::rule::{Condition, MAX_REACHED, Rule};
 pub(super) struct Set {
     /// The common table expression's name.
     table: String,
-    /// Whether the condition holds for everyone *but* those in the table.
+    /// Whether the condition holds for the complement of the table.
     all_but: bool,
 }
 
@@ -53,7 +53,7 @@ pub(super) fn below<'a>(place: &Place<'a>) -> Vec<Place<'a>> {
     children.map(|(way, condition)| Place { condition, path: format!("{}{way}", place.path) }).collect()
 }
 
-/// The statement that gives a condition's members.
+/// The statement that returns a condition's members.
 pub(super) fn members(place: &Place, clock: &Clock, cx: &Context) -> Result<String, Unresolved> {
     if let Some(customer) = cx.only.filter(|_| looks_at_others(place.condition, cx, &mut Vec::new())) {
         // What one customer is asked depends on others: all are asked, and one is taken.
@@ -205,8 +205,8 @@ impl Chain<'_> {
         below(place).iter().map(|place| self.condition(place, clock)).collect()
     }
 
-    /// Those in all of `kept` and in none of `removed`; without any `kept`, everyone but those in any of `removed`.
-    /// `all_but` says that this is the set of those whom the condition leaves out.
+    /// The customers in all of `kept` and in none of `removed`. Without `kept`, the complement of the union of
+    /// `removed`. With `all_but`, the set contains the customers who do not satisfy the condition.
     fn combine(
         &mut self,
         place: &Place,
@@ -230,7 +230,7 @@ impl Chain<'_> {
         self.leaf(place, &sql, all_but)
     }
 
-    /// One table stands for itself, more are combined.
+    /// The name of a single table, or a combination of several.
     fn named(&mut self, place: &Place, tables: Vec<String>, all: impl Fn(Vec<String>) -> String, all_but: bool) -> Set {
         match <[String; 1]>::try_from(tables) {
             Ok([table]) => Set { table, all_but },
@@ -323,7 +323,7 @@ impl Chain<'_> {
     }
 }
 
-/// The tables of sets, and of those that are "all but".
+/// The tables of sets, and of complements.
 fn split(sets: &[Set]) -> (Vec<String>, Vec<String>) {
     let tables = |all_but| sets.iter().filter(|set| set.all_but == all_but).map(|set| set.table.clone()).collect();
     (tables(false), tables(true))

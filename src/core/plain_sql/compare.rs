@@ -8,11 +8,11 @@ use super::time::timing;
 use super::{Context, HELPERS, path, quote};
 use crate::rule::{Amount, Compare, EventAmount, Function, Relation};
 
-/// A figure: where its rows come from, and what it comes to.
+/// A figure: the source of its rows, and its value.
 pub(super) struct Written {
-    /// A statement that gives `key`, `total` and for averages `number`; none for a plain number.
+    /// A statement that returns `key`, `total` and, for averages, `number`. `None` for a constant.
     statement: Option<String>,
-    /// What it comes to where there is no row.
+    /// Its value if there is no row.
     otherwise: Option<&'static str>,
     /// Whether it is the total divided by the number.
     average: bool,
@@ -88,7 +88,7 @@ impl Written {
     }
 }
 
-/// A figure of events by customer, or by the group's value where there are groups, called `g`.
+/// A figure of events for each customer, or for each value of the group `g` if there are groups.
 fn of_events(amount: &EventAmount, over: Option<&str>, cx: &Context, clock: &Clock) -> String {
     let mut scan =
         Scan { from: vec![format!("{}.cohort_event e", cx.schema)], conditions: existing(&amount.events, "e", cx) };

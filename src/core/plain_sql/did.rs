@@ -9,7 +9,7 @@ use crate::value::{Number, Scalar};
 
 /// The customers that a `did` finds.
 pub(super) enum Found {
-    /// Those that the statement gives.
+    /// The customers that the statement returns.
     These(String),
     /// Everyone but those.
     AllBut(String),
@@ -61,7 +61,7 @@ fn figured(aggregate: &Aggregate, count: Option<Comparison<u64>>, scan: &Scan, k
     }
 }
 
-/// A statement that gives the customers and periods that hold.
+/// A statement that returns the customers and the periods that satisfy the condition.
 pub(super) fn holding(did: &Did, scan: &Scan) -> String {
     if let Some(aggregate) = &did.aggregate {
         return figured(aggregate, did.count(), scan, Keys::PERIOD);
@@ -134,7 +134,7 @@ fn by_reference(comparison: &Comparison<Number>) -> Comparison<&Number> {
     }
 }
 
-/// How a figure is asked for.
+/// The form in which an aggregate is computed.
 enum Figured {
     /// By grouping the scan by customer.
     Having {
@@ -185,7 +185,7 @@ fn values(aggregate: &Aggregate, scan: &Scan) -> (Scan, String) {
     (scan, reached.value)
 }
 
-/// `s.value` is a scalar; a number beyond the largest exponent has no value to be told apart by.
+/// `s.value` is a scalar. A number with an exponent above the limit has no value.
 pub(super) const SCALAR: &str =
     "(jsonb_typeof(s.value) IN ('string', 'boolean') OR kursaha_cohort.json_number(s.value) IS NOT NULL)";
 
@@ -220,7 +220,7 @@ fn most_frequent(values: &Scan, value: &str, wanted: &[Scalar], keys: Keys) -> S
     )
 }
 
-/// A statement that gives one customer's figure as `jsonb`, for evidence; no row when there is none.
+/// A statement that returns one customer's aggregate as `jsonb`, for evidence; no row if it has no value.
 pub(super) fn figure_of_one(aggregate: &Aggregate, scan: &Scan) -> String {
     let (values, value) = values(aggregate, scan);
     let number = format!("{HELPERS}.json_number({value})");

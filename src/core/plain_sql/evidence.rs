@@ -10,11 +10,11 @@ use crate::rule::{Condition, Did, Group, Property, Rank, Rule, Sequence, Times, 
 /// One condition of a rule, as it is for one customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
-    /// Where it stands: `$`, `$.and[0]`.
+    /// Its path in the rule: `$`, `$.and[0]`.
     pub path: String,
     /// The condition in words.
     pub condition: String,
-    /// A statement that gives one row, `holds boolean, evidence jsonb`. The evidence is
+    /// A statement that returns one row, `holds boolean, evidence jsonb`. The evidence is
     /// * of `did` and `did_not`: `count` of the matching events, `event_ids` of the first ten of them, and
     ///   `aggregate`, the figure, where one is asked for (null when there is no value; an average is rounded here), and
     ///   `anchors`, the instants of those of its `time`; with `per` the first days of the `periods` that hold, and no

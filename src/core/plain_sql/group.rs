@@ -4,14 +4,15 @@ use super::did::{SCALAR, subquery};
 use super::{Context, path, quote};
 use crate::rule::{Group, Property, Quantifier};
 
-/// A statement that gives the customers with the values that name their groups, as `value`.
+/// A statement that returns the customers and the values that identify their groups, as `value`.
 pub(super) fn values(property: &Property, cx: &Context) -> String {
     let value = path::follow("p.profile", &property.steps, 0).value;
     let rows = format!("SELECT p.customer_id, {value} AS value\nFROM {}.cohort_customer p", cx.schema);
     format!("SELECT s.customer_id, s.value\nFROM {}\nWHERE {SCALAR}", subquery(&rows, "s"))
 }
 
-/// The customers of the groups that hold; `satisfied` says whether `s.customer_id` satisfies the condition.
+/// The customers of the groups that satisfy the quantifier. `satisfied` is an expression: whether `s.customer_id`
+/// satisfies the condition.
 pub(super) fn customers(group: &Group, satisfied: &str, cx: &Context) -> String {
     let holds = match group.quantifier {
         Quantifier::Any => format!("bool_or({satisfied})"),

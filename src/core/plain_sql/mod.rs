@@ -47,13 +47,13 @@ pub struct Context<'a> {
     pub schema: &'a str,
     /// The instant, as an SQL expression without side effects: `timestamptz '…'`, `now()` or a parameter.
     pub as_of: &'a str,
-    /// What a cohort's name stands for; `None` when there is no such cohort.
+    /// The definition of a named cohort; `None` if it does not exist.
     pub cohort: &'a dyn Fn(&str) -> Option<Source>,
     /// The SQL expression of one customer's id: only this customer's rows are read.
     pub only: Option<&'a str>,
 }
 
-/// What a cohort's name stands for.
+/// The definition of a named cohort.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "one is made per cohort and taken apart at once")]
 pub enum Source {
@@ -70,7 +70,8 @@ pub enum Unresolved {
     Unknown {
         /// The name.
         name: String,
-        /// Where the rule says so (`$.and[0].cohort`), when the rule itself does and not a cohort that it names.
+        /// The path in the rule (`$.and[0].cohort`), if the error is in the rule itself and not in a cohort that it
+        /// references.
         path: Option<String>,
     },
     /// The cohort of this name is reached through itself.
@@ -96,17 +97,17 @@ impl std::error::Error for Unresolved {}
 /// One condition of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// Where it stands: `$`, `$.and[0]`.
+    /// Its path in the rule: `$`, `$.and[0]`.
     pub path: String,
     /// The condition in words.
     pub condition: String,
-    /// A statement that gives the `customer_id` of everyone for whom this condition alone holds, each once.
+    /// A statement that returns the `customer_id` of each customer who satisfies this condition alone.
     pub members: String,
     /// Of `did` and `did_not`: a statement that counts the events that it counts.
     pub events: Option<String>,
 }
 
-/// The statement that gives the `customer_id` of every member, each once, in no particular order.
+/// The statement that returns the `customer_id` of each member, in no particular order.
 ///
 /// # Errors
 /// When a cohort that the rule names cannot be resolved.
@@ -114,7 +115,8 @@ pub fn members(rule: &Rule, cx: &Context) -> Result<String, Unresolved> {
     chain::members(&top(rule), &clock(rule, cx), cx)
 }
 
-/// The statement that gives the groups of a property with how many of their customers are members, those with members only.
+/// The statement that returns the values of a property and, for each, the number of members. Values without members are
+/// omitted.
 ///
 /// # Errors
 /// As [`members`].
@@ -126,8 +128,8 @@ pub fn groups(rule: &Rule, property: &Property, cx: &Context) -> Result<String, 
     ))
 }
 
-/// The statement that gives the `customer_id` of every customer for whom a figure has a value, and the value; an average
-/// is rounded.
+/// The statement that returns the `customer_id` of each customer for whom a figure has a value, and the value; an
+/// average is rounded.
 #[must_use]
 pub fn figures(figure: &Amount, zone: &str, cx: &Context) -> String {
     let clock = Clock { as_of: cx.as_of, zone: quote::text(zone) };
@@ -150,7 +152,7 @@ pub fn numbers_of_groups(property: &Property, cx: &Context) -> String {
     group::numbers(property, cx)
 }
 
-/// The statement that gives the `customer_id` of everyone in the universe, each once.
+/// The statement that returns the `customer_id` of each customer of the universe.
 #[must_use]
 pub fn universe(cx: &Context) -> String {
     let profiles = scan::only("p", cx).map_or(String::new(), |only| format!("\nWHERE {only}"));

@@ -8,9 +8,9 @@ use crate::rule::PathStep;
 
 /// Where a path leads from one `jsonb` expression.
 pub(super) struct Reached {
-    /// What stands in `FROM` for every `[]` of the path: the arrays' elements. Empty without one.
+    /// The items of `FROM` for each `[]` of the path: the elements of the arrays. Empty if the path has no `[]`.
     pub(super) elements: Vec<String>,
-    /// The property itself, null where it is missing (JSON `null` is still a value here).
+    /// The property itself, null if it is missing (JSON `null` is a value here).
     pub(super) value: String,
     /// How many element names are in use now.
     pub(super) names: usize,

@@ -7,7 +7,8 @@ use super::quote;
 use super::scan::Scan;
 use crate::rule::{CalendarUnit, Did, Periods, Streak};
 
-/// A statement that gives the customers and the first days of the periods that hold; `scan` has the matching events.
+/// A statement that returns the customers and the first days of the periods that satisfy the condition. `scan` has the
+/// matching events.
 pub(super) fn statement(did: &Did, unit: CalendarUnit, scan: &Scan, clock: &Clock) -> String {
     let period =
         format!("date_trunc({}, {HELPERS}.local_time(e.occurred_at, {}))::date", quote::text(unit.name()), clock.zone);

@@ -42,7 +42,7 @@ enum Root<'a> {
 }
 
 impl Root<'_> {
-    /// The expression from which the rest of a path goes on.
+    /// The expression to which the rest of a path is applied.
     fn follow(self, steps: &[PathStep]) -> (String, &[PathStep]) {
         match (self, steps) {
             (Self::Json(root), steps) => (root.to_owned(), steps),
@@ -215,7 +215,7 @@ fn dated(value: &str, order: DateOrder, date: &DateValue, clock: &Clock) -> Stri
     }
 }
 
-/// The property read as a date, or its anniversary, lies between `as_of` and an interval before or after it.
+/// The property read as a date, or its anniversary, is within an interval before or after `as_of`.
 fn in_interval(value: &str, window: IntervalWindow, interval: &Interval, clock: &Clock) -> String {
     let at = format!("{HELPERS}.json_instant({value}, {})", clock.zone);
     let anniversary = |(first, last)| {
@@ -235,7 +235,7 @@ fn in_interval(value: &str, window: IntervalWindow, interval: &Interval, clock: 
     }
 }
 
-/// The property read as a date lies in a window of the calendar, or its anniversary does.
+/// The property read as a date, or its anniversary, is in a calendar window.
 fn calendar(value: &str, window: CalendarWindow, units: &Units, clock: &Clock) -> String {
     let count = i32::from(units.count);
     let between = |from, to| {

@@ -51,7 +51,7 @@ pub(super) fn name(name: &str) -> String {
     quoted
 }
 
-/// A `jsonb` literal of a JSON value (without a cast: it takes the type of what it is compared with).
+/// A literal of a JSON value, without a cast: the context determines its type `jsonb`.
 pub(super) fn json(value: &serde_json::Value) -> String {
     text(&value.to_string())
 }
@@ -191,7 +191,7 @@ pub(super) fn group(word: &str, parts: &[String]) -> String {
     }
 }
 
-/// The exact negation of an expression that is true, false or null: true where it is not true.
+/// The exact negation of an expression that is true, false or null: true if the expression is not true.
 pub(super) fn not(expression: &str) -> String {
     if expression.starts_with("EXISTS (") {
         // An EXISTS is never null.

@@ -6,8 +6,8 @@ use super::did::subquery;
 use super::{Context, group, quote};
 use crate::rule::{Cut, Order, Rank};
 
-/// A statement that gives the ranked customers with `figure`, `place` and how many `customers` are ranked with them; where
-/// there are groups, their `value` too. `satisfied` says whether `f.key` satisfies `of`.
+/// A statement that returns the ranked customers with `figure`, `place` and the number of ranked `customers`; with
+/// groups, also their `value`. `satisfied` is an expression: whether `f.key` satisfies `of`.
 fn ranked(rank: &Rank, satisfied: Option<&str>, cx: &Context, clock: &Clock) -> String {
     let figure = Written::new(&rank.figure, None, cx, clock);
     let (from, sorted) = figure.with_value("f");

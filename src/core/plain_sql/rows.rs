@@ -6,7 +6,7 @@ use super::scan::Scan;
 use super::{Context, HELPERS, quote};
 use crate::rule::{Rows, Use};
 
-/// The statement that gives the values of rows as text: of `jsonb`, or of ids.
+/// The statement that returns the values of rows as text: of `jsonb`, or of ids.
 #[must_use]
 pub fn read(rows: &Rows, used: Use, zone: &str, cx: &Context) -> String {
     let clock = Clock { as_of: cx.as_of, zone: quote::text(zone) };
@@ -19,7 +19,7 @@ pub fn read(rows: &Rows, used: Use, zone: &str, cx: &Context) -> String {
     scan.select(&value)
 }
 
-/// The value of a column of the row called `r`, as `to_jsonb` gives it under the default output settings.
+/// The value of a column of the row `r`, converted by `to_jsonb` with the default output settings.
 pub(super) fn value(column: &str) -> String {
     format!("{HELPERS}.row_json(r.{})", quote::name(column))
 }
@@ -34,9 +34,9 @@ fn scan(rows: &Rows, clock: &Clock) -> Scan {
     Scan { from: vec![table], conditions: of_row(rows.filter.as_ref(), clock) }
 }
 
-/// A value equals one of those of rows. Both are made alike before they are compared, so that the rows are read once and
-/// looked up by hash: a string or boolean stands for itself, in lower case where case is ignored, and what has a numeric value
-/// for that. Arrays and objects equal nothing.
+/// Whether a value equals one of the values of rows. Both sides are normalized first, so that the rows are read once
+/// and hashed: a value with a numeric value becomes that number, and a string is converted to lower case if case is
+/// ignored. Arrays and objects equal nothing.
 pub(super) fn contain(rows: &Rows, value: &str, names: usize, ignore_case: bool, clock: &Clock) -> String {
     let alike = |side: &str| {
         if ignore_case {
@@ -54,7 +54,7 @@ pub(super) fn contain(rows: &Rows, value: &str, names: usize, ignore_case: bool,
     format!("EXISTS (\n{}\n)", quote::indent(&lines))
 }
 
-/// The statement that gives the customers of the universe whose ids are among those of rows.
+/// The statement that returns the customers of the universe whose ids occur in rows.
 pub(super) fn customers(rows: &Rows, everyone: &str, clock: &Clock) -> String {
     let ids = scan(rows, clock).select(&format!("{} COLLATE \"C\"", id(&rows.column)));
     format!("SELECT u.customer_id\nFROM {everyone} u\nWHERE u.customer_id IN (\n{}\n)", quote::indent(&ids))

@@ -27,7 +27,7 @@ impl Scan {
     }
 }
 
-/// The condition that keeps a scan of `alias` to one customer, if only one is asked about.
+/// The condition that restricts a scan of `alias` to one customer, if only one is evaluated.
 pub(super) fn only(alias: &str, cx: &Context) -> Option<String> {
     cx.only.map(|customer| format!("{alias}.customer_id = {customer}"))
 }

@@ -66,7 +66,7 @@ impl Timing {
     }
 }
 
-/// A statement that gives the customers with their anchors, as `at`.
+/// A statement that returns the customers and their anchors, as `at`.
 pub(super) fn instants(anchor: &Anchor, until: bool, cx: &Context, clock: &Clock) -> String {
     let of_event = |event: &AnchorEvent, which: &str| {
         let mut conditions = existing(&event.events, "a", cx);

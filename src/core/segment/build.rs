@@ -477,7 +477,7 @@ impl SegmentBuilder {
         self.groups.iter().map(|(_, group)| group.bytes()).sum()
     }
 
-    /// Adds the rows of a segment. `dead` gives the rows of a group, by its name, that are left out.
+    /// Adds the rows of a segment. `dead` returns the rows of a group, by its name, that are omitted.
     ///
     /// # Errors
     /// When the segment is damaged.

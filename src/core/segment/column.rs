@@ -1,4 +1,4 @@
-//! Columns of whole numbers: 128 values make a pack, 64 packs a frame, and a frame is what is read at once.
+//! Integer columns. A pack has 128 values, and a frame has 64 packs. A frame is the unit of reading.
 //!
 //! A frame of `n` packs is `n` bytes of widths, `n` bases (i64, little-endian), then the packs' bits as the crate
 //! `bitpacking` lays them out. A value is its pack's base plus the bits (sorted columns: the running sum of the bits).
@@ -281,7 +281,7 @@ impl<'a> Reader<'a> {
         small_value(&self.bytes, &self.starts, within, place)
     }
 
-    /// Retains those of the given rows, in ascending order, whose value is wanted. The column is as for
+    /// Retains the given rows, which are in ascending order, whose value is selected. The column is as for
     /// [`Reader::one`].
     pub(crate) fn retain(&mut self, rows: &mut Vec<u32>, wanted: impl Fn(u32) -> bool) -> Result<(), Corrupt> {
         let (mut from, mut kept) = (0, 0);

@@ -219,7 +219,8 @@ impl CustomersHeader {
         Ok(())
     }
 
-    /// Passes on the ids of ordinals in ascending order, those of a set or all. An erased customer has the empty id.
+    /// Calls a function with the ids of a set of ordinals, or of all, in ascending order. An erased customer has the
+    /// empty id.
     ///
     /// # Errors
     /// When the bytes are damaged.

@@ -22,7 +22,7 @@ const SPREAD: usize = 16;
 /// The code of "no value".
 pub const MISSING: u32 = 0;
 
-/// Where a dictionary lies.
+/// The position of a dictionary.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Dictionary {
     has_false: bool,
@@ -180,7 +180,7 @@ impl Dictionary {
         Ok(low)
     }
 
-    /// The code of a string, if it is there: a binary search that reads what it compares only.
+    /// The code of a string, if the dictionary contains it: a binary search that reads only the compared values.
     pub(crate) fn find_text(&self, stream: &dyn Stream, wanted: &str) -> Result<Option<u32>, Corrupt> {
         let mut ends = Reader::new(stream, &self.ends);
         let (mut low, mut high) = (self.bigs, self.bigs.saturating_add(self.texts));
@@ -246,7 +246,7 @@ impl Dictionary {
         Ok(())
     }
 
-    /// A text as what its code says it is.
+    /// The value of a text: a string or JSON, according to its code.
     fn text_item<'a>(&self, code: u32, text: &'a str) -> Item<'a> {
         if code < self.bigs().end {
             Item::Big(text)
@@ -257,7 +257,7 @@ impl Dictionary {
         }
     }
 
-    /// Bytes of memory that [`Self::load`] takes.
+    /// Memory in bytes that [`Self::load`] allocates.
     pub(crate) fn loaded_bytes(&self) -> u64 {
         let numbers = u64::from(self.numbers.rows) * size_of::<i64>() as u64;
         u64::from(self.bytes.length) + numbers + u64::from(self.ends.rows) * size_of::<u32>() as u64

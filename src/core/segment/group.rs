@@ -107,7 +107,7 @@ impl Group {
         Some(start as usize / PACK..(end as usize).div_ceil(PACK))
     }
 
-    /// Says that [`Group::customers`] will be asked.
+    /// Announces that [`Group::customers`] will be called.
     pub(crate) fn foresee_customers(&self, chunk: u16, stream: &dyn Stream) {
         let Ok(place) = self.chunks.binary_search_by_key(&chunk, |chunk| chunk.number) else { return };
         match (self.chunks[place].customers, self.packs(chunk)) {

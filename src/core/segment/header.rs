@@ -60,7 +60,7 @@ impl Entry {
         self.place
     }
 
-    /// The group, with where its columns are. What was read once is not read again.
+    /// A group with the positions of its columns. Dictionaries are cached.
     ///
     /// # Errors
     /// When the segment is damaged.
@@ -120,7 +120,7 @@ impl Header {
         Ok((header, layout))
     }
 
-    /// About how many bytes of memory it takes: what is read takes twice what is stored.
+    /// Approximate memory in bytes: a read header takes twice its stored size.
     #[must_use]
     pub fn memory(&self) -> usize {
         let entries = self.groups.iter().map(|entry| {
@@ -188,7 +188,7 @@ impl Header {
         Ok(all)
     }
 
-    /// Says that [`Header::customers`] and [`Header::removed`] will be asked.
+    /// Announces that [`Header::customers`] and [`Header::removed`] will be called.
     pub(crate) fn foresee_customers(&self, chunk: u16, stream: &dyn Stream) -> Result<(), Corrupt> {
         if let Ok(place) = self.removed.binary_search_by_key(&chunk, |set| set.number) {
             self.removed[place].set.foresee(stream);
@@ -207,7 +207,7 @@ impl Header {
         }
     }
 
-    /// Every customer whose profile is gone.
+    /// Every customer whose profile was removed.
     ///
     /// # Errors
     /// When the segment is damaged.

@@ -27,7 +27,7 @@ pub(crate) struct Ids {
 /// What guesses ids.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Guide {
-    /// Where the first cell begins: the time of the group's earliest row.
+    /// The start of the first cell: the time of the group's earliest row.
     first: i64,
     /// A cell is two to this power microseconds long.
     shift: u8,
@@ -38,7 +38,7 @@ struct Guide {
 /// A time, and the id that belongs to it.
 type Row = (i64, i64);
 
-/// The id to expect at a time between those of two rows.
+/// The predicted id at a time.
 fn between(before: Row, after: Row, at: i64) -> i64 {
     let (span, within) = (after.0.saturating_sub(before.0), at.saturating_sub(before.0));
     if span <= 0 {
@@ -104,7 +104,8 @@ impl Marks {
 }
 
 impl Ids {
-    /// Writes the ids of rows in their order; `guided`: in fewer bytes, which takes a little longer.
+    /// Writes the ids of rows, in their order. With `guided`, predicts them from the times, which takes fewer bytes and
+    /// a little more time.
     pub(super) fn write(
         rows: &[(RowKey, u32)],
         guided: bool,
@@ -156,7 +157,7 @@ impl<'a> IdReader<'a> {
         Self { rests: Reader::new(stream, &ids.rests), guide, marks: None }
     }
 
-    /// Reads what all ids need.
+    /// Reads the data that all predictions need.
     pub(crate) fn prepare(&mut self) -> Result<(), Corrupt> {
         if let Some((guide, stream)) = self.guide {
             let ids = Reader::new(stream, &guide.marks).all()?;

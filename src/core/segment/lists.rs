@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::column::{Column, PACK, Reader, Writer};
 use super::stream::{Corrupt, Stream, Unwritable, place};
 
-/// Groups with fewer rows have no lists: scanning them takes no noticeable time.
+/// Groups with fewer rows have no row lists, because scanning them is fast.
 const MANY_ROWS: usize = 4_096;
 /// A value has a list if at most one row in this number has it.
 pub(crate) const RARE: usize = 32;
@@ -211,7 +211,7 @@ impl ListReader<'_> {
         self.gaps.foresee(&(self.start / PACK..self.end.div_ceil(PACK)));
     }
 
-    /// Gives back the memory of what was read last.
+    /// Frees the memory of the last read.
     pub(crate) fn release(&mut self) {
         self.gaps.release();
     }

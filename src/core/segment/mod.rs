@@ -54,7 +54,7 @@ pub struct RowKey {
     pub event_id: i64,
 }
 
-/// Numbers from 0 up to, but not including, what is asked for: the same for each seed.
+/// Pseudo-random numbers from 0 up to, but not including, a bound. They depend only on the seed.
 #[cfg(test)]
 pub(crate) fn random(seed: u64) -> impl FnMut(i64) -> i64 {
     let mut state = seed | 1;

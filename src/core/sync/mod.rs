@@ -10,13 +10,13 @@ pub const LONGEST_WAIT: u64 = 3_600;
 /// Failed runs in a row after which someone must look.
 pub const MOST_FAILURES: i32 = 5;
 
-/// Runs in a row that crashed after which a sync is left alone.
+/// Number of consecutive crashed runs after which a sync is quarantined.
 pub const MOST_CRASHES: i32 = 3;
 
 /// How often one run tries one batch before it fails.
 pub const MOST_ATTEMPTS: i32 = 5;
 
-/// The run that a worker takes up, as the text that it is started with.
+/// The run that a worker executes, as the text of its start argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Assignment {
     /// OID of the database.
@@ -66,7 +66,7 @@ pub fn backoff(base_millis: u64, attempt: u32, seed: u64) -> u64 {
     (plain / 1_000).saturating_mul(900 + share).saturating_add(plain % 1_000 * (900 + share) / 1_000).min(most)
 }
 
-/// The wait that a destination asked for, in milliseconds; what it did not say is as after a failure.
+/// The delay that a destination requested, in milliseconds; without a request, the delay after a failure.
 #[must_use]
 pub fn throttle(asked_seconds: Option<u64>, base_millis: u64, attempt: u32, seed: u64) -> u64 {
     match asked_seconds {

@@ -1,4 +1,5 @@
-//! The states of a sync and of its runs, and one table of transitions for each. The tables in the database hold the names.
+//! The states of syncs and runs, with one table of transitions for each. The database tables contain the names of the
+//! states.
 //!
 //! ```text
 //! queued ──start──▶ running ──succeed, defer, hold, fail, cancel, crash──▶ success, partial, held, failed, cancelled, crashed
@@ -10,44 +11,44 @@ use std::fmt;
 /// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunState {
-    /// A scheduler moves it on as soon as a worker is free.
+    /// A scheduler starts it as soon as a worker is free.
     Queued,
-    /// A worker is at work on it.
+    /// A worker executes it.
     Running,
-    /// A scheduler moves it on at the instant `resume_at`.
+    /// A scheduler starts it again at the instant `resume_at`.
     Waiting,
-    /// It ended before it sent anything: a limit on removals stopped it.
+    /// It ended before sending: it would have removed more members than the limit.
     Held,
-    /// It ended: what the destination acknowledged equals the cohort.
+    /// It ended: the destination acknowledged all changes.
     Success,
     /// It ended: some removals are pending.
     Partial,
     /// It ended with an error.
     Failed,
-    /// It ended because someone stopped it.
+    /// It ended because a user stopped it.
     Cancelled,
     /// It ended because its workers exited unexpectedly several times in a row.
     Crashed,
 }
 
-/// What moves a run from one state to another.
+/// A transition of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunMove {
-    /// A worker takes it up.
+    /// A worker starts it.
     Start,
-    /// It could not be taken up, or its worker has to end: the next worker continues it.
+    /// It could not be started, or its worker has to end. The next worker continues it.
     PutBack,
     /// It is continued after a wait.
     Wait,
-    /// Everything arrived.
+    /// All changes were acknowledged.
     Succeed,
-    /// Everything but some removals arrived.
+    /// All changes except some removals were acknowledged.
     Defer,
     /// A limit on removals stopped it.
     Hold,
     /// It cannot be continued.
     Fail,
-    /// Someone stopped it.
+    /// A user stopped it.
     Cancel,
     /// Its workers exited unexpectedly several times in a row.
     Crash,
@@ -89,7 +90,7 @@ impl RunState {
         Self::ALL.iter().copied().find(|state| state.name() == name)
     }
 
-    /// Whether no move leads from it.
+    /// Whether it is a final state.
     #[must_use]
     pub const fn has_ended(self) -> bool {
         match self {
@@ -98,13 +99,13 @@ impl RunState {
         }
     }
 
-    /// Whether what was sent arrived.
+    /// Whether all sent changes were acknowledged.
     #[must_use]
     pub const fn arrived(self) -> bool {
         matches!(self, Self::Success | Self::Partial)
     }
 
-    /// The state after a move; `None` where the move does not lead from this state.
+    /// The state after a transition; `None` if the transition does not start from this state.
     #[must_use]
     pub const fn after(self, by: RunMove) -> Option<Self> {
         match (self, by) {
@@ -130,7 +131,7 @@ impl RunState {
 }
 
 impl RunMove {
-    /// The states that it leads from, by name: a parameter of an UPDATE.
+    /// The names of the states that it starts from: a parameter of an UPDATE.
     #[must_use]
     pub fn from(self) -> Vec<String> {
         let states = RunState::ALL.iter().filter(|state| state.after(self).is_some());
@@ -162,24 +163,25 @@ impl fmt::Display for RunState {
 pub enum SyncState {
     /// It runs when it is due or was requested.
     Active,
-    /// Someone paused it.
+    /// A user paused it.
     Paused,
-    /// A limit on removals stopped its last run; a forced run or `cohort_sync_resume` moves it on.
+    /// The last run would have removed more members than the limit. A forced run or `cohort_sync_resume` continues the
+    /// sync.
     Held,
-    /// Its runs fail until someone acts.
+    /// Its runs fail until a user corrects the cause.
     NeedsAttention,
     /// Its workers exited unexpectedly several times in a row.
     Quarantined,
 }
 
-/// What moves a sync from one state to another.
+/// A transition of a sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncMove {
     /// A run of it was queued.
     Claim,
     /// A run of it ended in a state.
     Ended(RunState),
-    /// Its runs fail until someone acts.
+    /// Its runs fail until a user corrects the cause.
     NeedAttention,
     /// Its workers exited unexpectedly several times in a row.
     Quarantine,
@@ -213,7 +215,7 @@ impl SyncState {
         Self::ALL.iter().copied().find(|state| state.name() == name)
     }
 
-    /// The state after a move; `None` where the move does not concern a sync in this state.
+    /// The state after a transition; `None` if the transition does not apply to this state.
     #[must_use]
     pub const fn after(self, by: SyncMove) -> Option<Self> {
         match by {
@@ -245,8 +247,8 @@ impl SyncState {
         }
     }
 
-    /// The states that a move leads from and, in the same order, the states that it leads to, by name: two parameters of an
-    /// UPDATE.
+    /// The names of the states that a transition starts from and, in the same order, of the states that it ends in: two
+    /// parameters of an UPDATE.
     #[must_use]
     pub fn paths(by: SyncMove) -> (Vec<String>, Vec<String>) {
         Self::ALL.iter().filter_map(|state| Some((state.name().to_owned(), state.after(by)?.name().to_owned()))).unzip()

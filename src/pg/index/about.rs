@@ -1,4 +1,5 @@
-//! Rough sizes for the planner. They read little. Who plans a question but may not ask it never sees them.
+//! Approximate sizes for the planner, which are cheap to read. A user without the privilege to evaluate never sees
+//! them.
 
 use super::scan::{IndexScan, Relation, Sought, find, has_policies, may_read};
 use super::{direct, extension, lists};
@@ -11,7 +12,7 @@ mod cohort {
     pub(super) const SIZE: usize = 9;
 }
 
-/// The size of the saved cohort of a name: as its last refresh found it, or of a fixed list the customers in the index.
+/// The size of a saved cohort: at its last refresh, or for a fixed list the number of its customers in the index.
 pub(crate) fn size_about(name: &str) -> Option<f64> {
     stored_size(name).ok().flatten().map(float)
 }

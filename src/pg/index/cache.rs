@@ -1,5 +1,5 @@
-//! Headers of segments that this backend read before. A segment never changes and its id is not used again, so an entry
-//! stays valid; the number of entries and their bytes are bounded.
+//! A cache of segment headers in this backend. A segment never changes and its id is not used again, so an entry stays
+//! valid; the number of entries and their bytes are bounded.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,7 +10,8 @@ use pgrx::pg_sys;
 
 use super::pages::PageStream;
 
-/// The most headers kept, and the most bytes these take: about 20 kB each for a million rows of five properties.
+/// Limits of the cache: number of headers, and bytes. A header takes about 20 kB for a million rows with five
+/// properties.
 const MOST: usize = 512;
 const MOST_BYTES: usize = 32 << 20;
 

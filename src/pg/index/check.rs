@@ -1,4 +1,4 @@
-//! Whether the index says what the tables say.
+//! Compares the index with the tables.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,7 +18,7 @@ use super::{cache, damaged, interrupts, lists, sum, tables, unwritable};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::progress::{Phase, Progress};
 
-/// Something that is wrong.
+/// A difference between index and tables.
 pub(crate) struct Problem {
     /// Where.
     pub(crate) place: String,
@@ -26,19 +26,19 @@ pub(crate) struct Problem {
     pub(crate) problem: String,
 }
 
-/// Rows of one event type, whatever their order: how many, and the sum of their hashes.
+/// Number of rows of one event type, and the sum of their hashes, which does not depend on their order.
 #[derive(Default, PartialEq, Eq, Clone, Copy)]
 struct Sum {
     rows: u64,
     hashes: u64,
 }
 
-/// The rows of one group on their way into a sum.
+/// The rows of one group that are being added to a sum.
 struct Rows {
     hashes: Vec<(u64, bool)>,
 }
 
-/// Customers that are looked up together, and rows that are compared together.
+/// Number of customers that are looked up together, and of rows that are compared together.
 const TOGETHER: usize = 100_000;
 
 /// Compares the index with the tables, as the active snapshot sees both. Reads everything.
@@ -183,17 +183,17 @@ fn compare(name: &str, index: Sum, table: Sum, problems: &mut Vec<Problem>) {
     problems.push(Problem { place: name.to_owned(), problem });
 }
 
-/// What problems call the two tables.
+/// The names of the two tables in problems.
 const EVENTS: &str = "events";
 const PROFILES_PLACE: &str = "profiles";
 
-/// Whether as many rows as are compared at a time have come in.
+/// Whether a batch of rows to compare is complete.
 fn is_full(intake: &Intake) -> bool {
     const BYTES: usize = 1 << 28;
     intake.len() >= TOGETHER || intake.bytes() >= BYTES
 }
 
-/// Whose profiles were written or removed since the last sealing.
+/// The customers whose profiles were written or removed since the last sealing.
 fn moved_profiles(tables: &events::Tables, state: &store::State) -> Fallible<Vec<String>> {
     let mut intake = Intake::new(usize::MAX, state.key);
     events::read_profiles(tables, (state.watermark, u64::MAX), Some(&[]), &mut intake, &mut |_| Ok(true))?;
@@ -247,7 +247,7 @@ fn add(
     Ok(())
 }
 
-/// The sums of a table's rows, but those of some customers; `read` reads them and `told` hears how many came.
+/// The sums of a table's rows, without the rows of some customers. `read` reads the rows, and `told` gets their number.
 fn sums_of(
     what: &str,
     without: &HashSet<&str>,
@@ -271,7 +271,7 @@ fn sums_of(
     Ok(sums)
 }
 
-/// Adds the rows of an intake to the sums of their types, but those of some customers.
+/// Adds the rows of an intake to the sums of their types, without the rows of some customers.
 fn count(intake: Intake, what: &str, without: &HashSet<&str>, sums: &mut BTreeMap<String, Sum>) -> Fallible<()> {
     let names: Vec<Box<str>> = intake.customers.iter().map(|(id, _)| id.into()).collect();
     let (header, bytes) = intake.builder.in_memory_checking(&interrupts).map_err(unwritable)?;

@@ -1,5 +1,5 @@
-//! The index's small tables as questions read them: through the access methods, because the overhead of a few
-//! statements would be most of what a short question takes.
+//! Reads the small tables of the index through the access methods. With SQL, the overhead of a few statements would be
+//! most of the time of a short evaluation.
 
 use std::ffi::CStr;
 
@@ -74,8 +74,8 @@ pub(crate) fn extension_version() -> Option<String> {
     })
 }
 
-/// Something of the extension's row in its catalog. A new backend's first statement would take longer than its first
-/// short question.
+/// A column of the extension's row in `pg_extension`. In a new backend, the first SQL statement would take longer than
+/// a short evaluation.
 fn of_extension<T>(
     take: impl Fn(&pg_sys::FormData_pg_extension, (pg_sys::HeapTuple, pg_sys::TupleDesc)) -> Option<T>,
 ) -> Option<T> {
@@ -107,13 +107,13 @@ fn of_extension<T>(
     found
 }
 
-/// What is known of the cohort of a name.
+/// The result of looking up a cohort by name.
 pub(crate) enum Definition {
     /// A saved cohort's id, and its rule unless it is a fixed list.
     Is(i64, Option<String>),
-    /// There is none.
+    /// The cohort does not exist.
     None,
-    /// A statement must read it: policies decide what the current user may see, or it may see nothing.
+    /// It must be read by SQL: row-level security or privileges restrict the current user.
     Ask,
 }
 
@@ -132,7 +132,7 @@ pub(crate) fn definition(name: &str) -> Fallible<Definition> {
     Ok(Definition::Is(row.word(cohort::ID).cast_signed(), rule.map(|rule| rule.0)))
 }
 
-/// Whether the extension's objects know of query cohorts: those of 0.1.0 do not.
+/// Whether the extension's objects support query cohorts. Those of version 0.1.0 do not.
 pub(crate) fn knows_queries() -> Fallible<bool> {
     Ok(query_table()? != pg_sys::InvalidOid)
 }
@@ -155,8 +155,9 @@ pub(crate) fn has_query(cohort: i64) -> Fallible<bool> {
     Ok(scan.next().is_some())
 }
 
-/// Passes to a function the rows of a table of the schema `kursaha_cohort` that the active snapshot sees. The current user need not
-/// be able to read it: EXECUTE on the functions says who may ask, and what they may see is theirs to check.
+/// Passes to a function the rows of a table of the schema `kursaha_cohort` that the active snapshot sees. The
+/// privileges of the current user on the table are not checked: EXECUTE on the calling functions is required, and they
+/// check what the user may see.
 fn each(internals: pg_sys::Oid, table: &CStr, mut take: impl FnMut(&Tuple<'_>) -> Fallible<()>) -> Fallible<()> {
     let oid = find(internals, table)?;
     let mut scan = TableScan::new(Relation::table(oid))?;
@@ -171,7 +172,7 @@ fn each(internals: pg_sys::Oid, table: &CStr, mut take: impl FnMut(&Tuple<'_>) -
     Ok(())
 }
 
-/// The state as the active snapshot has it.
+/// The state in the active snapshot.
 pub(super) fn state(internals: pg_sys::Oid) -> Fallible<State> {
     let mut found = None;
     each(internals, c"index_state", |row| {
@@ -213,7 +214,7 @@ pub(super) fn segments(internals: pg_sys::Oid) -> Fallible<Vec<Segment>> {
     Ok(all)
 }
 
-/// The state and all segments, as they were written.
+/// The state and all segments, without a check of their checksum.
 pub(super) fn state_and_segments(internals: pg_sys::Oid) -> Fallible<(State, Vec<Segment>)> {
     let (state, segments) = (state(internals)?, segments(internals)?);
     sum::compare(&state, &segments)?;
@@ -241,7 +242,7 @@ pub(super) fn removals(
     Ok(all)
 }
 
-/// Customers whose profile is gone and whose removal is not sealed.
+/// Customers whose profile was removed since the last sealing.
 pub(super) fn removed_profiles(internals: pg_sys::Oid) -> Fallible<Vec<String>> {
     let mut all = Vec::new();
     each(internals, c"customer_removed", |row| {

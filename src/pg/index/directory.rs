@@ -1,4 +1,4 @@
-//! Ordinals of customers, both ways.
+//! The map between customer ids and ordinals, in both directions.
 
 #![expect(clippy::cast_possible_truncation, reason = "the halves of a hash are what is meant")]
 
@@ -16,16 +16,16 @@ use super::store::{Kind, Segment, State};
 use super::{Damaged, damaged};
 use crate::pg::errors::Fallible;
 
-/// The most customers whose ordinals a backend remembers: 48 bytes each.
+/// Maximum number of customers whose ordinals a backend caches: 48 bytes each.
 const MOST_KNOWN: usize = 200_000;
 
 thread_local! {
-    /// Ordinals that were looked up before, and the key of the index that gave them out with its count of erasures. As
-    /// long as neither changes, an ordinal stays a customer's.
+    /// Cached ordinals, with the key of the index and its number of erasures. The ordinals are valid while neither of
+    /// the two changes.
     static KNOWN: RefCell<((Key, i64), ByHash<u32>)> = RefCell::new((([0; 16], 0), ByHash::default()));
 }
 
-/// Something of each customer, by the hash of the id: keyed and even as it is, it is not hashed again.
+/// A map by the hash of a customer id. The hash is keyed and evenly distributed, so it is not hashed again.
 pub(super) type ByHash<T> = HashMap<u128, T, BuildHasherDefault<HashItself>>;
 
 /// The hash of a customer's hash.
@@ -49,11 +49,11 @@ impl Hasher for HashItself {
     }
 }
 
-/// The customers that segments know.
+/// The customers in segments.
 pub(super) struct Directory {
     key: Key,
     erasures: i64,
-    /// Whether what is found may be remembered: not what this transaction itself gave out and may yet take back.
+    /// Whether results may be cached. Ordinals that this transaction assigned may not: it can still be rolled back.
     lasting: bool,
     customers: u32,
     parts: Vec<(Rc<CustomersHeader>, PageStream)>,
@@ -70,13 +70,13 @@ impl Directory {
         Ok(Self { key: state.key, erasures: state.erasures, lasting: !state.own, customers: state.customers, parts })
     }
 
-    /// The ordinals of customers, where they have one.
+    /// The ordinals of the customers that have one.
     pub(super) fn find<S: AsRef<str>>(&self, ids: &[S]) -> Fallible<Vec<Option<u32>>> {
         let hashes: Vec<u128> = ids.iter().map(|id| customer_hash(&self.key, id.as_ref())).collect();
         self.find_hashes(&hashes)
     }
 
-    /// The ordinals of customers by the hashes of their ids, where they have one.
+    /// The ordinals of the customers that have one, by the hashes of their ids.
     pub(super) fn find_hashes(&self, ids: &[u128]) -> Fallible<Vec<Option<u32>>> {
         let mut found = vec![None; ids.len()];
         let mut wanted: Vec<(u128, usize)> = Vec::new();
@@ -120,7 +120,8 @@ impl Directory {
         Ok(found)
     }
 
-    /// The same for customers who may have an ordinal from one on only. The hashes ascend.
+    /// The ordinals by hash, only of segments that contain ordinals at or above `first`. The hashes are in ascending
+    /// order.
     pub(super) fn find_since(&self, hashes: &[u128], first: u32) -> Fallible<Vec<Option<u32>>> {
         let mut found = vec![None; hashes.len()];
         for (header, stream) in

@@ -1,4 +1,5 @@
-//! An evaluation: what the caller's snapshot sees of segments and tail, put together as a source, to the members.
+//! An evaluation: combines the segments and the tail of the caller's snapshot into a source, and evaluates a plan over
+//! it.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -35,23 +36,23 @@ impl Memory {
     }
 }
 
-/// What one evaluation saw.
+/// The result of one evaluation.
 pub(crate) struct Evaluated {
-    /// What the rule selects.
+    /// The members.
     pub(crate) answer: Answer,
-    /// Everyone, where it was asked for.
+    /// All customers, if requested.
     pub(crate) universe: Option<RoaringBitmap>,
-    /// The members of each cohort, where they were asked for.
+    /// The members of each referenced cohort, if requested.
     pub(crate) cohorts: Vec<RoaringBitmap>,
-    /// Rows of the tail that were read.
+    /// Number of rows of the tail that were read.
     pub(crate) tail: usize,
-    /// Segments of events, and how many of them have any in the rule's time.
+    /// Number of segments of events, and of those with events in the windows of the rule.
     pub(crate) segments: usize,
     pub(crate) opened: usize,
-    /// How many threads took part.
+    /// Number of threads.
     pub(crate) threads: usize,
     directory: Directory,
-    /// How many ordinals segments gave out; those above are the tail's.
+    /// Number of ordinals of segments. Higher ordinals belong to the tail.
     sealed: u32,
     strangers: Vec<Box<str>>,
 }
@@ -99,12 +100,12 @@ impl Evaluated {
         Ok(found)
     }
 
-    /// The members, and what names them, which holds nothing open.
+    /// The members, and the map to their ids, which holds no table open.
     pub(crate) fn into_named(self) -> (RoaringBitmap, Named) {
         (self.answer.members, Named { sealed: self.sealed, strangers: self.strangers })
     }
 
-    /// Those of some ids, each given once, that are members'.
+    /// The given ids that belong to members. Each id is given once.
     pub(crate) fn members_among(&self, ids: &[&str]) -> Fallible<Vec<String>> {
         let members = &self.answer.members;
         let known = self.directory.find(ids)?;
@@ -157,19 +158,19 @@ fn strangers_of(strangers: &[Box<str>], sealed: u32, members: &RoaringBitmap, ea
     }
 }
 
-/// What is asked of an evaluation besides the members.
+/// What an evaluation returns in addition to the members.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Ask {
-    /// Also everyone.
+    /// All customers as well.
     pub(crate) universe: bool,
-    /// Who the members are, how many events matched.
+    /// The members and the number of matching events.
     pub(crate) wish: Wish,
-    /// Also the members of each cohort that the rule names, in the order in which it names them.
+    /// The members of each cohort that the rule references as well, in the order of the references.
     pub(crate) cohorts: bool,
 }
 
-/// Has the allocator keep what an evaluation frees for the next one. Without it each would ask the system for its
-/// megabytes page by page and give them back, which takes up to half of its time.
+/// Makes the allocator keep freed memory for the next evaluation. Otherwise each evaluation requests its memory from
+/// the system page by page and returns it, which takes up to half of its time.
 fn keep_memory() {
     /// The C library keeps twice the largest block that was ever freed (`M_TRIM_THRESHOLD` in mallopt(3)): 32 MB.
     const BLOCK: usize = 16 << 20;
@@ -179,7 +180,7 @@ fn keep_memory() {
     ONCE.with(|()| ());
 }
 
-/// An evaluation's answer, or why plain SQL must give it.
+/// The result of an evaluation, or the reason why plain SQL must be used.
 pub(crate) type Outcome = Result<Evaluated, String>;
 
 fn too_large(what: &str) -> String {
@@ -310,7 +311,7 @@ pub(crate) fn evaluate(plan: &Plan<'_>, as_of: i64, ask: Ask) -> Fallible<Outcom
     }))
 }
 
-/// What was found, or why plain SQL must find it; `what` would take the memory.
+/// The result, or the reason why plain SQL must be used: `what` exceeded the memory limit.
 fn answered<T>(what: &str, found: Result<T, Stop>) -> Fallible<Result<T, String>> {
     match found {
         Ok(found) => Ok(Ok(found)),
@@ -320,7 +321,7 @@ fn answered<T>(what: &str, found: Result<T, Stop>) -> Fallible<Result<T, String>
     }
 }
 
-/// What another version wrote of the segments, if any of them. What is opened here is at hand afterwards.
+/// Describes a segment that another version wrote, if there is one. Opened headers stay in the cache.
 fn foreign_segment<'a>(segments: impl Iterator<Item = &'a Segment>, pages: &Rc<Pages>) -> Fallible<Option<String>> {
     for segment in segments {
         let stream = PageStream::new(pages, segment.id);
@@ -336,7 +337,7 @@ fn foreign_segment<'a>(segments: impl Iterator<Item = &'a Segment>, pages: &Rc<P
     Ok(None)
 }
 
-/// Warns of an index in another format; gives the reason why plain SQL answers.
+/// Warns of an index in another format, and returns the reason why plain SQL is used.
 fn told(what: &str) -> String {
     let what = foreign(what);
     pgrx::warning!("{what}. {REMAKE}");
@@ -351,7 +352,7 @@ fn wanted<'a>(plan: &'a Plan<'_>, everything: bool) -> Wanted<'a> {
     }
 }
 
-/// Who has which ordinal, of segments and tail.
+/// The map from ordinals to customers, for segments and the tail.
 struct Customers<'a> {
     directory: Here<&'a Directory>,
     sealed: u32,
@@ -369,7 +370,7 @@ impl Ids for Customers<'_> {
     }
 }
 
-/// The one customer that is asked about.
+/// The customer, if only one is evaluated.
 struct One<'a>(&'a str);
 
 impl Ids for One<'_> {
@@ -380,14 +381,14 @@ impl Ids for One<'_> {
     }
 }
 
-/// Customers of the tail that no segment knows: they get ordinals above the last.
+/// Customers of the tail that are in no segment. They get ordinals above those of segments.
 pub(super) struct Strangers {
     sealed: u32,
     ordinals: ByHash<u32>,
     ids: Vec<Box<str>>,
 }
 
-/// Bytes that the hash of an id takes while the ids of a table's rows are looked up.
+/// Bytes of memory for the hash of an id while the ids of a table's rows are looked up.
 const IDS_ENTRY: usize = 64;
 
 /// The text of an id among the values of a table's rows.
@@ -399,7 +400,7 @@ fn text_of(id: &Scalar) -> &str {
 }
 
 impl Strangers {
-    /// None yet; `sealed` is the number of ordinals of segments.
+    /// An empty map. `sealed` is the number of ordinals of segments.
     pub(super) fn new(sealed: u32) -> Self {
         Self { sealed, ordinals: HashMap::default(), ids: Vec::new() }
     }
@@ -412,7 +413,7 @@ impl Strangers {
         Ok(ordinals.collect())
     }
 
-    /// Gives the customers of an intake their ordinals.
+    /// Assigns ordinals to the customers of an intake.
     pub(super) fn number(&mut self, intake: &mut Intake, directory: &Directory) -> Fallible<()> {
         let found = directory.find_hashes(&intake.customers.hashes)?;
         let ordinals: Vec<u32> = intake
@@ -433,12 +434,12 @@ impl Strangers {
     }
 }
 
-/// Whether a plan selects one customer, or why plain SQL must find it: reads that customer's rows only.
+/// Whether a plan selects one customer, or the reason why plain SQL must be used. Reads only that customer's rows.
 pub(crate) fn contains(plan: &Plan<'_>, customer: &str) -> Fallible<Result<bool, String>> {
     of_customer(plan, customer, |source, limits| Ok(eval::evaluate(plan, source, Wish::default(), limits)?.size > 0))
 }
 
-/// For each cohort that a rule names, in the order in which it names them, whether one customer is in it: reads that
+/// For each cohort that a rule references, in the order of the references, whether one customer is a member. Reads that
 /// customer's rows once.
 pub(crate) fn cohorts_of(plan: &Plan<'_>, customer: &str) -> Fallible<Result<Vec<bool>, String>> {
     of_customer(plan, customer, |source, limits| {
@@ -446,7 +447,8 @@ pub(crate) fn cohorts_of(plan: &Plan<'_>, customer: &str) -> Fallible<Result<Vec
     })
 }
 
-/// Asks something about one customer, whose rows alone are read; or why plain SQL must find it.
+/// Evaluates a question for one customer and reads only that customer's rows. Otherwise returns the reason why plain
+/// SQL must be used.
 fn of_customer<T>(
     plan: &Plan<'_>,
     customer: &str,

@@ -1,4 +1,4 @@
-//! Rows of `cohort_event` and `cohort_customer` as the index takes them in.
+//! Reads rows of `cohort_event` and `cohort_customer` into the builder of a segment.
 
 use cohort_core::segment::{GroupBuilder, RowKey, SegmentBuilder, customer_hash};
 use pgrx::pg_sys;
@@ -29,7 +29,7 @@ mod customer {
 /// The name of the one group of profiles.
 pub(super) const PROFILES: &str = "";
 
-/// The OIDs of the tables that are read, and of their indexes.
+/// The OIDs of the two tables and of their indexes.
 #[derive(Clone, Copy)]
 pub(crate) struct Tables {
     pub(super) internals: pg_sys::Oid,
@@ -58,7 +58,7 @@ impl Tables {
         [(self.event, "cohort_event"), (self.customer, "cohort_customer")]
     }
 
-    /// How many events there are, as the last VACUUM or ANALYZE counted.
+    /// Approximate number of events, from the last VACUUM or ANALYZE.
     pub(super) fn events_about(&self) -> u64 {
         Relation::table(self.event).rows_about()
     }
@@ -92,7 +92,7 @@ impl Customers {
         self.ends.is_empty()
     }
 
-    /// Bytes of memory that they take, about, while their ordinals are looked up.
+    /// Approximate memory in bytes while their ordinals are looked up.
     fn bytes(&self) -> usize {
         self.text.len() + self.ends.len() * (size_of::<usize>() + 2 * size_of::<u128>() + size_of::<u64>())
     }
@@ -105,29 +105,29 @@ impl Customers {
     }
 }
 
-/// Rows on their way into a segment: customers have provisional ordinals, in the order in which they come.
+/// Rows that will form a segment. Customers have provisional ordinals, in the order of their first row.
 pub(super) struct Intake {
     pub(super) builder: SegmentBuilder,
     most_paths: usize,
     pub(super) customers: Customers,
-    /// Where each customer is to have one ordinal: which.
+    /// The provisional ordinal of each customer, if each customer gets only one.
     ordinals: Option<ByHash<u32>>,
     key: cohort_core::segment::Key,
     scratch: Scratch,
     rows: usize,
-    /// Bytes of memory, as the last look at them said; and of the values that came since then.
+    /// Memory in bytes at the last measurement, and bytes of the values since then.
     bytes: usize,
     unseen: usize,
-    /// Bytes of memory that it may take.
+    /// Memory limit in bytes.
     most: usize,
-    /// Rows that are written together.
+    /// Number of rows of a batch.
     batch: usize,
-    /// Whether what it takes was just found out.
+    /// Whether the memory was measured at the last row.
     due: bool,
 }
 
 impl Intake {
-    /// An empty one; `key` is that of the customers' hashes.
+    /// An empty intake. `key` is the key of the customer hashes.
     pub(super) fn new(most_paths: usize, key: cohort_core::segment::Key) -> Self {
         Self {
             builder: SegmentBuilder::new(most_paths),
@@ -145,33 +145,33 @@ impl Intake {
         }
     }
 
-    /// The same in batches of this number of rows: the reader looks at what came in when a batch is full.
+    /// Sets the number of rows of a batch. The reader stops for the caller when a batch is complete.
     pub(super) fn in_batches(self, batch: usize) -> Self {
         Self { batch, ..self }
     }
 
-    /// Runs after each row: at intervals the reader looks at what came in.
+    /// Called after each row. Returns whether the reader stops for the caller.
     fn then(&mut self) -> Then {
         if std::mem::take(&mut self.due) || self.rows >= self.batch { Then::Work } else { Then::Next }
     }
 
-    /// The same with a limit of memory: beyond it, values are not taken in, and [`Intake::fits`] says so.
+    /// Sets a memory limit. Values beyond it are not stored, and [`Intake::fits`] returns false.
     pub(super) fn within(self, most: usize) -> Self {
         Self { most, ..self }
     }
 
-    /// Whether all that came in takes no more memory than it may.
+    /// Whether all rows fit into the memory limit.
     pub(super) fn fits(&self) -> bool {
         self.bytes <= self.most
     }
 
-    /// An empty one that gives each row an ordinal of its own: to look all of them up at once is quicker than to find
-    /// out row by row whether the customer came before.
+    /// An empty intake that gives each row its own ordinal: looking up all of them at once is faster than testing for
+    /// each row whether the customer occurred before.
     pub(super) fn by_row(key: cohort_core::segment::Key) -> Self {
         Self { ordinals: None, ..Self::new(usize::MAX, key) }
     }
 
-    /// All that came in; an empty one of the same kind stays.
+    /// Takes the contents and leaves an empty intake with the same settings.
     pub(super) fn take(&mut self) -> Self {
         let ordinals = self.ordinals.as_ref().map(|_| ByHash::default());
         let (most, batch) = (self.most, self.batch);
@@ -189,12 +189,12 @@ impl Intake {
         ordinal
     }
 
-    /// How many rows came in.
+    /// Number of rows.
     pub(super) fn len(&self) -> usize {
         self.rows
     }
 
-    /// Takes a row of `cohort_event` in; of its data, the properties below some keys, or all.
+    /// Adds a row of `cohort_event`, with the properties below the given keys, or with all properties.
     fn event(&mut self, row: &Row<'_>, event_type: &str, data: bool, keys: Option<&[&str]>) {
         let ordinal = self.customer(row.bytes(event::CUSTOMER_ID).as_str());
         let key = RowKey {
@@ -229,9 +229,9 @@ impl Intake {
         self.taken(bytes);
     }
 
-    /// Counts a row by the bytes that its values came out of; of all there are when they are more than it may take.
+    /// Counts the bytes of a row's values, and measures the memory when they exceed the limit.
     fn taken(&mut self, bytes: usize) {
-        /// Rows whose values have more bytes count as many.
+        /// A row whose values have more bytes counts as several rows.
         const LARGE: usize = 1 << 18;
         self.rows += 1;
         if bytes == usize::MAX {
@@ -252,20 +252,19 @@ impl Intake {
         }
     }
 
-    /// Bytes of memory that it takes, about: what thousands of rows or a quarter of a megabyte take, for less is never
-    /// too much.
+    /// Approximate memory in bytes. It is measured every few thousand rows or every quarter of a megabyte.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 }
 
-/// Whether a value, taken out of where it is stored, has no more bytes than the limit. Small values are not looked at.
+/// Whether the detoasted size of a value is within the limit. Small values are not checked.
 fn is_within(datum: pg_sys::Datum, most: usize) -> bool {
     // SAFETY: the column is a jsonb that lives as long as the row; its size stands in its header.
     most == usize::MAX || unsafe { pg_sys::toast_raw_datum_size(datum) } <= most
 }
 
-/// Hands values to a group's row; gives the bytes that they were in.
+/// Adds values to the current row of a group, and returns the number of bytes that contained them.
 fn fill(scratch: &Scratch, datum: pg_sys::Datum, keys: Option<&[&str]>, group: &mut GroupBuilder) -> usize {
     scratch.run(|| {
         // SAFETY: the column is a jsonb that lives as long as the row; what is allocated goes with the scratch context.
@@ -275,13 +274,13 @@ fn fill(scratch: &Scratch, datum: pg_sys::Datum, keys: Option<&[&str]>, group: &
     })
 }
 
-/// What of the tail an evaluation needs.
+/// The part of the tail that an evaluation needs.
 pub(super) struct Wanted<'a> {
     /// The event types; all if `None`.
     pub(super) types: Option<Vec<&'a str>>,
-    /// The types whose properties matter; all if `None`.
+    /// The types whose properties are read; all if `None`.
     pub(super) with_data: Option<Vec<&'a str>>,
-    /// The outermost keys of the properties that matter; all if `None`.
+    /// The top-level keys of the properties that are read; all if `None`.
     pub(super) keys: Option<Vec<&'a str>>,
 }
 
@@ -294,8 +293,8 @@ impl Wanted<'_> {
     }
 }
 
-/// Takes in the events stamped from `from` up to `to` (not included). `more` sees the intake whenever what it takes was found
-/// out or a batch is full, and says whether to go on.
+/// Reads the events with stamps from `from` up to, but not including, `to`. `more` is called with the intake when its
+/// memory was measured or a batch is complete, and returns whether to continue.
 pub(super) fn read_events(
     tables: &Tables,
     (from, to): (u64, u64),
@@ -327,7 +326,7 @@ pub(super) fn read_events(
     Ok(())
 }
 
-/// The same for all events stamped below `to`, in physical order, which is mostly that of time.
+/// Reads all events with a stamp below `to`, in physical order, which is usually the order of time.
 pub(super) fn read_all_events(
     tables: &Tables,
     to: u64,
@@ -353,7 +352,7 @@ pub(super) fn read_all_events(
     Ok(())
 }
 
-/// Takes in the events of one customer, as long as they fit.
+/// Reads the events of one customer, as long as they fit into the memory limit.
 pub(super) fn read_events_of(tables: &Tables, id: &str, wanted: &Wanted<'_>, intake: &mut Intake) -> Fallible<()> {
     let mut scan = tables.events_by(c"cohort_event_customer", 1)?;
     scan.seek(&[Sought::TextEquals(id)]);
@@ -368,7 +367,7 @@ pub(super) fn read_events_of(tables: &Tables, id: &str, wanted: &Wanted<'_>, int
     each_row(&mut scan, intake, take, &mut |intake| Ok(intake.fits()))
 }
 
-/// Takes in the profiles stamped from `from` up to `to` (not included).
+/// Reads the profiles with stamps from `from` up to, but not including, `to`.
 pub(super) fn read_profiles(
     tables: &Tables,
     (from, to): (u64, u64),
@@ -409,7 +408,7 @@ pub(super) fn written_profiles(
     each(&ids)
 }
 
-/// Takes in the profile of one customer.
+/// Reads the profile of one customer.
 pub(super) fn read_profile_of(tables: &Tables, id: &str, keys: Option<&[&str]>, intake: &mut Intake) -> Fallible<()> {
     let mut scan = tables.customers_by(c"cohort_customer_pkey")?;
     scan.seek(&[Sought::TextEquals(id)]);
@@ -428,7 +427,7 @@ pub(super) fn are_there(tables: &Tables, id: &str) -> Fallible<bool> {
     Ok(events.next().is_some() || profiles.next().is_some())
 }
 
-/// How many events and profiles are stamped from `from` up to `to` (not included), counted up to a number.
+/// Number of events and profiles with stamps from `from` up to, but not including, `to`. Counting ends at a limit.
 pub(super) fn count(tables: &Tables, (from, to): (u64, u64), most: usize) -> Fallible<usize> {
     let mut found = 0;
     let mut scan = tables.events_by(c"cohort_event_type_stamp", 2)?;
@@ -446,7 +445,7 @@ pub(super) fn count(tables: &Tables, (from, to): (u64, u64), most: usize) -> Fal
     Ok(found)
 }
 
-/// The event types that occur: the index is asked for the next one each time.
+/// The event types that occur. Each is found by one look-up in the index, which skips to the next type.
 pub(super) fn event_types(tables: &Tables) -> Fallible<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     let mut scan = tables.events_by(c"cohort_event_type_stamp", 1)?;
@@ -460,7 +459,7 @@ pub(super) fn event_types(tables: &Tables) -> Fallible<Vec<String>> {
     }
 }
 
-/// Says that profiles of these customers are gone.
+/// Marks the profiles of these customers as removed.
 pub(super) fn remove_profiles(ids: &[String], intake: &mut Intake) {
     for id in ids {
         let ordinal = intake.customer(id);

@@ -1,5 +1,5 @@
-//! Rows at places that are known: a look at the page itself, without the executor's slots and, mostly, without a search
-//! for the buffer.
+//! Reads rows at known tuple ids directly from their pages, without the executor's slots and usually without a buffer
+//! look-up.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use super::scan::{IndexScan, Relation, Row};
 use super::sparse::Sparse;
 use crate::pg::errors::Fallible;
 
-/// Where a row lies; by default, nowhere.
+/// The tuple id of a row; by default none.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Place {
     block: u32,
@@ -39,32 +39,32 @@ impl Place {
     }
 }
 
-/// A guess at the buffer of the page behind another: pages that follow one another were mostly read one after the other,
-/// into buffers that do so too.
+/// A guess at the buffer of the next page: consecutive pages were usually read one after the other into consecutive
+/// buffers.
 fn behind(buffer: LastBuffer) -> LastBuffer {
     if buffer == 0 { 0 } else { -(buffer.saturating_abs().saturating_add(1)) }
 }
 
-/// One version of a row in one buffer; by default, none. What was found of it holds as long as it is the same: rows do not
-/// change where they lie, and a page that is read from disk again mostly comes into another buffer.
+/// One version of a row in one buffer; by default none. Results about it are valid while it is the same: a row version
+/// does not change in place, and a page that is read from disk again usually gets another buffer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Version {
     buffer: pg_sys::Buffer,
     writer: pg_sys::TransactionId,
 }
 
-/// Looks at rows of one table by their places.
+/// Reads rows of one table by tuple id.
 pub(super) struct Fetcher {
     snapshot: pg_sys::Snapshot,
-    /// Pages of the table when it was opened.
+    /// Number of pages of the table when it was opened.
     blocks: u32,
-    /// Whether the table is a heap, whose pages this file knows, and the predicate locks of SERIALIZABLE, which a scan
-    /// takes, are not needed.
+    /// Whether rows can be read directly: the table is a heap, and the transaction does not need the predicate locks
+    /// that a scan takes for SERIALIZABLE.
     able: bool,
 }
 
 impl Fetcher {
-    /// For a table that is open and stays so, under the active snapshot.
+    /// For a table that stays open, under the active snapshot.
     pub(super) fn new(table: &Relation) -> Self {
         // SAFETY: the relation is open.
         unsafe {
@@ -75,13 +75,13 @@ impl Fetcher {
         }
     }
 
-    /// Whether rows are looked at by their places.
+    /// Whether rows can be read by tuple id.
     pub(super) fn is_able(&self) -> bool {
         self.able
     }
 
-    /// Hands the columns of the row at a place to something, if there is a row that the snapshot sees. They are valid
-    /// for that time only.
+    /// Calls a function with the columns of the row at a tuple id, if the snapshot sees the row. The columns are valid
+    /// during the call.
     pub(super) fn look<T, const COLUMNS: usize>(
         &self,
         table: &Relation,
@@ -91,7 +91,7 @@ impl Fetcher {
         self.hold(table, place, take).map(|(result, _)| result)
     }
 
-    /// The same; the columns are valid as long as the page is held.
+    /// As above, but the columns are valid as long as the page is pinned.
     pub(super) fn hold<T, const COLUMNS: usize>(
         &self,
         table: &Relation,
@@ -136,7 +136,7 @@ impl Fetcher {
     }
 }
 
-/// A page that stays in its buffer, with the rows where they are, until this is dropped.
+/// A pinned page. Its rows keep their addresses until the value is dropped.
 pub(super) struct Held(pg_sys::Buffer);
 
 impl Drop for Held {
@@ -149,17 +149,16 @@ impl Drop for Held {
     }
 }
 
-/// Calls several functions of the server under one guard against errors that jump: one for each of them takes longer than
-/// most of these functions.
+/// Calls several functions of the server under one guard against `longjmp`. A guard for each call would take longer
+/// than most of these functions.
 ///
-/// # Safety
-/// An error skips the rest of the calls, so that nothing in there may need to be dropped.
+/// # Safety An error skips the rest of the closure, so no value in it may need to be dropped.
 unsafe fn guarded<T: Copy>(calls: impl FnOnce() -> T) -> T {
     // SAFETY: as the caller vouches, nothing is skipped that must not be.
     unsafe { pg_sys::ffi::pg_guard_ffi_boundary(calls) }
 }
 
-/// The server's functions as they are, for calls that are [`guarded`].
+/// Declarations of server functions without pgrx's guard, for calls that are [`guarded`].
 mod raw {
     use pgrx::pg_sys;
 
@@ -168,8 +167,8 @@ mod raw {
     #[cfg(not(feature = "pg15"))]
     pub(super) type Locator = pg_sys::RelFileLocator;
 
-    /// Declares functions of the server, and has the compiler compare them with pgrx's declarations, which are made from the
-    /// headers of the server's version.
+    /// Declares functions of the server. The compiler compares the declarations with those of pgrx, which are generated
+    /// from the headers of the server's version.
     macro_rules! as_declared_by_pgrx {
         ($(fn $name:ident($($argument:ident: $kind:ty),* $(,)?) $(-> $result:ty)?;)*) => {
             unsafe extern "C-unwind" {
@@ -220,22 +219,22 @@ thread_local! {
 
 type Buffers = Sparse<LastBuffer, 256>;
 
-/// Blocks beyond (128 GB) are read without remembering their buffers.
+/// For blocks beyond this one (128 GB), buffers are not remembered.
 const MOST_BLOCKS: u32 = 1 << 24;
 
-/// Runs after each row.
+/// Returned by the callback after each row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Then {
-    /// The next row is taken.
+    /// Continue with the next row.
     Next,
-    /// Before that there is work that takes time: no page of the table stays pinned meanwhile, so that VACUUM gets at it.
+    /// Call `work` first, which takes time. No page of the table stays pinned meanwhile, so VACUUM is not blocked.
     Work,
-    /// There are enough.
+    /// End the scan.
     End,
 }
 
-/// Passes on the rows that an index scan finds, until `take` says that it has enough, or `work` that it is not to go on. Rows
-/// that lie in one page of the table are taken together.
+/// Calls `take` for each row of an index scan, until `take` or `work` ends it. Consecutive rows in the same page are
+/// read under one lock.
 pub(super) fn each_row<C>(
     scan: &mut IndexScan,
     context: &mut C,
@@ -349,8 +348,8 @@ impl Fetcher {
     }
 }
 
-/// The buffer that held a block last; where none is known, the one behind that of the block before, which was mostly read
-/// just before it.
+/// The buffer in which a block was last seen. If unknown, the buffer after that of the previous block, which was
+/// usually read just before.
 fn remembered(buffers: &mut Buffers, block: usize) -> &mut LastBuffer {
     let before = block.checked_sub(1).map_or(0, |before| buffers.get(before));
     let last = buffers.slot(block);
@@ -369,7 +368,7 @@ thread_local! {
 /// count, and the server evicts pages with a low usage count first.
 const MARK_EVERY: u8 = 16;
 
-/// The buffer of a page, pinned; to be called [`guarded`].
+/// Pins the buffer of a page. Call it [`guarded`].
 ///
 /// # Safety
 /// The table is open and has the block.
@@ -398,7 +397,7 @@ unsafe fn pinned(table: pg_sys::Relation, block: u32, last: &mut LastBuffer) -> 
     }
 }
 
-/// The row at a place of a page, if one is there.
+/// The row at an offset of a page, if there is one.
 ///
 /// # Safety
 /// The buffer is pinned, locked and holds a page of the table, which is a heap.

@@ -22,12 +22,12 @@ fn size() -> usize {
 
 pub(crate) static HINTS: Area = Area::new(c"kursaha_cohort hints", size);
 
-/// The file of a table: its database and its number.
+/// The file of a table: database and file number.
 #[derive(Clone, Copy)]
 pub(super) struct File(u64);
 
 impl File {
-    /// That of an open table.
+    /// The file of an open table.
     ///
     /// # Safety
     /// The table is open.
@@ -42,8 +42,8 @@ impl File {
     }
 }
 
-/// The place of a page's hint, and what tells the page from others that have the same place. Pages that follow one another
-/// have places that do.
+/// The slot of a page's hint, and the tag that distinguishes pages with the same slot. Consecutive pages have
+/// consecutive slots.
 fn slot(file: File, block: u32) -> Option<(&'static AtomicU64, u64)> {
     // From the fractional digits of the golden ratio: spreads numbers that follow one another.
     const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -64,14 +64,14 @@ fn slot(file: File, block: u32) -> Option<(&'static AtomicU64, u64)> {
     Some((hint, tag << 32))
 }
 
-/// The buffer that held a page of a table when a session looked last; 0 where none is known.
+/// The buffer in which a session last saw a page; 0 if unknown.
 pub(super) fn find(file: File, block: u32) -> pg_sys::Buffer {
     let Some((hint, tag)) = slot(file, block) else { return 0 };
     let known = hint.load(Ordering::Relaxed);
     if known >> 32 << 32 == tag { i32::try_from(known & u64::from(u32::MAX)).unwrap_or(0) } else { 0 }
 }
 
-/// Tells others which buffer holds a page.
+/// Stores the buffer of a page for other sessions.
 pub(super) fn tell(file: File, block: u32, buffer: pg_sys::Buffer) {
     if let (Some((hint, tag)), Ok(buffer)) = (slot(file, block), u32::try_from(buffer)) {
         hint.store(tag | u64::from(buffer), Ordering::Relaxed);

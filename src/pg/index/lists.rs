@@ -41,14 +41,14 @@ mod part {
     pub(super) const CHECKSUM: usize = 4;
 }
 
-/// Bytes of a hash, the rest of which are zero.
+/// Stored bytes of a hash; the other bytes are zero.
 const HASH: usize = 12;
 /// Bits that are not stored.
 const UNSTORED: usize = u128::BITS as usize - 8 * HASH;
 
 type Content = [u8; 16];
 
-/// What a list was found to be.
+/// The result of looking up a list.
 struct Kept {
     content: Content,
     key: Key,
@@ -59,7 +59,7 @@ struct Kept {
 }
 
 impl Kept {
-    /// What is kept of a list, if it was made of what is there now.
+    /// The stored bitmap of a list, if it is valid.
     fn find(internals: pg_sys::Oid, list: i64, state: &State) -> Fallible<Option<Self>> {
         let Some(content) = content(internals, list)? else { return Ok(None) };
         let kept = Self::read(internals, list)?;
@@ -88,7 +88,7 @@ impl Kept {
         }))
     }
 
-    /// The ordinals of the ids that had one; `None` when they would take more memory than there is.
+    /// The ordinals of the ids that had one; `None` if they exceed the memory limit.
     fn known(&self, internals: pg_sys::Oid, list: i64, memory: usize) -> Fallible<Option<RoaringBitmap>> {
         let mut known = RoaringBitmap::new();
         let mut left = Some(memory);
@@ -106,7 +106,7 @@ impl Kept {
         }
     }
 
-    /// Whether it is what the list's ids give now.
+    /// Whether it matches the current ids of the list.
     fn is_right(&self, internals: pg_sys::Oid, list: i64, state: &State, directory: &Directory) -> Fallible<bool> {
         let mut hashes = Vec::new();
         each_hashes(internals, list, &state.key, &mut |more| {
@@ -128,7 +128,7 @@ impl Kept {
         Ok(self.known(internals, list, usize::MAX)? == Some(known) && stored == unknown)
     }
 
-    /// The hashes of the ids that had none.
+    /// The hashes of the ids without an ordinal.
     fn unknown(&self, internals: pg_sys::Oid, list: i64) -> Fallible<Vec<u128>> {
         let mut hashes = Vec::new();
         if self.unknown == 0 {
@@ -155,7 +155,7 @@ fn uuid(datum: Option<pg_sys::Datum>) -> Content {
     datum.map_or([0; 16], |datum| unsafe { *datum.cast_mut_ptr::<Content>() })
 }
 
-/// Passes on the bytes of the parts within bounds, in their order, as they were stored, as long as more are wanted.
+/// Calls a function with the stored bytes of each part in a range, in order, until it returns false.
 fn each_part(
     internals: pg_sys::Oid,
     list: i64,
@@ -186,7 +186,7 @@ fn checksum(list: i64, part: i32, bytes: &[u8]) -> u32 {
     sum.finalize()
 }
 
-/// The content of a list, as the active snapshot sees it; `None` where there are no ids.
+/// The content value of a list in the active snapshot; `None` if the list has no ids.
 fn content(internals: pg_sys::Oid, list: i64) -> Fallible<Option<Content>> {
     let table = Relation::table(find(internals, c"list_chunk")?);
     let mut scan = IndexScan::new(table, find(internals, c"list_chunk_pkey")?, 2)?;
@@ -194,7 +194,7 @@ fn content(internals: pg_sys::Oid, list: i64) -> Fallible<Option<Content>> {
     Ok(scan.next().and_then(|row| row.datum(chunk::CONTENT)).map(|datum| uuid(Some(datum))))
 }
 
-/// Passes on the hashes of a list's ids, row by row, as long as more are wanted.
+/// Calls a function with the hashes of a list's ids, row by row, until it returns false.
 fn each_hashes(
     internals: pg_sys::Oid,
     list: i64,
@@ -221,8 +221,8 @@ fn each_hashes(
     Ok(())
 }
 
-/// The ordinals of a list's customers, as the active snapshot sees the list. Of the customers whom no segment knows, there
-/// is their number, and who has which ordinal. `None` when that would take more memory than there is.
+/// The ordinals of a list's customers in the active snapshot. Customers in no segment get ordinals from the map of the
+/// tail. `None` if the result exceeds the memory limit.
 pub(super) fn ordinals(
     internals: pg_sys::Oid,
     list: i64,
@@ -231,7 +231,7 @@ pub(super) fn ordinals(
     (strangers, stranger): (usize, &dyn Fn(u128) -> Option<u32>),
     memory: usize,
 ) -> Fallible<Option<RoaringBitmap>> {
-    /// What a hash takes with the ordinal that is found of it.
+    /// Bytes of memory for a hash and its ordinal.
     const SOUGHT: usize = size_of::<u128>() + size_of::<Option<u32>>();
     let mut all = RoaringBitmap::new();
     let Some(kept) = Kept::find(internals, list, state)? else {
@@ -268,7 +268,7 @@ pub(super) fn ordinals(
     Ok(Some(all))
 }
 
-/// The fixed lists whose bitmap is used and is not that of their ids, and what is wrong with it.
+/// The fixed lists with a valid bitmap that does not match their ids, and the difference.
 pub(super) fn check(
     internals: pg_sys::Oid,
     state: &State,
@@ -293,12 +293,12 @@ pub(super) fn check(
     Ok(())
 }
 
-/// How many of a list's ids had an ordinal when that was last looked up.
+/// Number of a list's ids with an ordinal when its bitmap was built.
 pub(super) fn known_about(internals: pg_sys::Oid, list: i64) -> Option<u64> {
     Kept::read(internals, list).ok().flatten().map(|kept| kept.known)
 }
 
-/// Keeps the bitmap of a list whose ids were just set. An index without customers has nothing to say yet.
+/// Stores the bitmap of a list whose ids were just set. Does nothing if the index has no customers.
 pub(crate) fn keep_list(list: i64) -> Fallible<()> {
     spi::with_snapshot(|| {
         let internals = tables()?.internals;
@@ -311,8 +311,8 @@ pub(crate) fn keep_list(list: i64) -> Fallible<()> {
     })
 }
 
-/// Brings the bitmaps of all lists up to date with an index that has just changed. A list whose cohort is being changed is
-/// left for later.
+/// Updates the bitmaps of all lists after a change of the index. A list whose cohort is being changed is skipped until
+/// the next sealing.
 pub(super) fn keep_all() -> Fallible<()> {
     let lists: Vec<i64> = spi::run(
         Snapshot::Fresh,
@@ -352,7 +352,7 @@ fn refresh(list: i64) -> Fallible<()> {
     keep(internals, list, &state, hashes)
 }
 
-/// Stores what a list's ids are now.
+/// Builds and stores the bitmap of a list.
 fn keep(internals: pg_sys::Oid, list: i64, state: &State, mut hashes: Vec<u128>) -> Fallible<()> {
     let Some(content) = content(internals, list)? else { return Ok(()) };
     let segments = direct::segments(internals)?;
@@ -384,7 +384,7 @@ fn keep(internals: pg_sys::Oid, list: i64, state: &State, mut hashes: Vec<u128>)
 
 /// The parts of ascending ordinals and hashes.
 fn parts(known: &[u32], unknown: &[u128]) -> Fallible<BTreeMap<i32, Vec<u8>>> {
-    /// Hashes of a part, about: as many as fit into a row of a page.
+    /// Approximate number of hashes in a part: a part fits into a page.
     const TOGETHER: usize = 512;
     let mut parts: BTreeMap<i32, Vec<u8>> = BTreeMap::new();
     for chunk in known.chunk_by(|one, next| one >> CHUNK_BITS == next >> CHUNK_BITS) {
@@ -402,7 +402,7 @@ fn parts(known: &[u32], unknown: &[u128]) -> Fallible<BTreeMap<i32, Vec<u8>>> {
     Ok(parts)
 }
 
-/// Stores the parts of a list: those that differ from what is there.
+/// Stores the parts of a list that differ from the stored ones.
 fn write_parts(list: i64, mut parts: BTreeMap<i32, Vec<u8>>) -> Fallible<()> {
     let mut gone = Vec::new();
     spi::each(

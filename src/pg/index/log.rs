@@ -1,8 +1,9 @@
-//! The triggers that log the event rows which an UPDATE or DELETE takes away, some hundred rows in one entry of the log.
+//! The triggers that write the old rows of an UPDATE or DELETE to the removal log, about a hundred rows in one entry.
 //!
-//! A statement trigger reads the rows from its transition table. Logical replication fires row triggers only: where
-//! `session_replication_role` is `replica`, each row is logged by itself as well, and twice does no harm. Both write past
-//! the privileges of the current user, who may delete events and need not be able to write the log.
+//! A statement trigger reads the rows from its transition table. Logical replication fires only row triggers.
+//! Therefore, if `session_replication_role` is `replica`, each row is also logged by a row trigger; a duplicate entry
+//! is harmless. Both triggers write without a check of the current user's privileges: a user who may delete events
+//! needs no privilege on the log.
 
 use cohort_core::segment::{Removal, RemovalsBuilder};
 use pgrx::{IntoDatum, pg_sys};
@@ -29,7 +30,7 @@ fn wrong() -> pg_sys::panic::ErrorReport {
     )
 }
 
-/// Refuses a table whose columns are no longer what they are read as.
+/// Raises an error if the columns of the table differ from the expected ones.
 fn must_fit(relation: pg_sys::Relation) -> Fallible<()> {
     const COLUMNS: [(i32, bool); 4] =
         [(event::EVENT_ID, true), (event::CUSTOMER_ID, false), (event::EVENT_TYPE, false), (event::STAMP, true)];
@@ -108,10 +109,10 @@ fn log_row(fcinfo: pg_sys::FunctionCallInfo) -> Fallible<pg_sys::HeapTuple> {
 
 /// Entries that are being filled, one for each event type.
 struct Log {
-    /// The current transaction: a row of its own was never visible to a sealer and needs no entry.
+    /// The current transaction. A row that it wrote itself was never visible to a sealing, and needs no entry.
     own: u64,
     open: Vec<(String, RemovalsBuilder)>,
-    /// Which of them the row before went to.
+    /// The entry that got the previous row.
     last: usize,
 }
 
@@ -124,7 +125,7 @@ impl Log {
 
     /// Adds a row, given by its columns.
     fn push(&mut self, column: impl Fn(i32) -> Option<pg_sys::Datum>) -> Fallible<()> {
-        /// A full entry, with the longest type and customer, stays below a page of the table.
+        /// A full entry with the longest type and customer id fits into a page of the table.
         const FULL: usize = 5_500;
         let word = |number| column(number).map_or(0, |datum| datum.value() as u64);
         let stamp = word(event::STAMP);
@@ -164,7 +165,7 @@ impl Log {
     }
 }
 
-/// Writes entries under the command that took the rows away, so that whoever sees one sees the other.
+/// Writes entries with the command id of the UPDATE or DELETE, so that a snapshot sees both or neither.
 fn write(entries: &[(&str, &RemovalsBuilder)]) -> Fallible<()> {
     if entries.is_empty() {
         return Ok(());

@@ -1,5 +1,4 @@
-//! Merging: neighbouring segments of about one size become one, so that there are few, and what is gone from them takes
-//! no room.
+//! Merging: combines adjacent segments of similar size into one, without dead rows.
 
 use std::collections::HashMap;
 
@@ -18,9 +17,9 @@ use crate::pg::progress::{Phase, Progress};
 use crate::pg::settings;
 use crate::pg::spi;
 
-/// How many segments are merged into one.
+/// Number of segments that are merged into one.
 const TOGETHER: usize = 8;
-/// The most rows of a segment of profiles or customers.
+/// Maximum number of rows of a segment of profiles or customers.
 const MOST_OTHERS: i64 = 1 << 25;
 
 /// Whether there is something to merge.
@@ -28,8 +27,8 @@ pub(super) fn is_due() -> Fallible<bool> {
     Ok(choice()?.is_some())
 }
 
-/// Merges once, if there is something to merge; says whether there was. Runs under a snapshot that is newer than the
-/// last sealing's.
+/// Merges once, if there are segments to merge, and returns whether it did. The active snapshot must be newer than that
+/// of the last sealing.
 pub(super) fn next(state: &State) -> Fallible<bool> {
     let Some((chosen, with_oldest)) = choice()? else { return Ok(false) };
     let progress = Progress::begin(Phase::Merging);
@@ -58,8 +57,8 @@ fn most(kind: Kind) -> i64 {
     }
 }
 
-/// The segments to merge next, oldest first: neighbours of which none is much larger than the others, or one of which a
-/// quarter is gone.
+/// The segments to merge next, oldest first: adjacent segments of similar size, or one segment in which a quarter of
+/// the rows are dead.
 fn choose<'a>(segments: &[&'a Segment], most: i64, most_bytes: i64) -> Option<Vec<&'a Segment>> {
     if let Some(worn) = segments.iter().find(|segment| segment.dead > 0 && segment.dead * 4 >= segment.rows) {
         return Some(vec![worn]);
@@ -130,9 +129,9 @@ pub(super) fn rewrite(state: &State, held: &RoaringBitmap, erased: &RoaringBitma
 /// The state of customers before segments are rewritten.
 #[derive(Default)]
 struct Before {
-    /// Those whose profile in newer segments, or its removal, stands for the ones here.
+    /// Customers whose profile in these segments is superseded by a newer segment, or removed.
     newer: RoaringBitmap,
-    /// Those whose ids go.
+    /// Customers whose ids are erased.
     erased: RoaringBitmap,
 }
 
@@ -180,7 +179,7 @@ fn events(segments: &[Segment], pages: &std::rc::Rc<Pages>, progress: &Progress)
     finished(builder, false)
 }
 
-/// Of profiles a newer segment's row stands for those in older ones, and so does a newer removal.
+/// A profile or removal in a newer segment supersedes the profiles in older ones.
 fn profiles(
     segments: &[Segment],
     pages: &std::rc::Rc<Pages>,

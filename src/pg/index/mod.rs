@@ -1,4 +1,4 @@
-//! The index in this database: who may be answered by it, and what its files share.
+//! The index in this database: the conditions under which it can be used, and code that its files share.
 
 mod about;
 mod cache;
@@ -65,15 +65,15 @@ fn damaged(corrupt: Corrupt) -> ErrorReport {
         )
 }
 
-/// What is said of an index in another format.
+/// The message about an index in another format.
 fn foreign(what: &str) -> String {
     format!("the cohort index was written by another version of kursaha_cohort: {what}")
 }
 
-/// What helps against it.
+/// The hint for an index in another format.
 const REMAKE: &str = "SELECT cohort_reindex() rebuilds it; until then rules are evaluated with plain SQL.";
 
-/// The error of what segments have no room for.
+/// The error of values that exceed the limits of a segment.
 #[expect(clippy::needless_pass_by_value, reason = "it is the end of every map_err")]
 fn unwritable(what: Unwritable) -> ErrorReport {
     failure(
@@ -83,7 +83,7 @@ fn unwritable(what: Unwritable) -> ErrorReport {
     .set_hint("Lower kursaha_cohort.segment_rows or kursaha_cohort.segment_size.")
 }
 
-/// Names the segment in the error of one that is damaged.
+/// Adds the segment to the error of a damaged segment.
 trait Damaged<T> {
     fn in_segment(self, segment: i64) -> Fallible<T>;
 }
@@ -94,7 +94,7 @@ impl<T> Damaged<T> for Result<T, Corrupt> {
     }
 }
 
-/// Why the index cannot answer the current user here, if it cannot.
+/// The reason why the index cannot be used for the current user; `None` if it can.
 pub(crate) fn refusal() -> Fallible<Option<String>> {
     if !settings::engine_is_bitmap() {
         return Ok(Some("kursaha_cohort.engine is sql".to_owned()));
@@ -116,12 +116,12 @@ pub(crate) fn refusal() -> Fallible<Option<String>> {
     Ok(defect.map(|defect| defect.problem))
 }
 
-/// What keeps the index from being right, if anything does.
+/// The defect that makes the index unusable, if there is one.
 pub(crate) fn defect() -> Fallible<Option<Defect>> {
     shape::defect(&tables()?)
 }
 
-/// Warns of a defect, once in a session until it is gone or another one is found.
+/// Warns of a defect once in a session, and again when another defect is found.
 fn warn(defect: Option<&Defect>) {
     thread_local! {
         static WARNED: RefCell<Option<String>> = const { RefCell::new(None) };

@@ -1,4 +1,4 @@
-//! Which event types and properties there are, as the index knows them: for whoever writes rules.
+//! The event types and properties in the index, for suggestions and notices to authors of rules.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use super::store::Kind;
 use super::{Damaged, cache, damaged, direct, refusal, tables, unwritable};
 use crate::pg::errors::Fallible;
 
-/// The event types that occur. None where the index may not answer the current user.
+/// The event types that occur. `None` if the index cannot be used for the current user.
 pub(crate) fn event_types() -> Fallible<Option<Vec<String>>> {
     if refusal()?.is_some() { Ok(None) } else { events::event_types(&tables()?).map(Some) }
 }
 
-/// The outermost keys of the data of events of some types, or of all, or (where no types are asked for but profiles)
-/// of profiles. `None` where the index cannot say without a long look.
+/// The top-level keys of events of some types, of all events, or of profiles. `None` if the index cannot determine them
+/// quickly.
 pub(crate) fn keys(of: Of<'_>) -> Fallible<Option<Vec<String>>> {
-    /// Rows of the tail that are looked at.
+    /// Maximum number of rows of the tail that are read.
     const MOST: usize = 1_000;
     if refusal()?.is_some() {
         return Ok(None);
@@ -60,7 +60,7 @@ pub(crate) fn keys(of: Of<'_>) -> Fallible<Option<Vec<String>>> {
     Ok(Some(found))
 }
 
-/// Whose data are looked at.
+/// The rows whose keys are read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Of<'a> {
     /// Events of some types, or of all.
@@ -84,7 +84,7 @@ impl Of<'_> {
     }
 }
 
-/// Adds the outermost keys of a segment; says whether it knows all of them.
+/// Adds the top-level keys of a segment, and returns whether they are complete.
 fn collect(header: &Header, stream: &dyn Stream, of: Of<'_>, found: &mut Vec<String>) -> Result<bool, Corrupt> {
     for entry in header.groups.iter().filter(|entry| of.includes(&entry.name)) {
         for (path, _) in entry.open(stream)?.paths() {
@@ -98,16 +98,16 @@ fn collect(header: &Header, stream: &dyn Stream, of: Of<'_>, found: &mut Vec<Str
     Ok(true)
 }
 
-/// A property of events, as segments know it.
+/// A property of events in segments.
 pub(crate) struct Property {
     pub(crate) event_type: String,
     pub(crate) path: Vec<String>,
     pub(crate) kinds: Kinds,
-    /// Events that have it, those that are gone from the segments included until merging drops them.
+    /// Number of events with the property, including dead rows that are not merged.
     pub(crate) events: u64,
 }
 
-/// The properties of the events in segments. None where the index may not answer the current user.
+/// The properties of the events in segments. Empty if the index cannot be used for the current user.
 pub(crate) fn properties() -> Fallible<Vec<Property>> {
     if refusal()?.is_some() {
         return Ok(Vec::new());

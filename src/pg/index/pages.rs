@@ -15,40 +15,41 @@ use crate::pg::errors::Fallible;
 use crate::pg::here::Here;
 use crate::pg::spi;
 
-/// What is known of the pages of one segment.
+/// Cached data about the pages of one segment.
 type Places = Rc<RefCell<Known>>;
 type Known = Sparse<KnownPage, 64>;
 
-/// What is known of a page.
+/// Cached data about a page.
 #[derive(Debug, Clone, Copy, Default)]
 struct KnownPage {
-    /// Where it was found before.
+    /// Its last known tuple id.
     place: Place,
-    /// What was compared with its checksum.
+    /// The row version whose checksum was verified.
     compared: Version,
 }
 
 thread_local! {
-    /// By table and segment: a look at the place itself costs a small part of a search in the index. Places are checked,
-    /// because a table that is rewritten moves its rows.
+    /// Tuple ids by table and segment. Reading a known tuple id is much cheaper than an index look-up. Tuple ids are
+    /// checked, because a rewrite of the table moves rows.
     static PLACES: RefCell<HashMap<(pg_sys::Oid, i64), Places>> = RefCell::new(HashMap::new());
 }
 
-/// The most segments whose places are remembered, and the most bytes these take: up to 40 kB each for a million events.
+/// Limits of the cache: number of segments, and bytes. A segment takes up to 40 kB for a million events.
 const MOST_SEGMENTS: usize = 1_024;
 const MOST_BYTES: usize = 16 << 20;
 
 /// The open table of pages, under the snapshot that was active when it was opened.
 pub(super) struct Pages {
-    /// By the index of first pages.
+    /// The scan of the index on first pages.
     first: RefCell<IndexScan>,
-    /// By the index of all pages, once it is needed: mostly, pages are where the first one makes expect them.
+    /// The scan of the index on all pages, opened when needed. Usually pages follow the first page, and the index is
+    /// not needed.
     any: RefCell<Option<IndexScan>>,
     fetcher: Fetcher,
-    /// The segment and page that the scan of all pages gives next, if it goes on, and the last page that it gives.
+    /// The segment and page that the scan of all pages returns next, and the last page that it returns.
     next: Cell<(i64, i32, i32)>,
     last: RefCell<LastPage>,
-    /// Pages that were foreseen: of each stretch the segment, the first and the last.
+    /// Ranges of foreseen pages: segment, first page and last page.
     foreseen: RefCell<Vec<(i64, i32, i32)>>,
     internals: pg_sys::Oid,
     table: pg_sys::Oid,
@@ -71,7 +72,7 @@ impl Pages {
         Ok(Rc::new(Self { first, any, fetcher, next, last, foreseen, internals, table, snapshot, context }))
     }
 
-    /// Where the pages of a segment were found.
+    /// The tuple ids of the pages of a segment.
     fn places(&self, segment: i64) -> Places {
         PLACES.with_borrow_mut(|places| {
             if !places.contains_key(&(self.table, segment)) {
@@ -85,7 +86,7 @@ impl Pages {
         })
     }
 
-    /// Hands the bytes of a page to something, in place. Those up to `last` will be asked for next.
+    /// Calls a function with the bytes of a page in its buffer. The caller will read the pages up to `last` next.
     fn read<T>(
         &self,
         segment: i64,
@@ -136,13 +137,13 @@ impl Pages {
         result
     }
 
-    /// Whether pages can be held where they are.
+    /// Whether pages can be pinned.
     pub(super) fn can_hold(&self) -> bool {
         self.fetcher.is_able()
     }
 
-    /// Holds the page of a segment where it is. `None` where it cannot be, or is not as it should be: whoever reads it then
-    /// finds out.
+    /// Pins the page of a segment. `None` if that is impossible or the page is damaged: reading it then raises the
+    /// error.
     pub(super) fn hold(&self, segment: i64, page: i32) -> Option<(Held, HeldPage)> {
         let places = self.places(segment);
         let number = usize::try_from(page).ok()?;
@@ -167,7 +168,7 @@ impl Pages {
         None
     }
 
-    /// The pages that were foreseen since this was asked last, each once, in their order; no more than one above a number.
+    /// The pages foreseen since the last call, each once, in order. At most one more than the limit.
     pub(super) fn foreseen(&self, most: usize) -> Vec<(i64, i32)> {
         let mut stretches = self.foreseen.take();
         stretches.sort_unstable();
@@ -195,7 +196,7 @@ impl Pages {
     }
 }
 
-/// What is stored in a row of `segment_page`, if it is that of a page.
+/// The stored bytes of a row of `segment_page`, if it is the expected page.
 fn bytes_of_page<'a>(segment: i64, page: i32, [of, at, bytes]: &[pg_sys::Datum; 3]) -> Option<Bytes<'a>> {
     // SAFETY: the columns are those of segment_page: two numbers and a bytea, which lives as long as the page is held.
     unsafe {
@@ -204,7 +205,7 @@ fn bytes_of_page<'a>(segment: i64, page: i32, [of, at, bytes]: &[pg_sys::Datum; 
     }
 }
 
-/// The bytes of a stored page: compared with their checksum, unless this version of the row was before.
+/// The bytes of a stored page. Their checksum is verified, unless it was verified for this row version before.
 fn compared_once<'b>(
     segment: i64,
     page: i32,
@@ -220,9 +221,10 @@ fn compared_once<'b>(
     bytes
 }
 
-/// Where a page lies, or ought to: a segment's pages are stored one after the other, each in a page of the table.
+/// The known or expected tuple id of a page. The pages of a segment are stored one after the other, each in a page of
+/// the table.
 fn guess(places: &mut Known, number: usize) -> Option<&mut KnownPage> {
-    /// No segment has more pages; numbers beyond come from damaged headers.
+    /// Maximum number of pages of a segment. A higher number comes from a damaged header.
     const MOST: usize = 1 << 20;
     if number >= MOST {
         return None;
@@ -236,25 +238,25 @@ fn guess(places: &mut Known, number: usize) -> Option<&mut KnownPage> {
     Some(places.slot(number))
 }
 
-/// One segment's bytes.
+/// The bytes of one segment.
 pub(super) struct PageStream {
     own: Here<Own>,
     segment: i64,
-    /// The most bytes that may be read at once.
+    /// Maximum number of bytes of one read.
     most: usize,
 }
 
-/// What the server's thread reads by.
+/// The open table, for the server's thread.
 struct Own {
     pages: Rc<Pages>,
     places: Places,
 }
 
-/// The page that small steps read last: others may follow it.
+/// The page of the last small read. The next small read may be in the same page.
 struct LastPage {
     /// Its segment and its number.
     of: (i64, i32),
-    /// All of it, from the second step on.
+    /// Its bytes, from the second small read on.
     bytes: Vec<u8>,
 }
 
@@ -264,15 +266,14 @@ impl PageStream {
         Self { own, segment, most: usize::MAX }
     }
 
-    /// The same for a reader with a limit of memory: what is read at once is mostly a frame, but may be a value that is
-    /// larger than all others.
+    /// As `open`, with a memory limit. One read is usually a frame, but can be one very large value.
     pub(super) fn within(self, memory: usize) -> Self {
         /// What headers and frames may take.
         const LEAST: usize = 1 << 20;
         Self { most: memory.max(LEAST), ..self }
     }
 
-    /// What the segment is known by: the table of its pages, and its id.
+    /// The key of the segment: the table of its pages, and its id.
     pub(super) fn identity(&self) -> (pg_sys::Oid, i64) {
         (self.own.pages.table, self.segment)
     }
@@ -280,9 +281,9 @@ impl PageStream {
 
 impl Stream for PageStream {
     fn read(&self, at: u64, length: usize, into: &mut Vec<u8>) -> Result<(), Corrupt> {
-        /// Steps from this many bytes on are those of frames: nobody will come back for the rest of the page.
+        /// Reads of at least this many bytes are reads of frames. The rest of the page will not be read.
         const LARGE: usize = 1_024;
-        /// Memory for more is taken as bytes arrive.
+        /// Beyond this size, memory is allocated as bytes arrive.
         const STEP: usize = 1 << 20;
         let short = || Corrupt::new(format!("segment {} is shorter than its header specifies", self.segment));
         super::interrupts();
@@ -327,7 +328,7 @@ impl Stream for PageStream {
 }
 
 impl PageStream {
-    /// Hands a page to a small step.
+    /// Calls a function with the page of a small read.
     fn small<T>(&self, page: i32, take: impl FnOnce(&[u8]) -> Result<T, Corrupt>) -> Result<T, Corrupt> {
         let Own { pages, places } = &*self.own;
         let mut last = pages.last.borrow_mut();
@@ -348,7 +349,7 @@ impl PageStream {
     }
 }
 
-/// A segment in memory, which can be interrupted whenever it is read.
+/// A segment in memory. Each read checks for interrupts.
 pub(super) struct Interruptible(pub(super) Vec<u8>);
 
 impl Stream for Interruptible {
@@ -360,7 +361,7 @@ impl Stream for Interruptible {
 
 /// Stores the bytes of a segment.
 pub(super) fn store(segment: i64, bytes: &[u8]) -> Fallible<()> {
-    /// Pages stored by one statement: 2 MB.
+    /// Number of pages stored by one statement: 2 MB.
     const TOGETHER: usize = 256;
     let scratch = Scratch::new();
     let mut numbers = 0_i32..;

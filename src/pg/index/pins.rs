@@ -1,10 +1,10 @@
-//! Pages that are held in their buffers for whoever evaluates some chunks.
+//! Pages that the leader pins for the thread that evaluates a job.
 
 use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The bytes of a page that is held.
+/// The bytes of a pinned page.
 pub(super) struct HeldPage {
     segment: i64,
     page: i32,
@@ -23,7 +23,7 @@ unsafe impl Send for HeldPage {}
 // SAFETY: as above.
 unsafe impl Sync for HeldPage {}
 
-/// Some chunks, and pages that are read for them, by segment and number. The leader holds the pages until the job is done.
+/// The pages that a job reads, by segment and number. The leader pins them until the job is done.
 pub(super) struct Job {
     pub(super) number: usize,
     pub(super) chunks: Range<u16>,
@@ -38,15 +38,15 @@ impl Job {
 }
 
 thread_local! {
-    /// The job that this thread is at.
+    /// The job of this thread.
     static AT_WORK: RefCell<Option<Arc<Job>>> = const { RefCell::new(None) };
 }
 
-/// While it lives, this thread reads the pages of a job where they are.
+/// While this value exists, the thread reads the pages of a job in their buffers.
 pub(super) struct AtWork(());
 
 impl AtWork {
-    /// The leader holds the pages of the job at least as long.
+    /// The leader keeps the pages of the job pinned at least as long.
     pub(super) fn on(job: &Arc<Job>) -> Self {
         AT_WORK.set(Some(Arc::clone(job)));
         Self(())
@@ -59,7 +59,7 @@ impl Drop for AtWork {
     }
 }
 
-/// Hands the bytes of a page to something, if it is held for the job that this thread is at.
+/// Calls a function with the bytes of a page, if the page is pinned for the job of this thread.
 pub(super) fn page<T>(segment: i64, page: i32, take: impl FnOnce(&[u8]) -> T) -> Option<T> {
     AT_WORK.with_borrow(|job| {
         let pages = &job.as_ref()?.pages;

@@ -1,4 +1,4 @@
-//! Rows of segments that are gone: known to segments, or only to the log of what was removed since.
+//! Dead rows of segments: those recorded in `segment_dead`, and those in the removal log.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -14,13 +14,13 @@ use super::{Damaged, damaged, direct, store};
 use crate::pg::errors::Fallible;
 use crate::pg::spi::Snapshot;
 
-/// Rows that are gone, by segment and event type.
+/// Dead rows by segment and event type.
 pub(super) type Dead = HashMap<i64, HashMap<String, RoaringBitmap>>;
 
-/// A segment of events that is open.
+/// An open segment of events.
 pub(super) type Opened = (store::Segment, Rc<Header>, PageStream);
 
-/// The rows that are gone from sealed segments, by segment and event type.
+/// The rows of `segment_dead`, by segment and event type.
 pub(super) fn dead_by_segment(segments: &[store::Segment]) -> Fallible<Dead> {
     let mut dead = Dead::new();
     if segments.iter().any(|segment| segment.dead > 0) {
@@ -39,36 +39,36 @@ pub(super) fn dead_by_segment(segments: &[store::Segment]) -> Fallible<Dead> {
     Ok(dead)
 }
 
-/// What the log took out of segments.
+/// The effect of the removal log on segments.
 pub(super) struct Buried {
-    /// The entries of the log that the active snapshot sees, of the types that were asked for.
+    /// The log entries of the requested types that the active snapshot sees.
     pub(super) entries: Vec<i64>,
-    /// How many rows of which segments and types.
+    /// Number of dead rows by segment and type.
     pub(super) rows: HashMap<(i64, String), u64>,
 }
 
-/// The rows of one segment and type that some entries of the log take out.
+/// The rows of one segment and type that log entries remove.
 struct Mask {
     entries: HashSet<i64>,
     rows: RoaringBitmap,
 }
 
 impl Mask {
-    /// About how many bytes of memory it takes.
+    /// Approximate memory in bytes.
     fn memory(&self) -> usize {
         size_of::<Self>() + self.entries.capacity() * 2 * size_of::<i64>() + self.rows.serialized_size()
     }
 }
 
-/// What this backend found out about entries of the log. Neither an entry nor a segment ever changes, and their ids
-/// never come again; so the dead rows of a segment by some entries are valid for every snapshot that sees both.
+/// A cache of the effect of log entries. Entries and segments never change and their ids are not reused. Therefore a
+/// cached result is valid for every snapshot that sees the entries and the segment.
 #[derive(Default)]
 struct Known {
-    /// By the table of the pages, the segment and the type.
+    /// Dead rows by the table of the pages, the segment and the type.
     masks: HashMap<(pg_sys::Oid, i64, String), Mask>,
-    /// The entries that any mask knows.
+    /// The log entries that are included in any mask.
     entries: HashSet<i64>,
-    /// Whether it grew since its size was compared with the limit.
+    /// Whether the cache has grown since its size was last compared with the limit.
     has_grown: bool,
 }
 
@@ -76,8 +76,8 @@ thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
 }
 
-/// Adds to the rows that are gone from some segments those of the log of removals, as the active snapshot sees it; of
-/// some event types, or of all.
+/// Adds the rows of the removal log in the active snapshot to the dead rows of segments, for some event types or for
+/// all.
 pub(super) fn bury(
     internals: pg_sys::Oid,
     types: Option<&[&str]>,
@@ -172,7 +172,7 @@ pub(super) fn bury(
 }
 
 impl Known {
-    /// Forgets everything when it is too much: what is needed is found again.
+    /// Clears the cache if it exceeds the limit.
     fn limit(&mut self) {
         const MASKS: usize = 4_096;
         const ENTRIES: usize = 200_000;
@@ -196,7 +196,7 @@ impl Known {
     }
 }
 
-/// The rows of a group that are gone.
+/// The dead rows of a group.
 fn find(
     group: &Group,
     (segment, stream): (&store::Segment, &PageStream),
@@ -204,7 +204,7 @@ fn find(
     gone: Option<&RoaringBitmap>,
     directory: &Directory,
 ) -> Fallible<RoaringBitmap> {
-    /// Beyond this number, reading all keys is cheaper than looking each up.
+    /// Above this number, reading all keys is cheaper than looking up each one.
     const FEW: usize = 500;
     let mut rows = RoaringBitmap::new();
     if wanted.is_empty() {

@@ -82,7 +82,7 @@ pub(super) fn may_read(table: pg_sys::Oid) -> bool {
     unsafe { pg_sys::pg_class_aclcheck(table, pg_sys::GetUserId(), SELECT) == pg_sys::AclResult::ACLCHECK_OK }
 }
 
-/// The error of a statement by a user who may not.
+/// The error for a user without this privilege.
 pub(super) fn must_read(table: pg_sys::Oid, name: &str) -> Fallible<()> {
     if may_read(table) {
         return Ok(());
@@ -97,7 +97,8 @@ pub(super) fn has_policies(table: pg_sys::Oid) -> bool {
     found == pg_sys::CheckEnableRlsResult::RLS_ENABLED.cast_signed()
 }
 
-/// Whether other tables inherit from a table, or did. Opening it to see would take a new session longer.
+/// Whether other tables inherit from a table, or did so before. Opening the table to find out would take longer in a
+/// new session.
 pub(super) fn has_subclass(table: pg_sys::Oid) -> bool {
     // SAFETY: a catalog look-up inside a transaction; the row has this form and is there until it is released.
     unsafe {
@@ -124,18 +125,18 @@ pub(super) fn has_superclass(table: pg_sys::Oid) -> bool {
     unsafe { pg_guard_ffi_boundary(|| raw::has_superclass(table)) }
 }
 
-/// What an index column is compared with.
+/// The comparison of an index column.
 pub(super) enum Sought<'a> {
     TextEquals(&'a str),
     TextAbove(&'a str),
     Int8Equals(i64),
     Int4From(i32),
-    /// An upper end for the same column as the key before.
+    /// An upper bound for the same column as the previous key.
     Int4To(i32),
     Xid8From(u64),
 }
 
-/// A scan of a table by an index.
+/// An index scan of a table.
 pub(super) struct IndexScan {
     index: Relation,
     scan: pg_sys::IndexScanDesc,
@@ -147,7 +148,7 @@ pub(super) struct IndexScan {
 }
 
 impl IndexScan {
-    /// Begins to read a table by the first `columns` columns of one of its indexes; [`IndexScan::seek`] says for what.
+    /// Opens a scan by the first `columns` columns of an index. [`IndexScan::seek`] sets the keys.
     pub(super) fn new(table: Relation, index: pg_sys::Oid, columns: usize) -> Fallible<Self> {
         // SAFETY: the active snapshot outlives the scan.
         unsafe { Self::under(pg_sys::GetActiveSnapshot(), table, index, columns) }
@@ -176,7 +177,7 @@ impl IndexScan {
         }
     }
 
-    /// Looks for rows whose index columns, from the first on, compare so.
+    /// Starts the scan for rows whose first index columns satisfy the keys.
     pub(super) fn seek(&mut self, keys: &[Sought<'_>]) {
         // SAFETY: the keys are as many as the scan was begun with; the procedures fit the columns' operator classes.
         unsafe {
@@ -227,7 +228,7 @@ impl IndexScan {
         &self.table
     }
 
-    /// Where the next row lies, or a row that later versions of it can be reached from: block and offset.
+    /// The tuple id (block and offset) of the next row, or of the first row of its HOT chain.
     pub(super) fn next_place(&mut self) -> Option<(u32, u16)> {
         // SAFETY: the scan is open; what it points to stays until the next call.
         unsafe {
@@ -236,7 +237,7 @@ impl IndexScan {
         }
     }
 
-    /// Lets go of the page of the table that the last row lies in: what takes time must not keep VACUUM from it.
+    /// Unpins the page of the last row. Call it before work that takes time, so that VACUUM is not blocked.
     pub(super) fn unpin(&mut self) {
         // SAFETY: the scan and its slot are open; the next row's page is pinned when that is asked for.
         unsafe {
@@ -277,7 +278,7 @@ pub(super) struct TableScan {
     scan: pg_sys::TableScanDesc,
     slot: *mut pg_sys::TupleTableSlot,
     snapshot: pg_sys::Snapshot,
-    /// Whether the scan began behind a row.
+    /// Whether the scan started after a given row.
     behind: bool,
 }
 
@@ -302,8 +303,8 @@ impl TableScan {
         }
     }
 
-    /// Lets go of the page that the last row lies in, as [`IndexScan::unpin`] does: a new scan goes on behind the row. Not
-    /// where the table's access method cannot begin there.
+    /// Unpins the page of the last row, like [`IndexScan::unpin`]. A new scan continues after that row. Does nothing if
+    /// the table's access method cannot start a scan there.
     pub(super) fn unpin(&mut self, (block, offset): (u32, u16)) {
         // SAFETY: the scan and its slot are open; the snapshot is that of the scan. The callbacks and flags are those of
         // `table_beginscan_tidrange`, with the buffers of a large scan.
@@ -363,7 +364,7 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// The columns of a row that is taken apart.
+    /// The columns of a deformed row.
     ///
     /// # Safety
     /// The values are those of a row of the table that the caller reads, and live as long as the slices.
@@ -393,7 +394,7 @@ impl<'a> Row<'a> {
         self.datum(column).map_or(0, |datum| datum.value() as u64)
     }
 
-    /// The bytes of a text or bytea column. What had to be decompressed is freed when the guard goes.
+    /// The bytes of a text or bytea column. A detoasted copy is freed when the guard is dropped.
     pub(super) fn bytes(&self, column: usize) -> Bytes<'a> {
         // SAFETY: the column is a varlena, which lives as long as the row.
         unsafe { bytes_of(self.datum(column).unwrap_or(pg_sys::Datum::from(0_usize))) }
@@ -428,7 +429,7 @@ impl Tuple<'_> {
         }
     }
 
-    /// Where the row lies: block and offset.
+    /// The tuple id of the row: block and offset.
     pub(super) fn place(&self) -> (u32, u16) {
         pgrx::itemptr::item_pointer_get_both(self.slot.tts_tid)
     }
@@ -477,7 +478,7 @@ pub(super) struct Bytes<'a> {
 }
 
 impl<'a> Bytes<'a> {
-    /// The bytes where they are stored, if they are stored as they are.
+    /// The bytes in place, if they are stored uncompressed and in line.
     pub(super) fn in_place(&self) -> Option<&'a [u8]> {
         self.owned.is_none().then_some(self.bytes)
     }
@@ -501,8 +502,8 @@ impl Drop for Bytes<'_> {
     }
 }
 
-/// A datum of type `xid`. In a row its four bytes are extended by their sign, which pgrx's own reading refuses from the
-/// transaction 2,147,483,648 of each round on.
+/// A datum of type `xid`. In a row its four bytes are sign-extended; pgrx's conversion rejects such a datum for
+/// transaction ids of 2,147,483,648 and above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Xid(pub(super) pg_sys::TransactionId);
 
@@ -539,7 +540,7 @@ impl IntoDatum for Xid8 {
     }
 }
 
-/// A memory context of its own for what a row's values need, emptied as a scan goes on.
+/// A memory context for the values of a row, which is reset during a scan.
 pub(crate) struct Scratch {
     context: pg_sys::MemoryContext,
 }
@@ -559,7 +560,7 @@ impl Scratch {
         Self { context }
     }
 
-    /// Runs something with this context as the current one.
+    /// Calls a function with this context as the current one.
     pub(crate) fn run<T>(&self, work: impl FnOnce() -> T) -> T {
         // SAFETY: an error leaves the current context to the server's error handling, which sets its own.
         unsafe {

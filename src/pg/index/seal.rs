@@ -23,16 +23,16 @@ use crate::pg::progress::{Phase, Progress};
 use crate::pg::settings;
 use crate::pg::spi;
 
-/// What a sealing did.
+/// The result of a sealing.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Sealed {
-    /// Events that came into the index.
+    /// Number of events written to segments.
     pub(crate) events: u64,
-    /// Profiles that came into it.
+    /// Number of profiles written to segments.
     pub(crate) profiles: u64,
-    /// Events and profiles that were taken out.
+    /// Number of removed events and profiles.
     pub(crate) removed: u64,
-    /// Segments that the index has now.
+    /// Number of segments after it.
     pub(crate) segments: u64,
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn reindex() -> Fallible<Sealed> {
     Ok(sealed)
 }
 
-/// Changes the index, which is compared with its checksum before and gets a new one afterwards.
+/// Changes the index: verifies its checksum first, and sets the new checksum afterwards.
 fn changing<T>(change: impl FnOnce(State) -> Fallible<T>) -> Fallible<T> {
     lock_tables()?;
     let state = lock_state()?;
@@ -57,17 +57,17 @@ fn changing<T>(change: impl FnOnce(State) -> Fallible<T>) -> Fallible<T> {
     Ok(done)
 }
 
-/// Seals all that can be sealed, and merges.
+/// Seals all rows that can be sealed, and merges.
 pub(crate) fn seal() -> Fallible<Sealed> {
     changing(|state| with_merges(seal_locked(state)?))
 }
 
-/// Seals all that can be sealed.
+/// Seals all rows that can be sealed.
 pub(crate) fn seal_only() -> Fallible<()> {
     changing(|state| seal_locked(state).map(drop))
 }
 
-/// Merges once, if there is something to merge; says whether there was.
+/// Merges once, if there are segments to merge, and returns whether it did.
 pub(crate) fn merge_next() -> Fallible<bool> {
     // Taken only when there is something to do: an idle server's row is left alone.
     if !merge::is_due()? {
@@ -76,7 +76,7 @@ pub(crate) fn merge_next() -> Fallible<bool> {
     changing(|state| merge::next(&state))
 }
 
-/// The segments as this transaction has left them.
+/// The segments, including changes of this transaction.
 fn all_segments() -> Fallible<Vec<store::Segment>> {
     let internals = tables()?.internals;
     spi::with_snapshot(|| direct::segments(internals))
@@ -88,7 +88,7 @@ fn with_merges((mut sealed, state): (Sealed, State)) -> Fallible<Sealed> {
     Ok(sealed)
 }
 
-/// How many rows of the tail there are that could be sealed, counted up to a number.
+/// Number of rows of the tail that can be sealed. Counting ends at a limit.
 pub(crate) fn pending(most: usize) -> Fallible<usize> {
     spi::with_snapshot(|| {
         let tables = tables()?;
@@ -103,7 +103,8 @@ pub(crate) fn pending(most: usize) -> Fallible<usize> {
     })
 }
 
-/// Whether rows wait for a transaction to end before they can be sealed, or may come of one that is prepared.
+/// Whether rows wait for the end of a transaction before they can be sealed, or a prepared transaction may have written
+/// rows.
 pub(crate) fn waits() -> Fallible<bool> {
     spi::with_snapshot(|| {
         let tables = tables()?;
@@ -130,16 +131,16 @@ fn lock_tables() -> Fallible<()> {
     Ok(())
 }
 
-/// Takes the state's row for a sealing. Only then the tables are looked at: DDL that changes how their rows are followed
-/// takes the same row, so that it ends before a sealing that does not know of it, or is known to it.
+/// Locks the row of `index_state` for a sealing, and then checks the tables. DDL that affects the triggers of the
+/// tables locks the same row. Therefore it either commits before and is seen by the sealing, or waits for the sealing.
 fn lock_state() -> Fallible<State> {
     let state = store::lock_state()?;
     shape::must_be_sound(&tables()?)?;
     Ok(state)
 }
 
-/// Takes all segments of a kind out of the index, and what was logged of their rows. With `all`, rows of every stamp are
-/// the tail from now on.
+/// Deletes all segments of a kind, with the log entries of their rows. With `all`, rows of every stamp belong to the
+/// tail afterwards.
 pub(crate) fn clear(kind: &str, all: bool) -> Fallible<()> {
     // What was damaged before stays so until cohort_reindex().
     let whole = sum::is_right();
@@ -219,9 +220,9 @@ fn seal_locked(mut state: State) -> Fallible<(Sealed, State)> {
     Ok((sealed, state))
 }
 
-/// Takes what the log of removed events names out of the segments, without sealing. To be called at READ COMMITTED.
+/// Applies the log of removed events to the segments without sealing. Call it at READ COMMITTED.
 ///
-/// Rows that are not sealed need no mark: the next sealing comes after this transaction, and does not see them.
+/// Unsealed rows need no mark: the next sealing follows this transaction and does not see them.
 pub(crate) fn fold_removals() -> Fallible<()> {
     changing(|state| {
         spi::with_snapshot(|| {
@@ -239,8 +240,7 @@ pub(crate) fn fold_removals() -> Fallible<()> {
     })
 }
 
-/// Marks the rows gone that the log names, in the segments that were there before; gives the log's entries, and how many
-/// rows there were.
+/// Marks the rows in the log as dead in the existing segments. Returns the log entries and the number of rows.
 fn bury_all(
     internals: pg_sys::Oid,
     segments: &[store::Segment],
@@ -267,16 +267,16 @@ fn bury_all(
     Ok((entries, removed))
 }
 
-/// Customers that must be removed from all segments.
+/// Customers to erase from all segments.
 struct Forgotten {
-    /// Where their entries lie.
+    /// The tuple ids of their entries.
     entries: Vec<String>,
-    /// Who, and whether there are rows of theirs again.
+    /// The customers, and whether new rows of them exist.
     customers: Vec<(String, bool)>,
 }
 
-/// The customers that the sealing's own snapshot sees forgotten. Whoever is forgotten later waits for the next sealing:
-/// this one does not know that their rows are gone.
+/// The forgotten customers in the snapshot of the sealing. Customers who are forgotten later wait for the next sealing,
+/// because this one still sees their rows.
 fn forgotten(tables: &events::Tables) -> Fallible<Forgotten> {
     let (entries, ids) = store::forgotten()?;
     let mut customers = Vec::new();
@@ -288,7 +288,7 @@ fn forgotten(tables: &events::Tables) -> Fallible<Forgotten> {
     Ok(Forgotten { entries, customers })
 }
 
-/// Takes forgotten customers out of all segments.
+/// Erases forgotten customers from all segments.
 fn erase(state: &State, forgotten: Forgotten) -> Fallible<()> {
     let Forgotten { entries, customers } = forgotten;
     if entries.is_empty() {
@@ -309,7 +309,7 @@ fn erase(state: &State, forgotten: Forgotten) -> Fallible<()> {
     })
 }
 
-/// Writes an intake as a segment; gives how many rows it has.
+/// Writes an intake as a segment, and returns its number of rows.
 fn write(mut intake: Intake, kind: Kind, register: &mut Register) -> Fallible<u64> {
     let rows = intake.len() as u64;
     if intake.customers.is_empty() {
@@ -326,20 +326,20 @@ fn write(mut intake: Intake, kind: Kind, register: &mut Register) -> Fallible<u6
     Ok(rows)
 }
 
-/// Gives customers their ordinals: those they have, or the next ones.
+/// Assigns ordinals to customers: the existing ones, or the next ones.
 struct Register {
     directory: Directory,
-    /// Ordinals given out by this sealing.
+    /// Ordinals that this sealing assigned.
     new: ByHash<u32>,
-    /// Those of them that are not written yet.
+    /// Assigned ordinals that are not written yet.
     builder: CustomersBuilder,
     stamps: (u64, u64),
 }
 
 impl Register {
-    /// Writes the customers that came since the last time.
+    /// Writes the customers that are not written yet.
     fn write(&mut self) -> Fallible<()> {
-        /// The last chunk of ordinals is out of reach.
+        /// Maximum number of ordinals: the last chunk is not used.
         const MOST: u32 = u32::MAX - 0xffff;
         if self.builder.next() > MOST {
             return Err(failure(

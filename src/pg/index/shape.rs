@@ -1,7 +1,8 @@
-//! Whether the tables of events and customers are as the index needs them: DDL may change that, and questions find out.
+//! Checks before each evaluation whether the tables of events and customers satisfy the requirements of the index,
+//! because DDL can change them.
 //!
-//! What is found here is in the catalog and not in any snapshot. DDL that is noticed while it runs (`sql/ddl.sql`) takes
-//! all rows out of the index besides, which snapshots see.
+//! The checks read the current catalog, which does not depend on the snapshot. The event triggers of `sql/ddl.sql` also
+//! empty the index when they detect such DDL; that change is visible to snapshots.
 
 use std::ffi::CStr;
 
@@ -12,11 +13,11 @@ use super::scan::{Relation, find, has_superclass};
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::extension;
 
-/// Something that keeps the index from being right.
+/// A defect that makes the index unusable.
 pub(crate) struct Defect {
     /// What.
     pub(crate) problem: String,
-    /// What to do about it.
+    /// The remedy.
     pub(crate) remedy: String,
 }
 
@@ -32,7 +33,7 @@ struct Column(i16, &'static CStr, pg_sys::Oid);
 /// An index: its name and the columns that it begins with.
 struct Index(&'static CStr, &'static [i16]);
 
-/// One of the two tables, as `sql/tables.sql` makes it.
+/// One of the two tables, as created by `sql/tables.sql`.
 struct Shape {
     name: &'static str,
     columns: &'static [Column],
@@ -63,7 +64,7 @@ const CUSTOMER: Shape = Shape {
     indexes: &[Index(c"cohort_customer_stamp", &[5]), Index(c"cohort_customer_pkey", &[1])],
 };
 
-/// What keeps the index from being right, if anything does.
+/// The defect that makes the index unusable, if there is one.
 pub(crate) fn defect(tables: &Tables) -> Fallible<Option<Defect>> {
     if let Some(defect) = unwatched() {
         return Ok(Some(defect));
@@ -77,7 +78,7 @@ pub(crate) fn defect(tables: &Tables) -> Fallible<Option<Defect>> {
     Ok(None)
 }
 
-/// Refuses to go on where something keeps the index from being right.
+/// Raises an error if there is a defect.
 pub(super) fn must_be_sound(tables: &Tables) -> Fallible<()> {
     match defect(tables)? {
         None => Ok(()),
@@ -90,7 +91,7 @@ pub(super) fn must_be_sound(tables: &Tables) -> Fallible<()> {
     }
 }
 
-/// Whether the event triggers that notice DDL on the two tables are there and fire in every session.
+/// Whether the event triggers that detect DDL on the two tables exist and fire in every session.
 fn unwatched() -> Option<Defect> {
     for name in [c"cohort_table_altered", c"cohort_table_rewritten"] {
         // SAFETY: a catalog look-up inside a transaction; the row has this form and is there until it is released.
@@ -178,8 +179,8 @@ fn definition(shape: &Shape, index: &Index, table: &str) -> String {
     }
 }
 
-/// Whether a table has a column as the extension made it. A collation by which different texts are equal would make one
-/// customer of two.
+/// Whether a table has a column as the extension created it. With a nondeterministic collation, two customer ids could
+/// be equal.
 fn has(table: &Relation, column: &Column) -> bool {
     // SAFETY: the relation is open, and its descriptor has the number of columns that it says.
     unsafe {
@@ -203,7 +204,7 @@ fn is_deterministic(collation: pg_sys::Oid) -> bool {
     collation == pg_sys::DEFAULT_COLLATION_OID || unsafe { pg_sys::get_collation_isdeterministic(collation) }
 }
 
-/// Whether a function of the extension captures rows of an application table: the customers' table may be one.
+/// Whether a trigger function is that of captured tables. `cohort_customer` can be captured, too.
 fn captures(function: pg_sys::Oid) -> bool {
     // SAFETY: a catalog look-up inside a transaction, which gives a string in the current context, or none.
     unsafe {
@@ -212,7 +213,7 @@ fn captures(function: pg_sys::Oid) -> bool {
     }
 }
 
-/// What is wrong with the triggers of a table.
+/// The defect of the triggers of a table, if there is one.
 fn of_triggers(table: &Relation, shape: &Shape, name: &str, internals: pg_sys::Oid) -> Option<Defect> {
     const EVENTS: u32 = pg_sys::TRIGGER_TYPE_INSERT | pg_sys::TRIGGER_TYPE_UPDATE;
     const GONE: u32 = pg_sys::TRIGGER_TYPE_UPDATE | pg_sys::TRIGGER_TYPE_DELETE | pg_sys::TRIGGER_TYPE_TRUNCATE;
@@ -266,7 +267,7 @@ fn of_triggers(table: &Relation, shape: &Shape, name: &str, internals: pg_sys::O
     })
 }
 
-/// Whether an index is there, valid, and begins with the columns that it is read by.
+/// Whether an index exists, is valid, and begins with the expected columns.
 fn is_usable(table: &Relation, shape: &Shape, index: &Index, tables: &Tables) -> bool {
     let Ok(oid) = find(tables.schema(), index.0) else { return false };
     // SAFETY: a catalog look-up inside a transaction.

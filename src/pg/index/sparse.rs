@@ -1,7 +1,7 @@
-//! Lists of which few places are used.
+//! Sparse lists.
 
-/// A list as long as it need be, of which only the parts that were written to are in memory: `PART` places each. What was
-/// not written to is `T::default()`.
+/// A list of any length. Only parts of `PART` elements that were written to are in memory. All other elements are
+/// `T::default()`.
 pub(super) struct Sparse<T, const PART: usize> {
     parts: Vec<Option<Box<[T; PART]>>>,
 }
@@ -18,13 +18,13 @@ impl<T: Copy + Default, const PART: usize> Sparse<T, PART> {
         part.map_or_else(T::default, |part| part[place % PART])
     }
 
-    /// How many bytes of memory it takes.
+    /// Memory in bytes.
     pub(super) fn memory(&self) -> usize {
         let parts = self.parts.iter().flatten().count();
         self.parts.len() * size_of::<usize>() + parts * PART * size_of::<T>()
     }
 
-    /// A place to write to.
+    /// A mutable element.
     pub(super) fn slot(&mut self, place: usize) -> &mut T {
         let part = place / PART;
         if part >= self.parts.len() {

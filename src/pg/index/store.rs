@@ -1,4 +1,4 @@
-//! The index's own tables: all SQL text about them, as typed functions.
+//! The tables of the index: all SQL statements that change them, as typed functions.
 
 use cohort_core::segment::{Corrupt, Key};
 use pgrx::pg_sys;
@@ -10,21 +10,21 @@ use crate::pg::databases::with_owners_rights;
 use crate::pg::errors::{Fallible, SqlState, failure};
 use crate::pg::spi::{self, Row, Snapshot};
 
-/// What the index says about itself.
+/// The row of `index_state`.
 pub(super) struct State {
     /// Rows with a lower stamp are in segments, all others in the tail.
     pub(super) watermark: u64,
     /// Number of assigned ordinals.
     pub(super) customers: u32,
-    /// The secret of the customers' hashes.
+    /// The key of the customer hashes.
     pub(super) key: Key,
-    /// Whether events or profiles were ever taken out.
+    /// Whether events or profiles were ever removed.
     pub(super) removed: bool,
-    /// How often customers lost their ordinals.
+    /// Number of sealings that erased customers.
     pub(super) erasures: i64,
-    /// The checksum of all of this and of the segments, as it was last written.
+    /// The stored checksum of the state and of the segments.
     pub(super) sum: i32,
-    /// Whether this very transaction changed it, so that it may yet be undone.
+    /// Whether the current transaction changed it and can still roll it back.
     pub(super) own: bool,
 }
 
@@ -52,8 +52,8 @@ pub(super) fn ordinals(stored: i64) -> Fallible<u32> {
 
 const STATE: &str = "watermark, customers, hash_key, removed, xmin, erasures, sum";
 
-/// Takes the state's row for this transaction, so that sealing, merging and clearing come one after the other. A
-/// snapshot older than the last change is refused with 40001.
+/// Locks the state's row for this transaction, which serializes sealing, merging and clearing. A snapshot older than
+/// the last change gets SQLSTATE 40001.
 pub(super) fn lock_state() -> Fallible<State> {
     let sql = format!("UPDATE kursaha_cohort.index_state SET changes = changes + 1 RETURNING {STATE}");
     spi::one(Snapshot::Fresh, &sql, &[], State::read)
@@ -82,7 +82,7 @@ pub(super) fn reset() -> Fallible<State> {
     Ok(state)
 }
 
-/// What a segment holds.
+/// The kind of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Events,
@@ -113,17 +113,17 @@ pub(super) struct Segment {
     pub(super) kind: Kind,
     /// Newer segments have higher positions.
     pub(super) position: i64,
-    /// Its rows' stamps: from one, up to the other, not included.
+    /// The range of stamps of its rows; the upper bound is exclusive.
     pub(super) stamps: (u64, u64),
     pub(super) rows: i64,
     pub(super) dead: i64,
     pub(super) bytes: i64,
-    /// The earliest and the latest time of its events, where it says so.
+    /// The earliest and the latest time of its events, if known.
     pub(super) times: Option<(i64, i64)>,
 }
 
 impl Segment {
-    /// Whether it may have events in a window; `None` is all of time.
+    /// Whether it can have events in a window; `None` is all time.
     pub(super) fn reaches_into(&self, window: Option<(i64, i64)>) -> bool {
         match (window, self.times) {
             (Some(window), Some(times)) => times.0 <= window.1 && times.1 >= window.0,
@@ -132,7 +132,7 @@ impl Segment {
     }
 }
 
-/// Adds a segment; `position` is that of a segment that it replaces, or a new one.
+/// Adds a segment. `position` is that of a segment that it replaces, or a new position.
 pub(super) fn add_segment(
     kind: Kind,
     position: Option<i64>,
@@ -162,12 +162,12 @@ pub(super) fn add_segment(
     Ok(id)
 }
 
-/// A time of an event as a column holds it.
+/// The time of an event, converted for a column.
 fn time(at: i64) -> Fallible<pgrx::prelude::TimestampWithTimeZone> {
     at.try_into().map_err(|_| failure(SqlState::ERRCODE_DATETIME_FIELD_OVERFLOW, "an event's time is out of range"))
 }
 
-/// Removes segments with all that belongs to them.
+/// Deletes segments with their pages and dead rows.
 pub(super) fn remove_segments(ids: &[i64]) -> Fallible<()> {
     for table in ["segment_dead", "segment_page", "segment"] {
         let sql = format!("DELETE FROM kursaha_cohort.{table} WHERE segment_id = ANY ($1)");
@@ -176,8 +176,8 @@ pub(super) fn remove_segments(ids: &[i64]) -> Fallible<()> {
     Ok(())
 }
 
-/// Takes all segments of a kind out of the index, and the log of its rows: nothing is left to be masked. With `all`, rows
-/// of every stamp are the tail from now on.
+/// Deletes all segments of a kind and the removal log of its rows. With `all`, rows of every stamp belong to the tail
+/// afterwards.
 pub(super) fn clear(kind: Kind, all: bool) -> Fallible<()> {
     // The state first: a snapshot older than the last sealing would not see all segments, and is refused here.
     spi::touch(
@@ -203,7 +203,7 @@ fn count_removed_profiles() -> Fallible<()> {
     Ok(())
 }
 
-/// The rows that are gone from sealed segments: segment, event type and rows.
+/// The dead rows of segments: segment, event type and rows.
 pub(super) fn dead_rows(snapshot: Snapshot) -> Fallible<Vec<(i64, String, RoaringBitmap)>> {
     with_owners_rights(|| {
         spi::run(snapshot, "SELECT segment_id, event_type, rows FROM kursaha_cohort.segment_dead", &[], |row| {
@@ -214,7 +214,7 @@ pub(super) fn dead_rows(snapshot: Snapshot) -> Fallible<Vec<(i64, String, Roarin
     })
 }
 
-/// Sets the rows that are gone from a segment's group.
+/// Sets the dead rows of a group of a segment.
 pub(super) fn set_dead_rows(segment: i64, event_type: &str, rows: &RoaringBitmap, more: u64) -> Fallible<()> {
     let mut bytes = Vec::new();
     rows.serialize_into(&mut bytes)
@@ -236,17 +236,17 @@ pub(super) struct Removals {
     /// Drawn at random.
     pub(super) id: i64,
     pub(super) event_type: String,
-    /// The rows that are gone, as `cohort_core::segment::removals` reads them; where they were asked for.
+    /// The removed rows, in the format of `cohort_core::segment::removals`, if requested.
     pub(super) bytes: Option<Vec<u8>>,
 }
 
-/// Every entry of a log that the active snapshot sees: where it lies, and what it says.
+/// Every entry of a log in the active snapshot: tuple id and content.
 fn log<T>(sql: &str, mut read: impl FnMut(&Row) -> Fallible<T>) -> Fallible<Log<T>> {
     let entries = spi::run(Snapshot::Callers, sql, &[], |row| Ok((row.need::<String>(1)?, read(row)?)))?;
     Ok(entries.into_iter().unzip())
 }
 
-/// The entries of a log: where they lie, and what they say.
+/// The entries of a log: tuple ids and contents.
 pub(super) type Log<T> = (Vec<String>, Vec<T>);
 
 /// The log of removed profiles.
@@ -254,7 +254,7 @@ pub(super) fn removed_profiles_log() -> Fallible<Log<String>> {
     log("SELECT ctid::text, customer_id FROM kursaha_cohort.customer_removed", |row| row.need(2))
 }
 
-/// Takes entries out of both logs, those and no others: what came later than the snapshot that read them stays.
+/// Deletes the given entries of both logs. Entries that are newer than the snapshot that read them are kept.
 pub(super) fn forget_removed(events: Vec<i64>, profiles: Vec<String>) -> Fallible<()> {
     if !events.is_empty() {
         spi::touch("DELETE FROM kursaha_cohort.event_removed WHERE removal_id = ANY ($1)", &[events.into()])?;
@@ -266,24 +266,24 @@ pub(super) fn forget_removed(events: Vec<i64>, profiles: Vec<String>) -> Fallibl
     Ok(())
 }
 
-/// The oldest transaction that runs, as the active snapshot sees it.
+/// The oldest running transaction of the active snapshot.
 pub(super) fn snapshot_xmin() -> Fallible<u64> {
     let sql = "SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())";
     spi::one(Snapshot::Callers, sql, &[], |row| row.need::<Xid8>(1)).map(|xid| xid.0)
 }
 
-/// Customers that were forgotten: where the entry lies, and who.
+/// Forgotten customers: tuple id of the entry, and customer id.
 pub(super) fn forgotten() -> Fallible<Log<String>> {
     log("SELECT ctid::text, customer_id FROM kursaha_cohort.forgotten", |row| row.need(2))
 }
 
-/// Takes entries off the list of forgotten customers, and says that ordinals are not what they were.
+/// Deletes entries of forgotten customers, and counts the erasure, which invalidates cached ordinals.
 pub(super) fn forget_forgotten(entries: Vec<String>) -> Fallible<()> {
     spi::touch("DELETE FROM kursaha_cohort.forgotten WHERE ctid = ANY ($1::tid[])", &[entries.into()])?;
     spi::touch("UPDATE kursaha_cohort.index_state SET erasures = erasures + 1", &[]).map(drop)
 }
 
-/// How many rows the logs of removed rows name.
+/// Number of rows in the removal log.
 pub(super) fn removed_count() -> Fallible<usize> {
     let count: i64 = spi::one(
         Snapshot::Callers,

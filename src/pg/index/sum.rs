@@ -1,5 +1,5 @@
-//! Checksums of the index's small tables, which say what the segments are and which of their rows are gone. Whatever
-//! changes them by itself, and not through here, is damage.
+//! Checksums of the small tables of the index, which list the segments and their dead rows. A change that does not set
+//! the checksum is damage.
 
 use cohort_core::segment::{Corrupt, page};
 use pgrx::pg_sys;
@@ -33,15 +33,15 @@ fn of(state: &State, segments: &[Segment]) -> i32 {
     crc32fast::hash(&bytes).cast_signed()
 }
 
-/// What is said of tables that do not match.
+/// The message for tables that do not match their checksum.
 pub(super) const WRONG: &str = "the checksum of index_state and segment is wrong";
 
-/// Whether the state and the segments that a snapshot sees are what their checksum was made of.
+/// Whether the state and the segments in a snapshot match their checksum.
 pub(super) fn matches(state: &State, segments: &[Segment]) -> bool {
     of(state, segments) == state.sum
 }
 
-/// Refuses a state and segments that are not.
+/// Raises an error if the state and the segments do not match their checksum.
 pub(super) fn compare(state: &State, segments: &[Segment]) -> Fallible<()> {
     if !matches(state, segments) {
         return Err(damaged(Corrupt::new(WRONG)));
@@ -55,18 +55,18 @@ pub(super) fn compare(state: &State, segments: &[Segment]) -> Fallible<()> {
     Ok(())
 }
 
-/// The checksum of what this transaction has made of the tables.
+/// The checksum of the tables, including changes of this transaction.
 fn written() -> Fallible<i32> {
     let internals = extension::schema_oids()?.1;
     spi::with_snapshot(|| Ok(of(&direct::state(internals)?, &direct::segments(internals)?)))
 }
 
-/// The same; `None` of tables that make no sense. Who truncates a table must not fail for that.
+/// As above, but `None` for invalid contents: TRUNCATE must not fail because of them.
 pub(crate) fn current() -> Option<i32> {
     written().ok()
 }
 
-/// Whether the tables are, in this transaction, what their checksum was made of.
+/// Whether the tables, including changes of this transaction, match their checksum.
 pub(super) fn is_right() -> bool {
     let compared = extension::schema_oids().and_then(|(_, internals)| {
         spi::with_snapshot(|| Ok(matches(&direct::state(internals)?, &direct::segments(internals)?)))
@@ -74,22 +74,22 @@ pub(super) fn is_right() -> bool {
     compared.unwrap_or(false)
 }
 
-/// Writes it down.
+/// Stores the checksum.
 pub(super) fn write() -> Fallible<()> {
     spi::touch("UPDATE kursaha_cohort.index_state SET sum = $1", &[written()?.into()]).map(drop)
 }
 
-/// Of a group, something that no other group of a segment has: its name's checksum.
+/// A number that identifies a group within a segment: the checksum of its name.
 fn place(event_type: &str) -> i32 {
     crc32fast::hash(event_type.as_bytes()).cast_signed()
 }
 
-/// The rows that are gone from a group of a segment as they are stored.
+/// The stored form of the dead rows of a group.
 pub(super) fn seal_dead(segment: i64, event_type: &str, rows: &[u8]) -> Vec<u8> {
     page::seal(segment, place(event_type), rows)
 }
 
-/// The rows that are gone from a group of a segment.
+/// The dead rows of a group of a segment.
 pub(super) fn open_dead(segment: i64, event_type: &str, stored: &[u8]) -> Fallible<RoaringBitmap> {
     let wrong = || damaged(Corrupt::new(format!("the rows gone from segment {segment} do not match their checksum")));
     let bytes = page::open_any(segment, place(event_type), stored).map_err(|_| wrong())?;

@@ -1,5 +1,5 @@
-//! A question answered by several threads for its time: the server's own, which holds the pages that chunks will read, and
-//! helpers, which call nothing of the server. What they find does not depend on how many there are.
+//! Evaluation by several threads: the server's thread (the leader), which pins the pages that chunks will read, and
+//! helpers, which call no server functions. The result does not depend on the number of threads.
 
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -20,17 +20,17 @@ use crate::pg::here::{self, Leading, Unwound, with_signals_blocked};
 use crate::pg::seats::{self, Helper, Seats};
 use crate::pg::settings;
 
-/// What is known of each chunk; `None` if the server's thread has to evaluate it.
+/// The result of each chunk; `None` if the leader has to evaluate it.
 type Known = Vec<Option<Result<Found, Stop>>>;
 
-/// Answers a question; says how many threads took part.
+/// Evaluates a question, and returns the number of threads.
 pub(super) fn answer(mut question: Question<'_>, pages: &Pages) -> Fallible<(Result<Answer, Stop>, usize)> {
     let threads = worth(&question, pages);
     let (known, threads) = if threads > 1 { together(&mut question, pages, threads)? } else { (Vec::new(), 1) };
     Ok((question.answer(known), threads))
 }
 
-/// How many threads are worth it.
+/// The useful number of threads.
 fn worth(question: &Question<'_>, pages: &Pages) -> usize {
     let most = settings::question_threads();
     if most < 2 || !pages.can_hold() || most_held(most) == 0 {
@@ -54,8 +54,7 @@ fn worth(question: &Question<'_>, pages: &Pages) -> usize {
     }
 }
 
-/// How many cores have nothing to do at the moment, as far as the system tells. A helper without a core of its own would be
-/// waited for while others run.
+/// Estimated number of idle cores. A helper without a free core would delay the end of the evaluation.
 fn idle_cores() -> usize {
     static ALLOWED: OnceLock<usize> = OnceLock::new();
     let Ok(load) = std::fs::read_to_string("/proc/loadavg") else { return usize::MAX };
@@ -69,11 +68,11 @@ fn idle_cores() -> usize {
     cores.saturating_sub(runnable).min(allowed.saturating_sub(1))
 }
 
-/// The most pages that may be held at a time: a small part of the server's buffers for all sessions together.
+/// Maximum number of pinned pages: a small part of the server's buffers for all sessions together.
 fn most_held(threads: usize) -> usize {
-    /// Pages for each thread: about the chunk that it is at and one that waits.
+    /// Pages for each thread: about those of its current chunk and of a waiting one.
     const OF_THREAD: usize = 256;
-    /// One in this number of the server's buffers, at most, for all sessions.
+    /// All sessions together pin at most one in this number of the server's buffers.
     const SHARE: usize = 8;
     // SAFETY: variables of the server, set when it starts.
     let (buffers, sessions) = unsafe { (pg_sys::NBuffers, pg_sys::MaxBackends) };
@@ -120,14 +119,14 @@ fn together(question: &mut Question<'_>, pages: &Pages, threads: usize) -> Falli
     Ok((state.known, helpers + 1))
 }
 
-/// Starts helpers; as many as the system allows. All signals are blocked in them, so that they come to the server's thread.
+/// Starts as many helpers as the system allows. All signals are blocked in helpers, so the leader receives them.
 fn start<'scope, 'env: 'scope>(
     scope: &'scope Scope<'scope, 'env>,
     helpers: usize,
     table: &'env Table,
     divided: &'env Divided<'_>,
 ) -> usize {
-    /// As deep as the server's own may be by default, and more.
+    /// Stack size of a helper in bytes, larger than the server's default limit.
     const STACK: usize = 8 << 20;
     let panics = settings::debug_thread_panic();
     let start_one = |_: &usize| {
@@ -141,25 +140,25 @@ fn start<'scope, 'env: 'scope>(
     with_signals_blocked(|| (0..helpers).filter(start_one).count())
 }
 
-/// What leader and helpers share.
+/// The state that leader and helpers share.
 struct Table {
     state: Mutex<State>,
-    /// Tells helpers that a job waits, or that there will be none.
+    /// Wakes helpers when a job waits, or when no more jobs follow.
     job: Condvar,
-    /// Tells the leader that a job is done.
+    /// Wakes the leader when a job is done.
     done: Condvar,
 }
 
 struct State {
     waiting: VecDeque<Arc<Job>>,
-    /// The numbers of jobs that are done, since the leader looked last.
+    /// The numbers of the jobs that were done since the leader last read them.
     done: Vec<usize>,
     known: Known,
-    /// Chunks that helpers could not answer.
+    /// Chunks that helpers could not evaluate.
     given_back: usize,
     answered: usize,
     closed: bool,
-    /// What a panic of a helper said.
+    /// The message of a helper's panic.
     panic: Option<String>,
 }
 
@@ -181,7 +180,7 @@ impl Table {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next job, once there is one.
+    /// Waits for the next job.
     fn take(&self) -> Option<Arc<Job>> {
         let mut state = self.state();
         loop {
@@ -202,14 +201,14 @@ impl Table {
 }
 
 impl State {
-    /// Whether helpers mostly find that they are not able to answer.
+    /// Whether helpers cannot evaluate most chunks.
     fn is_futile(&self) -> bool {
         const SOME: usize = 4;
         self.given_back >= SOME && self.given_back > self.answered
     }
 }
 
-/// Has all helpers end, whatever happens to the leader.
+/// Makes all helpers end, even if the leader unwinds.
 struct Closing<'t>(&'t Table);
 
 impl Drop for Closing<'_> {
@@ -220,7 +219,7 @@ impl Drop for Closing<'_> {
     }
 }
 
-/// Pages that the leader holds.
+/// Pages that the leader has pinned.
 struct Holding<'p> {
     most: usize,
     pages: &'p Pages,
@@ -229,13 +228,13 @@ struct Holding<'p> {
 }
 
 impl Holding<'_> {
-    /// Lets go of the pages of jobs that are done.
+    /// Unpins the pages of jobs that are done.
     fn release(&mut self, done: &[usize]) {
         self.jobs.retain(|(number, _)| !done.contains(number));
         self.held = self.jobs.iter().map(|(_, held)| held.len()).sum();
     }
 
-    /// Holds pages for a job.
+    /// Pins the pages of a job.
     fn job(&mut self, number: usize, ready: Ready) -> Arc<Job> {
         let pin = |(segment, page): &(i64, i32)| self.pages.hold(*segment, *page);
         let (held, pages): (Vec<Held>, Vec<_>) = ready.pages.iter().filter_map(pin).unzip();
@@ -245,15 +244,15 @@ impl Holding<'_> {
     }
 }
 
-/// The jobs of a question in turn.
+/// The queue of jobs of an evaluation.
 struct Jobs {
-    /// The first chunk of the next job, and the one behind the last.
+    /// The first chunk of the next job, and the end of the chunks.
     next: u16,
     end: u16,
     number: usize,
-    /// Chunks of a job: neighbours, which share pages.
+    /// Number of chunks of a job. They are adjacent, because adjacent chunks share pages.
     together: u16,
-    /// Foreseen, and not held yet: there was no room.
+    /// A job whose pages are foreseen but not pinned, because the limit was reached.
     ready: Option<Ready>,
 }
 
@@ -268,7 +267,7 @@ impl Jobs {
         self.next >= self.end && self.ready.is_none()
     }
 
-    /// The next job, if there is room for its pages. Chunks that need more than there ever is are left out.
+    /// The next job, if its pages can be pinned. Chunks that need more pages than the limit are skipped.
     fn next(&mut self, question: &mut Question<'_>, holding: &mut Holding<'_>, threads: usize) -> Option<Arc<Job>> {
         loop {
             let ready = match self.ready.take() {
@@ -298,7 +297,7 @@ impl Jobs {
         Ready { chunks, pages: holding.pages.foreseen(holding.most) }
     }
 
-    /// Makes jobs as large as leaves every thread one that waits, and enough jobs for all to end at about the same time.
+    /// Chooses the size of jobs so that one job waits for each thread, and all threads end at about the same time.
     fn adapt(&mut self, chunks: usize, pages: usize, most: usize, threads: usize) {
         const LARGEST: usize = 4;
         const EACH: usize = 4;
@@ -308,8 +307,8 @@ impl Jobs {
     }
 }
 
-/// Goes on with what has unwound the leader, but for an interrupt: that is looked at when the helpers are gone, and what is
-/// not known then is asked again.
+/// Resumes a panic of the leader, except for an interrupt. An interrupt is handled after the helpers have ended; chunks
+/// without a result are then evaluated again.
 fn raise_again(unwound: Unwound) {
     match unwound {
         Unwound::Stopped | Unwound::NotHere => {}
@@ -317,9 +316,9 @@ fn raise_again(unwound: Unwound) {
     }
 }
 
-/// The leader's part: holds pages ahead of the helpers, and answers chunks itself while enough of them wait.
+/// The leader's loop: pins pages ahead of the helpers, and evaluates chunks itself while enough jobs wait.
 fn lead(question: &mut Question<'_>, table: &Table, holding: &mut Holding<'_>, divided: &Divided<'_>, helpers: usize) {
-    /// A signal that comes while the leader waits is looked at after this time.
+    /// Interval at which the waiting leader checks for interrupts.
     const MOMENT: Duration = Duration::from_millis(1);
     let threads = helpers + 1;
     // For tests: the leader leaves all to the helpers.
@@ -361,7 +360,7 @@ fn lead(question: &mut Question<'_>, table: &Table, holding: &mut Holding<'_>, d
     }
 }
 
-/// A helper's part.
+/// The loop of a helper.
 fn help(table: &Table, mut evaluator: Evaluator<'_, '_>) {
     here::help();
     while let Some(job) = table.take() {
@@ -379,10 +378,10 @@ fn help(table: &Table, mut evaluator: Evaluator<'_, '_>) {
     }
 }
 
-/// What one thread evaluates with.
+/// The state of one evaluating thread.
 struct Evaluator<'d, 'a> {
     divided: &'d Divided<'a>,
-    /// Made by the thread itself, when it has something to do.
+    /// Created by the thread at its first job.
     worker: Option<Worker<'a>>,
     /// For tests.
     panics: bool,
@@ -398,7 +397,7 @@ impl<'d, 'a> Evaluator<'d, 'a> {
         self.worker.get_or_insert_with(|| self.divided.worker()).find(chunk)
     }
 
-    /// Answers the chunks of a job; what has unwound it, but for what only the server's thread can do.
+    /// Evaluates the chunks of a job. Returns a panic, except one that leaves the chunk to the leader.
     fn work(&mut self, job: &Arc<Job>, table: &Table) -> Option<Unwound> {
         let at_work = AtWork::on(job);
         let mut unwound = None;

@@ -1,4 +1,4 @@
-//! The properties that occur and their values, as the active snapshot sees them: for whoever writes rules.
+//! The properties and their values in the active snapshot, for suggestions to authors of rules.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,11 @@ use super::{Damaged, cache, direct, interrupts, refusal, tables};
 use crate::pg::errors::Fallible;
 use crate::pg::settings;
 
-/// The values of each property: of an event type, or of profiles where there is none; and by its path.
+/// The values of each property, by event type (`None`: profiles) and path.
 pub(crate) type Values = BTreeMap<(Option<String>, Vec<String>), Tally>;
 
-/// The properties of the events of one type, or those of all events and of profiles. Empty where the index may not answer
-/// the current user. Rows that are not sealed count unless they take more than `kursaha_cohort.eval_memory`.
+/// The properties of the events of one type, or those of all events and of profiles. Empty if the index cannot be used
+/// for the current user. Unsealed rows count, unless they take more than `kursaha_cohort.eval_memory`.
 pub(crate) fn values(of_type: Option<&str>) -> Fallible<Values> {
     let mut all = Values::new();
     if refusal()?.is_some() {
@@ -77,7 +77,7 @@ pub(crate) fn values(of_type: Option<&str>) -> Fallible<Values> {
     Ok(all)
 }
 
-/// Adds the events of a segment, except those that are gone.
+/// Adds the live events of a segment.
 fn add_events(
     header: &Header,
     stream: &dyn Stream,

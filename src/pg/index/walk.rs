@@ -1,4 +1,4 @@
-//! `jsonb` in its binary form, walked into a segment's builder.
+//! Reads binary `jsonb` into the builder of a segment.
 
 use std::ffi::CStr;
 
@@ -8,11 +8,11 @@ use pgrx::pg_sys;
 
 use crate::pg::binary_json::{Ends, count, digits, entry, for_server, text, word};
 
-/// Objects nested deeper are kept as JSON text: the walk recurses, and paths of rules rarely go so far.
+/// Objects nested deeper are stored as JSON text: the reader is recursive, and rules rarely use such deep paths.
 const DEEPEST: usize = 16;
 
-/// Hands the values of a `jsonb` to a builder's current row. `keys` are the only keys of the outermost object that
-/// matter, if not all do. The bytes are those behind the datum's length.
+/// Adds the values of a `jsonb` to the current row of a builder. If `keys` is given, only these top-level keys are
+/// read. The bytes follow the length word of the datum.
 pub(super) fn values(bytes: &[u8], keys: Option<&[&str]>, builder: &mut GroupBuilder) {
     // Of data that are no object every property is missing.
     if word(bytes, 0).is_some_and(|header| header & pg_sys::JB_FOBJECT != 0) {
@@ -20,8 +20,8 @@ pub(super) fn values(bytes: &[u8], keys: Option<&[&str]>, builder: &mut GroupBui
     }
 }
 
-/// The values of an object: its header, an entry for each key and then for each value, and then their bytes. Says
-/// whether there was any. The server wrote the bytes; where they made no sense, nothing would be found.
+/// The values of an object: its header, an entry for each key and then for each value, and then their bytes. Returns
+/// whether there was any. The server wrote the bytes; invalid bytes have no values.
 fn object(container: &[u8], keys: Option<&[&str]>, depth: usize, builder: &mut GroupBuilder) -> bool {
     let pairs = count(container);
     let data = container.get(4 + pairs * 8..).unwrap_or_default();
@@ -57,7 +57,7 @@ fn object(container: &[u8], keys: Option<&[&str]>, depth: usize, builder: &mut G
     any
 }
 
-/// One value; says whether it is one.
+/// Adds one value, and returns whether it is a value and not null.
 fn value(data: &[u8], kind: u32, start: usize, end: usize, depth: usize, builder: &mut GroupBuilder) -> bool {
     // Numbers and containers begin at the next multiple of four.
     let aligned = || data.get(start.next_multiple_of(4)..end).unwrap_or_default();
