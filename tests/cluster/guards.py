@@ -1,4 +1,4 @@
-"""What would go wrong without an error, and the guard: each is seen to hold."""
+"""Faults that would be silent, and the check that detects each."""
 
 from promises import customer_of
 from shop import Server, layer, literal, same

@@ -1,4 +1,4 @@
-"""The table of what holds in docs/CLUSTER.md, line by line."""
+"""The table of guarantees in docs/CLUSTER.md, line by line."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""The servers of a cluster test: a coordinator, its nodes, and the server that has everything."""
+"""The servers of a cluster test: a coordinator, its nodes, and the server that has all data."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the console's tests and pictures run on: a private server with a shop's data, the fake Facebook, and the gateway."""
+"""The environment of the console's tests and pictures: a private server with a shop's data, the fake Facebook, and the gateway."""
 
 import http.client
 import os

@@ -1,4 +1,4 @@
-"""Questions that the index and plain SQL must answer alike, and the ways to put them."""
+"""Rules for which the index and plain SQL must return the same members, and the functions that evaluate them."""
 
 import json
 from dataclasses import dataclass, replace

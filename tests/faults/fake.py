@@ -1,4 +1,4 @@
-"""A scriptable fake of the outside world: Meta's Graph API, a webhook receiver and an S3-compatible store behind TLS.
+"""Simulated receivers that follow a script: Meta's Graph API, a webhook receiver and an S3-compatible store behind TLS.
 
     python3 tests/faults/fake.py DIR
 

@@ -1,4 +1,4 @@
-"""What the fault tests share: a private server with the workers, the fake outside world, and questions to both."""
+"""Code shared by the fault tests: a private server with workers, the simulated receivers, and queries to both."""
 
 import contextlib
 import hashlib

@@ -1,4 +1,4 @@
-"""What Meta answers, from end to end: who must act is told what to do, who may wait waits, and the audience converges."""
+"""Responses of Meta, end to end: errors that need a user show the remedy, other errors are retried, and the audience converges."""
 
 import json
 import unittest

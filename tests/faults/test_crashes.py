@@ -1,4 +1,4 @@
-"""Processes that end while they are at work: at chosen moments, and at random ones (KILLS in the environment asks for more)."""
+"""Processes that end during a run: at chosen moments, and at random ones (the environment variable KILLS sets their number)."""
 
 import os
 import random

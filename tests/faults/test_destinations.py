@@ -1,4 +1,4 @@
-"""What a destination may use, hold and say: secrets, hosts, headers."""
+"""Restrictions of destinations: secrets, hosts, headers."""
 
 import os
 import subprocess

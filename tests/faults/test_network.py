@@ -1,4 +1,4 @@
-"""What goes wrong between a sync and its destination: no connection, no name, another address, answers that do not end."""
+"""Faults between a sync and its destination: no connection, no name, another address, endless responses."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""What DBAs and the server do to syncs while they run."""
+"""Administration while syncs run."""
 
 import subprocess
 import sys

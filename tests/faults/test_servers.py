@@ -1,4 +1,4 @@
-"""What becomes of syncs when the server itself changes: its clock, its workers, its version, its role, its end."""
+"""Syncs and changes of the server: its clock, workers, version, role and shutdown."""
 
 import os
 import pwd

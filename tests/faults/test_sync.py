@@ -1,4 +1,4 @@
-"""Every kind of destination follows its cohort; what is wrong is said and does no harm."""
+"""Every kind of destination follows its cohort; problems are reported and do no harm."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What the gateway's tests share: a private server whose roles have passwords, the program, and a client."""
+"""Code shared by the gateway's tests: a private server whose roles have passwords, the program, and a client."""
 
 import http.client
 import json

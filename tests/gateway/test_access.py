@@ -1,4 +1,4 @@
-"""Who may do what: keys, sessions, forged requests. The database decides."""
+"""Access: keys, sessions, forged requests. The database decides."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""REST: every route by hand once, lists, versions, streams; then whatever openapi.json allows, and what it does not."""
+"""REST: every route by hand, lists, versions, streams; then random valid and invalid requests from openapi.json."""
 
 import csv
 import io

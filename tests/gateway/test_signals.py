@@ -1,4 +1,4 @@
-"""Kursaha's API as its SDKs speak it."""
+"""Kursaha's API as used by its SDKs."""
 
 import gzip
 import json

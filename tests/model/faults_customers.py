@@ -1,4 +1,4 @@
-"""Faults of the conditions on the customer as such, or on several customers."""
+"""Faults of the conditions on one customer or on several customers."""
 
 from decimal import Decimal
 

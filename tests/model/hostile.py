@@ -1,4 +1,4 @@
-"""What data and rules are made of: values and texts chosen for the mistakes they have caused elsewhere."""
+"""Values for random data and rules, chosen because they have caused mistakes elsewhere."""
 
 # fmt: off
 

@@ -1,4 +1,4 @@
-"""Rules changed at random: mostly invalid, without anyone knowing where."""
+"""Rules with random changes: mostly invalid, at unknown paths."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""The words of predicates: names of operators, and what each of them says of one present value."""
+"""Operators of predicates: their names, and the result of each for one present value."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The parts of a valid rule, each with what kind of object it is and where it stands."""
+"""The parts of a valid rule, each with its kind and its path."""
 
 from dataclasses import dataclass, replace
 

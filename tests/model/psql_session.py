@@ -1,4 +1,4 @@
-"""One long-running psql, driven over pipes: scripts go in, the answer of each query comes back by its label."""
+"""One long-running psql, driven over pipes: it runs scripts and returns the result of each query by its label."""
 
 import os
 import queue

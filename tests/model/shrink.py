@@ -1,4 +1,4 @@
-"""Makes a disagreeing case small: takes away whatever can go while the disagreement stays."""
+"""Reduces a failing case: removes every part without which it still fails."""
 
 from dataclasses import replace
 
