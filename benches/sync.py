@@ -21,6 +21,25 @@ def ticks(pid):
     return int(fields[11]) + int(fields[12])
 
 
+def preview(server):
+    """Seconds of processor time that the comparison takes in a session that compared before."""
+    session = subprocess.Popen(["psql", "-XAtq", "-d", server.database], env=server.env, text=True, stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE)
+
+    def ask(sql):
+        session.stdin.write(f"{sql};\n")
+        session.stdin.flush()
+        return session.stdout.readline().strip()
+
+    pid = ask("SELECT pg_backend_pid()")
+    ask("SELECT adds FROM cohort_sync_preview('all', 'fb')")
+    before = ticks(pid)
+    ask("SELECT adds FROM cohort_sync_preview('all', 'fb')")
+    used = (ticks(pid) - before) / os.sysconf("SC_CLK_TCK")
+    session.communicate()
+    return used
+
+
 def main():
     members = int(sys.argv[1]) if len(sys.argv) > 1 else 500_000
     directory = Path(tempfile.mkdtemp())
@@ -47,9 +66,19 @@ def main():
             "FROM cohort_sync_run ORDER BY run_id DESC LIMIT 1").split("|")
         print(f"first sync of {members} members: {float(took):.1f} s, {members / float(send):,.0f} members a second")
         print(f"memory of the worker: {memory.above():.0f} MiB above its first {memory.first / 1024:.0f} MiB")
-        server.sync("all", "fb", seconds=600, every=1)
-        took = server.ask("SELECT extract(epoch FROM ended_at - started_at) FROM cohort_sync_run ORDER BY run_id DESC LIMIT 1")
-        print(f"a run with nothing to do: {float(took):.2f} s")
+        changes = """INSERT INTO cohort_customer (customer_id, profile)
+            SELECT 'new' || i, jsonb_build_object('email', 'new' || i || '@example.com') FROM generate_series(1, 1000) i;
+            INSERT INTO cohort_event (customer_id, event_type) SELECT 'new' || i, 'purchase' FROM generate_series(1, 1000) i"""
+        whole = "DELETE FROM kursaha_cohort.sync_told"
+        for what, before in (("nothing to do", ""), ("nothing to do, all members compared", whole), ("1,000 new members", changes),
+                             ("1,000 new members, all members compared", f"{changes.replace('new', 'newer')}; {whole}")):
+            if before:
+                server.ask(before)
+            used = preview(server)
+            server.sync("all", "fb", seconds=600, every=1)
+            took, adds, compared = server.ask("SELECT extract(epoch FROM ended_at - started_at), adds, compared "
+                                              "FROM cohort_sync_run ORDER BY run_id DESC LIMIT 1").split("|")
+            print(f"a run with {what}: {float(took):.2f} s; processor time of its comparison: {used:.2f} s ({adds} to send, compared: {compared})")
         # From due to the first byte: a small cohort on a schedule of seconds.
         server.app("SELECT cohort_import('few', ARRAY['c1']); SELECT cohort_destination_create('hook', 'webhook', "
                    f"'{{\"url\": \"{fake.url}/hook/h\"}}', secret => 'file:hook'); "
