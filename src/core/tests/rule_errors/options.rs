@@ -163,5 +163,5 @@ fn periods_have_a_unit_and_a_number() {
     );
     refused(&with(r#""per": "day", "periods": 3"#), &[("$.periods", "found a number")]);
     hint(&with(r#""per": "days", "periods": {"gte": 1}"#), "Did you mean \"day\"?");
-    hint(&with(r#""per": "day", "period": {"gte": 1}"#), "Did you mean \"periods\" where \"period\" stands?");
+    hint(&with(r#""per": "day", "period": {"gte": 1}"#), "Did you mean \"periods\" instead of \"period\"?");
 }

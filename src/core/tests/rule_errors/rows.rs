@@ -81,13 +81,13 @@ fn rows_go_with_in_and_not_in() {
     );
     hint(
         r#"{"did": "e", "where": {"property": "p", "operator": "in", "row": {}}}"#,
-        "Did you mean \"rows\" where \"row\" stands?",
+        "Did you mean \"rows\" instead of \"row\"?",
     );
     hint(
         r#"{"profile": "p", "operator": "in", "rows": {"tabel": "a.b", "column": "c"}}"#,
-        "Did you mean \"table\" where \"tabel\" stands?",
+        "Did you mean \"table\" instead of \"tabel\"?",
     );
-    hint(r#"{"customers_in": {}}"#, "Did you mean \"customer_in\" where \"customers_in\" stands?");
+    hint(r#"{"customers_in": {}}"#, "Did you mean \"customer_in\" instead of \"customers_in\"?");
 }
 
 #[test]

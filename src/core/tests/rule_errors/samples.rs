@@ -39,8 +39,8 @@ fn samples_have_a_range_and_a_salt() {
 
 #[test]
 fn hints_name_what_was_meant() {
-    hint(r#"{"sample": {"percents": [0, 5], "salt": "a"}}"#, "Did you mean \"percent\" where \"percents\" stands?");
-    hint(r#"{"smaple": {"percent": [0, 5], "salt": "a"}}"#, "Did you mean \"sample\" where \"smaple\" stands?");
+    hint(r#"{"sample": {"percents": [0, 5], "salt": "a"}}"#, "Did you mean \"percent\" instead of \"percents\"?");
+    hint(r#"{"smaple": {"percent": [0, 5], "salt": "a"}}"#, "Did you mean \"sample\" instead of \"smaple\"?");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn groups_have_one_quantifier() {
         &[("$", "exclude each other"), ("$.where", "unknown key")],
     );
     refused(r#"{"any": {"did": "e"}}"#, &[("$", "missing")]);
-    hint(r#"{"group": "a", "nome": {"did": "e"}}"#, "Did you mean \"none\" where \"nome\" stands?");
+    hint(r#"{"group": "a", "nome": {"did": "e"}}"#, "Did you mean \"none\" instead of \"nome\"?");
 }
 
 #[test]
@@ -135,5 +135,5 @@ fn rankings_are_cut_once() {
     hint(&with(r#", "top": "ten""#), "Write a whole number, as in \"top\": 1000.");
     hint(r#"{"rank": {"did": "e"}, "order": "desc", "top": 5}"#, "\"most\" puts the largest figure first.");
     hint(r#"{"rank": {"did": "e"}, "order": "moast", "top": 5}"#, "Did you mean \"most\"?");
-    hint(r#"{"rank": {"did": "e"}, "order": "most", "tip": 5}"#, "Did you mean \"top\" where \"tip\" stands?");
+    hint(r#"{"rank": {"did": "e"}, "order": "most", "tip": 5}"#, "Did you mean \"top\" instead of \"tip\"?");
 }

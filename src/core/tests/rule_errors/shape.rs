@@ -83,7 +83,7 @@ fn unknown_keys_are_errors_everywhere() {
     );
     refused(r#"{"sequence": [{"did": "e", "count": {"gte": 1}}]}"#, &[("$.sequence[0].count", "unknown key")]);
     refused(r#"{"annd": [{"did": "e"}]}"#, &[("$", "missing"), ("$.annd", "unknown key")]);
-    hint(r#"{"annd": [{"did": "e"}]}"#, "Did you mean \"and\" where \"annd\" stands?");
+    hint(r#"{"annd": [{"did": "e"}]}"#, "Did you mean \"and\" instead of \"annd\"?");
     hint(r#"{"did": "e", "wher": []}"#, "Did you mean \"where\"?");
     hint(
         r#"{"did": "e", "zzz": []}"#,

@@ -86,7 +86,7 @@ fn anchors_have_one_instant() {
     );
     refused(&with(r#"{"since": "2026-01-01", "within": "1 day"}"#), &[("$.time.within", "unknown key")]);
     refused(&with(r#"{"from": {"fisrt": "a"}}"#), &[("$.time.from", "missing"), ("$.time.from.fisrt", "unknown key")]);
-    hint(&with(r#"{"from": {"fisrt": "a"}}"#), "Did you mean \"first\" where \"fisrt\" stands?");
+    hint(&with(r#"{"from": {"fisrt": "a"}}"#), "Did you mean \"first\" instead of \"fisrt\"?");
 }
 
 #[test]
