@@ -142,7 +142,13 @@ BEGIN
         RETURN QUERY SELECT 'the clock of the node differs from the coordinator''s by more than a second',
                             (there.clock - ended)::text, 'Synchronize the clocks of all servers with NTP.';
     END IF;
-    IF there.settings !~ '^ISO, MDY, UTC, postgres, UTF8$' THEN
+    IF there.settings ~ ', read-only$' THEN
+        RETURN QUERY SELECT 'the node is read-only', NULL::text,
+                            'Unless cluster/move is running: promote the server if it is a standby. If cluster/move was interrupted, on the node: '
+                            'SET default_transaction_read_only = off; ALTER DATABASE … RESET default_transaction_read_only; DROP PUBLICATION kursaha_cohort_move_…; '
+                            'and drop the subscription and the incomplete copy.';
+    END IF;
+    IF there.settings !~ '^ISO, MDY, UTC, postgres, UTF8(, read-only)?$' THEN
         RETURN QUERY SELECT 'sessions of the coordinator on the node have other settings for the output of times', there.settings,
                             'A connection pooler between them must pass the startup parameter "options".';
     END IF;

@@ -364,7 +364,8 @@ CREATE FUNCTION kursaha_cohort.cohort_node_state(
 AS $$
     SELECT v.extension, current_setting('server_version_num')::integer, '@extschema@', o.lo, o.hi, clock_timestamp(),
            format('%s, %s, %s, %s', current_setting('datestyle'), current_setting('timezone'), current_setting('intervalstyle'),
-                  current_setting('server_encoding')),
+                  current_setting('server_encoding'))
+               || CASE current_setting('transaction_read_only') WHEN 'on' THEN ', read-only' ELSE '' END,
            hashtext('kursaha_cohort'),
            (SELECT coalesce(jsonb_object_agg(c.name, kursaha_cohort.fingerprint(ARRAY[c.name])), '{}') FROM kursaha_cohort.cohort c
             -- A query cohort is its database's own.

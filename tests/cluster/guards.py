@@ -36,6 +36,15 @@ def definitions(coordinator, nodes):
     same("after ROLLBACK", coordinator.ask(question), coordinator.ask("SELECT cohort_count('left', '2025-06-15 00:00+00');"))
 
 
+def read_only(coordinator, nodes):
+    """A node that takes no writes, as one whose move was killed."""
+    nodes[1].ask("ALTER DATABASE postgres SET default_transaction_read_only = on;")
+    found = coordinator.rows("SELECT node, problem, remedy LIKE '%RESET default_transaction_read_only%' FROM cohort_cluster_check();")
+    same("the check of a read-only node", found, ["1|the node is read-only|t"])
+    nodes[1].ask("SET default_transaction_read_only = off; ALTER DATABASE postgres RESET default_transaction_read_only;")
+    same("the check afterwards", coordinator.ask("SELECT * FROM cohort_cluster_check();"), "")
+
+
 def places(coordinator, nodes):
     mine, other = (customer_of(coordinator, node) for node in (0, 1))
     # Straight into the wrong node, in every way.
@@ -96,6 +105,7 @@ def beginnings(coordinator, nodes):
 
 def check(coordinator, nodes):
     definitions(coordinator, nodes)
+    read_only(coordinator, nodes)
     places(coordinator, nodes)
     beginnings(coordinator, nodes)
     same("nothing left", coordinator.ask("SELECT * FROM cohort_cluster_check(true);"), "")
