@@ -189,6 +189,8 @@ fn status_of(state: &SqlState) -> StatusCode {
         (_, "42704" | "P0002") => StatusCode::NOT_FOUND,
         (_, "42710" | "23505" | "55000" | "55006" | "42809") | ("2B", _) => StatusCode::CONFLICT,
         (_, "42883" | "42P01" | "3F000") => StatusCode::NOT_IMPLEMENTED,
+        // A name of a table, or the condition of a capture, as the request has it.
+        (_, "42601" | "42602" | "42622" | "42703" | "42804") => StatusCode::BAD_REQUEST,
         (_, "57014") => StatusCode::GATEWAY_TIMEOUT,
         (_, "25006" | "55P03") | ("08" | "40" | "53" | "57", _) => StatusCode::SERVICE_UNAVAILABLE,
         ("22" | "23" | "54" | "0A" | "P0" | "44", _) => StatusCode::BAD_REQUEST,

@@ -29,8 +29,8 @@ use crate::database::Database;
 use crate::patience::Patience;
 use crate::problem::{Failure, Fallible, word};
 use crate::rest::{
-    cohorts, customers, destinations, events, files, keys, members, operation, preview, priorities, properties,
-    questions, syncs,
+    captures, cohorts, customers, destinations, events, figures as customer_figures, files, keys, members, operation,
+    preview, priorities, properties, questions, retention, secrets, syncs,
 };
 use crate::session::{self, Sessions};
 use crate::settings::Settings;
@@ -89,6 +89,8 @@ fn rest() -> OpenApiRouter<Gateway> {
         .routes(routes!(questions::validate))
         .routes(routes!(questions::rule_schema))
         .routes(routes!(questions::overlap))
+        .routes(routes!(customer_figures::figures))
+        .routes(routes!(customer_figures::groups))
         .routes(routes!(destinations::list, destinations::add))
         .routes(routes!(destinations::show, destinations::put, destinations::hand_over, destinations::remove))
         .routes(routes!(destinations::test))
@@ -105,6 +107,10 @@ fn rest() -> OpenApiRouter<Gateway> {
         .routes(routes!(priorities::show, priorities::put, priorities::remove))
         .routes(routes!(priorities::waterfall))
         .routes(routes!(priorities::suppressions, priorities::suppress, priorities::unsuppress))
+        .routes(routes!(captures::list, captures::add, captures::remove))
+        .routes(routes!(captures::backfill))
+        .routes(routes!(retention::list, retention::put, retention::remove))
+        .routes(routes!(secrets::put, secrets::remove))
         .routes(routes!(keys::list, keys::add))
         .routes(routes!(keys::revoke))
         .routes(routes!(operation::show))

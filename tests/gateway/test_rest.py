@@ -193,7 +193,21 @@ class Rest(GatewayCase):
         self.assertEqual(self.ask("GET", f"{place}/waterfall?as_of=2025-01-01T00:00:00Z")["items"], [{"cohort": "rest", "customers": 0}, {"cohort": "top", "customers": 0}])
         self.assertEqual([entry["name"] for entry in self.ask("GET", "/v1/priorities")["items"]], ["order / one"])
         self.refused(self.call("PUT", place, {"cohorts": ["nobody"]}, key=self.keys["operator"]), 404)
-        self.ask("DELETE", place, status=204)
+        seen = self.call("GET", place, key=self.keys["operator"])
+        self.assertEqual(self.call("GET", place, key=self.keys["operator"], headers={"If-None-Match": seen.headers["ETag"]}).status, 304)
+        statuses = []
+
+        def change(cohorts):
+            statuses.append(self.call("PUT", place, {"cohorts": cohorts}, key=self.keys["operator"], headers={"If-Match": seen.headers["ETag"]}).status)
+        threads = [threading.Thread(target=change, args=(cohorts,)) for cohorts in (["top"], ["rest"], ["top", "rest"], ["rest", "top"])]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(sorted(statuses), [200, 412, 412, 412])
+        self.refused(self.call("DELETE", place, key=self.keys["operator"], headers={"If-Match": seen.headers["ETag"]}), 412)
+        seen = self.call("GET", place, key=self.keys["operator"])
+        self.ask("DELETE", place, status=204, headers={"If-Match": seen.headers["ETag"]})
         self.refused(self.call("GET", place, key=self.keys["operator"]), 404)
         self.refused(self.call("GET", f"{place}/waterfall", key=self.keys["operator"]), 404)
         self.ask("POST", "/v1/suppressions", {"cohort": "top"}, status=204)
@@ -201,6 +215,59 @@ class Rest(GatewayCase):
         self.ask("DELETE", "/v1/suppressions?cohort=top", status=204)
         self.assertEqual(self.ask("GET", "/v1/suppressions")["items"], [])
         self.refused(self.call("POST", "/v1/suppressions", {"cohort": "nobody"}, key=self.keys["operator"]), 404)
+
+    def test_figures_and_groups(self):
+        figure = {"did": "view", "aggregate": {"fn": "sum", "property": "price"}}
+        found, after = {}, None
+        while True:
+            page = self.ask("POST", "/v1/figures", {"figure": figure, "rule": {"did": "cart"}, "limit": 20} | ({"after": after} if after else {}))
+            self.assertLessEqual(len(page["items"]), 20)
+            found |= {item["customer_id"]: item["value"] for item in page["items"]}
+            after = page["next"]
+            if after is None:
+                break
+        self.assertEqual(found, {f"c{i}": i for i in range(50)})
+        self.ask("PUT", "/v1/cohorts/figured", {"rule": {"did": "cart"}}, status=201)
+        self.assertEqual(len(self.ask("POST", "/v1/figures", {"figure": figure, "cohort": "figured"})["items"]), 50)
+        self.assertEqual(len(self.ask("POST", "/v1/figures", {"figure": figure, "limit": 1000})["items"]), 250)
+        self.assertEqual(self.ask("POST", "/v1/figures", {"figure": figure, "as_of": "2025-01-01T00:00:00Z"})["items"], [])
+        self.refused(self.call("POST", "/v1/figures", {"figure": figure, "cohort": "a", "rule": {"did": "cart"}}, key=self.keys["reader"]), 400)
+        self.refused(self.call("POST", "/v1/figures", {"figure": {"did": 1}}, key=self.keys["reader"]), 400)
+        for customer, city in (("g1", "agra"), ("g2", "agra"), ("g3", "kota")):
+            self.ask("PUT", f"/v1/customers/{customer}", {"profile": {"region": city}}, status=204)
+        self.ask("POST", "/v1/events", {"signals": [{"customerId": customer, "eventType": "grouped"} for customer in ("g1", "g2", "g3")]})
+        groups = self.ask("POST", "/v1/groups", {"property": "region", "rule": {"did": "grouped"}})["items"]
+        self.assertEqual(groups, [{"value": "agra", "customers": 2}, {"value": "kota", "customers": 1}])
+        self.ask("PUT", "/v1/cohorts/grouped", {"rule": {"did": "grouped"}}, status=201)
+        self.assertEqual(self.ask("POST", "/v1/groups", {"property": "region", "cohort": "grouped"})["items"], groups)
+        self.refused(self.call("POST", "/v1/groups", {"property": "region"}, key=self.keys["reader"]), 400)
+
+    def test_captures_retention_and_secrets(self):
+        self.server.sql("CREATE TABLE orders (customer text, total int); ALTER TABLE orders OWNER TO operator; INSERT INTO orders VALUES ('old', 1)")
+        capture = {"source": "public.orders", "event_type": "captured", "customer_column": "customer"}
+        self.refused(self.call("POST", "/v1/captures", capture, key=self.keys["editor"]), 403)
+        made = self.ask("POST", "/v1/captures", capture, status=201)
+        self.assertEqual((made["event_type"], made["on"], made["state"]), ("captured", "insert", "recording"))
+        self.server.sql("INSERT INTO orders VALUES ('new', 2)")
+        self.assertEqual(self.ask("GET", "/v1/captures")["items"][0]["recorded"], 1)
+        self.assertEqual(self.ask("POST", "/v1/captures/backfill", {"source": "public.orders", "event_type": "captured"}), {"rows": 1})
+        self.ask("POST", "/v1/captures", {"source": "public.orders", "customer_column": "customer", "data_columns": ["total"]}, status=201)
+        self.refused(self.call("POST", "/v1/captures", capture | {"event_type": None, "occurred_at_column": "x"}, key=self.keys["operator"]), 400)
+        self.ask("DELETE", "/v1/captures?source=public.orders&event_type=captured", status=204)
+        self.ask("DELETE", "/v1/captures?source=public.orders", status=204)
+        self.refused(self.call("DELETE", "/v1/captures?source=public.nowhere", key=self.keys["operator"]), 404, message="public.nowhere")
+        self.assertEqual(self.ask("GET", "/v1/captures")["items"], [])
+        self.refused(self.call("PUT", "/v1/retention", {"keep": "100 years", "event_type": "cart"}, key=self.keys["editor"]), 403)
+        policy = self.ask("PUT", "/v1/retention", {"keep": "100 years", "event_type": "cart"})
+        self.assertEqual((policy["event_type"], policy["keep"], policy["owner"]), ("cart", "P100Y", "operator"))
+        self.ask("PUT", "/v1/retention", {"keep": "200 years"})
+        self.assertEqual([entry["event_type"] for entry in self.ask("GET", "/v1/retention")["items"]], [None, "cart"])
+        self.ask("DELETE", "/v1/retention", status=204)
+        self.ask("DELETE", "/v1/retention?event_type=cart", status=204)
+        self.assertEqual(self.ask("GET", "/v1/retention")["items"], [])
+        binding = {"secret": "file:bound", "roles": ["operator"], "kinds": ["webhook"], "hosts": ["hooks.example.com"]}
+        self.refused(self.call("PUT", "/v1/secrets", binding, key=self.keys["operator"]), 403)
+        self.assertEqual(self.call("GET", "/v1/secrets", key=self.keys["operator"]).status, 405)
 
     def test_reach_of_a_preview(self):
         self.server.sql("SELECT cohort_secret_allow('file:meta', '{operator}', '{facebook_ads}', '{graph.facebook.com}')")

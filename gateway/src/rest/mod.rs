@@ -14,10 +14,12 @@ use crate::database::{Mode, Values, Work};
 use crate::problem::{Failure, Fallible};
 use crate::serve::Gateway;
 
+pub(crate) mod captures;
 pub(crate) mod cohorts;
 pub(crate) mod customers;
 pub(crate) mod destinations;
 pub(crate) mod events;
+pub(crate) mod figures;
 pub(crate) mod files;
 pub(crate) mod keys;
 pub(crate) mod members;
@@ -27,6 +29,8 @@ pub(crate) mod priorities;
 pub(crate) mod properties;
 pub(crate) mod questions;
 pub(crate) mod reach;
+pub(crate) mod retention;
+pub(crate) mod secrets;
 pub(crate) mod shapes;
 pub(crate) mod syncs;
 

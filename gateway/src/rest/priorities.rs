@@ -1,13 +1,14 @@
 //! Who comes first, and who is left out: priority lists and suppressions.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::customers::AsOf;
 use super::shapes::{Items, Place, Priority, Suppression};
-use super::{Answer, Body, Path, Query, answer, change, segment};
+use super::{Answer, Body, Path, Query, answer, came_between, change, check_version, segment};
 use crate::caller::Caller;
 use crate::database::{Mode, Work};
 use crate::problem::{ErrorBody, Failure, Fallible};
@@ -22,11 +23,31 @@ macro_rules! priority_json {
     };
 }
 
-const SHOW: &str = concat!("SELECT ", priority_json!(), "::text FROM {s}.cohort_priority v WHERE v.list_name = $1");
+/// The `ETag` of a list is of its cohorts, their order, and its owner.
+const SHOW: &str = concat!(
+    "SELECT concat(p.priority_id, '-', left(md5(concat_ws('/', p.updated_at, v.owner, to_jsonb(v.cohorts))), 12)), ",
+    priority_json!(),
+    "::text FROM {s}.cohort_priority v JOIN kursaha_cohort.priority p ON p.name = v.list_name WHERE v.list_name = $1"
+);
+
+async fn row_of(work: &Work, name: &str) -> Fallible<tokio_postgres::Row> {
+    work.row(SHOW, &[&name]).await?.ok_or_else(|| no_list(name))
+}
 
 async fn shown(work: &Work, name: &str) -> Fallible<Answer<Priority>> {
-    let found = work.text(SHOW, &[&name]).await?;
-    found.map(Answer::new).ok_or_else(|| no_list(name))
+    let row = row_of(work, name).await?;
+    Answer::new(row.try_get(1)?).etag(row.try_get(0)?)
+}
+
+/// Begins a change of a list. Where the request names a version, the list must have it, and keeps it until the change.
+async fn begin(gateway: &Gateway, caller: &Caller, headers: &HeaderMap, name: &str) -> Fallible<Work> {
+    if !headers.contains_key(IF_MATCH) && !headers.contains_key(IF_NONE_MATCH) {
+        return gateway.database.begin(&caller.role, Mode::Write).await;
+    }
+    let work = gateway.database.begin(&caller.role, Mode::Guarded).await?;
+    let row = row_of(&work, name).await?;
+    check_version(headers, Some(row.try_get(0)?))?;
+    Ok(work)
 }
 
 fn no_list(name: &str) -> Failure {
@@ -70,16 +91,17 @@ pub(crate) async fn add(
 
 /// A priority list.
 #[utoipa::path(get, path = "/v1/priorities/{name}", tag = "priorities", params(("name" = String, Path)),
-    responses((status = 200, body = Priority), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+    responses((status = 200, body = Priority), (status = 304), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(crate) async fn show(
     State(gateway): State<Gateway>,
     caller: Caller,
+    headers: HeaderMap,
     Path(name): Path<String>,
 ) -> Fallible<Answer<Priority>> {
     let work = gateway.database.begin(&caller.role, Mode::Read).await?;
     let answer = shown(&work, &name).await?;
     work.commit().await?;
-    Ok(answer)
+    Ok(answer.unless_known(&headers))
 }
 
 /// The cohorts of a list, the first before the others.
@@ -95,14 +117,25 @@ pub(crate) struct Order {
 pub(crate) async fn put(
     State(gateway): State<Gateway>,
     caller: Caller,
+    headers: HeaderMap,
     Path(name): Path<String>,
     Body(given): Body<Order>,
 ) -> Fallible<Answer<Priority>> {
-    let work = gateway.database.begin(&caller.role, Mode::Write).await?;
-    work.run("SELECT {s}.cohort_priority_update($1, $2)", &[&name, &given.cohorts]).await?;
-    let answer = shown(&work, &name).await?;
-    work.commit().await?;
-    Ok(answer)
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let result = async {
+            let work = begin(&gateway, &caller, &headers, &name).await?;
+            work.run("SELECT {s}.cohort_priority_update($1, $2)", &[&name, &given.cohorts]).await?;
+            let answer = shown(&work, &name).await?;
+            work.commit().await?;
+            Ok(answer)
+        }
+        .await;
+        if !came_between(&result, attempt) {
+            return result;
+        }
+    }
 }
 
 /// Removes a priority list.
@@ -111,9 +144,23 @@ pub(crate) async fn put(
 pub(crate) async fn remove(
     State(gateway): State<Gateway>,
     caller: Caller,
+    headers: HeaderMap,
     Path(name): Path<String>,
 ) -> Fallible<StatusCode> {
-    change(&gateway, &caller, "SELECT {s}.cohort_priority_drop($1)", &[&name]).await
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let result = async {
+            let work = begin(&gateway, &caller, &headers, &name).await?;
+            work.run("SELECT {s}.cohort_priority_drop($1)", &[&name]).await?;
+            work.commit().await?;
+            Ok(StatusCode::NO_CONTENT)
+        }
+        .await;
+        if !came_between(&result, attempt) {
+            return result;
+        }
+    }
 }
 
 /// How many customers each cohort of a list has once those of the cohorts above it are left out.

@@ -97,6 +97,19 @@ shapes! {
         version: Option<Value>, index: Option<Value>, workers: Option<Vec<Value>>, progress: Option<Vec<Value>>,
         problems: Option<Vec<Value>>, retention: Option<Vec<Value>>, captures: Option<Vec<Value>>,
     }
+    Figure { customer_id: String, value: f64 }
+    Group { value: Value, customers: i64 }
+    Capture {
+        source: String, event_type: Option<String>, on: String, customer_column: String, occurred_at_column: Option<String>,
+        data_columns: Option<Vec<String>>, timezone: Option<String>, state: String, problem: Option<String>, hint: Option<String>,
+        recorded: i64, skipped: i64, skipped_rows: Option<Value>, last_skipped_at: Option<String>, backfill: Option<String>,
+        backfilled: i64, backfill_blocks_left: Option<i64>, backfill_until: Option<String>,
+    }
+    Backfilled { rows: i64 }
+    Retention {
+        event_type: Option<String>, keep: String, owner: String, keeps_from: String, deleted: i64, under_way: bool,
+        passed_at: Option<String>, last_error: Option<String>, failed_at: Option<String>,
+    }
     Sealed { events: i64, profiles: i64, removed: i64, segments: i64, took_ms: f64 }
     Applied { name: String, action: String, gained: Option<i64>, lost: Option<i64> }
 }
