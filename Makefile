@@ -31,8 +31,9 @@ deb: ## build Debian packages for PG_MAJORS (15), and of the gateway, below targ
 	@for major in $${PG_MAJORS:-15}; do env -u PG_CONFIG PG_MAJOR=$$major scripts/deb || exit; done
 	@scripts/deb gateway
 
-rpm: ## build an RPM package for PG_MAJOR (15) of the PostgreSQL project's packages, below target/rpm
+rpm: ## build RPM packages for PG_MAJOR (15) of the PostgreSQL project's packages, and of the gateway, below target/rpm
 	@scripts/rpm
+	@scripts/rpm gateway
 
 test-packages: ## install, upgrade and remove the Debian package of PG_MAJOR in a fresh Debian: 15 in 12, 17 in 13 (root)
 	@tests/packages/run
