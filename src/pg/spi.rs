@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 use pgrx::datum::DatumWithOid;
 use pgrx::{FromDatum, pg_sys};
@@ -130,23 +130,13 @@ struct Connection {
 
 impl Connection {
     fn open() -> Fallible<Self> {
-        // SAFETY: inside a transaction. The strings are constants; GUC_ACTION_SAVE is allowed in parallel workers too.
+        // SAFETY: inside a transaction; the nest is this connection's.
         unsafe {
             check(pg_sys::SPI_connect())?;
             let connection = Self { nest: pg_sys::NewGUCNestLevel() };
             RUNNING.set(RUNNING.get() + 1);
-            for (name, value) in [(c"search_path", c"pg_catalog, pg_temp"), (c"jit", c"off")] {
-                pg_sys::set_config_option(
-                    name.as_ptr(),
-                    value.as_ptr(),
-                    pg_sys::GucContext::PGC_USERSET,
-                    pg_sys::GucSource::PGC_S_SESSION,
-                    pg_sys::GucAction::GUC_ACTION_SAVE,
-                    true,
-                    0,
-                    false,
-                );
-            }
+            set(c"search_path", c"pg_catalog, pg_temp");
+            set(c"jit", c"off");
             Ok(connection)
         }
     }
@@ -175,6 +165,47 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Sets a setting until the current nest of settings ends.
+///
+/// # Safety
+/// The current nest is the caller's.
+unsafe fn set(name: &CStr, value: &CStr) {
+    // SAFETY: as the caller says. GUC_ACTION_SAVE is allowed in parallel workers too.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+    }
+}
+
+/// Runs statements whose joins of large sets must not be nested loops. The planner chooses these where it expects few
+/// rows, which it does of a table that was not analyzed since it grew.
+pub(crate) fn without_nested_loops<T>(work: impl FnOnce() -> Fallible<T>) -> Fallible<T> {
+    struct Nest(i32);
+    impl Drop for Nest {
+        fn drop(&mut self) {
+            if !std::thread::panicking() {
+                // SAFETY: ends the nest that was begun below.
+                unsafe { pg_sys::AtEOXact_GUC(true, self.0) }
+            }
+        }
+    }
+    // SAFETY: inside a transaction; the nest ends with the guard.
+    let nest = Nest(unsafe { pg_sys::NewGUCNestLevel() });
+    // SAFETY: the current nest was begun above.
+    unsafe { set(c"enable_nestloop", c"off") };
+    let result = work();
+    drop(nest);
+    result
 }
 
 fn command_of(sql: &str) -> Fallible<CString> {

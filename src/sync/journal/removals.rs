@@ -70,8 +70,7 @@ impl Journal {
     /// Finds for who is leaving which of their keys someone who stays has, too; `across`: in any sync to the destination.
     /// One pass over those who stay, where anyone leaving has a key at all.
     pub(in crate::sync) fn find_shared(&self, across: bool) -> Fallible<()> {
-        write(
-            "WITH leaver AS MATERIALIZED ( \
+        let sql = "WITH leaver AS MATERIALIZED ( \
                  SELECT m.customer_id, m.member_id, k.key FROM kursaha_cohort.sync_member m, \
                      unnest(ARRAY[m.key1, m.key2, m.key3, m.key4]) k (key) \
                  WHERE m.sync_id = $1 AND m.leaving AND k.key IS NOT NULL \
@@ -80,16 +79,15 @@ impl Journal {
                  WHERE EXISTS (SELECT FROM leaver) AND NOT m.leaving AND m.sync_id = ANY ( \
                      SELECT s.sync_id FROM kursaha_cohort.sync s WHERE s.sync_id = $1 OR ($2 AND s.destination_id = $3)) \
                    AND k.key IN (SELECT l.key FROM leaver l) \
-             ), found AS ( \
-                 SELECT l.customer_id, l.member_id, array_agg(DISTINCT l.key) AS shared FROM leaver l JOIN held USING (key) \
-                 GROUP BY l.customer_id, l.member_id \
+             ), found AS MATERIALIZED ( \
+                 SELECT l.customer_id, l.member_id, array_agg(DISTINCT h.key) FILTER (WHERE h.key IS NOT NULL) AS shared \
+                 FROM leaver l LEFT JOIN held h USING (key) GROUP BY l.customer_id, l.member_id \
              ) \
-             UPDATE kursaha_cohort.sync_member m SET shared = f.shared \
-             FROM leaver l LEFT JOIN found f USING (customer_id, member_id) \
-             WHERE m.sync_id = $1 AND m.customer_id = l.customer_id AND m.member_id = l.member_id \
-               AND m.shared IS DISTINCT FROM f.shared",
-            &[self.sync.into(), across.into(), self.destination.into()],
-        )?;
+             UPDATE kursaha_cohort.sync_member m SET shared = f.shared FROM found f \
+             WHERE m.sync_id = $1 AND m.customer_id = f.customer_id AND m.member_id = f.member_id \
+               AND m.shared IS DISTINCT FROM f.shared";
+        let args = [self.sync.into(), across.into(), self.destination.into()];
+        spi::without_nested_loops(|| write(sql, &args))?;
         Ok(())
     }
 }
