@@ -86,7 +86,7 @@ class Destinations(Case):
         self.assertEqual(len(self.fake.seen("/v25.0/1")), 1)
         # Taken back, it is not sent any more, by tests nor by runs.
         server.ask("SELECT cohort_secret_revoke('file:token')")
-        self.assertIn("for the roles: none", self.failing("rightful") + server.run("SELECT cohort_destination_update('rightful')", "app").stderr)
+        self.assertIn("bound to the roles: none", self.failing("rightful") + server.run("SELECT cohort_destination_update('rightful')", "app").stderr)
         server.app("SELECT cohort_import('robbed', ARRAY['c1'])")
         self.create("robbed", "rightful")
         server.sync("robbed", "rightful", "failed")
