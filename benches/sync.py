@@ -70,8 +70,11 @@ def main():
             SELECT 'new' || i, jsonb_build_object('email', 'new' || i || '@example.com') FROM generate_series(1, 1000) i;
             INSERT INTO cohort_event (customer_id, event_type) SELECT 'new' || i, 'purchase' FROM generate_series(1, 1000) i"""
         whole = "DELETE FROM kursaha_cohort.sync_told"
+        addresses = """UPDATE cohort_customer SET profile = jsonb_build_object('email', 'changed' || customer_id || '@example.com')
+            WHERE customer_id IN (SELECT 'c' || i FROM generate_series(1, 1000) i)"""
         for what, before in (("nothing to do", ""), ("nothing to do, all members compared", whole), ("1,000 new members", changes),
-                             ("1,000 new members, all members compared", f"{changes.replace('new', 'newer')}; {whole}")):
+                             ("1,000 new members, all members compared", f"{changes.replace('new', 'newer')}; {whole}"),
+                             ("1,000 changed addresses", addresses)):
             if before:
                 server.ask(before)
             used = preview(server)
