@@ -68,7 +68,7 @@ def places(coordinator, nodes):
         coordinator.refused("55000", f"SELECT cohort_contains('bought', '{other}');")
         coordinator.refused("55000", f"SELECT cohort_track('{other}', 'view');")
         coordinator.refused("55000", "SELECT cohort_preview('{\"did\": \"view\"}');")
-        found = coordinator.ask("SELECT count(*) FILTER (WHERE problem ~ 'map says'), count(DISTINCT node) FROM cohort_cluster_check();")
+        found = coordinator.ask("SELECT count(*) FILTER (WHERE problem ~ 'in the map'), count(DISTINCT node) FROM cohort_cluster_check();")
         same("what the check says", found, f"{2 * wrong}|{wrong}")
     coordinator.ask("SELECT * FROM cohort_cluster_init('plproxy');")
     same("put right", coordinator.ask("SELECT * FROM cohort_cluster_check(true);"), "")
