@@ -228,7 +228,7 @@ impl Comparison<'_, '_> {
         Ok(standing.collect())
     }
 
-    /// Finds in the whole ledger who is to be removed; `each` hears of them.
+    /// Finds in the whole ledger the members to remove, and passes their ids to `each`.
     fn removals(&mut self, each: &mut dyn FnMut(&str) -> Fallible<()>) -> Fallible<()> {
         let Self { told, seen, found, remove, .. } = self;
         found.figures.present = told.present()?;
@@ -304,7 +304,7 @@ impl Comparison<'_, '_> {
         })
     }
 
-    /// Finds who is to be removed among the customers of the last comparison who are no members now.
+    /// Finds the members to remove among the customers of the last comparison who are not members now.
     fn left(&mut self, last: &Compared, now: &mut Now<'_>) -> Fallible<()> {
         let members = now.members;
         let wanted = (&last.settled | &last.unsettled) - &members.answer.members;

@@ -64,7 +64,7 @@ impl Drop for Table {
     }
 }
 
-/// Keeps a row as the event that it is to become.
+/// Saves a row as the event that the backfill records for it.
 pub(super) fn keep(
     capture: i64,
     table: pg_sys::Oid,
@@ -73,20 +73,8 @@ pub(super) fn keep(
     event: &Event,
     sums: &Sums,
 ) -> Fallible<()> {
-    Table::open(c"kept_row")?.insert(
-        &mut [
-            pg_sys::Datum::from(capture),
-            pg_sys::Datum::from(table),
-            pg_sys::Datum::from(place),
-            pg_sys::Datum::from(writer),
-            event.customer,
-            pg_sys::Datum::from(event.occurred_at),
-            sums.added_to(event.data),
-            pg_sys::Datum::from(0),
-        ],
-        &mut [false, false, false, false, false, !event.dated, false, true],
-    );
-    Ok(())
+    let occurred_at = event.dated.then(|| pg_sys::Datum::from(event.occurred_at));
+    insert(capture, table, place, writer, [Some(event.customer), occurred_at, Some(sums.added_to(event.data)), None])
 }
 
 /// Marks a row as recorded by a batch.
@@ -98,20 +86,18 @@ pub(super) fn mark(
     event: &Event,
     sums: &Sums,
 ) -> Fallible<()> {
-    let none = pg_sys::Datum::from(0);
-    Table::open(c"kept_row")?.insert(
-        &mut [
-            pg_sys::Datum::from(capture),
-            pg_sys::Datum::from(table),
-            pg_sys::Datum::from(place),
-            pg_sys::Datum::from(writer),
-            none,
-            none,
-            sums.object(),
-            pg_sys::Datum::from(checksum(event)),
-        ],
-        &mut [false, false, false, false, true, true, false, false],
-    );
+    let mark = pg_sys::Datum::from(checksum(event));
+    insert(capture, table, place, writer, [None, None, Some(sums.object()), Some(mark)])
+}
+
+/// Adds a row to `kept_row`: `rest` is its customer, time, data and mark.
+fn insert(capture: i64, table: pg_sys::Oid, place: i64, writer: u64, rest: [Option<pg_sys::Datum>; 4]) -> Fallible<()> {
+    let known: [pg_sys::Datum; 4] = [capture.into(), table.into(), place.into(), writer.into()];
+    let columns: Vec<Option<pg_sys::Datum>> = known.map(Some).into_iter().chain(rest).collect();
+    let mut values: Vec<pg_sys::Datum> =
+        columns.iter().map(|column| column.unwrap_or(pg_sys::Datum::from(0))).collect();
+    let mut nulls: Vec<bool> = columns.iter().map(Option::is_none).collect();
+    Table::open(c"kept_row")?.insert(&mut values, &mut nulls);
     Ok(())
 }
 
