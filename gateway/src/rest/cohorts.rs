@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::customers::AsOf;
 use super::shapes::{Cohort, Page, Refreshed};
-use super::{Answer, Body, Path, Query, answer, came_between, check_version, limit, paged, segment};
+use super::{Answer, Body, Path, Query, answer, check_version, limit, paged, retried, segment};
 use crate::caller::Caller;
 use crate::database::{Mode, Work};
 use crate::problem::{ErrorBody, Failure, Fallible};
@@ -187,14 +187,7 @@ pub(crate) async fn put(
     Path(name): Path<String>,
     Body(given): Body<Definition>,
 ) -> Fallible<Answer<Cohort>> {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        let result = put_once(&gateway, &caller, &headers, &name, &given).await;
-        if !came_between(&result, attempt) {
-            return result;
-        }
-    }
+    retried(|| put_once(&gateway, &caller, &headers, &name, &given)).await
 }
 
 async fn put_once(
@@ -236,14 +229,7 @@ pub(crate) async fn rename(
     Path(name): Path<String>,
     Body(given): Body<Renaming>,
 ) -> Fallible<Answer<Cohort>> {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        let result = rename_once(&gateway, &caller, &headers, &name, &given).await;
-        if !came_between(&result, attempt) {
-            return result;
-        }
-    }
+    retried(|| rename_once(&gateway, &caller, &headers, &name, &given)).await
 }
 
 async fn rename_once(
@@ -276,14 +262,7 @@ pub(crate) async fn remove(
     headers: HeaderMap,
     Path(name): Path<String>,
 ) -> Fallible<StatusCode> {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        let result = remove_once(&gateway, &caller, &headers, &name).await;
-        if !came_between(&result, attempt) {
-            return result;
-        }
-    }
+    retried(|| remove_once(&gateway, &caller, &headers, &name)).await
 }
 
 async fn remove_once(gateway: &Gateway, caller: &Caller, headers: &HeaderMap, name: &str) -> Fallible<StatusCode> {

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::shapes::{Destination, Items, Trial};
-use super::{Answer, Body, Path, answer, came_between, change, check_version, segment};
+use super::{Answer, Body, Path, answer, change, check_version, retried, segment};
 use crate::caller::Caller;
 use crate::database::{Mode, Work};
 use crate::problem::{ErrorBody, Failure, Fallible};
@@ -161,22 +161,15 @@ async fn guarded(
     sql: &str,
     values: &[&(dyn tokio_postgres::types::ToSql + Sync)],
 ) -> Fallible<Answer<Destination>> {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        let result = async {
-            let work = gateway.database.begin(&caller.role, Mode::Guarded).await?;
-            check(&work, headers, name).await?;
-            work.run(sql, values).await?;
-            let answer = shown(&work, name).await?;
-            work.commit().await?;
-            Ok(answer)
-        }
-        .await;
-        if !came_between(&result, attempt) {
-            return result;
-        }
-    }
+    retried(|| async {
+        let work = gateway.database.begin(&caller.role, Mode::Guarded).await?;
+        check(&work, headers, name).await?;
+        work.run(sql, values).await?;
+        let answer = shown(&work, name).await?;
+        work.commit().await?;
+        Ok(answer)
+    })
+    .await
 }
 
 async fn check(work: &Work, headers: &HeaderMap, name: &str) -> Fallible<()> {

@@ -205,10 +205,17 @@ pub(crate) async fn change(gateway: &Gateway, caller: &Caller, sql: &str, values
 /// Attempts at a change that others' changes get in the way of.
 const ATTEMPTS: u32 = 5;
 
-/// Whether a change failed because of one that came between, and may be tried again.
-pub(crate) fn came_between<T>(result: &Fallible<T>, attempt: u32) -> bool {
-    attempt < ATTEMPTS
-        && result.as_ref().is_err_and(|failure| matches!(failure.sqlstate.as_deref(), Some("40001" | "40P01")))
+/// Makes a change, and makes it again where a change of somebody else came between.
+pub(crate) async fn retried<T, F: Future<Output = Fallible<T>>>(change: impl Fn() -> F) -> Fallible<T> {
+    let mut attempt = 1;
+    loop {
+        match change().await {
+            Err(failure) if attempt < ATTEMPTS && matches!(failure.sqlstate.as_deref(), Some("40001" | "40P01")) => {
+                attempt += 1;
+            }
+            result => return result,
+        }
+    }
 }
 
 /// How many entries of a list are wanted.

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::customers::AsOf;
 use super::shapes::{Items, Place, Priority, Suppression};
-use super::{Answer, Body, Path, Query, answer, came_between, change, check_version, segment};
+use super::{Answer, Body, Path, Query, answer, change, check_version, retried, segment};
 use crate::caller::Caller;
 use crate::database::{Mode, Work};
 use crate::problem::{ErrorBody, Failure, Fallible};
@@ -121,21 +121,14 @@ pub(crate) async fn put(
     Path(name): Path<String>,
     Body(given): Body<Order>,
 ) -> Fallible<Answer<Priority>> {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        let result = async {
-            let work = begin(&gateway, &caller, &headers, &name).await?;
-            work.run("SELECT {s}.cohort_priority_update($1, $2)", &[&name, &given.cohorts]).await?;
-            let answer = shown(&work, &name).await?;
-            work.commit().await?;
-            Ok(answer)
-        }
-        .await;
-        if !came_between(&result, attempt) {
-            return result;
-        }
-    }
+    retried(|| async {
+        let work = begin(&gateway, &caller, &headers, &name).await?;
+        work.run("SELECT {s}.cohort_priority_update($1, $2)", &[&name, &given.cohorts]).await?;
+        let answer = shown(&work, &name).await?;
+        work.commit().await?;
+        Ok(answer)
+    })
+    .await
 }
 
 /// Removes a priority list.
@@ -147,20 +140,13 @@ pub(crate) async fn remove(
     headers: HeaderMap,
     Path(name): Path<String>,
 ) -> Fallible<StatusCode> {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        let result = async {
-            let work = begin(&gateway, &caller, &headers, &name).await?;
-            work.run("SELECT {s}.cohort_priority_drop($1)", &[&name]).await?;
-            work.commit().await?;
-            Ok(StatusCode::NO_CONTENT)
-        }
-        .await;
-        if !came_between(&result, attempt) {
-            return result;
-        }
-    }
+    retried(|| async {
+        let work = begin(&gateway, &caller, &headers, &name).await?;
+        work.run("SELECT {s}.cohort_priority_drop($1)", &[&name]).await?;
+        work.commit().await?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
 }
 
 /// How many customers each cohort of a list has once those of the cohorts above it are left out.

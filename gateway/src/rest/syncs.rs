@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::destinations::Owner;
 use super::shapes::{Items, Message, Page, Rejected, Sync, SyncPreview};
 use super::{
-    Answer, Body, Path, Query, Text, answer, came_between, check_version, cursor, limit, malformed, paged, segment,
+    Answer, Body, Path, Query, Text, answer, check_version, cursor, limit, malformed, paged, retried, segment,
 };
 use crate::caller::Caller;
 use crate::database::{Mode, Values, Work};
@@ -142,21 +142,14 @@ async fn changed(
     sql: &str,
     values: Values<'_>,
 ) -> Fallible<Answer<Sync>> {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        let result = async {
-            let work = begin(gateway, caller, headers, place).await?;
-            work.run(sql, values).await?;
-            let answer = shown(&work, &place.0, &place.1).await?;
-            work.commit().await?;
-            Ok(answer)
-        }
-        .await;
-        if !came_between(&result, attempt) {
-            return result;
-        }
-    }
+    retried(|| async {
+        let work = begin(gateway, caller, headers, place).await?;
+        work.run(sql, values).await?;
+        let answer = shown(&work, &place.0, &place.1).await?;
+        work.commit().await?;
+        Ok(answer)
+    })
+    .await
 }
 
 /// Changes when a sync runs; with a frequency, at is as given, without one what is left out stays.
@@ -206,20 +199,13 @@ pub(crate) async fn remove(
     headers: HeaderMap,
     Path(place): Path<(String, String)>,
 ) -> Fallible<StatusCode> {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        let result = async {
-            let work = begin(&gateway, &caller, &headers, &place).await?;
-            work.run("SELECT {s}.cohort_sync_drop($1, $2)", &[&place.0, &place.1]).await?;
-            work.commit().await?;
-            Ok(StatusCode::NO_CONTENT)
-        }
-        .await;
-        if !came_between(&result, attempt) {
-            return result;
-        }
-    }
+    retried(|| async {
+        let work = begin(&gateway, &caller, &headers, &place).await?;
+        work.run("SELECT {s}.cohort_sync_drop($1, $2)", &[&place.0, &place.1]).await?;
+        work.commit().await?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
 }
 
 /// What a run would do now; sends nothing.
